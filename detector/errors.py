@@ -1,0 +1,44 @@
+"""The user's mistakes: one family of errors, one line each, exit code 2.
+
+error: dataset/pets/train/cat.1.xml: object 2 (dog): xmin 90 is not left of xmax 40; swap or redraw the box
+"""
+
+import signal
+import sys
+from collections.abc import Callable
+
+EXIT_USER_ERROR = 2
+EXIT_INTERRUPTED = 128 + signal.SIGINT  # what a shell reports for Ctrl-C; never 0, or DVC would record a finished stage
+
+
+class UserError(Exception):
+    """Something that the user can mend.
+
+    Args:
+        where: the file, parameter or command that is at fault, as the user would type it.
+        reason: what is wrong, with the value found.
+        remedy: what to do about it; may be empty where the reason says it.
+        item: which object, line or key inside `where`; may be empty.
+    """
+
+    def __init__(self, where: str, reason: str, remedy: str = "", item: str = "") -> None:
+        self.where, self.item, self.reason, self.remedy = str(where), item, reason, remedy
+        super().__init__(self.line())
+
+    def line(self) -> str:
+        """The error as one line: `where: item: reason; remedy`."""
+        parts = ": ".join(part for part in (self.where, self.item, self.reason) if part)
+        text = f"{parts}; {self.remedy}" if self.remedy else parts
+        return " ".join(text.split())
+
+
+def run(main: Callable[[], None]) -> None:
+    """Run a command's `main`: a `UserError` becomes one line on stderr and exit code 2, Ctrl-C exit code 130."""
+    try:
+        main()
+    except UserError as error:
+        print(f"error: {error.line()}", file=sys.stderr)
+        sys.exit(EXIT_USER_ERROR)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(EXIT_INTERRUPTED)

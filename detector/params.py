@@ -1,0 +1,101 @@
+"""params.yaml -> one frozen dataclass per section, checked.
+
+Each stage declares the dataclass of its own section and calls `load("section", Class)` once, in `main`. There are no
+defaults in Python: params.yaml is the only place where a number is chosen. Every field is made by `number`, `one_of` or
+`text`, which hold what is allowed; an unknown, missing, mistyped or out-of-range value is an error that names the key.
+
+Read as YAML 1.2, as DVC reads it: `1e-3` is a number and `no` is a string.
+"""
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from detector.errors import UserError
+
+PARAMS_FILE = "params.yaml"
+Section = TypeVar("Section")
+
+
+def number(low: float, high: float = math.inf, *, auto: bool = False) -> Any:
+    """A field that holds an int or a float (by its annotation) in [low, high]; or the word `auto` (`float | str`)."""
+    return dataclasses.field(metadata={"low": low, "high": high, "auto": auto})
+
+
+def one_of(*choices: str) -> Any:
+    """A field that holds one of the given words."""
+    return dataclasses.field(metadata={"choices": choices})
+
+
+def text(allowed: str, *, empty: bool = False) -> Any:
+    """A field that holds a string; `allowed` says in words what belongs there."""
+    return dataclasses.field(metadata={"text": allowed, "empty": empty})
+
+
+def _allowed(field: dataclasses.Field[Any]) -> str:
+    meta = field.metadata
+    if "choices" in meta:
+        return "one of " + ", ".join(meta["choices"])
+    if "text" in meta:
+        return str(meta["text"])
+    kind = "a whole number" if field.type is int else "a number"
+    bounds = f" from {meta['low']:g}" + (f" to {meta['high']:g}" if meta["high"] < math.inf else " up")
+    return kind + bounds + (", or auto" if meta["auto"] else "")
+
+
+def _is_allowed(field: dataclasses.Field[Any], value: object) -> bool:
+    meta = field.metadata
+    if "choices" in meta:
+        return value in meta["choices"]
+    if "text" in meta:
+        return isinstance(value, str) and (bool(value.strip()) or meta["empty"])
+    if meta["auto"] and value == "auto":
+        return True
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return False
+    return (field.type is not int or isinstance(value, int)) and meta["low"] <= value <= meta["high"]
+
+
+def _converted(field: dataclasses.Field[Any], value: Any) -> Any:
+    return float(value) if "low" in field.metadata and field.type is not int and value != "auto" else value
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        document = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(str(path), "not found", "run from the project's root") from None
+    except (YAMLError, UnicodeDecodeError) as error:
+        raise UserError(str(path), f"not valid YAML: {error}", "mend that line") from error
+    if not isinstance(document, dict):
+        raise UserError(str(path), "holds no sections", "restore it: git checkout params.yaml")
+    return document
+
+
+def load(section: str, cls: type[Section], path: str | Path = PARAMS_FILE) -> Section:
+    """The section of `path` as a frozen `cls`.
+
+    Raises:
+        UserError: naming `section.key`, its value and what is allowed.
+    """
+    values = _read(Path(path)).get(section)
+    if not isinstance(values, dict):
+        raise UserError(str(path), f"section {section} is missing or empty", "restore it: git checkout params.yaml")
+    fields: Sequence[dataclasses.Field[Any]] = dataclasses.fields(cls)  # type: ignore[arg-type]
+    names = [field.name for field in fields]
+    for key in values:
+        if key not in names:
+            raise UserError(str(path), "unknown key", f"{section} has {', '.join(names)}", item=f"{section}.{key}")
+    for field in fields:
+        item = f"{section}.{field.name}"
+        if field.name not in values:
+            raise UserError(str(path), "missing", f"give {_allowed(field)}", item=item)
+        value = values[field.name]
+        if not _is_allowed(field, value):
+            raise UserError(str(path), f"{value!r} is not allowed", f"give {_allowed(field)}", item=item)
+    return cls(**{field.name: _converted(field, values[field.name]) for field in fields})

@@ -1,0 +1,31 @@
+"""Where the stages' artefacts lie, relative to the project's root; a test holds dvc.yaml to the same paths."""
+
+from pathlib import Path
+
+SAMPLE = Path("dataset/sample")  # the embedded dataset: train/ test/ label_map.pbtxt
+DATA = Path("dataset/data")  # {train,val,test}.csv, annotation_report.csv, {train,val,test}.record
+PRETRAINED = Path("model/pretrained")  # the checkpoint that training starts from
+TRAIN = Path("model/train")  # the trained detector: best and last checkpoint, pipeline.config, label map
+EXPORT = Path("model/export")  # saved_model/, model.tflite, label_map.pbtxt
+TRAIN_RESULTS = Path("results/train")  # DVCLive: metrics.json, plots/metrics/**.tsv
+EVALUATE = Path("results/evaluate")  # metrics.json, curves, confusion matrix, pictures
+PREDICT = Path("results/predict")  # detections.json, detections.csv, pictures/
+REPORT = Path("results/report.html")
+
+SPLITS = ("train", "val", "test")
+LABEL_MAP = "label_map.pbtxt"
+
+
+def csv(split: str) -> Path:
+    """The CSV of a split (`train`, `val` or `test`)."""
+    return DATA / f"{split}.csv"
+
+
+def record(split: str) -> Path:
+    """The TFRecord of a split (`train`, `val` or `test`)."""
+    return DATA / f"{split}.record"
+
+
+def images(dataset_dir: str | Path, split: str) -> Path:
+    """The folder that holds a split's images; the validation split is a part of `train`."""
+    return Path(dataset_dir) / ("test" if split == "test" else "train")

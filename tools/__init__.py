@@ -1,0 +1,1 @@
+"""Commands that are no DVC stage; `make help` lists what calls them."""
