@@ -1,0 +1,118 @@
+"""A user's photos: found wherever they lie, and results written where they harm nothing.
+
+Folders are searched to the bottom; hidden files are left alone. Results never replace a file that `predict` did not
+write: what it wrote is listed in the output folder's `.passo-files`.
+"""
+
+import glob
+import os
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from detector import files, images
+from detector.errors import UserError
+
+_UNFIT = "the file name is not a line of UTF-8"
+LIST = ".passo-files"  # in the output folder: the files below it that predict wrote, one a line
+
+
+@dataclass(frozen=True)
+class Photo:
+    """path: the file, as the user named it. name: below the photos' common folder, with `/`; no two are the same."""
+
+    path: Path
+    name: str
+
+
+def find(arguments: Iterable[str | Path], skip: Collection[Path] = ()) -> tuple[list[Photo], list[UserError]]:
+    """The photos that `arguments` (folders, files, globs) name, each once, sorted by name; and what is wrong with some.
+
+    Args:
+        skip: absolute paths that are no photos of the user: results of an earlier run.
+    """
+    found: dict[Path, Path] = {}
+    problems = []
+    for argument in map(str, arguments):
+        matches = list(_expanded(argument))
+        if not matches:
+            problems.append(UserError(argument, "no image there", f"images end in {', '.join(images.SUFFIXES)}"))
+        found.update((_absolute(path), path) for path in matches)
+    kept = sorted(found.keys() - set(skip))
+    root = os.path.commonpath([path.parent for path in kept]) if kept else ""
+    photos = [Photo(found[path], path.relative_to(root).as_posix()) for path in kept]
+    problems += [UserError(repr(photo.name), _UNFIT, "rename it") for photo in photos if not _is_fit(photo.name)]
+    return [photo for photo in photos if _is_fit(photo.name)], problems
+
+
+def _absolute(path: Path) -> Path:
+    return Path(os.path.abspath(path))  # noqa: PTH100 (takes out `..` but keeps links as they are)
+
+
+def _is_fit(name: str) -> bool:
+    """Whether a file name can be written as a line of UTF-8; Linux allows any bytes."""
+    return "\n" not in name and name.encode(errors="replace").decode() == name
+
+
+def _expanded(argument: str) -> Iterator[Path]:
+    path = Path(argument).expanduser()
+    if path.is_file():  # whatever its suffix: the user means it
+        yield path
+    elif path.is_dir():
+        yield from _below(path)
+    else:
+        for match in map(Path, glob.glob(str(path), recursive=True)):  # noqa: PTH207 (absolute patterns too)
+            yield from _below(match) if match.is_dir() else [match] if images.is_image(match) else []
+
+
+def _below(folder: Path) -> Iterator[Path]:
+    for parent, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        yield from (Path(parent, name) for name in names if images.is_image(name) and not name.startswith("."))
+
+
+def picture_names(photos: Sequence[Photo]) -> dict[str, str]:
+    """Photo name -> name of its picture, a JPEG: `a/x.jpg` stays, `a/x.png` becomes `a/x.png.jpg`; no two are equal."""
+    taken: set[str] = set()
+    names = {}
+    for photo in photos:
+        name = photo.name if photo.name.lower().endswith((".jpg", ".jpeg")) else photo.name + ".jpg"
+        while name.lower() in taken:  # some file systems take X.jpg and x.jpg for one
+            name += ".jpg"
+        taken.add(name.lower())
+        names[photo.name] = name
+    return names
+
+
+def written(output: Path) -> set[Path]:
+    """Absolute paths of the files that predict wrote into the folder `output` so far."""
+    try:
+        lines = (output / LIST).read_text(encoding="utf-8").split("\n")
+    except (FileNotFoundError, NotADirectoryError):
+        return set()
+    return {_absolute(output) / line for line in lines if line}
+
+
+def claim(output: Path, names: Iterable[str], photos: Iterable[Photo]) -> None:
+    """Make sure that writing `names` below `output` harms nothing, then list them as predict's own.
+
+    Raises:
+        UserError: `output` is a file or holds the photos, or one of `names` is there and is not predict's.
+    """
+    elsewhere = "give another folder: --output FOLDER"
+    if output.exists() and not output.is_dir():
+        raise UserError(str(output), "is a file", elsewhere)
+    inside = [photo.name for photo in photos if photo.path.resolve().is_relative_to(output.resolve())]
+    if inside:
+        raise UserError(str(output), f"holds photos that were asked for, such as {inside[0]}", elsewhere)
+    folder, ours = _absolute(output), written(output)
+    wanted = {folder / name for name in names}
+    foreign = sorted(str(path.relative_to(folder)) for path in wanted - ours if os.path.lexists(path))
+    if foreign:
+        more = f" and {len(foreign) - 1} more" if len(foreign) > 1 else ""
+        raise UserError(str(output), f"holds {foreign[0]}{more}, not written by predict", elsewhere)
+    lines = sorted(str(path.relative_to(folder)) for path in ours | wanted)
+    try:
+        files.write_text(output / LIST, "".join(f"{line}\n" for line in lines))
+    except OSError as error:
+        raise UserError(str(output), f"cannot be written to: {error.strerror}", elsewhere) from error

@@ -1,0 +1,163 @@
+"""Draw what the detector finds in photos, and list it as COCO JSON and as CSV.
+
+    make predict IMAGES="holiday 'more/*.png'"     a user's own photos: folders, files, globs
+    python -m stages.predict IMAGES... [--output predictions]
+    python -m stages.predict                       the DVC stage: <dataset.dir>/test -> results/predict
+
+In:  the photos, of any size and kind; the exported model in model/export
+Out: detections.json   COCO results: [{image_id, category_id, bbox: [x, y, width, height] in pixels, score}, ...]
+     images.json       the COCO dataset to it: images {id, file_name, width, height} and categories {id, name}
+     detections.csv    filename,width,height,class,xmin,ymin,xmax,ymax,score; empty cells where nothing was found
+     pictures/         the photos with boxes, labels and scores
+
+Only detections with a score of at least predict.score_threshold. A photo that cannot be read is named, the others are
+still done, and the exit code is 2.
+"""
+
+import argparse
+import io
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image
+from tqdm import tqdm
+
+from detector import draw, errors, files, images, params, paths, photos, predictions, saved_model
+from detector.dataset import DatasetParams
+from detector.errors import UserError
+from detector.photos import Photo
+from detector.tables import ImageBoxes
+
+PICTURES = "pictures"
+AHEAD = 3  # photos decoded while the model runs
+
+
+@dataclass(frozen=True)
+class PredictParams:
+    """params.yaml: predict."""
+
+    score_threshold: float = params.number(0, 1)
+
+
+def detect_all(
+    detector: saved_model.Detector, found: Sequence[Photo], output: Path, threshold: float
+) -> tuple[list[ImageBoxes], list[UserError]]:
+    """Detect in every photo and draw its picture below `output`; photos that cannot be read come back as errors."""
+    results, problems = [], []
+    names = photos.picture_names(found)
+    for photo, image in tqdm(decoded(found), total=len(found), desc="predict", unit="image", disable=None):
+        if isinstance(image, UserError):
+            problems.append(image)
+            continue
+        result = predictions.above(detector.detect(image, photo.name), threshold)
+        picture = draw.draw_boxes(image, result, detector.names)
+        files.write_bytes(output / PICTURES / names[photo.name], jpeg(picture))
+        results.append(result)
+    return results, problems
+
+
+def decoded(found: Iterable[Photo]) -> Iterator[tuple[Photo, Image.Image | UserError]]:
+    """Each photo with its picture or its error, in order; the next ones are decoded in the background."""
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        waiting = []
+        for photo in found:
+            waiting.append((photo, pool.submit(read, photo.path)))
+            if len(waiting) > AHEAD:
+                first, image = waiting.pop(0)
+                yield first, image.result()
+        for photo, image in waiting:
+            yield photo, image.result()
+
+
+def read(path: Path) -> Image.Image | UserError:
+    """The picture of a file, or what is wrong with it."""
+    try:
+        return images.open_upright(path)
+    except UserError as error:
+        return error
+
+
+def jpeg(picture: Image.Image) -> bytes:
+    """A picture as the bytes of a JPEG."""
+    buffer = io.BytesIO()
+    picture.save(buffer, "JPEG", quality=90)
+    return buffer.getvalue()
+
+
+def summary(results: Sequence[ImageBoxes], names: Mapping[int, str], seconds: float, output: Path) -> str:
+    """One line: images, detections of each class, speed and where it all is."""
+    counts = Counter(names[int(class_id)] for result in results for class_id in result.classes)
+    classes = ", ".join(f"{name} {counts[name]}" for name in names.values())
+    speed = f"{len(results) / seconds:.1f} images/s"
+    return f"{len(results)} images, {counts.total()} detections ({classes}), {speed} -> {output}"
+
+
+def predict(
+    detector: saved_model.Detector, found: Sequence[Photo], output: Path, shown: Path, threshold: float
+) -> list[UserError]:
+    """Detect in the photos and write everything below `output` (to the user: `shown`); returns what was unreadable."""
+    start = time.monotonic()
+    results, problems = detect_all(detector, found, output, threshold)
+    predictions.write(output, results, detector.names)
+    print(summary(results, detector.names, time.monotonic() - start, shown))
+    return problems
+
+
+def own_photos(arguments: Sequence[str], output: Path, threshold: float) -> None:
+    """`make predict`: photos wherever they lie -> `output`, where nothing of the user's is touched."""
+    found, problems = photos.find(arguments, skip=photos.written(output))
+    if not found and not problems:
+        raise UserError(" ".join(arguments), "no image there but predict's own pictures", "name the folder of photos")
+    if found:
+        detector = saved_model.load()
+        pictures = [f"{PICTURES}/{name}" for name in photos.picture_names(found).values()]
+        photos.claim(output, [*predictions.RESULTS, *pictures], found)
+        problems += predict(detector, found, output, output, threshold)
+    report(problems, f"{output} has the others" if found else "nothing was written")
+
+
+def test_split(threshold: float) -> None:
+    """The DVC stage: the dataset's test images -> results/predict, whole or not at all."""
+    folder = paths.images(params.load("dataset", DatasetParams).dir, "test")
+    found, problems = photos.find([folder])
+    with files.whole_folder(paths.PREDICT) as output:
+        if found:
+            problems += predict(saved_model.load(), found, output, paths.PREDICT, threshold)
+        report(problems, "nothing was written")
+
+
+def report(problems: Sequence[UserError], outcome: str) -> None:
+    """Name every problem on a line of its own; raises if there is any."""
+    for problem in problems[:-1]:
+        print(f"error: {problem.line()}", file=sys.stderr)
+    if problems:
+        raise UserError(problems[-1].line(), f"{len(problems)} in all; {outcome}")
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    result = argparse.ArgumentParser("python -m stages.predict", description=(__doc__ or "").partition("\n")[0])
+    result.add_argument("images", nargs="*", metavar="IMAGES", help="folders, files or globs; none: the test split")
+    result.add_argument("--output", type=Path, help="folder for the results (default: predictions)")
+    return result
+
+
+def main() -> None:
+    """Load, detect, write."""
+    arguments = parser().parse_args()
+    threshold = params.load("predict", PredictParams).score_threshold
+    if arguments.images:
+        own_photos(arguments.images, (arguments.output or Path("predictions")).expanduser(), threshold)
+    elif arguments.output:
+        parser().error("--output belongs to IMAGES; without them the results go to results/predict")
+    else:
+        test_split(threshold)
+
+
+if __name__ == "__main__":
+    errors.run(main)
