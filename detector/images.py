@@ -141,7 +141,8 @@ def _orientation(image: Image.Image) -> int:
 
 def _is_plain(image: Image.Image, content: bytes) -> bool:
     if _format(image) == "JPEG":
-        return image.mode in ("RGB", "L")
+        ends = content.rfind(b"\xff\xd9") > content.rfind(b"\xff\xda")  # an end of image after the last start of scan
+        return ends and image.mode in ("RGB", "L")
     if image.format == "PNG":  # in its header: byte 24 is the bit depth, byte 25 the colour type (0 grey, 2 RGB)
         return content[24] == 8 and content[25] in (0, 2) and not image.has_transparency_data
     return False

@@ -130,6 +130,7 @@ def test_turned_tiff(tmp_path):
     assert pixel(path, (0, 3)) == BLUE
 
 
+@pytest.mark.filterwarnings("ignore")  # of Pillow's; quiet outside of pytest
 def test_damaged_exif_is_no_reason_to_refuse(tmp_path):
     path = saved(tmp_path / "a.jpg", Image.new("RGB", (8, 8), RED), exif=b"Exif\0\0II*\0\xff\xff\xff\xff")
     assert images.check(path).size == (8, 8)
@@ -157,6 +158,16 @@ def test_damaged_exif_is_no_reason_to_refuse(tmp_path):
 )
 def test_plain_is_what_tensorflow_reads_alike(tmp_path, mode, name, options, plain):
     assert images.check(saved(tmp_path / name, Image.new(mode, (8, 8)), **options)).plain is plain
+
+
+def test_a_jpeg_without_its_end_marker_is_not_plain(tmp_path):
+    """Pillow reads it, since all pixels are there; TensorFlow refuses it, so the record gets it re-encoded."""
+    path = saved(tmp_path / "a.jpg", Image.new("RGB", (8, 8)))
+    content = path.read_bytes()
+    assert content.endswith(b"\xff\xd9")
+    path.write_bytes(content[:-2] + bytes(2))
+    assert images.check(path).size == (8, 8)
+    assert not images.check(path).plain
 
 
 def test_format_is_read_from_the_bytes_not_from_the_suffix(tmp_path):
@@ -209,6 +220,7 @@ def test_missing_image_and_folder(tmp_path):
         images.check(tmp_path)
 
 
+@pytest.mark.filterwarnings("ignore")
 def test_decompression_bomb(tmp_path):
     """A 12 kB PNG of 100 million pixels is refused from its header, before memory is taken for it."""
     path = saved(tmp_path / "a.png", Image.new("1", (10_000, 10_000)), optimize=True)

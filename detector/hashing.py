@@ -1,0 +1,25 @@
+"""Chance without a seed: a file name always falls on the same number, on every machine and whatever its neighbours.
+
+So an image keeps its split when others come or go.
+"""
+
+import hashlib
+from collections.abc import Iterable
+
+
+def fraction(name: str, purpose: str = "") -> float:
+    """A number in [0, 1) for a name; another `purpose` gives numbers that have nothing to do with these."""
+    return int.from_bytes(hashlib.sha256(f"{purpose}{name}".encode()).digest()[:8], "big") / 2**64
+
+
+def choose(names: Iterable[str], share: float, purpose: str = "") -> set[str]:
+    """The names whose number lies below `share`.
+
+    Of two names or more, a share above 0 takes at least one and leaves at least one: where chance would have it
+    otherwise, the one that comes nearest crosses over.
+    """
+    ordered = sorted(set(names), key=lambda name: fraction(name, purpose))
+    count = sum(fraction(name, purpose) < share for name in ordered)
+    if share > 0 and ordered:
+        count = min(max(count, 1), len(ordered) - 1)
+    return set(ordered[:count])
