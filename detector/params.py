@@ -77,8 +77,8 @@ def _read(path: Path) -> dict[str, Any]:
     return document
 
 
-def load(section: str, cls: type[Section], path: str | Path = PARAMS_FILE) -> Section:
-    """The section of `path` as a frozen `cls`.
+def load(section: str, cls: type[Section], path: str | Path = PARAMS_FILE, *, partial: bool = False) -> Section:
+    """The section of `path` as a frozen `cls`; with `partial`, the keys that `cls` has no field for are left alone.
 
     Raises:
         UserError: naming `section.key`, its value and what is allowed.
@@ -89,7 +89,7 @@ def load(section: str, cls: type[Section], path: str | Path = PARAMS_FILE) -> Se
     fields: Sequence[dataclasses.Field[Any]] = dataclasses.fields(cls)  # type: ignore[arg-type]
     names = [field.name for field in fields]
     for key in values:
-        if key not in names:
+        if key not in names and not partial:
             raise UserError(str(path), "unknown key", f"{section} has {', '.join(names)}", item=f"{section}.{key}")
     for field in fields:
         item = f"{section}.{field.name}"

@@ -1,0 +1,98 @@
+"""A trained detector at work on a split's record, through the Object Detection API: losses and detections.
+
+The trainer's validation and the `evaluate` stage both come here, so that they measure the same thing.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from detector import checkpoints, od_api, pipeline_config
+from detector.boxes import normalized_to_voc
+from detector.errors import UserError
+from detector.od_api import DetectionResultFields, InputDataFields
+from detector.tables import ImageBoxes
+from detector.tensorflow_env import tf
+
+
+class Inference:
+    """A model's losses and detections over one record, as often as asked; traced once.
+
+    Args:
+        model: the API's DetectionModel.
+        config: its TrainEvalPipelineConfig.
+        record: a TFRecord, one example per element of `images`, in the same order.
+        images: the record's images; their groundtruth is not looked at, their sizes are.
+    """
+
+    def __init__(self, model: Any, config: Any, record: Path, images: Sequence[ImageBoxes]) -> None:
+        self._model, self._record, self._images = model, record, images
+        reader = config.eval_input_reader[0].__class__()
+        reader.CopyFrom(config.eval_input_reader[0])
+        reader.tf_record_input_reader.input_path[:] = [record.as_posix()]
+        reader.ClearField("label_map_path")  # the record holds the ids
+        self._dataset = od_api.inputs.eval_input(config.eval_config, reader, config.model, model=model)
+        self._step = tf.function(self._traced_step)
+
+    def _traced_step(self, features: Any, labels: Any) -> tuple[dict[str, tf.Tensor], dict[str, tf.Tensor]]:
+        od_api.set_training(self._model, False)
+        losses, predictions = od_api.losses(self._model, features, labels)
+        return losses, self._model.postprocess(predictions, features[InputDataFields.true_image_shape])
+
+    def __call__(self, progress: str | None = None) -> tuple[dict[str, float], list[ImageBoxes]]:
+        """The losses, averaged over the images, and each image's detections in the order of `images`.
+
+        Boxes are in pixels of the original image, highest score first, at most 100 an image.
+        `progress`: a title for a progress bar, or None for silence.
+        """
+        sums: dict[str, float] = {}
+        found: list[ImageBoxes] = []
+        bar = tqdm(self._dataset, progress, len(self._images), leave=False, disable=None if progress else True)
+        for (features, labels), image in zip(bar, self._images, strict=False):
+            losses, detections = self._step(features, labels)
+            for name, value in losses.items():
+                sums[name] = sums.get(name, 0.0) + float(value)
+            found.append(_to_image_boxes(detections, image))
+        if len(found) != len(self._images):
+            reason = f"{len(found)} examples, but {len(self._images)} images in the CSV"
+            raise UserError(str(self._record), reason, "run: dvc repro csv2record")
+        return {name: value / len(found) for name, value in sums.items()}, found
+
+
+def _to_image_boxes(detections: dict[str, tf.Tensor], image: ImageBoxes) -> ImageBoxes:
+    count = int(detections[DetectionResultFields.num_detections][0])
+    boxes = detections[DetectionResultFields.detection_boxes][0, :count].numpy().astype(np.float64)  # normalised
+    scores = detections[DetectionResultFields.detection_scores][0, :count].numpy().astype(np.float64)
+    classes = detections[DetectionResultFields.detection_classes][0, :count].numpy().astype(np.int64)
+    return ImageBoxes(
+        filename=image.filename,
+        width=image.width,
+        height=image.height,
+        boxes=normalized_to_voc(boxes, image.width, image.height),
+        classes=classes + od_api.LABEL_ID_OFFSET,
+        scores=scores,
+    )
+
+
+def run(train_dir: Path, record: Path, images: Sequence[ImageBoxes]) -> tuple[dict[str, float], list[ImageBoxes]]:
+    """The best checkpoint of `train_dir` on a record; see `Inference` for what comes back.
+
+    Raises:
+        UserError: there is no trained model, or record and images differ in number.
+    """
+    config, model = load(train_dir)
+    return Inference(model, config, record, images)("evaluating")
+
+
+def load(train_dir: Path) -> tuple[Any, Any]:
+    """The pipeline configuration and the best model that `train_tpu` left in `train_dir`."""
+    path = train_dir / "pipeline.config"
+    if not path.exists():
+        raise UserError(str(train_dir), "holds no trained model", "run: make train (or: dvc pull)")
+    config = pipeline_config.read(path)
+    model = od_api.build_model(config)
+    checkpoints.restore(model, train_dir / "best" / "ckpt-1", "full")
+    return config, model

@@ -1,0 +1,17 @@
+"""TensorFlow with the settings that must be there before its first import: `from detector.tensorflow_env import tf`."""
+
+import logging
+import os
+import warnings
+
+os.environ["TF_USE_LEGACY_KERAS"] = "1"  # the Object Detection API is written for Keras 2
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # C++ noise: our own lines must not drown in it
+warnings.filterwarnings("ignore", module=r"(tensorflow|tf_keras|tf_slim|object_detection|google)\b.*")
+
+import tensorflow as tf  # noqa: E402
+
+for name in ("tensorflow", "absl", "tf_keras"):
+    logging.getLogger(name).setLevel(logging.ERROR)
+tf.compat.v1.logging.set_verbosity(tf.compat.v1.logging.ERROR)
+
+__all__ = ["tf"]

@@ -1,0 +1,160 @@
+"""The training loop: a traced step, a look at the validation split now and then, the best and the last checkpoint kept.
+
+The model, its losses, the input pipeline and the optimiser are the Object Detection API's; the loop is ours, because
+the API's own neither stops at a NaN, nor keeps the best checkpoint, nor says when it will be done.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from detector import checkpoints, metrics, od_api
+from detector.errors import UserError
+from detector.inference import Inference
+from detector.progress import Progress
+from detector.tables import ImageBoxes
+from detector.tensorflow_env import tf
+
+LOG_EVERY = 10  # steps between two points of a curve
+Log = Callable[[int, Mapping[str, float]], None]
+
+
+@dataclass(frozen=True)
+class Validation:
+    """The split that training looks at every `every` steps; the best checkpoint is the best of these looks by AP."""
+
+    record: Path
+    images: Sequence[ImageBoxes]
+    names: Mapping[int, str]
+    every: int
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What training came to. `best_step` is `steps` and `best` is empty where there was no validation split."""
+
+    steps: int
+    best_step: int
+    best: dict[str, float]
+    images_per_second: float
+
+
+class Trainer:
+    """Trains `model` in place.
+
+    Args:
+        model: the API's DetectionModel, its weights as training shall find them, made in `strategy`'s scope.
+        config: its TrainEvalPipelineConfig: batch, steps, schedule, augmentation, records.
+        strategy: where to train.
+        work_dir: gets `best/ckpt-1` and `last/ckpt-1`.
+        train_filenames: of every image in the train record, to name those of a bad batch.
+    """
+
+    def __init__(
+        self, model: Any, config: Any, strategy: tf.distribute.Strategy, work_dir: Path, train_filenames: Sequence[str]
+    ) -> None:
+        self.model, self.config, self.strategy, self.work_dir = model, config, strategy, work_dir
+        with strategy.scope():
+            self.step = tf.Variable(0, trainable=False, dtype=tf.int64, name="step")
+            self.optimizer, (self.learning_rate,) = od_api.optimizer_builder.build(
+                config.train_config.optimizer, global_step=self.step
+            )
+        self._filenames = _by_hash(train_filenames)
+        self._batches = strategy.distribute_datasets_from_function(self._input)
+        self._train_step = tf.function(self._distributed_step)
+
+    def _input(self, context: tf.distribute.InputContext) -> tf.data.Dataset:
+        return od_api.inputs.train_input(
+            self.config.train_config,
+            self.config.train_input_reader,
+            self.config.model,
+            model=self.model,
+            input_context=context,
+        )
+
+    def _replica_step(self, features: Any, labels: Any) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
+        od_api.set_training(self.model, True)
+        with tf.GradientTape() as tape:
+            losses, _ = od_api.losses(self.model, features, labels)
+            losses = {name: value / self.strategy.num_replicas_in_sync for name, value in losses.items()}
+        variables = self.model.trainable_variables
+        gradients = tape.gradient(losses["total_loss"], variables)
+        self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
+        return losses, features[od_api.HASH_KEY]
+
+    def _distributed_step(self, batches: Any) -> tuple[dict[str, tf.Tensor], Any]:
+        losses, hashes = self.strategy.run(self._replica_step, args=next(batches))
+        self.step.assign_add(1)
+        summed = {name: self.strategy.reduce("SUM", value, axis=None) for name, value in losses.items()}
+        return summed, self.strategy.experimental_local_results(hashes)
+
+    def run(self, validation: Validation | None, log: Log) -> Outcome:
+        """Train to the last step; `log(step, scalars)` gets losses and rate every 10 steps, validation when it is done.
+
+        Raises:
+            UserError: the loss became NaN or infinite; names the step and the batch's files.
+        """
+        steps = self.config.train_config.num_steps
+        progress = Progress(steps, self.config.train_config.batch_size)
+        progress.note("compiling the training step: up to a minute")
+        judge = _Judge(self, validation, progress, log) if validation and validation.images else None
+        batches = iter(self._batches)
+        for step in range(1, steps + 1):
+            learning_rate = float(self.learning_rate())
+            losses, hashes = self._train_step(batches)
+            scalars = {name: float(value) for name, value in losses.items()}
+            if not math.isfinite(scalars["total_loss"]):
+                self._stop(step, scalars, hashes)
+            progress.update(step, scalars, learning_rate)
+            if step % LOG_EVERY == 0 or step == steps:
+                log(step, {**{f"loss/{n}": v for n, v in scalars.items()}, "learning_rate": learning_rate})
+            if judge and (step % judge.every == 0 or step == steps):
+                judge.look(step)
+                self.save("last")
+        self.save("last")
+        best_step, best = (judge.best_step, judge.best) if judge else (steps, {})
+        return Outcome(steps, best_step, best, progress.images_per_second())
+
+    def save(self, name: str) -> None:
+        """Keep the state as `work_dir/<name>/ckpt-1`, in place of the one before."""
+        state = tf.train.Checkpoint(model=self.model, optimizer=self.optimizer, step=self.step)
+        checkpoints.save(state, self.work_dir / name / "ckpt-1")
+
+    def _stop(self, step: int, scalars: Mapping[str, float], hashes: Sequence[tf.Tensor]) -> None:
+        names = [self._filenames.get(int(value), "?") for part in hashes for value in part.numpy()]
+        bad = ", ".join(f"{name} {value}" for name, value in scalars.items() if not math.isfinite(value))
+        remedy = f"lower train.learning_rate, or look at that batch: {', '.join(names)}"
+        raise UserError("params.yaml", f"step {step}: {bad}", remedy, item="train")
+
+
+class _Judge:
+    """Looks at the validation split and keeps the best checkpoint."""
+
+    def __init__(self, trainer: Trainer, validation: Validation, progress: Progress, log: Log) -> None:
+        self._trainer, self._validation, self._progress, self._log = trainer, validation, progress, log
+        self._inference = Inference(trainer.model, trainer.config, validation.record, validation.images)
+        self.every = validation.every
+        self.best_step, self.best = 0, {"AP": -math.inf}
+
+    def look(self, step: int) -> None:
+        losses, detections = self._inference()
+        found = metrics.coco(self._validation.images, detections, self._validation.names)
+        scores = {name: found.get(name, 0.0) for name in ("AP", "AP50")}
+        self._log(step, {"val/loss": losses["total_loss"], **{f"val/{name}": value for name, value in scores.items()}})
+        is_best = scores["AP"] >= self.best["AP"]
+        if is_best:
+            self.best_step, self.best = step, scores
+            self._trainer.save("best")
+        self._progress.note(
+            f"step {step}: validation loss {losses['total_loss']:.3f}, AP {scores['AP']:.3f}, "
+            f"AP50 {scores['AP50']:.3f}" + (" (best so far)" if is_best else "")
+        )
+        self._progress.resume()
+
+
+def _by_hash(filenames: Sequence[str]) -> dict[int, str]:
+    """File names by the number that the API's input pipeline puts in their place."""
+    hashes = tf.strings.to_hash_bucket_fast(list(filenames), od_api.inputs.HASH_BINS).numpy()
+    return {int(number): name for number, name in zip(hashes, filenames, strict=True)}

@@ -1,0 +1,124 @@
+"""Bring the checkpoint that training starts from.
+
+    python -m stages.pretrained
+
+    pretrained.source -> model/pretrained/ckpt-1.*
+
+    package       ImageNet MobileNetV2 from the locked package: a `classification` checkpoint, all 260 tensors matched
+    last          the best checkpoint in model/train as it is when this stage runs: a detection checkpoint
+    https://...   an archive (.tar.gz) that holds one checkpoint, its digest in pretrained.sha256
+    gs://...      the same archive, or a checkpoint's prefix, in a bucket
+    a path        the same archive, or a checkpoint's prefix (without .index), on this machine
+
+`train.fine_tune_checkpoint_type: full` goes on from a detector: where the source is `package`, which holds none, it
+takes `last`. What was taken is a DVC output, so dvc.lock tells for every model which weights it came from. That output
+is `persist: true`, for DVC then keeps it out of its run-cache, which would bring back an older `last`.
+"""
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from detector import errors, params, paths
+from detector.errors import UserError
+from detector.params import PARAMS_FILE
+
+CHECKPOINT = paths.PRETRAINED / "ckpt-1"
+LAST = paths.TRAIN / "best" / "ckpt-1"
+
+
+@dataclass(frozen=True)
+class PretrainedParams:
+    """The `pretrained` section of params.yaml."""
+
+    source: str = params.text("package, last, an https:// or gs:// address, or a path")
+    sha256: str = params.text("the archive's sha256", empty=True)
+
+
+@dataclass(frozen=True)
+class FineTuneParams:
+    """What this stage needs of the `train` section."""
+
+    fine_tune_checkpoint_type: str = params.one_of("classification", "detection", "full", "none")
+
+
+def _from_package() -> None:
+    from detector import backbone, checkpoints
+    from detector.tensorflow_env import tf
+
+    model = backbone.build()
+    count = backbone.load_package(model, backbone.package_file())
+    checkpoints.save(tf.train.Checkpoint(feature_extractor=model), CHECKPOINT)
+    print(f"pretrained: ImageNet MobileNetV2, {count} of {backbone.TENSORS} tensors matched")
+
+
+def _from_last() -> None:
+    from detector import checkpoints
+
+    if not Path(f"{LAST}.index").exists():
+        raise UserError(str(paths.TRAIN), "no model to go on from", "run make train first, or give pretrained.source")
+    checkpoints.copy(LAST, CHECKPOINT)
+    print(f"pretrained: the last model, {LAST}")
+
+
+def _find_checkpoint(folder: Path, source: str) -> Path:
+    found = sorted(path.with_suffix("") for path in folder.rglob("*.index"))
+    if len(found) != 1:
+        names = ", ".join(path.relative_to(folder).as_posix() for path in found) or "none"
+        raise UserError(source, f"one checkpoint is needed, found {names}", "give its prefix, without .index")
+    return found[0]
+
+
+def _fetched(source: str, sha256: str, folder: Path) -> Path:
+    """The checkpoint's prefix, downloaded and unpacked into `folder` where need be."""
+    from detector import fetch
+
+    if source.startswith(("https://", "http://")):
+        archive = folder / "archive.tar"
+        fetch.download(source, archive, sha256)
+    elif source.startswith("gs://"):
+        fetch.download_gs(source, folder)
+        archives = sorted(path for path in folder.iterdir() if ".tar" in path.name)
+        if not archives:
+            return _find_checkpoint(folder, source)
+        archive = archives[0]
+    elif Path(f"{source}.index").exists():
+        return Path(source)
+    else:
+        archive = Path(source).expanduser()
+    if not archive.is_file():
+        raise UserError(PARAMS_FILE, f"{source}: no such archive or checkpoint", "check the path", "pretrained.source")
+    if sha256 and (found := fetch.sha256(archive)) != sha256.lower():
+        raise UserError(source, f"its sha256 is {found}, not {sha256}", "check pretrained.sha256")
+    fetch.unpack_tar(archive, folder / "unpacked")
+    return _find_checkpoint(folder / "unpacked", source)
+
+
+def _from_elsewhere(source: str, sha256: str) -> None:
+    from detector import backbone, checkpoints
+
+    with tempfile.TemporaryDirectory() as folder:
+        prefix = _fetched(source, sha256, Path(folder))
+        found = checkpoints.kind(prefix)
+        if found == "classification":
+            count = backbone.check(prefix)
+            print(f"pretrained: {source}, {count} of {backbone.TENSORS} tensors matched")
+        else:
+            print(f"pretrained: {source}, a detection checkpoint")
+        checkpoints.copy(prefix, CHECKPOINT)
+
+
+def main() -> None:
+    pretrained = params.load("pretrained", PretrainedParams)
+    fine_tune = params.load("train", FineTuneParams, partial=True)
+    goes_on = fine_tune.fine_tune_checkpoint_type == "full"
+    if pretrained.source == "last" or (goes_on and pretrained.source == "package"):
+        _from_last()
+    elif pretrained.source == "package":
+        _from_package()
+    else:
+        _from_elsewhere(pretrained.source, pretrained.sha256)
+
+
+if __name__ == "__main__":
+    errors.run(main)

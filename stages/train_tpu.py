@@ -1,0 +1,131 @@
+"""Train the detector on a TPU, a GPU or the CPU.
+
+    python -m stages.train_tpu
+
+    dataset/data/{train,val}.{csv,record}, <dataset.dir>/label_map.pbtxt, model/pretrained
+    -> model/train/{best,last}/ckpt-1.*   the best checkpoint by validation AP, and the last step's, optimiser included
+       model/train/{pipeline.config,label_map.pbtxt,train.json}
+       results/train/                     DVCLive: metrics.json, plots/metrics/**.tsv
+
+TensorBoard summaries go to logs/ (`tensorboard --logdir logs`), unfinished checkpoints to .work/train: neither is a DVC
+output, for the first holds times and the second must outlive a training that dies.
+"""
+
+import json
+import shutil
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from detector import errors, files, labels, params, paths, pipeline_config, tables
+from detector.dataset import DatasetParams
+
+if TYPE_CHECKING:
+    from detector.trainer import Outcome
+
+WORK = Path(".work/train")
+LOGS = Path("logs")
+
+
+@dataclass(frozen=True)
+class TrainParams:
+    """The `train` section of params.yaml."""
+
+    model: str = params.one_of(*pipeline_config.MODELS)
+    fine_tune_checkpoint_type: str = params.one_of("classification", "detection", "full", "none")
+    steps: int = params.number(1)
+    batch_size: int = params.number(1)
+    learning_rate: float | str = params.number(1e-8, 10, auto=True)
+    eval_every: int = params.number(1)
+    accelerator: str = params.one_of("auto", "tpu", "gpu", "cpu")
+    seed: int = params.number(0, 2**31 - 1)
+
+
+def _pipeline(train: TrainParams, label_map: Path) -> Any:
+    rate = train.learning_rate
+    return pipeline_config.build(
+        train.model,
+        label_map=label_map,
+        num_classes=len(labels.read(label_map)),
+        steps=train.steps,
+        batch_size=train.batch_size,
+        learning_rate=rate if isinstance(rate, float) else pipeline_config.auto_learning_rate(train.batch_size),
+        fine_tune_checkpoint_type=train.fine_tune_checkpoint_type,
+    )
+
+
+def _fit(train: TrainParams, config: Any, label_map: Mapping[str, int]) -> "Outcome":
+    from detector import checkpoints, devices, od_api, trainer
+    from detector.tensorflow_env import tf
+
+    initial = paths.PRETRAINED / "ckpt-1"
+    checkpoints.check_type(initial, train.fine_tune_checkpoint_type)
+    strategy = devices.strategy(train.accelerator)
+    devices.check_batch(strategy, train.batch_size)
+    tf.keras.utils.set_random_seed(train.seed)
+    with strategy.scope():
+        model = od_api.build_model(config)
+        if train.fine_tune_checkpoint_type != "none":
+            checkpoints.restore(model, initial, train.fine_tune_checkpoint_type)
+    train_images = tables.read_csv(paths.csv("train"), label_map)
+    names = {number: name for name, number in label_map.items()}
+    validation = trainer.Validation(
+        paths.record("val"), tables.read_csv(paths.csv("val"), label_map), names, train.eval_every
+    )
+    device = devices.describe(strategy)
+    print(f"{train.model}: {len(train_images)} images, {train.steps} steps of {train.batch_size} on {device}")
+    fitting = trainer.Trainer(model, config, strategy, WORK, [image.filename for image in train_images])
+    with _Log() as log:
+        return fitting.run(validation, log)
+
+
+class _Log:
+    """Scalars to DVCLive (an output of the stage) and to TensorBoard (for looking on)."""
+
+    def __enter__(self) -> "_Log":
+        from dvclive import Live
+
+        from detector.tensorflow_env import tf
+
+        self._live = Live(str(paths.TRAIN_RESULTS), save_dvc_exp=False, dvcyaml=None, report=None)
+        self._summaries = tf.summary.create_file_writer(str(LOGS / time.strftime("%Y%m%d-%H%M%S")))
+        return self
+
+    def __call__(self, step: int, scalars: Mapping[str, float]) -> None:
+        from detector.tensorflow_env import tf
+
+        self._live.step = step
+        with self._summaries.as_default(step=step):
+            for name, value in scalars.items():
+                self._live.log_metric(name, value)
+                tf.summary.scalar(name, value)
+        self._live.make_summary()
+
+    def __exit__(self, *_: object) -> None:
+        self._summaries.close()
+        self._live.end()
+
+
+def main() -> None:
+    train = params.load("train", TrainParams)
+    label_map = Path(params.load("dataset", DatasetParams).dir) / paths.LABEL_MAP
+    config = _pipeline(train, label_map)
+    outcome = _fit(train, config, labels.read(label_map))
+    with files.whole_folder(paths.TRAIN) as folder:
+        for name in ("best", "last"):
+            kept = WORK / (name if (WORK / name).exists() else "last")
+            shutil.copytree(kept, folder / name)
+        files.write_text(folder / "pipeline.config", pipeline_config.render(config))
+        shutil.copyfile(label_map, folder / paths.LABEL_MAP)
+        summary = {"model": train.model, **{k: v for k, v in asdict(outcome).items() if k != "images_per_second"}}
+        files.write_text(folder / "train.json", json.dumps(summary, indent=2) + "\n")
+    shutil.rmtree(WORK)
+    print(
+        f"trained {outcome.steps} steps at {outcome.images_per_second:.1f} images/s; best at step {outcome.best_step}"
+    )
+
+
+if __name__ == "__main__":
+    errors.run(main)
