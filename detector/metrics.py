@@ -34,11 +34,9 @@ def coco(
     Raises:
         ValueError: an image is twice or in one of the two only, a class is unknown, or a score or box is not finite.
     """
-    truth, found = _by_filename(groundtruth), _by_filename(detections)
-    if truth.keys() != found.keys():
-        raise ValueError(f"images without groundtruth or without detections: {sorted(truth.keys() ^ found.keys())}")
+    pairs = paired(groundtruth, detections)
     with contextlib.redirect_stdout(io.StringIO()):  # pycocotools reports its progress by print
-        evaluation = COCOeval(_dataset(truth.values(), names), _dataset(found.values(), names), "bbox")
+        evaluation = COCOeval(_dataset((t for t, _ in pairs), names), _dataset((d for _, d in pairs), names), "bbox")
         evaluation.evaluate()
         evaluation.accumulate()
         evaluation.summarize()
@@ -47,9 +45,20 @@ def coco(
     return result
 
 
+def paired(groundtruth: Sequence[ImageBoxes], detections: Sequence[ImageBoxes]) -> list[tuple[ImageBoxes, ImageBoxes]]:
+    """(groundtruth, detections) of each image, sorted by file name so that equal scores always rank alike.
+
+    Raises:
+        ValueError: an image is twice, or in one of the two only.
+    """
+    truth, found = _by_filename(groundtruth), _by_filename(detections)
+    if truth.keys() != found.keys():
+        raise ValueError(f"images without groundtruth or without detections: {sorted(truth.keys() ^ found.keys())}")
+    return [(truth[name], found[name]) for name in sorted(truth)]
+
+
 def _by_filename(images: Sequence[ImageBoxes]) -> dict[str, ImageBoxes]:
-    """The images sorted by file name, so that detections of equal score rank alike in any order of `images`."""
-    by_name = {image.filename: image for image in sorted(images, key=lambda image: image.filename)}
+    by_name = {image.filename: image for image in images}
     if len(by_name) != len(images):
         raise ValueError(f"{len(images)} images share {len(by_name)} file names")
     return by_name
