@@ -1,0 +1,79 @@
+"""What `make train` says at its end: how good the detector is, where everything lies, what to try next.
+
+    python -m tools.summary
+
+In:  results/train/metrics.json, results/evaluate/metrics.json; whether the model, report and pictures are there
+Out: at most 12 lines on the terminal
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from detector import errors, paths
+from detector.errors import UserError
+
+CLASSES = 12  # named one by one; beyond that the rest is counted
+PLACES = {
+    "SavedModel": paths.EXPORT / "saved_model",
+    "TFLite": paths.EXPORT / "model.tflite",
+    "report": paths.REPORT,
+    "pictures": paths.EVALUATE / "pictures",
+}
+
+
+def read(path: Path) -> dict[str, Any]:
+    """The metrics in a JSON file.
+
+    Raises:
+        UserError: there is no such file, or it holds no metrics.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(str(path), "not found", "run: make train") from None
+    except ValueError as error:
+        raise UserError(str(path), f"not valid JSON: {error}", "run: dvc repro") from error
+    if not isinstance(content, dict):
+        raise UserError(str(path), "holds no metrics", "run: dvc repro")
+    return content
+
+
+def number(metrics: Mapping[str, Any], name: str) -> str:
+    """A metric with three digits, or `-` where there was nothing to measure."""
+    value = metrics.get(name)
+    return f"{value:.3f}" if isinstance(value, int | float) else "-"
+
+
+def per_class(metrics: Mapping[str, Any]) -> str:
+    """`cat 0.661, dog 0.629 (AP)`."""
+    classes: Mapping[str, Mapping[str, Any]] = metrics.get("per_class") or {}
+    shown = [f"{name} {number(values, 'AP')}" for name, values in list(classes.items())[:CLASSES]]
+    more = [f"and {len(classes) - CLASSES} more"] if len(classes) > CLASSES else []
+    return ", ".join(shown + more) + " (AP)"
+
+
+def lines(training: Mapping[str, Any], metrics: Mapping[str, Any]) -> list[str]:
+    """The summary, at most 12 lines."""
+    score = f"AP {number(metrics, 'AP')}, AP50 {number(metrics, 'AP50')}"
+    places = [f"  {name:<12}{path}" for name, path in PLACES.items() if path.exists()]
+    return [
+        f"{score} on {metrics.get('images', '?')} test images, after {training.get('step', '?')} training steps",
+        *([f"  {'per class':<12}{per_class(metrics)}"] if metrics.get("per_class") else []),
+        *places,
+        "Next:",
+        "  make predict IMAGES=folder                 your own photos",
+        "  make dataset SRC=folder NAME=pets          your own labelled photos, to train on",
+        "  dvc exp run -S train.steps=1000            another value, for one run",
+        "  dvc exp show                               the runs side by side",
+    ]
+
+
+def main() -> None:
+    """Read, print."""
+    print("\n".join(lines(read(paths.TRAIN_RESULTS / "metrics.json"), read(paths.EVALUATE / "metrics.json"))))
+
+
+if __name__ == "__main__":
+    errors.run(main)
