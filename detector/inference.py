@@ -3,7 +3,7 @@
 The trainer's validation and the `evaluate` stage both come here, so that they measure the same thing.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -87,12 +87,17 @@ def run(train_dir: Path, record: Path, images: Sequence[ImageBoxes]) -> tuple[di
     return Inference(model, config, record, images)("evaluating")
 
 
-def load(train_dir: Path) -> tuple[Any, Any]:
-    """The pipeline configuration and the best model that `train_tpu` left in `train_dir`."""
+def load(train_dir: Path, change: Callable[[Any], None] | None = None) -> tuple[Any, Any]:
+    """The pipeline configuration and the best model that `train_tpu` left in `train_dir`.
+
+    `change` may alter the configuration in place before the model is built.
+    """
     path = train_dir / "pipeline.config"
     if not path.exists():
         raise UserError(str(train_dir), "holds no trained model", "run: make train (or: dvc pull)")
     config = pipeline_config.read(path)
+    if change:
+        change(config)
     model = od_api.build_model(config)
     checkpoints.restore(model, train_dir / "best" / "ckpt-1", "full")
     return config, model

@@ -53,9 +53,10 @@ _patch_tensorflow_io()
 from object_detection import inputs  # noqa: E402
 from object_detection.builders import model_builder, optimizer_builder  # noqa: E402
 from object_detection.core.standard_fields import DetectionResultFields, InputDataFields  # noqa: E402
+from object_detection.export_tflite_graph_lib_tf2 import SSDModule  # noqa: E402
 from object_detection.utils import ops  # noqa: E402
 
-__all__ = ["DetectionResultFields", "InputDataFields", "inputs", "model_builder", "ops", "optimizer_builder"]
+__all__ = ["DetectionResultFields", "InputDataFields", "SSDModule", "inputs", "optimizer_builder"]
 
 HASH_KEY = inputs.HASH_KEY
 Tensors = dict[str, tf.Tensor]

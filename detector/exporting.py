@@ -1,0 +1,93 @@
+"""A trained detector as a SavedModel (for servers and Python) and as a TFLite model (for phones and small boards)."""
+
+import io
+import shutil
+import tempfile
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from detector import labels, od_api, paths
+from detector.od_api import DetectionResultFields as Detection
+from detector.tensorflow_env import quiet, tf
+
+ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)  # a fixed time, so that the same model gives the same bytes
+
+
+class ServingModule(tf.Module):  # type: ignore[misc]
+    """The signature of the published detectors, with a batch that works.
+
+    The API's own exporter fixes the input to one image; asked for 16 it answers for the first and says nothing.
+    """
+
+    def __init__(self, model: Any, label_map: Path) -> None:
+        super().__init__()
+        self.model = model
+        self.label_map = tf.saved_model.Asset(str(label_map))
+
+    @tf.function(input_signature=[tf.TensorSpec([None, None, None, 3], tf.uint8, name="input_tensor")])
+    def __call__(self, input_tensor: Any) -> dict[str, Any]:
+        """Detections of a batch of RGB images of one size, (N, H, W, 3) uint8.
+
+        Returns:
+            detection_boxes (N, M, 4) [ymin, xmin, ymax, xmax] in [0, 1], detection_scores (N, M) highest first,
+            detection_classes (N, M) ids of the label map, num_detections (N,); all float32, M = max_detections.
+        """
+        od_api.set_training(self.model, False)
+        images, shapes = self.model.preprocess(tf.cast(input_tensor, tf.float32))
+        found = self.model.postprocess(self.model.predict(images, shapes), shapes)
+        return {
+            "detection_boxes": found[Detection.detection_boxes],
+            "detection_scores": found[Detection.detection_scores],
+            "detection_classes": found[Detection.detection_classes] + od_api.LABEL_ID_OFFSET,
+            "num_detections": found[Detection.num_detections],
+        }
+
+
+def save_saved_model(model: Any, label_map: Path, folder: Path) -> None:
+    """Write the SavedModel with the signature `serving_default` and the label map among its assets."""
+    module = ServingModule(model, label_map)
+    tf.saved_model.save(module, str(folder), signatures=module.__call__)
+    (folder / "fingerprint.pb").unlink(missing_ok=True)  # holds a random id; nothing needs it
+
+
+def tflite_model(model: Any, config: Any) -> bytes:
+    """The float32 TFLite model.
+
+    Input: (1, S, S, 3) float32 in [-1, 1] (pixel / 127.5 - 1). Outputs of TFLite_Detection_PostProcess: boxes
+    (1, M, 4) [ymin, xmin, ymax, xmax], classes (1, M) from 0, scores (1, M), count (1,).
+    """
+    od_api.set_training(model, False)
+    limits = config.model.ssd.post_processing.batch_non_max_suppression
+    module = od_api.SSDModule(config, model, limits.max_total_detections, use_regular_nms=True)
+    function = module.inference_fn.get_concrete_function(tf.TensorSpec(module.input_shape(), tf.float32, name="input"))
+    with tempfile.TemporaryDirectory() as folder, quiet():
+        tf.saved_model.save(module, folder, signatures=function)
+        converter = tf.lite.TFLiteConverter.from_saved_model(folder)
+        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
+        converter.allow_custom_ops = True  # TFLite_Detection_PostProcess, which every TFLite runtime has
+        return bytes(converter.convert())
+
+
+def with_label_map(tflite: bytes, label_map: Path) -> bytes:
+    """The model with label_map.pbtxt and labels.txt (line n names class n) inside, as TFLite's metadata packs files:
+
+    a TFLite file may end in a zip archive, which `unzip model.tflite labels.txt` or Python's zipfile reads.
+    """
+    names: Mapping[str, int] = labels.read(label_map)
+    file = io.BytesIO(tflite)
+    with zipfile.ZipFile(file, "a", zipfile.ZIP_STORED) as packed:
+        for name, content in (
+            (paths.LABEL_MAP, label_map.read_text(encoding="utf-8")),
+            ("labels.txt", "".join(f"{name}\n" for name in names)),
+        ):
+            packed.writestr(zipfile.ZipInfo(name, ZIP_EPOCH), content)
+    return file.getvalue()
+
+
+def export(model: Any, config: Any, label_map: Path, folder: Path) -> None:
+    """Fill `folder` with saved_model/, model.tflite and label_map.pbtxt."""
+    shutil.copyfile(label_map, folder / paths.LABEL_MAP)
+    save_saved_model(model, folder / paths.LABEL_MAP, folder / "saved_model")
+    (folder / "model.tflite").write_bytes(with_label_map(tflite_model(model, config), label_map))
