@@ -60,7 +60,7 @@ def chart(
 
 def ticks(highest: float) -> list[float]:
     """Round numbers 0, s, 2s, ... of which the last is at least `highest`; three to seven of them."""
-    if not highest > 0:
+    if not highest > 1e-300:  # nothing, or too little for floats to divide
         return [0.0, 0.5, 1.0]
     power = 10.0 ** math.floor(math.log10(highest))
     step = next(part * power for part in (0.2, 0.5, 1.0, 2.0, 5.0) if highest <= part * power * 5.000001)

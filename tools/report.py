@@ -113,6 +113,12 @@ def training() -> list[charts.Chart]:
     return result + ([charts.chart("Validation accuracy", "step", scores, x_max=steps, y_max=1.0)] if scores else [])
 
 
+def best_step() -> int | None:
+    """The last of the steps with the greatest validation AP: the checkpoint that `train_tpu` keeps as the best."""
+    looks = scalar("val/AP")
+    return int(max(looks, key=lambda look: (look[1], look[0]))[0]) if looks else None
+
+
 def precision_recall() -> charts.Chart | None:
     """Precision over recall, one line per class."""
     path = paths.EVALUATE / "precision_recall.csv"
@@ -253,6 +259,7 @@ def context() -> dict[str, Any]:
     parameters = read_yaml(Path("params.yaml"))
     return result | {
         "steps": read_metrics(paths.TRAIN_RESULTS / "metrics.json").get("step"),
+        "best_step": best_step(),
         "params": {name: section for name, section in parameters.items() if isinstance(section, dict)},
         "splits": splits(),
         "remarks": remarks(),
