@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from detector import boxes
 from detector.metrics import paired
 from detector.tables import Floats, ImageBoxes, Ints
 
@@ -151,7 +152,7 @@ def _match(objects: Floats, found: Floats, iou_threshold: float) -> tuple[Ints, 
 
     Each takes the free object of greatest IoU; of equal ones the last, as COCO does.
     """
-    free = iou(found, objects)  # (D, N)
+    free = boxes.iou(found, objects)  # (D, N)
     match, ious = np.full(len(found), -1), np.zeros(len(found))
     for k, row in enumerate(free):
         best = len(row) - 1 - int(np.argmax(row[::-1])) if len(row) else -1
@@ -159,13 +160,3 @@ def _match(objects: Floats, found: Floats, iou_threshold: float) -> tuple[Ints, 
             match[k], ious[k] = best, row[best]
             free[:, best] = -1
     return match, ious
-
-
-def iou(one: Floats, other: Floats) -> Floats:
-    """(N, 4) and (M, 4) boxes [xmin, ymin, xmax, ymax] -> (N, M) intersection over union; 0 for empty boxes."""
-    low = np.maximum(one[:, None, :2], other[None, :, :2])
-    high = np.minimum(one[:, None, 2:], other[None, :, 2:])
-    shared = np.prod(np.maximum(high - low, 0), axis=2)
-    area_one, area_other = (np.prod(boxes[:, 2:] - boxes[:, :2], axis=1) for boxes in (one, other))
-    union = area_one[:, None] + area_other[None, :] - shared
-    return np.asarray(np.divide(shared, union, out=np.zeros_like(shared), where=union > 0))

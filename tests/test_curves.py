@@ -28,14 +28,6 @@ def one_image(truth: Sequence[Sequence[float]], found: Sequence[Sequence[float]]
     return errors
 
 
-def test_iou() -> None:
-    boxes = np.array([[0, 0, 2, 2], [1, 1, 3, 3], [2, 2, 4, 4], [1, 1, 1, 1]], dtype=np.float64)
-    # first and second share 1 of 4 + 4 - 1 = 7; first and third only a corner; the fourth is empty
-    assert curves.iou(boxes[:1], boxes).tolist() == [[1, 1 / 7, 0, 0]]
-    assert curves.iou(boxes[3:], boxes[3:]).tolist() == [[0]]
-    assert curves.iou(boxes[:0], boxes).shape == (0, 4)
-
-
 def test_precision_recall_of_three_detections() -> None:
     truth = [image("a.jpg", (*LEFT, CAT), (*MIDDLE, CAT))]
     found = [image("a.jpg", (*LEFT, CAT, 0.9), (*RIGHT, CAT, 0.8), (*MIDDLE, CAT, 0.7))]

@@ -1,0 +1,83 @@
+"""Measure the trained detector on the test split.
+
+    python -m stages.evaluate
+
+    model/train, dataset/data/test.{csv,record}, <dataset.dir>/{label_map.pbtxt,test/}
+    -> results/evaluate/metrics.json           COCO's numbers, in all and per class; losses; counts
+       results/evaluate/precision_recall.csv   class,recall,precision,score: COCO's 101 recalls, 0 where never reached
+       results/evaluate/confusion.csv          actual,predicted: a row per object, and per detection of nothing
+       results/evaluate/{precision_recall,confusion_matrix}.png
+       results/evaluate/pictures/NN_name.jpg   left detections, right groundtruth, the worst image first
+       results/evaluate/pictures/pictures.json [{rank, file, filename, missed, false, wrong_class}, ...]
+
+AP counts every score. Confusion and pictures count the detections of at least evaluate.score_threshold; each takes the
+object of greatest IoU if that is at least evaluate.iou_threshold, which is the curves' IoU, too.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from detector import errors, evaluation, files, labels, params, paths, tables
+from detector.dataset import DatasetParams
+from detector.errors import UserError
+from detector.evaluation import Evaluation
+from detector.tables import ImageBoxes
+
+PICTURES = "pictures"
+
+
+@dataclass(frozen=True)
+class EvaluateParams:
+    """The `evaluate` section of params.yaml."""
+
+    score_threshold: float = params.number(0, 1)
+    iou_threshold: float = params.number(0.05, 1)
+    pictures: int = params.number(0)
+
+
+def main() -> None:
+    settings = params.load("evaluate", EvaluateParams)
+    dataset = Path(params.load("dataset", DatasetParams).dir)
+    label_map = read_label_map(dataset)
+    groundtruth = read_groundtruth(label_map)
+
+    from detector import inference  # imports TensorFlow, which takes seconds: the mistakes above are told at once
+
+    losses, detections = inference.run(paths.TRAIN, paths.record("test"), groundtruth)
+    names = {number: name for name, number in label_map.items()}
+    judged = Evaluation(groundtruth, detections, losses, names, settings.score_threshold, settings.iou_threshold)
+    write(judged, paths.images(dataset, "test"), settings.pictures)
+    print(evaluation.summary(judged))
+    print(f"the {min(settings.pictures, len(groundtruth))} worst images: {paths.EVALUATE / PICTURES}")
+
+
+def read_label_map(dataset: Path) -> dict[str, int]:
+    """The dataset's label map, which must be the one that the model was trained with."""
+    trained, current = paths.TRAIN / paths.LABEL_MAP, dataset / paths.LABEL_MAP
+    if not trained.exists():
+        raise UserError(str(paths.TRAIN), "holds no trained model", "run: make train (or: dvc pull)")
+    label_map = labels.read(current)
+    if label_map != labels.read(trained):
+        raise UserError(str(trained), f"the model was trained with another label map than {current}", "run: dvc repro")
+    return label_map
+
+
+def read_groundtruth(label_map: Mapping[str, int]) -> list[ImageBoxes]:
+    """The boxes of the test split: there must be one, for without objects no number has a meaning."""
+    groundtruth = tables.read_csv(paths.csv("test"), label_map)
+    if not any(len(image.boxes) for image in groundtruth):
+        reason = f"no object in the test split ({len(groundtruth)} images)"
+        raise UserError(str(paths.csv("test")), reason, "put annotated images into the dataset's test/")
+    return groundtruth
+
+
+def write(judged: Evaluation, image_dir: Path, pictures: int) -> None:
+    """Write all of results/evaluate, whole or not at all."""
+    with files.whole_folder(paths.EVALUATE) as folder:
+        evaluation.write_results(judged, folder)
+        evaluation.write_pictures(judged, folder / PICTURES, image_dir, pictures)
+
+
+if __name__ == "__main__":
+    errors.run(main)
