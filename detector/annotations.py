@@ -7,6 +7,7 @@ pixels as they are stored; its size in the CSV then says so too.
 import csv
 import hashlib
 import io
+import os
 import unicodedata
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -70,7 +71,7 @@ def read_split(folder: Path, split: str, classes: Collection[str] | None) -> tup
     stems = pairs(folder) if folder.is_dir() else {}
     if not any(image_names for image_names, _ in stems.values()):
         return [], [Finding(split, folder, Problem("", "empty split: no image here", "put images and their XML there"))]
-    with ThreadPoolExecutor() as pool:  # Pillow and hashlib let other threads run
+    with ThreadPoolExecutor(os.cpu_count()) as pool:  # Pillow decodes outside of the interpreter lock
         results = list(pool.map(lambda stem: _read_stem(folder, split, *stems[stem], classes), sorted(stems)))
     labelled = [image for image, _ in results if image]
     return labelled, [finding for _, findings in results for finding in findings]
@@ -124,6 +125,10 @@ def _read_stem(
     folder: Path, split: str, image_names: list[str], xml_names: list[str], classes: Collection[str] | None
 ) -> tuple[LabelledImage | None, list[Finding]]:
     """The image and the annotation that share a stem; None for the image where any of it has an error."""
+    names = (*image_names, *xml_names)
+    if not all(map(_is_writable, names)):
+        problem = Problem("", "its name holds a control character or is no UTF-8", "rename it")
+        return None, [Finding(split, folder / repr(name), problem) for name in names]
     found = [*_pairing_faults(image_names, xml_names)]
     digest, info, annotation = "", None, None
     if image_names:
@@ -132,18 +137,14 @@ def _read_stem(
     if xml_names:
         annotation, faults = _read_xml(folder / xml_names[0], image_names[:1], info, classes)
         found += [(xml_names[0], fault) for fault in faults]
-    # A name that is no UTF-8 cannot stand in a report: its odd bytes are shown as \xff.
-    findings = [Finding(split, folder / _shown(name), problem) for name, problem in found]
+    findings = [Finding(split, folder / name, problem) for name, problem in found]
     if annotation is None or any(problem.action == ERROR for _, problem in found):
         return None, findings
     return LabelledImage(image_names[0], digest, annotation), findings
 
 
-def _shown(name: str) -> str:
-    return name if _is_writable(name) else repr(name)
-
-
 def _is_writable(name: str) -> bool:
+    """Whether a file name can stand in a CSV and a record."""
     return not any(unicodedata.category(letter) in _UNWRITABLE for letter in name)
 
 
@@ -151,9 +152,6 @@ def _pairing_faults(image_names: list[str], xml_names: list[str]) -> Iterator[tu
     for names in (image_names, xml_names):
         for other in names[1:]:
             yield other, Problem("", f"duplicate name: {names[0]} has the same stem", "rename one, with its XML")
-    for name in (*image_names, *xml_names):
-        if not _is_writable(name):
-            yield name, Problem("", "its name holds a control character or is no UTF-8", "rename it")
     if not xml_names:
         yield image_names[0], Problem("", "has no XML beside it", "label it; without objects, an XML without <object>")
     if not image_names:

@@ -1,0 +1,88 @@
+"""CSV + images -> TFRecords with the Object Detection API's feature keys, one example per image.
+
+    dataset/data/{train,val,test}.csv, dataset.dir/{train,test}/ images, dataset.dir/label_map.pbtxt
+    -> dataset/data/{train,val,test}.record
+
+    python -m stages.csv2record
+
+An image that TensorFlow decodes as everyone sees it is copied byte for byte; any other (CMYK, palette, alpha, 16 bits,
+BMP, TIFF, WebP, GIF, turned by EXIF) is encoded anew in RGB. Images without objects are kept. The training record is
+in an order drawn from the file names, so that classes come mixed; the others are in the order of the names.
+"""
+
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+
+from tqdm import tqdm
+
+from detector import errors, examples, files, hashing, labels, params, paths, records, tables
+from detector.dataset import DatasetParams
+from detector.errors import UserError
+from detector.tables import ImageBoxes
+
+BATCH = 64  # images in memory at once
+MOST_LINES = 20  # on the console
+
+
+def main() -> None:
+    settings = params.load("dataset", DatasetParams)
+    label_map = labels.read(Path(settings.dir) / paths.LABEL_MAP)
+    splits = {split: tables.read_csv(paths.csv(split), label_map) for split in paths.SPLITS}
+    splits["train"].sort(key=lambda image: hashing.fraction(image.filename, "order"))
+    names = {number: name for name, number in label_map.items()}
+    faults: list[UserError] = []
+    counts = []
+    with ExitStack() as stack:  # all records appear, or none
+        for split, images in splits.items():
+            path = stack.enter_context(files.whole_file(paths.record(split)))
+            faults += write_record(path, images, paths.images(settings.dir, split), names)
+            counts.append(f"{split} {sum(1 for _ in records.read_frames(path))} of {len(images)}")
+        refuse(settings.dir, faults)
+    print(f"images in the records, of those in the CSV: {', '.join(counts)}")
+
+
+def write_record(path: Path, images: Sequence[ImageBoxes], folder: Path, names: Mapping[int, str]) -> list[UserError]:
+    """Write the examples of `images` in the order given; returns one error for each that is not what it should be."""
+    faults = []
+    with path.open("wb") as file, tqdm(total=len(images), unit="image", disable=None, leave=False) as progress:
+        for result in encode(images, folder, names):
+            progress.update()
+            if isinstance(result, UserError):
+                faults.append(result)
+            else:
+                records.write_frame(file, result)
+    return faults
+
+
+def encode(images: Sequence[ImageBoxes], folder: Path, names: Mapping[int, str]) -> Iterator[bytes | UserError]:
+    """The serialized example of each image, or what is wrong with it, in the order given."""
+
+    def attempt(image: ImageBoxes) -> bytes | UserError:
+        try:
+            return records.encode(examples.example(image, folder, names))
+        except UserError as error:
+            return error
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for start in range(0, len(images), BATCH):
+            yield from pool.map(attempt, images[start : start + BATCH])
+
+
+def refuse(dataset: str, faults: Sequence[UserError]) -> None:
+    """Show every error, or the first of many, and stop."""
+    for fault in faults[:MOST_LINES]:
+        print(f"error: {fault.line()}", file=sys.stderr)
+    if len(faults) > MOST_LINES:
+        print(f"and {len(faults) - MOST_LINES} more", file=sys.stderr)
+    if faults:
+        raise UserError(
+            dataset, f"{len(faults)} errors, no record was written", "mend them, then: dvc repro csv2record"
+        )
+
+
+if __name__ == "__main__":
+    errors.run(main)
