@@ -1,0 +1,116 @@
+# The command set. Every target that needs packages installs them first, from requirements/*.lock, into .venv.
+# Values given by a user reach the shell through `quote`, so a name with spaces, quotes or `;` stays one word.
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+
+PYTHON ?= python3
+TF ?= auto
+INSTALLER ?= auto
+
+# Only from the command line: a NAME or a STEPS that a shell happens to export must not steer a training.
+ARGUMENTS := STEPS BATCH DATASET SRC NAME IMAGES OUTPUT
+$(foreach argument,$(ARGUMENTS),$(if $(filter command,$(origin $(argument))),,$(eval override $(argument) :=)))
+# Make would expand a `$` in them on the way into the environment; nothing reads them there.
+unexport $(ARGUMENTS) PYTHON TF INSTALLER
+
+define newline
+
+
+endef
+# $(call quote,VARIABLE): its literal value as one word of the shell.
+quote = '$(subst $(newline), ,$(subst ','\'',$(value $(1))))'
+# $(call option,--flag=,VARIABLE): nothing where the variable is empty.
+option = $(if $(value $(2)),$(1)$(call quote,$(2)))
+
+SYSTEM_PATH := $(PATH)
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+export TF_CPP_MIN_LOG_LEVEL := 3
+export TF_USE_LEGACY_KERAS := 1
+export DVC_NO_ANALYTICS := 1
+export GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT := false
+
+# One changed parameter makes an experiment, which `dvc exp show` lists; none makes `dvc repro`.
+OVERRIDES := $(strip $(call option,-S train.steps=,STEPS) $(call option,-S train.batch_size=,BATCH) \
+	$(call option,-S dataset.dir=dataset/,DATASET))
+RUN := $(if $(OVERRIDES),dvc exp run $(OVERRIDES),dvc repro)
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
+
+.PHONY: install
+install: ## Set up .venv: TF=cpu|gpu|tpu (default: what the machine has), PYTHON=python3.12
+	@PATH=$(call quote,SYSTEM_PATH) $(call quote,PYTHON) tools/install.py --tf=$(call quote,TF) --with=$(call quote,INSTALLER)
+
+# What DVC needs of git, said before anything is installed or trained.
+.PHONY: _repository
+_repository:
+	@test -e .git || { echo "error: not a git repository (a downloaded zip?), and DVC needs one; run:" \
+		"git init && git add . && git commit -m start" >&2; exit 2; }
+
+.PHONY: _experiment
+_experiment: _repository
+	@git rev-parse --quiet --verify HEAD >/dev/null || { echo "error: this git repository has no commit, and an" \
+		"experiment starts from one; run: git add . && git commit -m start" >&2; exit 2; }
+	@{ test -n "$${GIT_COMMITTER_NAME:-$$(git config user.name)}" && \
+		test -n "$${GIT_COMMITTER_EMAIL:-$$(git config user.email)}"; } || { echo "error: git does not know your name," \
+		"and an experiment is a commit; run: git config user.name 'You' && git config user.email you@example.com" >&2; exit 2; }
+
+.PHONY: train
+train: $(if $(OVERRIDES),_experiment,_repository) install ## Data to measured, exported detector: STEPS=5000 BATCH=256 DATASET=pets
+	$(RUN)
+	@python -m tools.report
+	@python -m tools.summary
+
+.PHONY: dataset
+dataset: install ## Bring in your VOC data: SRC=photos.zip NAME=pets, then make train DATASET=pets
+	@python -m tools.dataset $(call option,--src=,SRC) $(call option,--name=,NAME)
+
+.PHONY: predict
+predict: install ## Detect in your own photos: IMAGES=folder|file|'glob' [OUTPUT=folder]
+	@$(if $(value IMAGES),,echo "error: IMAGES is empty; run: make predict IMAGES=folder" >&2; exit 2;) \
+		python -m stages.predict $(call option,--output=,OUTPUT) -- $(call quote,IMAGES)
+
+.PHONY: report
+report: install ## Write results/report.html: curves, metrics and pictures on one page
+	@python -m tools.report
+
+.PHONY: summary
+summary: install ## Print the metrics, and where model, report and pictures lie
+	@python -m tools.summary
+
+.PHONY: status
+status: _repository install ## Say which stages are out of date
+	@dvc status
+
+.PHONY: test
+test: install ## Run the tests
+	@python -m pytest -m "not slow"
+
+.PHONY: test-slow
+test-slow: install ## Run the tests that take minutes: real installs and trainings
+	@python -m pytest -m slow
+
+.PHONY: check
+check: install ## Lint, formatting and types
+	@ruff check
+	@ruff format --check
+	@mypy
+
+.PHONY: format
+format: install ## Format the code
+	@ruff check --fix-only
+	@ruff format
+
+.PHONY: lock
+lock: ## Pin every package again from pyproject.toml, for cpu, gpu and tpu (needs uv)
+	@command -v uv >/dev/null || { echo "error: make lock needs uv; run: python3 -m pip install uv" >&2; exit 2; }
+	@for tf in cpu gpu tpu; do uv pip compile pyproject.toml --extra "$$tf" --extra dev --universal --generate-hashes \
+		--no-emit-index-url --no-annotate --custom-compile-command "make lock" --quiet -o "requirements/$$tf.lock" || exit; done
+
+.PHONY: clean
+clean: ## Remove the caches of tools; never data, models, results or .venv
+	@rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@find detector stages tools tests -type d -name __pycache__ -prune -exec rm -rf {} +

@@ -1,0 +1,244 @@
+"""Make .venv equal to requirements/{cpu,gpu,tpu}.lock; do nothing when it is.
+
+    python3 tools/install.py [--tf auto|cpu|gpu|tpu] [--with auto|uv|pip]     (or: make install TF=... INSTALLER=...)
+
+In:  requirements/<tf>.lock, every package pinned and hashed: nothing is resolved
+Out: .venv, with bytecode compiled; .venv/installed holds the fingerprint of what it was made from
+
+`auto` is what the machine has: a TPU, else an NVIDIA GPU, else the CPU; and uv where it is installed, else pip, each
+with the index, proxies and certificates of its own configuration. Whenever the lock, the Python, the choice of --tf or
+the place of the project has changed, or an installation was cut short, .venv is made anew: it then holds what the lock
+holds and nothing else.
+
+Standard library only, in syntax that old Pythons read (annotations quoted): it tells Python 3.6 that it is too old.
+"""
+
+import argparse
+import hashlib
+import importlib.util
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+VENV = ROOT / ".venv"
+VENV_PYTHON = VENV / "bin" / "python"
+FINGERPRINT = VENV / "installed"
+PYTHONS = [(3, 11), (3, 12), (3, 13)]  # what the locks are solved for
+DISK_GB = {"cpu": 2.6, "gpu": 7.6, "tpu": 3.2}  # measured: 2.1, 7.0 and 2.7; the rest is a large wheel on its way
+# Variables that would send packages elsewhere than .venv, or keep bytecode from being written.
+MISLEADING = ["PYTHONPATH", "PYTHONHOME", "PYTHONDONTWRITEBYTECODE", "PIP_USER", "PIP_TARGET", "PIP_PREFIX", "PIP_ROOT"]
+# Google's TPUs, v2 to v7, on the PCI bus.
+TPU_VENDOR = "0x1ae0"
+TPU_DEVICES = {"0x0027", "0x0056", "0x005e", "0x0062", "0x0063", "0x006f", "0x0076"}
+
+
+def fail(where: str, reason: str, remedy: str) -> None:
+    """One line on stderr and exit code 2, as detector.errors does, which old Pythons cannot import."""
+    sys.stderr.write(f"error: {where}: {reason}; {remedy}\n")
+    sys.exit(2)
+
+
+def answer(*command: str) -> str:
+    """What a command prints; empty where it does not start, fails or hangs."""
+    try:
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=20, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return done.stdout.decode(errors="replace")
+
+
+def pick_python() -> None:
+    """Go on under a Python that the locks are made for: this one, or the newest such on PATH."""
+    inside = Path(sys.prefix) == VENV  # an activated .venv: it may be about to be replaced
+    if sys.version_info[:2] in PYTHONS and not inside:
+        return
+    names = [getattr(sys, "_base_executable", "")] if inside else ["python3.13", "python3.12", "python3.11"]
+    for name in names:
+        path = shutil.which(name)
+        if path and answer(path, "-c", "import sys; print(sys.version_info[:2])").strip() in map(str, PYTHONS):
+            os.execv(path, [path, *sys.argv])  # noqa: S606 - the same command under another Python
+    found = "Python {}.{}.{} is not 3.11, 3.12 or 3.13".format(*sys.version_info[:3])
+    fail(sys.executable, found, "install one of them, or name it: PYTHON=python3.12 make ...")
+
+
+def pick_tf() -> str:
+    """Which lock fits the machine: `tpu`, `gpu` or `cpu`."""
+    if has_tpu():
+        return "tpu"
+    if not sys.platform.startswith("linux") or shutil.which("nvidia-smi") is None:
+        return "cpu"
+    # nvidia-smi may take a second: it is not asked again once its answer is installed.
+    return "gpu" if is_installed("gpu") or answer("nvidia-smi", "-L").startswith("GPU 0") else "cpu"
+
+
+def has_tpu() -> bool:
+    """Whether a TPU is attached: Colab and Cloud TPU say so in the environment, the PCI bus elsewhere."""
+    if os.environ.get("TPU_ACCELERATOR_TYPE") or os.environ.get("COLAB_TPU_1VM"):
+        return True
+    for vendor in Path("/sys/bus/pci/devices").glob("*/vendor"):
+        if vendor.read_text().strip() == TPU_VENDOR and vendor.with_name("device").read_text().strip() in TPU_DEVICES:
+            return True
+    return False
+
+
+def lock_file(tf: str) -> Path:
+    """The lock of a choice of TensorFlow."""
+    return ROOT / "requirements" / (tf + ".lock")
+
+
+def fingerprint(tf: str) -> str:
+    """What .venv depends on: lock, Python, choice of TensorFlow, and its own path, which the scripts in it hold."""
+    parts = [tf, "{}.{}".format(*sys.version_info[:2]), str(VENV), ""]
+    return hashlib.sha256("\n".join(parts).encode() + lock_file(tf).read_bytes()).hexdigest() + "\n"
+
+
+def is_installed(tf: str) -> bool:
+    """Whether .venv is complete and made from the lock as it is now."""
+    return VENV_PYTHON.exists() and FINGERPRINT.is_file() and FINGERPRINT.read_text() == fingerprint(tf)
+
+
+def check_machine(tf: str) -> None:
+    """Whatever would make the installation, or what comes after, fail later and can be known now."""
+    if shutil.which("git") is None:
+        fail("git", "not found on PATH", "install it: DVC needs it")
+    if VENV.exists() and any(VENV.iterdir()) and not (VENV / "pyvenv.cfg").is_file():
+        fail(str(VENV), "exists and is no virtual environment", "move it away: this project's packages go there")
+    place = VENV if VENV.exists() else ROOT
+    if not os.access(str(place), os.W_OK):
+        fail(str(place), "not writable", "copy the project to a folder of your own")
+    free = shutil.disk_usage(str(place)).free
+    if free < DISK_GB[tf] * 1e9:
+        free += sum(path.lstat().st_size for path in VENV.rglob("*"))  # what replacing the old .venv gives back
+    if free < DISK_GB[tf] * 1e9:
+        reason = f"the packages need {DISK_GB[tf]:.1f} GB of disk, {free / 1e9:.1f} GB are free"
+        fail(str(place), reason, "free some, or make .venv a link to a folder on a larger disk")
+
+
+@contextmanager
+def one_at_a_time():  # type: ignore[no-untyped-def]
+    """Holds the project's folder locked, so that two `make` at once do not install into each other's .venv."""
+    import fcntl
+
+    handle = os.open(str(ROOT), os.O_RDONLY)
+    with suppress(OSError):  # a network folder that knows no locks
+        fcntl.flock(handle, fcntl.LOCK_EX)
+    try:
+        yield
+    finally:
+        os.close(handle)
+
+
+def clear(folder: Path) -> None:
+    """Empty a virtual environment: the fingerprint first; `pyvenv.cfg`, which tells that it is one, last."""
+    folder.mkdir(exist_ok=True)
+    order = {FINGERPRINT.name: 0, "pyvenv.cfg": 2}
+    for child in sorted(folder.iterdir(), key=lambda path: order.get(path.name, 1)):
+        if child.is_dir() and not child.is_symlink():
+            shutil.rmtree(str(child))
+        else:
+            child.unlink()
+
+
+def uv_commands(lock: Path) -> "list[list[str]]":
+    """The commands that make .venv with uv."""
+    sync = ["uv", "pip", "sync", "--quiet", "--require-hashes", "--compile-bytecode", "--python", str(VENV_PYTHON)]
+    make = ["uv", "venv", "--quiet", "--allow-existing", "--python", sys.executable, str(VENV)]
+    return [make, [*sync, str(lock)]]
+
+
+def pip_commands(lock: Path) -> "list[list[str]]":
+    """The commands that make .venv with pip: its own, or this Python's where .venv cannot have one (Colab)."""
+    pip = [str(VENV_PYTHON), "-m", "pip"]
+    if importlib.util.find_spec("ensurepip"):
+        make = ["venv", str(VENV)]
+    elif importlib.util.find_spec("virtualenv"):
+        make = ["virtualenv", "--quiet", str(VENV)]
+    else:
+        make = ["venv", "--without-pip", str(VENV)]
+        pip = [sys.executable, "-m", "pip", "--python", str(VENV_PYTHON)]
+        if importlib.util.find_spec("pip") is None:
+            fail(sys.executable, "has neither ensurepip, virtualenv nor pip", "install uv, or apt install python3-venv")
+    # The lock is complete, and some requirements that packages declare cannot be met: hence no dependencies.
+    install = ["install", "--quiet", "--no-input", "--disable-pip-version-check", "--no-deps", "--require-hashes"]
+    # pip would compile on one core.
+    code = "import compileall, sys; compileall.compile_dir(sys.argv[1], quiet=2, workers=0)"
+    compile_all = [str(VENV_PYTHON), "-c", code, str(VENV / "lib")]
+    return [[sys.executable, "-m", *make], [*pip, *install, "--no-compile", "-r", str(lock)], compile_all]
+
+
+def run(command: "list[str]", started: float) -> None:
+    """Run a command in silence, telling now and then how far it is; its output is shown when it fails."""
+    environment = {name: value for name, value in os.environ.items() if name not in MISLEADING}
+    with tempfile.TemporaryFile() as output:
+        process = subprocess.Popen(command, cwd=str(ROOT), env=environment, stdout=output, stderr=subprocess.STDOUT)
+        try:
+            wait(process, started)
+        finally:
+            if process.poll() is None:  # Ctrl-C
+                process.terminate()
+                process.wait()
+        if process.returncode:
+            output.seek(0)
+            sys.stderr.write("\n" + output.read().decode(errors="replace"))
+            remedy = "see above (network? disk?), then run make install again"
+            remedy += ", or without uv: make install INSTALLER=pip" if command[0] == "uv" else ""
+            fail(" ".join(command[:3]), f"failed with exit code {process.returncode}", remedy)
+
+
+def wait(process: "subprocess.Popen[bytes]", started: float) -> None:
+    """Wait for the end of a command; `  88 packages, 40 s` now and then, over itself on a terminal."""
+    terminal = sys.stdout.isatty()
+    while True:
+        try:
+            process.wait(timeout=1 if terminal else 10)
+            return
+        except subprocess.TimeoutExpired:
+            done = len(list(VENV.glob("lib/python3*/site-packages/*.dist-info")))
+            line = f"  {done} packages, {time.time() - started:.0f} s"
+            print(line, end="\r" if terminal else "\n", flush=True)
+
+
+def install(tf: str, installer: str) -> None:
+    """Make .venv anew from the lock of `tf`, with `uv` or `pip`."""
+    lock, started = lock_file(tf), time.time()
+    commands = uv_commands(lock) if installer == "uv" else pip_commands(lock)
+    pins = len(re.findall(r"(?m)^[a-z0-9][^ ]*==", lock.read_text()))
+    python = "Python {}.{}".format(*sys.version_info[:2])
+    print(f"Installing requirements/{lock.name} into .venv: {pins} pins, {python}, {installer}", flush=True)
+    clear(VENV)
+    for command in commands:
+        run(command, started)
+    FINGERPRINT.write_text(fingerprint(tf))
+    print(f"  installed in {time.time() - started:.0f} s", flush=True)
+
+
+def main() -> None:
+    """Install, unless .venv is as it should be."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--tf", choices=["auto", "cpu", "gpu", "tpu"], default="auto", help="default: what is attached")
+    parser.add_argument("--with", choices=["auto", "uv", "pip"], default="auto", dest="installer", help="default: uv")
+    args = parser.parse_args()
+    pick_python()
+    tf = pick_tf() if args.tf == "auto" else args.tf
+    if is_installed(tf):
+        return
+    check_machine(tf)
+    installer = args.installer if args.installer != "auto" else "uv" if shutil.which("uv") else "pip"
+    with one_at_a_time():
+        if not is_installed(tf):
+            install(tf, installer)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted; make install starts afresh\n")
+        sys.exit(130)
