@@ -94,7 +94,11 @@ def summary(results: Sequence[ImageBoxes], names: Mapping[int, str], seconds: fl
     counts = Counter(names[int(class_id)] for result in results for class_id in result.classes)
     classes = ", ".join(f"{name} {counts[name]}" for name in names.values())
     speed = f"{len(results) / seconds:.1f} images/s"
-    return f"{len(results)} images, {counts.total()} detections ({classes}), {speed} -> {output}"
+    return f"{_count(len(results), 'image')}, {_count(counts.total(), 'detection')} ({classes}), {speed} -> {output}"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" + ("s" if number != 1 else "")
 
 
 def predict(
@@ -136,7 +140,8 @@ def report(problems: Sequence[UserError], outcome: str) -> None:
     for problem in problems[:-1]:
         print(f"error: {problem.line()}", file=sys.stderr)
     if problems:
-        raise UserError(problems[-1].line(), f"{len(problems)} in all; {outcome}")
+        count = f"{len(problems)} in all; " if len(problems) > 1 else ""
+        raise UserError(problems[-1].line(), count + outcome)
 
 
 def parser() -> argparse.ArgumentParser:

@@ -218,7 +218,7 @@ def test_unreadable_photos_are_all_named_and_the_others_done(project: Path) -> N
     assert result.returncode == 2 and len(errors) == 3 and all(line.startswith("error: ") for line in errors)
     assert [any(name in line for line in errors) for name in ("no/such/*.jpg", "empty.jpg", "text.jpg")] == [True] * 3
     assert "3 in all; predictions has the others" in errors[-1]
-    assert [row[0] for row in table()] == ["good.png"] and result.stdout.startswith("1 images, 1 detections")
+    assert [row[0] for row in table()] == ["good.png"] and result.stdout.startswith("1 image, 1 detection (")
 
 
 def test_same_names_in_different_folders(run: Callable[..., None]) -> None:
