@@ -15,28 +15,34 @@ from detector.tensorflow_env import quiet, tf
 ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)  # a fixed time, so that the same model gives the same bytes
 
 
-class ServingModule(tf.Module):  # type: ignore[misc]
+class _Saveable(tf.Module):  # type: ignore[misc]
+    """A traced function with just what it needs: its variables, and the label map as an asset.
+
+    Saving the detection model itself would trace every Keras layer of it once more, which takes 15 s and loads slowly.
+    """
+
+    def __init__(self, function: Any, label_map: Path | None = None) -> None:
+        super().__init__()
+        self.captured = sorted(function.variables, key=lambda variable: variable.name)  # else in any order
+        if label_map:
+            self.label_map = tf.saved_model.Asset(str(label_map))
+
+
+def _serving_function(model: Any) -> Any:
     """The signature of the published detectors, with a batch that works.
 
     The API's own exporter fixes the input to one image; asked for 16 it answers for the first and says nothing.
+
+    In: `input_tensor`, RGB images of one size, (N, H, W, 3) uint8.
+    Out: detection_boxes (N, M, 4) [ymin, xmin, ymax, xmax] in [0, 1], detection_scores (N, M) highest first,
+    detection_classes (N, M) ids of the label map, num_detections (N,); all float32, M = max_detections.
     """
 
-    def __init__(self, model: Any, label_map: Path) -> None:
-        super().__init__()
-        self.model = model
-        self.label_map = tf.saved_model.Asset(str(label_map))
-
     @tf.function(input_signature=[tf.TensorSpec([None, None, None, 3], tf.uint8, name="input_tensor")])
-    def __call__(self, input_tensor: Any) -> dict[str, Any]:
-        """Detections of a batch of RGB images of one size, (N, H, W, 3) uint8.
-
-        Returns:
-            detection_boxes (N, M, 4) [ymin, xmin, ymax, xmax] in [0, 1], detection_scores (N, M) highest first,
-            detection_classes (N, M) ids of the label map, num_detections (N,); all float32, M = max_detections.
-        """
-        od_api.set_training(self.model, False)
-        images, shapes = self.model.preprocess(tf.cast(input_tensor, tf.float32))
-        found = self.model.postprocess(self.model.predict(images, shapes), shapes)
+    def serve(input_tensor: Any) -> dict[str, Any]:
+        od_api.set_training(model, False)
+        images, shapes = model.preprocess(tf.cast(input_tensor, tf.float32))
+        found = model.postprocess(model.predict(images, shapes), shapes)
         return {
             "detection_boxes": found[Detection.detection_boxes],
             "detection_scores": found[Detection.detection_scores],
@@ -44,11 +50,13 @@ class ServingModule(tf.Module):  # type: ignore[misc]
             "num_detections": found[Detection.num_detections],
         }
 
+    return serve.get_concrete_function()
+
 
 def save_saved_model(model: Any, label_map: Path, folder: Path) -> None:
     """Write the SavedModel with the signature `serving_default` and the label map among its assets."""
-    module = ServingModule(model, label_map)
-    tf.saved_model.save(module, str(folder), signatures=module.__call__)
+    function = _serving_function(model)
+    tf.saved_model.save(_Saveable(function, label_map), str(folder), signatures=function)
     (folder / "fingerprint.pb").unlink(missing_ok=True)  # holds a random id; nothing needs it
 
 
@@ -61,9 +69,10 @@ def tflite_model(model: Any, config: Any) -> bytes:
     od_api.set_training(model, False)
     limits = config.model.ssd.post_processing.batch_non_max_suppression
     module = od_api.SSDModule(config, model, limits.max_total_detections, use_regular_nms=True)
-    function = module.inference_fn.get_concrete_function(tf.TensorSpec(module.input_shape(), tf.float32, name="input"))
+    image = tf.TensorSpec(module.input_shape(), tf.float32, name="input")
     with tempfile.TemporaryDirectory() as folder, quiet():
-        tf.saved_model.save(module, folder, signatures=function)
+        function = module.inference_fn.get_concrete_function(image)
+        tf.saved_model.save(_Saveable(function), folder, signatures=function)
         converter = tf.lite.TFLiteConverter.from_saved_model(folder)
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
         converter.allow_custom_ops = True  # TFLite_Detection_PostProcess, which every TFLite runtime has
