@@ -1,0 +1,223 @@
+"""Keeps dvc.yaml true: DVC follows no imports and trusts what is written there.
+
+A `.py` missing in deps: a change of code is not noticed. One too many: a change of drawing retrains the model.
+"""
+
+import ast
+import functools
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from detector import paths
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+PACKAGES = ("detector", "stages", "tools")
+STAGES = {"sample", "xml2csv", "csv2record", "pretrained", "train_tpu", "evaluate", "export", "predict"}
+WITHOUT_TENSORFLOW = ("sample", "xml2csv", "csv2record")  # importing it takes longer than their work
+OUTPUTS = {name: value for name, value in vars(paths).items() if isinstance(value, Path)}
+
+
+def module_files(root: Path, name: str) -> list[Path]:
+    """The file of a first-party module; none for a package (its `__init__.py` is empty) and for a library."""
+    path = root / (name.replace(".", "/") + ".py")
+    return [path] if name.split(".")[0] in PACKAGES and path.is_file() else []
+
+
+def imported_names(path: Path) -> set[str]:
+    """Every module that a file imports, late imports inside functions too; `from a import b` gives `a` and `a.b`."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{path}: relative import in line {node.lineno}; write from detector import ..."
+            names |= {str(node.module)} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+def closure(root: Path, start: Path) -> set[Path]:
+    """A file and every first-party file that it imports, directly or through others."""
+    found, todo = set(), [start]
+    while todo:
+        path = todo.pop()
+        if path not in found:
+            found.add(path)
+            todo += [file for name in imported_names(path) for file in module_files(root, name)]
+    return found
+
+
+def loaded_sections(path: Path) -> set[str]:
+    """The sections of params.yaml that a file loads: the first argument of each `params.load(...)`."""
+    sections = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "params.load":
+            section = node.args[0]
+            assert isinstance(section, ast.Constant), f"{path}: line {node.lineno}: name the section literally"
+            sections.add(str(section.value))
+    return sections
+
+
+def used_outputs(path: Path) -> set[str]:
+    """The names of detector.paths that a file uses; `paths.csv`, `paths.record` stand for DATA."""
+    names = {
+        node.attr
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "paths"
+    }
+    return names | ({"DATA"} if names & {"csv", "record"} else set())
+
+
+def load_yaml(name: str) -> Any:
+    return YAML(typ="safe", pure=True).load((REPOSITORY / name).read_text(encoding="utf-8"))
+
+
+def keys(entries: Any) -> list[str]:
+    """Paths of a list in dvc.yaml, whose entries may be `path` or `path: {options}`."""
+    return [entry if isinstance(entry, str) else next(iter(entry)) for entry in entries or []]
+
+
+@functools.cache
+def stages() -> dict[str, Any]:
+    return dict(load_yaml("dvc.yaml").get("stages", {}))
+
+
+def stage_file(name: str) -> Path:
+    return REPOSITORY / "stages" / f"{name}.py"
+
+
+def stage_closure(name: str) -> set[Path]:
+    return closure(REPOSITORY, stage_file(name))
+
+
+def outs(name: str) -> list[str]:
+    return [path for kind in ("outs", "metrics", "plots") for path in keys(stages()[name].get(kind))]
+
+
+def test_the_stages_are_the_modules() -> None:
+    assert set(stages()) == STAGES
+    assert {path.stem for path in (REPOSITORY / "stages").glob("*.py")} - {"__init__"} == STAGES
+
+
+@pytest.mark.parametrize("name", sorted(STAGES))
+def test_cmd_is_the_module(name: str) -> None:
+    assert stages()[name]["cmd"] == f"python -m stages.{name}"
+
+
+@pytest.mark.parametrize("name", sorted(STAGES))
+def test_py_deps_are_the_transitive_imports(name: str) -> None:
+    declared = [dep for dep in keys(stages()[name]["deps"]) if dep.endswith(".py")]
+    imported = {path.relative_to(REPOSITORY).as_posix() for path in stage_closure(name)}
+    assert sorted(declared) == sorted(imported)
+
+
+@pytest.mark.parametrize("name", sorted(STAGES))
+def test_params_are_the_sections_that_are_loaded(name: str) -> None:
+    declared = keys(stages()[name].get("params"))
+    loaded = set().union(*map(loaded_sections, stage_closure(name)))
+    assert {key.split(".")[0] for key in declared} == loaded
+    params = load_yaml("params.yaml")
+    assert [key for key in declared if "." in key and key.split(".")[1] not in params[key.split(".")[0]]] == []
+
+
+def test_every_section_of_params_is_loaded_by_a_stage() -> None:
+    assert {section for name in STAGES for path in stage_closure(name) for section in loaded_sections(path)} == set(
+        load_yaml("params.yaml")
+    )
+
+
+@pytest.mark.parametrize("name", sorted(STAGES))
+def test_outs_are_those_of_paths_that_the_stage_uses(name: str) -> None:
+    own = {paths_name for path in stage_closure(name) for paths_name in used_outputs(path)}
+    for out in outs(name):
+        holders = {key for key, folder in OUTPUTS.items() if Path(out).is_relative_to(folder)}
+        assert holders & own, f"{out}: stages/{name}.py and what it imports use {sorted(own)} of detector.paths"
+
+
+def test_every_artefact_of_paths_is_an_output() -> None:
+    written = [Path(out) for name in STAGES for out in outs(name)]
+    missing = [f for f in OUTPUTS.values() if f != paths.REPORT and not any(out.is_relative_to(f) for out in written)]
+    assert missing == []
+    data = {paths.csv(split) for split in paths.SPLITS} | {paths.record(split) for split in paths.SPLITS}
+    assert data <= set(written) or paths.DATA in written
+
+
+@pytest.mark.parametrize("name", sorted(STAGES))
+def test_no_out_lies_where_a_user_puts_data(name: str) -> None:
+    """DVC deletes outputs before a stage runs: only dataset/sample and dataset/data are the pipeline's own."""
+    for out in outs(name):
+        assert "${" not in out
+        if out.startswith("dataset"):
+            assert any(Path(out).is_relative_to(folder) for folder in (paths.SAMPLE, paths.DATA))
+        assert Path(out) != Path("dataset")
+
+
+def test_data_deps_exist_or_are_made() -> None:
+    """A dep that is no code is the dataset or another stage's out: a mistyped path would never be made."""
+    made = [Path(out) for name in STAGES for out in outs(name)]
+    for name in STAGES:
+        for dep in (Path(dep) for dep in keys(stages()[name]["deps"]) if not dep.endswith(".py")):
+            known = str(dep).startswith("${dataset.dir}") or (REPOSITORY / dep).is_file()
+            assert known or any(dep.is_relative_to(out) or out.is_relative_to(dep) for out in made), f"{name}: {dep}"
+
+
+@pytest.mark.parametrize("path", sorted(p for d in PACKAGES for p in (REPOSITORY / d).glob("**/*.py")), ids=str)
+def test_imports_flow_one_way(path: Path) -> None:
+    """stages, tools -> detector -> libraries; and the Object Detection API comes in through one file."""
+    package, names = path.relative_to(REPOSITORY).parts[0], imported_names(path)
+    packages = {name.split(".")[0] for name in names}
+    if package == "detector":
+        assert not packages & {"stages", "tools"}
+    assert not {name for name in names if name.startswith("stages.")}
+    if path != REPOSITORY / "detector" / "od_api.py":
+        api = {name for name in names if name.split(".")[0] == "object_detection"}
+        assert {n for n in api if n != "object_detection" and not n.startswith("object_detection.protos")} == set()
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_package_files_hold_a_docstring_only(package: str) -> None:
+    """They are no deps, so they must hold no code."""
+    body = ast.parse((REPOSITORY / package / "__init__.py").read_text(encoding="utf-8")).body
+    assert [type(node) for node in body] == [ast.Expr]
+
+
+@pytest.mark.parametrize("name", WITHOUT_TENSORFLOW)
+def test_data_stages_do_without_tensorflow(name: str) -> None:
+    tensorflow = {"tensorflow", "tf_keras", "keras"}
+    importers = [p.name for p in stage_closure(name) if tensorflow & {n.split(".")[0] for n in imported_names(p)}]
+    assert importers == []
+    code = f"import sys, stages.{name}; print(sorted({tensorflow} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
+def test_the_walkers_see_what_they_should(tmp_path: Path) -> None:
+    """On made-up files, so that the tests above can fail."""
+    files = {
+        "stages/cook.py": "import os\nfrom detector import oven, params\ndef main():\n    params.load('cook', C)\n",
+        "detector/__init__.py": "",
+        "detector/oven.py": "from detector.fire import LIGHT\nimport numpy.linalg\nparams.load('heat', H, path)\n",
+        "detector/fire.py": "def burn():\n    import detector.wood, tensorflow\n",
+        "detector/wood.py": "from detector import oven  # a circle\nX = paths.TRAIN / paths.csv('train')\n",
+        "detector/params.py": "",
+        "detector/unused.py": "",
+    }
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    found = closure(tmp_path, tmp_path / "stages/cook.py")
+    assert {path.stem for path in found} == {"cook", "oven", "fire", "wood", "params"}
+    assert set().union(*map(loaded_sections, found)) == {"cook", "heat"}
+    assert "tensorflow" in imported_names(tmp_path / "detector/fire.py")
+    assert used_outputs(tmp_path / "detector/wood.py") == {"TRAIN", "csv", "DATA"}
+    (tmp_path / "detector/wood.py").write_text("from . import oven\n")
+    with pytest.raises(AssertionError, match=re.escape("relative import in line 1")):
+        closure(tmp_path, tmp_path / "stages/cook.py")
+    (tmp_path / "detector/oven.py").write_text("params.load(name, C)\n")
+    with pytest.raises(AssertionError, match="name the section literally"):
+        loaded_sections(tmp_path / "detector/oven.py")

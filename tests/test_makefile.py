@@ -1,0 +1,192 @@
+"""The Makefile through `make` itself, in a copy whose `.venv/bin/python` writes down how it was called."""
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+MAKEFILE = (REPOSITORY / "Makefile").read_text(encoding="utf-8")
+TARGETS = re.findall(r"^([a-z][a-z-]*):", MAKEFILE, flags=re.MULTILINE)
+# One word each; every one would do harm, or fall apart, where it is not quoted.
+HOSTILE = [
+    "a b; touch pwned",
+    "$(touch pwned)",
+    "$(shell touch pwned)",
+    "`touch pwned`",
+    "it's; touch pwned '",
+    'say "touch" | touch pwned',
+    "$HOME ${PATH} $$",
+    "-rf #*? \\",
+    "a\ntouch pwned",
+    "prédio & ção",
+]
+
+
+class Copy:
+    """A folder with the Makefile; packages count as installed (PYTHON=true), programs of .venv/bin record."""
+
+    def __init__(self, root: Path) -> None:
+        self.root, self.calls = root, root / "calls"
+        shutil.copy(REPOSITORY / "Makefile", root)
+        (root / ".venv" / "bin").mkdir(parents=True)
+        for name in ("python", "dvc"):
+            self.program(name, r'printf "%s\0" "${0##*/}" "$@" >> calls; printf "\n\0" >> calls')
+
+    def program(self, name: str, script: str) -> None:
+        path = self.root / ".venv" / "bin" / name
+        path.write_text(f"#!/bin/sh\n{script}\n")
+        path.chmod(0o755)
+
+    def make(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+        unset = ("MAKEFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "GIT_COMMITTER_NAME", "GIT_COMMITTER_EMAIL", "PYTHON", "TF")
+        environment = {key: value for key, value in os.environ.items() if key not in unset} | {"PYTHON": "true"}
+        command = ["make", "--no-print-directory", *arguments]
+        return subprocess.run(
+            command, cwd=self.root, env=environment | variables, capture_output=True, text=True, check=False
+        )
+
+    def recorded(self) -> list[list[str]]:
+        """The commands that were run, as lists of words."""
+        words = self.calls.read_text().split("\n\0") if self.calls.exists() else []
+        return [line.split("\0")[:-1] for line in words if line]
+
+    def git(self, *arguments: str) -> None:
+        identity = ["-c", "user.name=a", "-c", "user.email=a@example.com"]
+        subprocess.run(["git", *identity, *arguments], cwd=self.root, check=True)
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Copy:
+    return Copy(tmp_path)
+
+
+@pytest.fixture
+def repository(copy: Copy) -> Copy:
+    copy.git("init", "--quiet")
+    copy.git("add", "Makefile")
+    copy.git("commit", "--quiet", "-m", "start")
+    return copy
+
+
+def test_help_is_the_default_and_lists_every_target(copy: Copy) -> None:
+    lines = copy.make().stdout.splitlines()
+    assert [line.split()[:2] for line in lines] == [["make", target] for target in TARGETS]
+    assert all(len(line) <= 100 and len(line.split()) > 2 for line in lines)
+    assert copy.make("help").stdout.splitlines() == lines
+    assert copy.recorded() == []
+
+
+def test_the_command_set_is_complete() -> None:
+    expected = "help install train test test-slow check format dataset predict report summary status lock clean"
+    assert sorted(TARGETS) == sorted(expected.split())
+
+
+def test_every_target_is_phony() -> None:
+    assert sorted(re.findall(r"^\.PHONY: (\S+)$", MAKEFILE, flags=re.MULTILINE)) == sorted(
+        [*TARGETS, "_experiment", "_repository"]
+    )
+
+
+def test_train_reproduces_the_pipeline_or_runs_an_experiment(repository: Copy) -> None:
+    after = [["python", "-m", "tools.report"], ["python", "-m", "tools.summary"]]
+    assert repository.make("train").returncode == 0
+    assert repository.recorded() == [["dvc", "repro"], *after]
+
+    repository.calls.unlink()
+    identity = {"GIT_COMMITTER_NAME": "a", "GIT_COMMITTER_EMAIL": "a@example.com"}
+    assert repository.make("train", "STEPS=5000", "BATCH=256", "DATASET=my pets", **identity).returncode == 0
+    overrides = ["-S", "train.steps=5000", "-S", "train.batch_size=256", "-S", "dataset.dir=dataset/my pets"]
+    assert repository.recorded() == [["dvc", "exp", "run", *overrides], *after]
+
+
+def test_dry_run_shows_the_commands_and_runs_none(repository: Copy) -> None:
+    shown = repository.make("-n", "train").stdout
+    assert "\ndvc repro\npython -m tools.report\npython -m tools.summary\n" in shown
+    assert "tools/install.py --tf='auto' --with='auto'" in shown
+    assert "\ndvc exp run -S train.steps='5000'\n" in repository.make("-n", "train", "STEPS=5000").stdout
+    assert repository.recorded() == []
+
+
+def test_a_variable_of_the_shell_steers_no_training(repository: Copy) -> None:
+    """WSL, for one, exports NAME."""
+    repository.make("train", STEPS="1", NAME="desktop", DATASET="other")
+    assert repository.recorded()[0] == ["dvc", "repro"]
+
+
+@pytest.mark.parametrize("value", HOSTILE)
+def test_a_hostile_value_stays_one_word(value: str, copy: Copy) -> None:
+    copy.make("predict", f"IMAGES={value}", f"OUTPUT={value}")
+    word = value.replace("\n", " ")
+    assert copy.recorded() == [["python", "-m", "stages.predict", f"--output={word}", "--", word]]
+    copy.calls.unlink()
+    copy.make("dataset", f"SRC={value}", f"NAME={value}")
+    assert [call[:3] for call in copy.recorded()] == [["python", "-m", "tools.dataset"]]
+    assert all(word in argument for argument in copy.recorded()[0][3:])
+    copy.make("-n", "predict", f"IMAGES={value}")
+    assert not (copy.root / "pwned").exists()
+
+
+def test_predict_without_images_says_what_to_give(copy: Copy) -> None:
+    done = copy.make("predict")
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: IMAGES is empty; run: make predict IMAGES=folder\n")
+    assert copy.recorded() == []
+
+
+def test_no_git_repository_is_said_before_anything_starts(copy: Copy) -> None:
+    done = copy.make("train", PYTHON="false")
+    assert done.returncode == 2
+    assert done.stderr.startswith(
+        "error: not a git repository (a downloaded zip?), and DVC needs one; run: git init &&"
+    )
+    assert copy.recorded() == []
+
+
+def test_an_experiment_needs_a_commit_and_a_name(copy: Copy) -> None:
+    nobody = {"HOME": str(copy.root), "XDG_CONFIG_HOME": str(copy.root), "GIT_CONFIG_NOSYSTEM": "1"}
+    copy.git("init", "--quiet")
+    assert "has no commit" in copy.make("train", "STEPS=1", **nobody).stderr
+    copy.git("add", "Makefile")
+    copy.git("commit", "--quiet", "-m", "start")
+    done = copy.make("train", "STEPS=1", **nobody)
+    assert done.returncode == 2
+    assert "git config user.name 'You' && git config user.email you@example.com" in done.stderr
+    assert copy.recorded() == []
+    assert copy.make("train", **nobody).returncode == 0  # dvc repro needs neither
+    assert copy.recorded()[0] == ["dvc", "repro"]
+
+
+def test_a_failed_set_up_stops_everything(repository: Copy) -> None:
+    for target in ("train", "test", "check", "report"):
+        assert repository.make(target, PYTHON="false").returncode == 2
+    assert repository.recorded() == []
+
+
+def test_clean_removes_caches_and_nothing_else(copy: Copy) -> None:
+    keep = [
+        "dataset/pets/train/1.jpg",
+        "model/train/checkpoint",
+        "results/report.html",
+        "predictions/1.jpg",
+        "stages/a.py",
+    ]
+    drop = [".pytest_cache/x", ".mypy_cache/x", "stages/__pycache__/a.pyc", "detector/sub/__pycache__/b.pyc"]
+    for name in (*keep, *drop, "tools/a", "tests/a"):
+        (copy.root / name).parent.mkdir(parents=True, exist_ok=True)
+        (copy.root / name).write_text("x")
+    assert copy.make("clean").returncode == 0
+    assert [name for name in keep if not (copy.root / name).exists()] == []
+    assert [name for name in drop if (copy.root / name).exists()] == []
+    assert (copy.root / ".venv" / "bin" / "python").exists()
+
+
+def test_ci_runs_check_and_test() -> None:
+    assert re.findall(r"^make (\S+)$", (REPOSITORY / ".ci" / "run").read_text(), flags=re.MULTILINE) == [
+        "check",
+        "test",
+    ]
+    assert os.access(REPOSITORY / ".ci" / "run", os.X_OK)
