@@ -1,0 +1,187 @@
+"""Bring a user's VOC data into the project: dataset/<name>/{train,test}/ and label_map.pbtxt, tracked by DVC.
+
+    make dataset SRC=<folder or zip> NAME=pets
+    python -m tools.dataset --src=<folder or zip> --name=pets [--test-fraction=0.1]
+
+The source is only read. An image keeps its name and its bytes; images without XML, and the other way round, come along,
+so that xml2csv can name them. The folder appears whole or not at all, and one that is there is never written to.
+"""
+
+import argparse
+import filecmp
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from tqdm import tqdm
+
+from detector import errors, files, labels, paths, voc
+from detector.errors import UserError
+from tools import archive, layouts
+from tools.layouts import Plan
+
+RESERVED = ("sample", "data")  # the embedded dataset, and the stages' own folder
+DATASETS = Path("dataset")
+
+
+def main() -> None:
+    arguments = parse_arguments()
+    target = target_folder(arguments.name)
+    with opened(Path(arguments.src)) as folder:
+        plan = layouts.find(folder, arguments.test_fraction)
+        content = {path: voc.parse(plan.targets[path].read_bytes(), None)[0] for path in plan.targets if is_xml(path)}
+        label_map, origin = find_label_map(plan.root, class_names(content))
+        is_new = bring(plan, label_map, target)
+        notes = [*plan.notes, f"label map {origin}", *descriptions(plan, content)]
+    track(target)
+    print(f"{target}: {'imported' if is_new else 'already there, with the same content'}")
+    print("".join(f"  {note}\n" for note in notes), end="")
+    print(f"next: dvc exp run -S dataset.dir={target}")
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tools.dataset", description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--src", default="", help="a folder or a zip with images and PASCAL VOC XML")
+    parser.add_argument("--name", default="", help="of the dataset: it goes to dataset/<name>")
+    parser.add_argument(
+        "--test-fraction", type=float, default=0.1, help="for test/, where the source has none (default 0.1)"
+    )
+    arguments = parser.parse_args()
+    for option, value in (("SRC", arguments.src), ("NAME", arguments.name)):
+        if not value:
+            raise UserError(option, "is empty", "run: make dataset SRC=<folder or zip> NAME=pets")
+    if not 0 < arguments.test_fraction < 1:
+        raise UserError(
+            "--test-fraction", f"{arguments.test_fraction:g} is not allowed", "give a share between 0 and 1"
+        )
+    return arguments
+
+
+def target_folder(name: str) -> Path:
+    """Where a dataset of that name goes."""
+    if name in RESERVED:
+        raise UserError("NAME", f"{name} is taken by the project", "choose another, say pets")
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", name) or name.endswith(".dvc"):
+        raise UserError("NAME", f"{name!r} is not allowed", "use letters, digits, - and _, say pets")
+    return DATASETS / name
+
+
+@contextmanager
+def opened(source: Path) -> Iterator[Path]:
+    """The source as a folder; a zip is unpacked for the time being."""
+    if source.is_dir():
+        yield source
+    elif not source.is_file():
+        raise UserError(str(source), "not found", "give SRC=<folder or zip>")
+    else:
+        DATASETS.mkdir(exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=DATASETS, prefix=".import.") as folder:
+            archive.unpack(source, Path(folder))
+            yield Path(folder)
+
+
+def is_xml(path: Path) -> bool:
+    return path.suffix.lower() == ".xml"
+
+
+def class_names(content: Mapping[Path, voc.Annotation | None]) -> list[str]:
+    """The classes of all objects, sorted."""
+    return sorted({found.name for annotation in content.values() if annotation for found in annotation.objects})
+
+
+def find_label_map(root: Path, classes: list[str]) -> tuple[str, str]:
+    """The text of the source's label map, or of one derived from its classes; and where it comes from, in words."""
+    found = list(layouts.label_maps(root))
+    named = [path for path in found if path.name == paths.LABEL_MAP and path.parent == root] or found
+    if len({path.read_bytes() for path in named}) > 1:
+        shown = ", ".join(str(path.relative_to(root)) for path in named)
+        raise UserError(shown, "several label maps", f"leave one, or put yours beside train/ as {paths.LABEL_MAP}")
+    if not named and not classes:
+        raise UserError("SRC", "no object with a class in any XML", "label some, or put a label map beside them")
+    if not named:
+        return labels.render(classes), "derived: " + ", ".join(f"{name} {n}" for n, name in enumerate(classes, 1))
+    label_map = labels.read(named[0])
+    shown = str(named[0].relative_to(root))
+    missing = [name for name in classes if name not in label_map]
+    if missing:
+        reason = f"lacks {', '.join(missing)}, which the XML files have"
+        raise UserError(shown, reason, "add them to it, or rename them in the XML")
+    return named[0].read_text(encoding="utf-8"), f"copied from {shown}: " + ", ".join(
+        f"{name} {number}" for name, number in label_map.items()
+    )
+
+
+def bring(plan: Plan, label_map: str, target: Path) -> bool:
+    """Copy the files to a new folder; False where it is there already with just that content."""
+    if target.exists():
+        if is_same(plan, label_map, target):
+            return False
+        raise UserError(str(target), "is there, with other content", "choose another NAME, or move it away")
+    if Path(f"{target}.dvc").exists():
+        raise UserError(str(target), "is tracked by DVC, but not here", f"fetch it: dvc pull {target}.dvc")
+    with files.whole_folder(target) as folder:
+        for name in ("train", "test"):
+            (folder / name).mkdir()
+        for path, source in tqdm(plan.targets.items(), unit="file", disable=None, leave=False):
+            shutil.copyfile(source, folder / path)
+        files.write_text(folder / paths.LABEL_MAP, label_map)
+        if sum(1 for path in folder.rglob("*") if path.is_file()) != len(plan.targets) + 1:
+            raise UserError(str(target), "two names differ in upper and lower case alone", "rename one, with its XML")
+    return True
+
+
+def is_same(plan: Plan, label_map: str, target: Path) -> bool:
+    """Whether the folder holds just the files of the plan and the label map, byte for byte."""
+    expected = {target / path for path in plan.targets} | {target / paths.LABEL_MAP}
+    return (
+        {path for path in target.rglob("*") if path.is_file()} == expected
+        and (target / paths.LABEL_MAP).read_bytes() == label_map.encode()
+        and all(filecmp.cmp(source, target / path, shallow=False) for path, source in plan.targets.items())
+    )
+
+
+def descriptions(plan: Plan, content: Mapping[Path, voc.Annotation | None]) -> Iterator[str]:
+    """What was found, a line each: images and boxes of each split, and what xml2csv is going to complain about."""
+    for split in ("train", "test"):
+        inside = [content[path] for path in content if path.parts[0] == split]
+        boxes = Counter(found.name for annotation in inside if annotation for found in annotation.objects)
+        pictures = sum(path.parts[0] == split and not is_xml(path) for path in plan.targets)
+        empty = sum(annotation is not None and not annotation.objects for annotation in inside)
+        classes = ", ".join(f"{name} {boxes[name]}" for name in sorted(boxes)) or "none"
+        yield f"{split}: {pictures} images, {boxes.total()} boxes ({classes}), {empty} images without objects"
+    stems = {
+        True: {p.with_suffix("") for p in content},
+        False: {p.with_suffix("") for p in plan.targets if not is_xml(p)},
+    }
+    for count, what in (
+        (len(stems[False] - stems[True]), "images without XML"),
+        (len(stems[True] - stems[False]), "XML files without image"),
+        (sum(annotation is None for annotation in content.values()), "XML files that cannot be read"),
+    ):
+        if count:
+            yield f"{count} {what}: xml2csv will name them"
+
+
+def track(target: Path) -> None:
+    """`dvc add`, with the dvc of this environment."""
+    beside = Path(sys.executable).with_name("dvc")
+    command = [str(beside) if beside.exists() else "dvc", "add", "--quiet", str(target)]
+    try:
+        subprocess.run(command, check=True, capture_output=True, text=True)
+    except FileNotFoundError:
+        raise UserError("dvc", "not found", f"the data is in {target}; then: dvc add {target}") from None
+    except subprocess.CalledProcessError as error:
+        reason = (error.stderr.strip().splitlines() or ["it failed"])[0].removeprefix("ERROR: ")
+        raise UserError(
+            f"dvc add {target}", reason, "the data is there; mend that and run the command again"
+        ) from error
+
+
+if __name__ == "__main__":
+    errors.run(main)
