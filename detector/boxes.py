@@ -25,6 +25,11 @@ def normalized_to_voc(boxes: npt.ArrayLike, width: int, height: int) -> Floats:
     return _checked(boxes, width, height, [1, 1, 1, 1])[:, [1, 0, 3, 2]] * _scale(width, height)
 
 
+def detected_to_voc(boxes: npt.ArrayLike, width: int, height: int) -> Floats:
+    """As `normalized_to_voc`, but for what a detector says, which may be anything: clipped to the image."""
+    return _as_boxes(boxes).clip(0, 1)[:, [1, 0, 3, 2]] * _scale(width, height)
+
+
 def iou(first: npt.ArrayLike, second: npt.ArrayLike) -> Floats:
     """(N, 4) and (M, 4) boxes of one format -> (N, M) intersection over union in [0, 1]; of boxes without area, 0."""
     a, b = _as_boxes(first)[:, None], _as_boxes(second)[None]  # (N, 1, 4), (1, M, 4)

@@ -81,7 +81,7 @@ def restore(model: Any, prefix: str | Path, fine_tune_checkpoint_type: str) -> N
 
 
 def save(checkpoint: Any, prefix: str | Path) -> None:
-    """Write a tf.train.Checkpoint as `prefix`.index and .data with the `checkpoint` file that names it, as one folder."""
+    """Write a tf.train.Checkpoint as `prefix`.index and .data with the `checkpoint` file that names it, as a folder."""
     prefix = Path(prefix)
     with files.whole_folder(prefix.parent) as folder:
         name, _, number = prefix.name.rpartition("-")

@@ -11,7 +11,7 @@ import numpy as np
 from tqdm import tqdm
 
 from detector import checkpoints, od_api, pipeline_config
-from detector.boxes import normalized_to_voc
+from detector.boxes import detected_to_voc
 from detector.errors import UserError
 from detector.od_api import DetectionResultFields, InputDataFields
 from detector.tables import ImageBoxes
@@ -71,7 +71,7 @@ def _to_image_boxes(detections: dict[str, tf.Tensor], image: ImageBoxes) -> Imag
         filename=image.filename,
         width=image.width,
         height=image.height,
-        boxes=normalized_to_voc(boxes, image.width, image.height),
+        boxes=detected_to_voc(boxes, image.width, image.height),
         classes=classes + od_api.LABEL_ID_OFFSET,
         scores=scores,
     )

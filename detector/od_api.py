@@ -5,11 +5,14 @@ The API's last release is of 2022. What has gone since, and what stands in for i
 - Keras 3 is TensorFlow's default: `TF_USE_LEGACY_KERAS=1` (detector/tensorflow_env.py).
 - `tensorflow.compat.v1.estimator` went with TF 2.16: `inputs.py` uses class names of it only.
 - `tensorflow_io` is imported by `deepmac_meta_arch.py`, which an SSD never uses.
+- TensorFlow decodes JPEG by a fast, inexact DCT; the API has a switch for the exact one, which gives the pixels that
+  Pillow gives: `predict` sees what training saw.
 - `case`, `cond` and `while_loop` left `control_flow_ops`, where tf-slim's decoders call them.
 
 Everything that other modules need of the API is an attribute of this one: `from detector import od_api`.
 """
 
+import functools
 import sys
 import types
 from typing import Any
@@ -51,12 +54,16 @@ _patch_control_flow()
 _patch_tensorflow_io()
 
 from object_detection import inputs  # noqa: E402
-from object_detection.builders import model_builder, optimizer_builder  # noqa: E402
+from object_detection.builders import decoder_builder, model_builder, optimizer_builder  # noqa: E402
 from object_detection.core.standard_fields import DetectionResultFields, InputDataFields  # noqa: E402
 from object_detection.export_tflite_graph_lib_tf2 import SSDModule  # noqa: E402
 from object_detection.utils import ops  # noqa: E402
 
 __all__ = ["DetectionResultFields", "InputDataFields", "SSDModule", "inputs", "optimizer_builder"]
+
+decoder_builder.tf_example_decoder.TfExampleDecoder = functools.partial(
+    decoder_builder.tf_example_decoder.TfExampleDecoder, dct_method="INTEGER_ACCURATE"
+)
 
 HASH_KEY = inputs.HASH_KEY
 Tensors = dict[str, tf.Tensor]

@@ -4,7 +4,6 @@ In: `input_tensor`, uint8 (N, H, W, 3). Out, for N images: detection_boxes (N, 1
 xmax], detection_scores (N, 100), detection_classes (N, 100) with ids from 1, num_detections (N,).
 """
 
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ import numpy as np
 from PIL import Image
 
 from detector import labels, paths
+from detector.boxes import detected_to_voc
 from detector.errors import UserError
 from detector.tables import ImageBoxes
 
@@ -43,7 +43,7 @@ class Detector:
         ids = np.rint(classes[order]).astype(np.int64)
         if unknown := sorted(set(ids.tolist()) - self.names.keys()):
             raise UserError(paths.LABEL_MAP, f"lacks the model's class ids {unknown}", "run: dvc repro --force export")
-        return ImageBoxes(filename, *image.size, _to_pixels(boxes[order], image.size), ids, scores[order])
+        return ImageBoxes(filename, *image.size, detected_to_voc(boxes[order], *image.size), ids, scores[order])
 
 
 def load(export_dir: str | Path = paths.EXPORT) -> Detector:
@@ -56,8 +56,7 @@ def load(export_dir: str | Path = paths.EXPORT) -> Detector:
     if not (folder / "saved_model.pb").is_file():
         raise UserError(str(folder), "there is no model yet", _TRAIN)
     names = {number: name for name, number in labels.read(Path(export_dir) / paths.LABEL_MAP).items()}
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # read once, when TensorFlow is first imported
-    import tensorflow as tf
+    from detector.tensorflow_env import tf
 
     try:
         model = tf.saved_model.load(str(folder))
@@ -72,8 +71,3 @@ def _reduced(image: Image.Image) -> Image.Image:
     """A huge photo averaged down by a whole factor: the network sees 300 to 640 pixels anyway."""
     factor = max(image.size) // _REDUCED_SIDE
     return image.reduce(factor) if factor > 1 and min(image.size) >= factor else image
-
-
-def _to_pixels(boxes: "np.ndarray[Any, np.dtype[np.float64]]", size: tuple[int, int]) -> Any:
-    """(N, 4) normalised [ymin, xmin, ymax, xmax] -> (N, 4) pixels [xmin, ymin, xmax, ymax] inside (width, height)."""
-    return boxes.clip(0, 1)[:, [1, 0, 3, 2]] * np.array([*size, *size], dtype=np.float64)

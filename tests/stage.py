@@ -1,0 +1,23 @@
+"""Run a stage's `main` as its command would, but in this process: TensorFlow is imported once for all tests."""
+
+import contextlib
+import importlib
+import io
+import subprocess
+from pathlib import Path
+
+from detector import errors
+
+REPOSITORY = Path(__file__).parent.parent
+
+
+def run(name: str, root: Path) -> subprocess.CompletedProcess[str]:
+    """`python -m stages.NAME` in the folder `root`: its exit code, stdout and stderr."""
+    main = importlib.import_module(f"stages.{name}").main
+    out, err, code = io.StringIO(), io.StringIO(), 0
+    with contextlib.chdir(root), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            errors.run(main)
+        except SystemExit as exit_:
+            code = int(exit_.code or 0)
+    return subprocess.CompletedProcess([name], code, out.getvalue(), err.getvalue())

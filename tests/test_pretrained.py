@@ -1,0 +1,173 @@
+"""`python -m stages.pretrained`: every source, every tensor matched, every refusal a line."""
+
+import hashlib
+import http.server
+import io
+import shutil
+import subprocess
+import tarfile
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import stage
+
+ARCHIVE = stage.REPOSITORY.parent / "shared" / "pretrained" / "mobilenet_v2.tar.gz"
+needs_archive = pytest.mark.skipif(not ARCHIVE.exists(), reason="the real archive is not beside the repository")
+
+
+def run(root: Path, kind: str = "classification", **pretrained: str) -> subprocess.CompletedProcess[str]:
+    keys = {"source": "package", "sha256": "''", **pretrained}
+    lines = "".join(f"  {key}: {value}\n" for key, value in keys.items())
+    (root / "params.yaml").write_text(f"pretrained:\n{lines}train:\n  fine_tune_checkpoint_type: {kind}\n")
+    return stage.run("pretrained", root)
+
+
+def tensors(prefix: Path) -> dict[str, np.ndarray]:
+    from detector import checkpoints
+    from detector.tensorflow_env import tf
+
+    reader = tf.train.load_checkpoint(str(prefix))
+    return {name: reader.get_tensor(name + checkpoints.VARIABLE) for name in checkpoints.variables(prefix)}
+
+
+@pytest.fixture(scope="module")
+def packaged(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("package")
+    done = run(root)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "pretrained: ImageNet MobileNetV2, 260 of 260 tensors matched\n"
+    assert done.stderr == ""
+    return root / "model" / "pretrained"
+
+
+def pack(folder: Path, archive: Path) -> str:
+    """Pack a checkpoint's folder as the official archives are; returns the sha256."""
+    with tarfile.open(archive, "w:gz") as tar:
+        tar.add(folder, arcname="mobilenet_v2")
+    return hashlib.sha256(archive.read_bytes()).hexdigest()
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[str]:
+    """A real web server on loopback for the files in tmp_path/www; /cut/x promises more bytes than it sends."""
+    root = tmp_path / "www"
+    root.mkdir()
+
+    class Handler(http.server.SimpleHTTPRequestHandler):
+        def __init__(self, *arguments: object) -> None:
+            super().__init__(*arguments, directory=str(root))  # type: ignore[arg-type]
+
+        def do_GET(self) -> None:
+            if not self.path.startswith("/cut/"):
+                return super().do_GET()
+            self.send_response(200)
+            self.send_header("Content-Length", "1000")
+            self.end_headers()
+            self.wfile.write(b"x" * 10)
+            return None
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as listening:
+        threading.Thread(target=listening.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{listening.server_port}"
+        listening.shutdown()
+
+
+def test_the_packages_weights_see(packaged: Path) -> None:
+    found = tensors(packaged / "ckpt-1")
+    backbone = {name: value for name, value in found.items() if name.startswith("feature_extractor/")}
+    assert len(backbone) == 260
+    assert backbone["feature_extractor/layer_with_weights-0/kernel"].shape == (3, 3, 3, 32)
+    variances = [value for name, value in backbone.items() if name.endswith("moving_variance")]
+    assert all((value > 0).all() for value in variances)
+    assert not any(np.allclose(value, 1) for value in variances)  # 1 is what an untrained one would hold
+
+
+@needs_archive
+def test_the_official_archive_holds_the_same_weights(tmp_path: Path, packaged: Path) -> None:
+    done = run(tmp_path, source=str(ARCHIVE))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.endswith("mobilenet_v2.tar.gz, 260 of 260 tensors matched\n")
+    ours, theirs = tensors(packaged / "ckpt-1"), tensors(tmp_path / "model" / "pretrained" / "ckpt-1")
+    assert ours.keys() == theirs.keys()
+    assert all(np.array_equal(ours[name], theirs[name]) for name in ours if name != "save_counter")
+
+
+def test_an_archive_from_a_web_server(tmp_path: Path, packaged: Path, server: str) -> None:
+    digest = pack(packaged, tmp_path / "www" / "weights.tar.gz")
+    done = run(tmp_path, source=f"{server}/weights.tar.gz", sha256=digest)
+    assert done.returncode == 0, done.stderr
+    assert "260 of 260 tensors matched" in done.stdout
+
+
+def test_a_checkpoints_prefix_and_a_folder_with_blanks(tmp_path: Path, packaged: Path) -> None:
+    shutil.copytree(packaged, tmp_path / "my weights")
+    done = run(tmp_path, source="'my weights/ckpt-1'")
+    assert done.returncode == 0, done.stderr
+    assert "260 of 260 tensors matched" in done.stdout
+
+
+def refused(done: subprocess.CompletedProcess[str], root: Path, *words: str) -> None:
+    """One line, exit code 2, the words in it, and nothing left in the stage's place."""
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.count("\n") == 1, done.stderr
+    assert all(word in done.stderr for word in words), done.stderr
+    assert not (root / "model" / "pretrained").exists()
+
+
+def test_downloads_that_are_refused(tmp_path: Path, packaged: Path, server: str) -> None:
+    digest = pack(packaged, tmp_path / "www" / "weights.tar.gz")
+    wrong = "0" * 64
+    address = f"{server}/weights.tar.gz"
+    refused(run(tmp_path, source=address), tmp_path, "pretrained.sha256: empty")
+    refused(run(tmp_path, source=address, sha256=f"'{wrong}'"), tmp_path, f"its sha256 is {digest}, not {wrong}")
+    refused(run(tmp_path, source=f"{server}/none.tar.gz", sha256=digest), tmp_path, "404")
+    refused(run(tmp_path, source=f"{server}/cut/x", sha256=digest), tmp_path, "10 of 1000 bytes came")
+    refused(run(tmp_path, source="http://127.0.0.1:9/x", sha256=digest), tmp_path, "cannot be downloaded")
+
+
+def test_archives_that_are_refused(tmp_path: Path, packaged: Path) -> None:
+    refused(run(tmp_path, source="nowhere.tar.gz"), tmp_path, "nowhere.tar.gz: no such archive or checkpoint")
+    (tmp_path / "text.tar.gz").write_text("not an archive")
+    refused(run(tmp_path, source="text.tar.gz"), tmp_path, "text.tar.gz: cannot be unpacked")
+    whole = tmp_path / "whole.tar.gz"
+    pack(packaged, whole)
+    (tmp_path / "cut.tar.gz").write_bytes(whole.read_bytes()[:100_000])
+    refused(run(tmp_path, source="cut.tar.gz"), tmp_path, "cut.tar.gz: cannot be unpacked")
+    with tarfile.open(tmp_path / "slip.tar", "w") as tar:
+        tar.addfile(tarfile.TarInfo("../../escaped.index"), io.BytesIO())
+    refused(run(tmp_path, source="slip.tar"), tmp_path, "slip.tar: ../../escaped.index leaves the archive")
+    with tarfile.open(tmp_path / "link.tar", "w") as tar:
+        link = tarfile.TarInfo("ckpt-1.index")
+        link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
+        tar.addfile(link)
+    refused(run(tmp_path, source="link.tar"), tmp_path, "link.tar: ckpt-1.index leaves the archive")
+    with tarfile.open(tmp_path / "empty.tar", "w"):
+        pass
+    refused(run(tmp_path, source="empty.tar"), tmp_path, "one checkpoint is needed, found none")
+
+
+def test_a_backbone_of_another_network_is_refused_by_its_first_tensor(tmp_path: Path) -> None:
+    from detector import checkpoints
+    from detector.tensorflow_env import tf
+
+    layer = tf.train.Checkpoint(kernel=tf.Variable(tf.zeros((3, 3, 3, 16))))
+    other = tf.train.Checkpoint(feature_extractor=tf.train.Checkpoint(**{"layer_with_weights-0": layer}))
+    checkpoints.save(other, tmp_path / "other" / "ckpt-1")
+    done = run(tmp_path, source="other/ckpt-1")
+    refused(done, tmp_path, "layer_with_weights-0/kernel is (3, 3, 3, 16), not (3, 3, 3, 32)")
+
+
+def test_to_go_on_there_must_be_a_model(tmp_path: Path) -> None:
+    refused(run(tmp_path, source="last"), tmp_path, "model/train: no model to go on from; run make train first")
+    refused(run(tmp_path, kind="full"), tmp_path, "model/train: no model to go on from")
+
+
+def test_a_bad_type_is_refused(tmp_path: Path) -> None:
+    done = run(tmp_path, kind="everything")
+    refused(done, tmp_path, "train.fine_tune_checkpoint_type: 'everything' is not allowed", "classification, detection")
