@@ -200,8 +200,8 @@ def test_the_machine_decides_the_lock(
 def test_old_python_is_named_and_a_newer_one_on_path_is_taken(tmp_path: Path) -> None:
     """python3 says that it is 3.8; then a python3.12 lies beside it, which finds that git is missing."""
     project, folder = Project(tmp_path / "project"), tmp_path / "bin"
-    old = "import runpy, sys; sys.version_info = (3, 8, 18); runpy.run_path(sys.argv[1], None, '__main__')"
-    fake_command(folder, "python3", f'exec {sys.executable} -c "{old}" "$@"')
+    old = "sys.version_info = (3, 8, 18); del sys.argv[0]; runpy.run_path(sys.argv[0], None, '__main__')"
+    fake_command(folder, "python3", f'exec {sys.executable} -c "import runpy, sys; {old}" "$@"')
     code, out, err = project.install(python=str(folder / "python3"), PATH=str(folder))
     assert (code, out) == (2, "")
     assert "Python 3.8.18 is not 3.11, 3.12 or 3.13; install one of them, or name it: PYTHON=python3.12 make" in err
