@@ -3,12 +3,12 @@
 import io
 from functools import partial
 
-import faults
 import numpy as np
 import pytest
 from PIL import Image
 
 from detector import images, paths, records, tables
+from tests import faults
 
 LABEL_MAP = {"cat": 1, "dog": 2}
 KEYS = {

@@ -7,11 +7,11 @@ import warnings
 import zipfile
 from pathlib import Path
 
-import faults
 import pytest
 
 from detector import labels
 from detector.errors import UserError
+from tests import faults
 from tools import archive, layouts
 
 DVC = Path(sys.executable).with_name("dvc")

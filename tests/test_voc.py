@@ -3,11 +3,11 @@
 import string
 
 import pytest
-from faults import BOX, SIZE, voc
 from hypothesis import given
 from hypothesis import strategies as st
 
 from detector.voc import ERROR, REPAIRED, WARNING, Annotation, VocObject, fit, parse
+from tests.faults import BOX, SIZE, voc
 
 CLASSES = ("cat", "dog")
 

@@ -5,11 +5,11 @@ import os
 import shutil
 import time
 
-import faults
 import pytest
 from PIL import Image
 
 from detector import hashing, labels, tables
+from tests import faults
 
 REPORT = "dataset/data/annotation_report.csv"
 HEADER = "split,filename,object,problem,action\n"
