@@ -8,6 +8,7 @@ import functools
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -52,15 +53,44 @@ def closure(root: Path, start: Path) -> set[Path]:
     return found
 
 
-def loaded_sections(path: Path) -> set[str]:
-    """The sections of params.yaml that a file loads: the first argument of each `params.load(...)`."""
-    sections = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Call) and ast.unparse(node.func) == "params.load":
-            section = node.args[0]
-            assert isinstance(section, ast.Constant), f"{path}: line {node.lineno}: name the section literally"
-            sections.add(str(section.value))
-    return sections
+def read_params(path: Path) -> set[str]:
+    """What a file reads of params.yaml: `section.key` where only that is taken of it, else `section`."""
+    read = set()
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    fields = {c.name: [ast.unparse(f.target) for f in c.body if isinstance(f, ast.AnnAssign)] for c in classes(tree)}
+    for function in [tree, *(node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef))]:
+        holders = {child: node for node in ast.walk(function) for child in ast.iter_child_nodes(node)}
+        for call in walk_own(function):
+            if isinstance(call, ast.Call) and ast.unparse(call.func) == "params.load":
+                section, cls = call.args[0], ast.unparse(call.args[1])
+                assert isinstance(section, ast.Constant), f"{path}: line {call.lineno}: name the section literally"
+                # A part of a section that is passed on whole: the keys of its class.
+                whole = {f"{section.value}.{field}" for field in fields[cls]} if call.keywords else {section.value}
+                for value in loaded_values(call, holders):
+                    holder = holders[value]
+                    read |= {f"{section.value}.{holder.attr}"} if isinstance(holder, ast.Attribute) else whole
+    return read
+
+
+def classes(tree: ast.Module) -> list[ast.ClassDef]:
+    return [node for node in tree.body if isinstance(node, ast.ClassDef)]
+
+
+def walk_own(function: ast.AST) -> Iterator[ast.AST]:
+    """The nodes of a function (or module) without those of the functions in it."""
+    yield function
+    for child in ast.iter_child_nodes(function):
+        if not isinstance(child, ast.FunctionDef):
+            yield from walk_own(child)
+
+
+def loaded_values(call: ast.Call, holders: dict[ast.AST, ast.AST]) -> list[ast.AST]:
+    """Where the result of a call is used: the uses of the name that it is given, or the call itself."""
+    holder = holders[call]
+    if not isinstance(holder, ast.Assign):
+        return [call]
+    names = {ast.unparse(target) for target in holder.targets}
+    return [n for n in holders if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load) and n.id in names]
 
 
 def used_outputs(path: Path) -> set[str]:
@@ -116,19 +146,21 @@ def test_py_deps_are_the_transitive_imports(name: str) -> None:
     assert sorted(declared) == sorted(imported)
 
 
+def stage_params(name: str) -> set[str]:
+    return {key for path in stage_closure(name) for key in read_params(path)}
+
+
 @pytest.mark.parametrize("name", sorted(STAGES))
-def test_params_are_the_sections_that_are_loaded(name: str) -> None:
-    declared = keys(stages()[name].get("params"))
-    loaded = set().union(*map(loaded_sections, stage_closure(name)))
-    assert {key.split(".")[0] for key in declared} == loaded
-    params = load_yaml("params.yaml")
-    assert [key for key in declared if "." in key and key.split(".")[1] not in params[key.split(".")[0]]] == []
+def test_params_are_those_that_are_read(name: str) -> None:
+    """A whole section, or exactly the keys that are read of it."""
+    declared, read = set(keys(stages()[name].get("params"))), stage_params(name)
+    whole = {key for key in declared if "." not in key}
+    assert whole <= {key.split(".")[0] for key in read}
+    assert declared - whole == {key for key in read if key.split(".")[0] not in whole}
 
 
-def test_every_section_of_params_is_loaded_by_a_stage() -> None:
-    assert {section for name in STAGES for path in stage_closure(name) for section in loaded_sections(path)} == set(
-        load_yaml("params.yaml")
-    )
+def test_every_section_of_params_is_read_by_a_stage() -> None:
+    assert {key.split(".")[0] for name in STAGES for key in stage_params(name)} == set(load_yaml("params.yaml"))
 
 
 @pytest.mark.parametrize("name", sorted(STAGES))
@@ -199,9 +231,9 @@ def test_data_stages_do_without_tensorflow(name: str) -> None:
 def test_the_walkers_see_what_they_should(tmp_path: Path) -> None:
     """On made-up files, so that the tests above can fail."""
     files = {
-        "stages/cook.py": "import os\nfrom detector import oven, params\ndef main():\n    params.load('cook', C)\n",
+        "stages/cook.py": "import os\nfrom detector import oven, params\n",
         "detector/__init__.py": "",
-        "detector/oven.py": "from detector.fire import LIGHT\nimport numpy.linalg\nparams.load('heat', H, path)\n",
+        "detector/oven.py": "from detector.fire import LIGHT\nimport numpy.linalg\n",
         "detector/fire.py": "def burn():\n    import detector.wood, tensorflow\n",
         "detector/wood.py": "from detector import oven  # a circle\nX = paths.TRAIN / paths.csv('train')\n",
         "detector/params.py": "",
@@ -212,12 +244,31 @@ def test_the_walkers_see_what_they_should(tmp_path: Path) -> None:
         (tmp_path / name).write_text(text)
     found = closure(tmp_path, tmp_path / "stages/cook.py")
     assert {path.stem for path in found} == {"cook", "oven", "fire", "wood", "params"}
-    assert set().union(*map(loaded_sections, found)) == {"cook", "heat"}
     assert "tensorflow" in imported_names(tmp_path / "detector/fire.py")
     assert used_outputs(tmp_path / "detector/wood.py") == {"TRAIN", "csv", "DATA"}
     (tmp_path / "detector/wood.py").write_text("from . import oven\n")
     with pytest.raises(AssertionError, match=re.escape("relative import in line 1")):
         closure(tmp_path, tmp_path / "stages/cook.py")
-    (tmp_path / "detector/oven.py").write_text("params.load(name, C)\n")
+
+
+def test_the_walker_of_params_sees_what_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "cook.py"
+    cases = {
+        "def f():\n    c = params.load('cook', C)\n    g(c.heat, c.time)\n": {"cook.heat", "cook.time"},
+        "def f():\n    c = params.load('cook', C)\n    g(c.heat, c)\n": {"cook.heat", "cook"},
+        "def f():\n    g(params.load('cook', C).heat)\ndef g(c):\n    c.other\n": {"cook.heat"},
+        "def f():\n    g(params.load('cook', C))\n": {"cook"},
+        "class C:\n    heat: int\n    time: int\ndef f():\n    return params.load('cook', C, partial=True)\n": {
+            "cook.heat",
+            "cook.time",
+        },
+        "def f():\n    def g():\n        return params.load('cook', C).heat\n": {"cook.heat"},
+        "def f():\n    c = params.load('cook', C)\n    def g():\n        return c.heat\n": {"cook.heat"},
+        "c = params.load('cook', C)\nx = c.heat\n": {"cook.heat"},
+    }
+    for text, expected in cases.items():
+        path.write_text(text)
+        assert read_params(path) == expected, text
+    path.write_text("params.load(name, C)\n")
     with pytest.raises(AssertionError, match="name the section literally"):
-        loaded_sections(tmp_path / "detector/oven.py")
+        read_params(path)
