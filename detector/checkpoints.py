@@ -59,7 +59,7 @@ def check_type(prefix: str | Path, fine_tune_checkpoint_type: str) -> None:
             "params.yaml",
             f"{fine_tune_checkpoint_type} needs a {'backbone' if found == 'detection' else 'detector'}, "
             f"but {prefix} is a {found} checkpoint",
-            f"set it to {fitting[0]}" + (f" or {fitting[1]}" if found == "detection" else ""),
+            f"set it to {' or '.join(fitting)}",
             item="train.fine_tune_checkpoint_type",
         )
 

@@ -72,6 +72,7 @@ LABEL_ID_OFFSET = 1  # the API's class 0 is the label map's id 1
 
 def build_model(config: Any) -> Any:
     """The DetectionModel of a TrainEvalPipelineConfig, its variables built."""
+    tf.keras.backend.reset_uids()  # layer names count from 1 again: they are in what is saved
     model = model_builder.build(config.model, is_training=True)
     resizer = config.model.ssd.image_resizer.fixed_shape_resizer
     shape = (1, resizer.height, resizer.width, 3)

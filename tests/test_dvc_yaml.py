@@ -194,7 +194,7 @@ def test_data_deps_exist_or_are_made() -> None:
     made = [Path(out) for name in STAGES for out in outs(name)]
     for name in STAGES:
         for dep in (Path(dep) for dep in keys(stages()[name]["deps"]) if not dep.endswith(".py")):
-            known = str(dep).startswith("${dataset.dir}") or (REPOSITORY / dep).is_file()
+            known = str(dep).startswith("${dataset.dir}") or (REPOSITORY / dep).exists()
             assert known or any(dep.is_relative_to(out) or out.is_relative_to(dep) for out in made), f"{name}: {dep}"
 
 
