@@ -1,0 +1,110 @@
+"""The embedded dataset: draw photo-like scenes with cats and dogs, and write VOC XML beside each JPEG.
+
+params.yaml `sample` -> dataset/sample/{train,test}/NAME.jpg and NAME.xml, dataset/sample/label_map.pbtxt
+
+    python -m stages.sample
+
+The same seed gives the same bytes, on any number of processors; more images leave the first ones as they were.
+"""
+
+import argparse
+import os
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lxml import etree
+
+from detector import errors, files, params, paths
+from detector.params import number
+
+if TYPE_CHECKING:
+    from detector.scene import SceneObject
+
+CLASSES = ("cat", "dog")  # ids 1 and 2
+
+
+@dataclass(frozen=True)
+class SampleParams:
+    """Section `sample`; every image is drawn from (seed, split, number of the image)."""
+
+    seed: int = number(0, 2**32 - 1)
+    train_images: int = number(1, 100_000)
+    test_images: int = number(1, 100_000)
+
+
+@dataclass(frozen=True)
+class Task:
+    """One image to draw into `folder`."""
+
+    seed: int
+    split: str
+    index: int
+    folder: Path
+
+    @property
+    def name(self) -> str:
+        """The image's file name without its ending; the splits share none."""
+        return f"{self.split}_{self.index:05d}"
+
+
+def voc_xml(name: str, split: str, width: int, height: int, objects: Sequence["SceneObject"]) -> bytes:
+    """A PASCAL VOC annotation, laid out as LabelImg writes it."""
+    root = etree.Element("annotation")
+    _children(root, {"folder": split, "filename": f"{name}.jpg"})
+    _children(etree.SubElement(root, "source"), {"database": "Passo sample"})
+    _children(etree.SubElement(root, "size"), {"width": width, "height": height, "depth": 3})
+    _children(root, {"segmented": 0})
+    for item in objects:
+        node = etree.SubElement(root, "object")
+        _children(node, {"name": item.name, "pose": "Unspecified", "truncated": int(item.truncated), "difficult": 0})
+        box = {"xmin": item.xmin, "ymin": item.ymin, "xmax": item.xmax, "ymax": item.ymax}
+        _children(etree.SubElement(node, "bndbox"), box)
+    etree.indent(root, space="\t")
+    return etree.tostring(root, encoding="utf-8", xml_declaration=False) + b"\n"
+
+
+def _children(parent: etree._Element, values: Mapping[str, object]) -> None:
+    for tag, value in values.items():
+        etree.SubElement(parent, tag).text = str(value)
+
+
+def draw(task: Task) -> None:
+    """Write one image and its XML."""
+    from detector import scene
+
+    picture = scene.render(task.seed, task.split, task.index)
+    xml = voc_xml(task.name, task.split, picture.width, picture.height, picture.objects)
+    (task.folder / f"{task.name}.jpg").write_bytes(picture.jpeg)
+    (task.folder / f"{task.name}.xml").write_bytes(xml)
+
+
+def draw_all(tasks: list[Task], workers: int) -> None:
+    """Draw with one process per worker; no image depends on another, so neither does it on `workers`."""
+    from tqdm import tqdm
+
+    with ProcessPoolExecutor(workers) as pool:
+        for _ in tqdm(pool.map(draw, tasks, chunksize=4), total=len(tasks), desc="sample", unit="image", disable=None):
+            pass
+
+
+def main() -> None:
+    """Draw both splits and write the label map, as one whole folder."""
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
+    section = params.load("sample", SampleParams)
+    from detector import labels
+
+    with files.whole_folder(paths.SAMPLE) as folder:
+        counts = {"train": section.train_images, "test": section.test_images}
+        for split in counts:
+            (folder / split).mkdir()
+        tasks = [Task(section.seed, split, i, folder / split) for split, count in counts.items() for i in range(count)]
+        draw_all(tasks, min(os.cpu_count() or 1, len(tasks)))
+        labels.write(folder / paths.LABEL_MAP, CLASSES)
+    print(f"{paths.SAMPLE}: {section.train_images} train and {section.test_images} test images")
+
+
+if __name__ == "__main__":
+    errors.run(main)
