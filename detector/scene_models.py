@@ -34,7 +34,7 @@ FUR_COLOURS: tuple[Colour, ...] = (
     (0.80, 0.50, 0.24),  # ginger
     (0.45, 0.30, 0.19),  # brown
     (0.52, 0.51, 0.50),  # grey
-    (0.13, 0.12, 0.13),  # black
+    (0.17, 0.16, 0.17),  # black
     (0.86, 0.82, 0.75),  # cream
     (0.73, 0.58, 0.40),  # tan
     (0.33, 0.22, 0.16),  # chocolate
@@ -289,8 +289,8 @@ _BODIES = {"stand": _stand, "sit": _sit, "lie": _lie, "face": _face}
 def _collar(rng: np.random.Generator, build: Build, top: Point) -> Blob:
     """A band about the neck: a short cone a little wider than the neck where it stands."""
     colour = BRIGHT[choice(rng, BRIGHT)]
-    centre = (top[0] - 0.05, top[1] - build.head * 0.5, 0.0)
-    return Blob(centre, (centre[0] + 0.02, centre[1] + 0.03, 0.0), build.head * 0.76, build.head * 0.74, SMOOTH, colour)
+    centre = (top[0] - 0.04, top[1] - build.head * 0.42, 0.0)
+    return Blob(centre, (centre[0] + 0.02, centre[1] + 0.03, 0.0), build.head * 0.70, build.head * 0.68, SMOOTH, colour)
 
 
 def _pair(blob: Blob) -> list[Blob]:
@@ -315,7 +315,7 @@ def _cat_head(rng: np.random.Generator) -> tuple[list[Blob], list[tuple[Point, P
     tall, spread = uniform(rng, 1.45, 1.75), uniform(rng, 0.66, 0.86)
     iris = CAT_IRISES[choice(rng, CAT_IRISES)]
     nose: Colour = (0.80, 0.48, 0.46) if rng.random() < 0.6 else (0.20, 0.15, 0.15)
-    eye = Eye((0.94, 0.05, 0.34), iris, uniform(rng, 0.14, 0.34), 0.85)
+    eye = Eye((0.94, 0.05, 0.34), iris, uniform(rng, 0.10, 0.24), 0.72)
     blobs = [
         Blob((0.0, 0.05, -0.22), (0.0, 0.05, 0.22), 0.86, 0.86, HEAD),
         Blob((0.18, -0.30, -0.42), (0.18, -0.30, 0.42), 0.52, 0.52, HEAD, tip=0.2),

@@ -111,12 +111,22 @@ def noise(scale: float, number: int = 0, stretch: float = 1.0) -> Floats:
     return np.asarray((smooth - smooth.mean()) / smooth.std(), dtype=np.float32)
 
 
-def texture(rng: np.random.Generator, height: int, width: int, scale: float, stretch: float = 1.0) -> Floats:
-    """A (height, width) piece of a noise tile, from a random place."""
-    tile = noise(scale, 0, stretch)
+def cut_out(rng: np.random.Generator, tile: Floats, height: int, width: int) -> Floats:
+    """A (height, width) piece of a tile, from a random place."""
     rows = (np.arange(height) + int(rng.integers(TILE))) % TILE
     columns = (np.arange(width) + int(rng.integers(TILE))) % TILE
     return tile[rows[:, None], columns[None, :]]
+
+
+def texture(rng: np.random.Generator, height: int, width: int, scale: float, stretch: float = 1.0) -> Floats:
+    """A (height, width) piece of noise (see `noise`)."""
+    return cut_out(rng, noise(scale, 0, stretch), height, width)
+
+
+@functools.cache
+def _tangle() -> Floats:
+    """How far each pixel of fur looks aside: single hairs and tufts, (512, 512)."""
+    return _f32(noise(1.2, 4) + np.float32(0.7) * noise(4.0, 4))
 
 
 def look_up(tile: Floats, u: Floats, v: Floats) -> Floats:
@@ -285,7 +295,7 @@ def draw(
     left_f, top_f, right_f, bottom_f = (scale * side for side in extent(model, view, mirror))
     left, top = math.floor(origin[0] + left_f) - 4, math.floor(origin[1] + top_f) - 4
     width, height = math.ceil(right_f - left_f) + 9, math.ceil(bottom_f - top_f) + 9
-    fine = min(2.0, max(1.25, 240 / max(width, height)))  # canvas pixels per image pixel
+    fine = min(1.6, max(1.15, 200 / max(width, height)))  # canvas pixels per image pixel
     rows, columns = math.ceil(height * fine), math.ceil(width * fine)
     blobs, matrix = _to_screen(model, view, scale * fine, mirror)
     shift = ((origin[0] - left) * fine, (origin[1] - top) * fine, 0.0)
@@ -326,9 +336,7 @@ def _z_buffer(
     """All blobs drawn. Fur looks a little aside of its pixel, at random, so that every edge of it is frayed."""
     y, x = np.mgrid[0:rows, 0:columns].astype(np.float32) + np.float32(0.5)
     fray = min(0.0055 * scale * hair, 1.6)
-    fur_x, fur_y = (
-        at + fray * (texture(rng, rows, columns, 1.2) + 0.7 * texture(rng, rows, columns, 4.0)) for at in (x, y)
-    )
+    fur_x, fur_y = (at + np.float32(fray) * cut_out(rng, _tangle(), rows, columns) for at in (x, y))
     canvas = _Canvas(
         np.full((rows, columns), -1e8, np.float32),
         np.zeros((3, rows, columns), np.float32),
@@ -415,7 +423,7 @@ def _eye_colours(eye: Eye, normal: Floats) -> Floats:
     u, v, ahead = normal[0] - gaze[0], normal[1] - gaze[1], sum(normal[i] * gaze[i] for i in range(3))
     pupil = (u / eye.pupil_width) ** 2 + (v / eye.pupil_height) ** 2
     iris = np.array(eye.iris, np.float32)
-    rim = step(np.asarray(ahead, np.float32), 0.45, 0.62)[:, None]
+    rim = step(_f32(ahead), 0.22, 0.40)[:, None]
     colours = iris * (0.75 + 0.35 * step(v, -0.6, 0.6))[:, None] * rim + 0.05 * (1 - rim)
     colours = np.where((pupil < 1)[:, None], 0.02, colours)
     glint = (u + 0.28) ** 2 + (v + 0.3) ** 2 < 0.045
