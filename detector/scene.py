@@ -167,7 +167,7 @@ def _thing(rng: np.random.Generator, place: Place, lift: float, tilt: float) -> 
     model: Model = scene_models.DISTRACTORS[number](rng)
     foot = uniform(rng, place.horizon + 0.12 * (height - place.horizon), height * 1.04)
     scale = (foot - place.horizon) / lift * scene_models.DISTRACTOR_SIZES[number] * uniform(rng, 0.8, 1.2)
-    scale = min(max(scale, 0.10 * height), 0.5 * height)
+    scale = min(max(scale, 0.10 * height), 0.42 * height)
     view, mirror = camera(uniform(rng, 0.0, 1.2), max(tilt, 0.15)), bool(rng.random() < 0.5)
     bottom = extent(model, view, mirror)[3]
     origin = (0.0, foot - bottom * scale)

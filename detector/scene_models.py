@@ -453,4 +453,4 @@ def plant(rng: np.random.Generator) -> Model:
 
 
 DISTRACTORS = (ball, bowl, rabbit, bird, cushion, plant)
-DISTRACTOR_SIZES = (0.45, 0.45, 0.45, 0.40, 0.50, 0.90)  # of the unit
+DISTRACTOR_SIZES = (0.45, 0.45, 0.45, 0.40, 0.36, 0.90)  # of the unit
