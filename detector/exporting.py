@@ -38,7 +38,7 @@ def _serving_function(model: Any) -> Any:
     detection_classes (N, M) ids of the label map, num_detections (N,); all float32, M = max_detections.
     """
 
-    @tf.function(input_signature=[tf.TensorSpec([None, None, None, 3], tf.uint8, name="input_tensor")])
+    @tf.function(input_signature=[tf.TensorSpec([None, None, None, 3], tf.uint8, name="input_tensor")])  # type: ignore[untyped-decorator]
     def serve(input_tensor: Any) -> dict[str, Any]:
         od_api.set_training(model, False)
         images, shapes = model.preprocess(tf.cast(input_tensor, tf.float32))

@@ -37,13 +37,17 @@ def text(allowed: str, *, empty: bool = False) -> Any:
     return dataclasses.field(metadata={"text": allowed, "empty": empty})
 
 
+def _is_int(field: dataclasses.Field[Any]) -> bool:
+    return field.type in (int, "int")  # the latter under `from __future__ import annotations`
+
+
 def _allowed(field: dataclasses.Field[Any]) -> str:
     meta = field.metadata
     if "choices" in meta:
         return "one of " + ", ".join(meta["choices"])
     if "text" in meta:
         return str(meta["text"])
-    kind = "a whole number" if field.type is int else "a number"
+    kind = "a whole number" if _is_int(field) else "a number"
     bounds = f" from {meta['low']:g}" + (f" to {meta['high']:g}" if meta["high"] < math.inf else " up")
     return kind + bounds + (", or auto" if meta["auto"] else "")
 
@@ -58,11 +62,11 @@ def _is_allowed(field: dataclasses.Field[Any], value: object) -> bool:
         return True
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         return False
-    return (field.type is not int or isinstance(value, int)) and meta["low"] <= value <= meta["high"]
+    return (not _is_int(field) or isinstance(value, int)) and meta["low"] <= value <= meta["high"]
 
 
 def _converted(field: dataclasses.Field[Any], value: Any) -> Any:
-    return float(value) if "low" in field.metadata and field.type is not int and value != "auto" else value
+    return float(value) if "low" in field.metadata and not _is_int(field) and value != "auto" else value
 
 
 def _read(path: Path) -> dict[str, Any]:

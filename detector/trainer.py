@@ -23,12 +23,11 @@ Log = Callable[[int, Mapping[str, float]], None]
 
 @dataclass(frozen=True)
 class Validation:
-    """The split that training looks at every `every` steps; the best checkpoint is the best of these looks by AP."""
+    """The split that training looks at now and then; the best checkpoint is the best of these looks by AP."""
 
     record: Path
     images: Sequence[ImageBoxes]
     names: Mapping[int, str]
-    every: int
 
 
 @dataclass(frozen=True)
@@ -49,13 +48,22 @@ class Trainer:
         config: its TrainEvalPipelineConfig: batch, steps, schedule, augmentation, records.
         strategy: where to train.
         work_dir: gets `best/ckpt-1` and `last/ckpt-1`.
+        look_every: steps between two looks at the validation split, each of which ends with a `last` kept.
         train_filenames: of every image in the train record, to name those of a bad batch.
     """
 
     def __init__(
-        self, model: Any, config: Any, strategy: tf.distribute.Strategy, work_dir: Path, train_filenames: Sequence[str]
+        self,
+        model: Any,
+        config: Any,
+        strategy: tf.distribute.Strategy,
+        *,
+        work_dir: Path,
+        look_every: int,
+        train_filenames: Sequence[str],
     ) -> None:
-        self.model, self.config, self.strategy, self.work_dir = model, config, strategy, work_dir
+        self.model, self.config, self.strategy = model, config, strategy
+        self.work_dir, self.look_every = work_dir, look_every
         with strategy.scope():
             self.step = tf.Variable(0, trainable=False, dtype=tf.int64, name="step")
             self.optimizer, (self.learning_rate,) = od_api.optimizer_builder.build(
@@ -110,10 +118,11 @@ class Trainer:
             progress.update(step, scalars, learning_rate)
             if step % LOG_EVERY == 0 or step == steps:
                 log(step, {**{f"loss/{n}": v for n, v in scalars.items()}, "learning_rate": learning_rate})
-            if judge and (step % judge.every == 0 or step == steps):
-                judge.look(step)
+            if step % self.look_every == 0 or step == steps:
+                if judge:
+                    judge.look(step)
                 self.save("last")
-        self.save("last")
+                progress.resume()
         best_step, best = (judge.best_step, judge.best) if judge else (steps, {})
         return Outcome(steps, best_step, best, progress.images_per_second())
 
@@ -135,7 +144,6 @@ class _Judge:
     def __init__(self, trainer: Trainer, validation: Validation, progress: Progress, log: Log) -> None:
         self._trainer, self._validation, self._progress, self._log = trainer, validation, progress, log
         self._inference = Inference(trainer.model, trainer.config, validation.record, validation.images)
-        self.every = validation.every
         self.best_step, self.best = 0, {"AP": -math.inf}
 
     def look(self, step: int) -> None:
@@ -151,7 +159,6 @@ class _Judge:
             f"step {step}: validation loss {losses['total_loss']:.3f}, AP {scores['AP']:.3f}, "
             f"AP50 {scores['AP50']:.3f}" + (" (best so far)" if is_best else "")
         )
-        self._progress.resume()
 
 
 def _by_hash(filenames: Sequence[str]) -> dict[int, str]:

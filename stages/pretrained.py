@@ -12,7 +12,8 @@
 
 `train.fine_tune_checkpoint_type: full` goes on from a detector: where the source is `package`, which holds none, it
 takes `last`. What was taken is a DVC output, so dvc.lock tells for every model which weights it came from. That output
-is `persist: true`, for DVC then keeps it out of its run-cache, which would bring back an older `last`.
+is `persist: true`, for DVC then keeps it out of its run-cache, which would bring back an older `last`; and dvc.yaml
+names the train section and the train record, so that `last` is taken anew whenever training is about to run anew.
 """
 
 import tempfile

@@ -15,12 +15,13 @@ import json
 import shutil
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from detector import errors, files, labels, params, paths, pipeline_config, tables
 from detector.dataset import DatasetParams
+from detector.errors import UserError
 
 if TYPE_CHECKING:
     from detector.trainer import Outcome
@@ -71,12 +72,17 @@ def _fit(train: TrainParams, config: Any, label_map: Mapping[str, int]) -> "Outc
             checkpoints.restore(model, initial, train.fine_tune_checkpoint_type)
     train_images = tables.read_csv(paths.csv("train"), label_map)
     names = {number: name for name, number in label_map.items()}
-    validation = trainer.Validation(
-        paths.record("val"), tables.read_csv(paths.csv("val"), label_map), names, train.eval_every
-    )
+    validation = trainer.Validation(paths.record("val"), tables.read_csv(paths.csv("val"), label_map), names)
     device = devices.describe(strategy)
     print(f"{train.model}: {len(train_images)} images, {train.steps} steps of {train.batch_size} on {device}")
-    fitting = trainer.Trainer(model, config, strategy, WORK, [image.filename for image in train_images])
+    fitting = trainer.Trainer(
+        model,
+        config,
+        strategy,
+        work_dir=WORK,
+        look_every=train.eval_every,
+        train_filenames=[image.filename for image in train_images],
+    )
     with _Log() as log:
         return fitting.run(validation, log)
 
@@ -108,23 +114,43 @@ class _Log:
         self._live.end()
 
 
+def _set_aside() -> None:
+    """What a training that died left behind is kept until the next one dies."""
+    if WORK.exists():
+        before = WORK.with_name(f"{WORK.name}.before")
+        shutil.rmtree(before, ignore_errors=True)
+        WORK.rename(before)
+        print(f"an earlier training did not end: its checkpoints are now in {before}")
+
+
+def _write(config: Any, label_map: Path, summary: Mapping[str, Any]) -> None:
+    with files.whole_folder(paths.TRAIN) as folder:
+        shutil.copytree(WORK / "last", folder / "last")
+        has_best = (WORK / "best").exists()  # not without a validation split
+        shutil.copytree(WORK / ("best" if has_best else "last"), folder / "best")
+        files.write_text(folder / "pipeline.config", pipeline_config.render(config))
+        shutil.copyfile(label_map, folder / paths.LABEL_MAP)
+        files.write_text(folder / "train.json", json.dumps(summary, indent=2) + "\n")
+    shutil.rmtree(WORK)
+
+
 def main() -> None:
     train = params.load("train", TrainParams)
     label_map = Path(params.load("dataset", DatasetParams).dir) / paths.LABEL_MAP
     config = _pipeline(train, label_map)
-    outcome = _fit(train, config, labels.read(label_map))
-    with files.whole_folder(paths.TRAIN) as folder:
-        for name in ("best", "last"):
-            kept = WORK / (name if (WORK / name).exists() else "last")
-            shutil.copytree(kept, folder / name)
-        files.write_text(folder / "pipeline.config", pipeline_config.render(config))
-        shutil.copyfile(label_map, folder / paths.LABEL_MAP)
-        summary = {"model": train.model, **{k: v for k, v in asdict(outcome).items() if k != "images_per_second"}}
-        files.write_text(folder / "train.json", json.dumps(summary, indent=2) + "\n")
-    shutil.rmtree(WORK)
-    print(
-        f"trained {outcome.steps} steps at {outcome.images_per_second:.1f} images/s; best at step {outcome.best_step}"
-    )
+    _set_aside()
+    try:
+        outcome = _fit(train, config, labels.read(label_map))
+    except (UserError, KeyboardInterrupt):
+        if (WORK / "last").exists():
+            prefix = WORK / "last" / "ckpt-1"
+            print(f"the last checkpoint is {prefix}: go on from it with pretrained.source: {prefix} and")
+            print("train.fine_tune_checkpoint_type: full")
+        raise
+    summary = {"model": train.model, "steps": outcome.steps, "best_step": outcome.best_step, "best": outcome.best}
+    _write(config, label_map, summary)
+    speed = f"{outcome.images_per_second:.1f} images/s"
+    print(f"trained {outcome.steps} steps at {speed}; best at step {outcome.best_step}")
 
 
 if __name__ == "__main__":

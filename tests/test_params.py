@@ -1,5 +1,6 @@
 """params.yaml: what is allowed is loaded, what is not is refused in a line that names the key."""
 
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,6 +33,14 @@ def load(tmp_path: Path, **changes: str | None) -> Section:
 def test_values_are_read_as_dvc_reads_them(tmp_path: Path) -> None:
     # PyYAML would read 1e-3 as a string (YAML 1.1); DVC reads YAML 1.2
     assert load(tmp_path) == Section(5, 0.001, "auto", "cat", "here", "")
+
+
+def test_annotations_that_are_strings_mean_the_same(tmp_path: Path) -> None:
+    fields = [("steps", "int", params.number(1))]
+    cls = dataclasses.make_dataclass("Strings", fields, frozen=True)
+    (tmp_path / "params.yaml").write_text("train:\n  steps: 2.5\n")
+    with pytest.raises(UserError, match=r"2\.5 is not allowed; give a whole number"):
+        params.load("train", cls, tmp_path / "params.yaml")
 
 
 def test_a_whole_number_will_do_for_a_fraction(tmp_path: Path) -> None:

@@ -1,15 +1,19 @@
 """`python -m stages.pretrained`: every source, every tensor matched, every refusal a line."""
 
+import base64
 import hashlib
 import http.server
 import io
+import json
 import shutil
 import subprocess
 import tarfile
 import threading
+import urllib.parse
 from collections.abc import Iterator
 from pathlib import Path
 
+import google_crc32c
 import numpy as np
 import pytest
 import stage
@@ -110,6 +114,58 @@ def test_a_checkpoints_prefix_and_a_folder_with_blanks(tmp_path: Path, packaged:
     done = run(tmp_path, source="'my weights/ckpt-1'")
     assert done.returncode == 0, done.stderr
     assert "260 of 260 tensors matched" in done.stdout
+
+
+@pytest.fixture
+def bucket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder that a real server on loopback shows as gs://weights/, by two calls of the JSON API."""
+    root = tmp_path / "bucket"
+    root.mkdir()
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            address = urllib.parse.urlsplit(self.path)
+            query = urllib.parse.parse_qs(address.query)
+            parts = address.path.split("/b/weights/o")
+            if len(parts) != 2:
+                return self.answer(404, b'{"error": {"code": 404, "message": "no such bucket"}}')
+            name = urllib.parse.unquote(parts[1].lstrip("/"))
+            if name:
+                return self.answer(200, (root / name).read_bytes())
+            prefix = query.get("prefix", [""])[0]
+            found = sorted(path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file())
+            items = [{"name": name, "bucket": "weights"} for name in found if name.startswith(prefix)]
+            return self.answer(200, json.dumps({"kind": "storage#objects", "items": items}).encode())
+
+        def answer(self, status: int, body: bytes) -> None:
+            digest = base64.b64encode(google_crc32c.Checksum(body).digest()).decode()
+            self.send_response(status)
+            for name, value in {"Content-Length": len(body), "X-Goog-Hash": f"crc32c={digest}"}.items():
+                self.send_header(name, str(value))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as listening:
+        threading.Thread(target=listening.serve_forever, daemon=True).start()
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", f"http://127.0.0.1:{listening.server_port}")
+        monkeypatch.setenv("GOOGLE_CLOUD_PROJECT", "passo")
+        yield root
+        listening.shutdown()
+
+
+def test_a_bucket_with_an_archive_or_a_checkpoint(tmp_path: Path, packaged: Path, bucket: Path) -> None:
+    pack(packaged, bucket / "mobilenet_v2.tar.gz")
+    shutil.copytree(packaged, bucket / "plain")
+    for source in ("gs://weights/mobilenet_v2.tar.gz", "gs://weights/plain/"):
+        done = run(tmp_path, source=source)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout == f"pretrained: {source}, 260 of 260 tensors matched\n"
+        shutil.rmtree(tmp_path / "model")
+    refused(run(tmp_path, source="gs://weights/nothing"), tmp_path, "gs://weights/nothing: nothing there")
+    refused(run(tmp_path, source="gs://other/x"), tmp_path, "gs://other/x: cannot be read", "no such bucket")
 
 
 def refused(done: subprocess.CompletedProcess[str], root: Path, *words: str) -> None:

@@ -1,0 +1,239 @@
+"""README.md's commands, one after another, in a fresh repository, through make and DVC; then what DVC reruns, and why.
+
+The data and the steps are few, everything else is real. `make install` is left out (`-o install`): the tests run in the
+environment that it made.
+"""
+
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+import tiny
+from stage import REPOSITORY
+
+from detector import paths
+
+pytestmark = pytest.mark.timeout(900)
+
+SMALL = {
+    "dataset.dir": "dataset/sample",
+    "sample.train_images": "14",
+    "sample.test_images": "5",
+    "train.steps": "4",
+    "train.batch_size": "2",
+    "train.eval_every": "4",
+    "evaluate.pictures": "3",
+    "predict.score_threshold": "0.001",
+}
+NOT_HERE = ("make test", "source ")  # the first is what is running, the second is done by PATH below
+
+
+def readme_commands() -> list[str]:
+    """Every line of README.md's ```sh blocks, comments cut off."""
+    blocks = re.findall(r"^```sh\n(.*?)^```$", (REPOSITORY / "README.md").read_text(), re.MULTILINE | re.DOTALL)
+    lines = [line.partition(" # ")[0].strip() for block in blocks for line in block.splitlines()]
+    return [line for line in lines if line and not line.startswith(NOT_HERE)]
+
+
+class Project:
+    """A fresh git repository with the files of this one, its own small params.yaml, and nothing made yet."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        binaries = Path(sys.executable).parent
+        identity = {
+            f"GIT_{who}_{what}": "passo@example.com" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")
+        }
+        self.environment = {
+            **os.environ,
+            **identity,
+            "PATH": f"{binaries}:{os.environ['PATH']}",
+            "DVC_NO_ANALYTICS": "1",
+        }
+        listed = self.run("git", "-C", str(REPOSITORY), "ls-files", "-z", "--cached", "--others", "--exclude-standard")
+        for name in filter(None, listed.stdout.split("\0")):
+            if (REPOSITORY / name).is_file():
+                (root / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(REPOSITORY / name, root / name)
+        (root / "dvc.lock").unlink(missing_ok=True)
+        tiny.params(root, **SMALL)
+        for command in ("git init -q", "git add .", "git commit -qm start"):
+            self.run(*command.split())
+
+    def run(self, *command: str, code: int = 0) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(command, cwd=self.root, env=self.environment, capture_output=True, text=True, check=False)
+        assert done.returncode == code, f"{shlex.join(command)}: {done.returncode}\n{done.stdout}\n{done.stderr}"
+        return done
+
+    def changed(self) -> set[str]:
+        """The stages that `dvc status` says something of."""
+        return set(json.loads(self.run("dvc", "status", "--json").stdout))
+
+    def repro(self, *arguments: str) -> list[str]:
+        """The stages that `dvc repro` ran."""
+        return re.findall(r"^Running stage '(\w+)'", self.run("dvc", "repro", *arguments).stdout, re.MULTILINE)
+
+
+def zipped_photos(root: Path) -> None:
+    """photos.zip with train/ and test/: a user's own data."""
+    source = tiny.dataset(root / "elsewhere", train=8, test=3)
+    (source / "label_map.pbtxt").unlink()
+    shutil.make_archive(str(root / "photos"), "zip", source)
+
+
+@pytest.fixture(scope="module")
+def outputs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, dict[str, str]]:
+    """A project after all of README.md's commands, and what each printed."""
+    project = Project(tmp_path_factory.mktemp("readme") / "passo")
+    zipped_photos(project.root)
+    printed = {}
+    for command in readme_commands():
+        words = shlex.split(command)
+        if words[0] == "make":
+            words[1:1] = ["-o", "install"]
+        if command == "make train":
+            done = project.run(*words)
+            project.run("git", "add", ".")
+            project.run("git", "commit", "-qm", "trained")  # as the README says: the figures to compare with
+        else:
+            done = project.run(*[small(word) for word in words])
+        printed[command] = done.stdout + done.stderr
+    return project, printed
+
+
+def small(word: str) -> str:
+    """The README's thousands of steps are five here."""
+    return re.sub(r"train\.steps=\d+", "train.steps=5", word)
+
+
+def output_of(printed: dict[str, str], start: str) -> str:
+    (found,) = [text for command, text in printed.items() if command.startswith(start)]
+    return found
+
+
+def test_make_train_goes_from_nothing_to_a_summary(outputs: tuple[Project, dict[str, str]]) -> None:
+    project, printed = outputs
+    text = printed["make train"]
+    ran = re.findall(r"^Running stage '(\w+)'", text, re.MULTILINE)
+    assert sorted(ran) == sorted(
+        ["sample", "xml2csv", "csv2record", "pretrained", "train_tpu", "evaluate", "export", "predict"]
+    )
+    assert re.search(r"AP \d\.\d{3}, AP50 \d\.\d{3}", text)
+    for place in (
+        paths.EXPORT / "saved_model",
+        paths.EXPORT / "model.tflite",
+        paths.REPORT,
+        paths.EVALUATE / "pictures",
+    ):
+        assert str(place) in text
+        assert (project.root / place).exists()
+
+
+def test_tensorflows_noise_does_not_bury_ours(outputs: tuple[Project, dict[str, str]]) -> None:
+    _, printed = outputs
+    noise = [
+        line
+        for line in printed["make train"].splitlines()
+        if re.search(r"^[IWEF]\d{4} |WARNING:|Warning|tensorflow/|cuda|absl", line)
+    ]
+    assert noise == []
+
+
+def test_own_data_comes_in_and_is_used(outputs: tuple[Project, dict[str, str]]) -> None:
+    project, printed = outputs
+    assert (project.root / "dataset" / "pets.dvc").exists()
+    assert len(list((project.root / "dataset/pets/train").glob("*.jpg"))) == 8
+    assert "Running stage 'train_tpu'" in output_of(printed, "make train DATASET=pets")
+    assert "dir: dataset/pets" in (project.root / "params.yaml").read_text()
+    evaluated = json.loads((project.root / paths.EVALUATE / "metrics.json").read_text())
+    assert evaluated["images"] == 3
+
+
+def test_experiments_are_listed_and_compared(outputs: tuple[Project, dict[str, str]]) -> None:
+    _, printed = outputs
+    assert "train.steps" in output_of(printed, "dvc exp show")
+    assert "AP50" in output_of(printed, "dvc metrics diff")
+    assert ".html" in output_of(printed, "dvc plots diff")
+
+
+def test_predict_draws_on_the_users_photos(outputs: tuple[Project, dict[str, str]]) -> None:
+    project, printed = outputs
+    output_of(printed, "make predict")
+    (folder,) = project.root.glob("**/.passo-files")
+    assert json.loads((folder.parent / "images.json").read_text())["images"]
+    assert list((folder.parent / "pictures").rglob("*.jpg"))
+
+
+def test_again_nothing_runs(outputs: tuple[Project, dict[str, str]]) -> None:
+    project, _ = outputs
+    assert project.repro() == []
+    assert project.changed() == set()
+
+
+def test_another_threshold_reruns_predict_alone(outputs: tuple[Project, dict[str, str]]) -> None:
+    project, _ = outputs
+    params = project.root / "params.yaml"
+    kept = params.read_text()
+    params.write_text(re.sub(r"(predict:\n  score_threshold: )\S+", r"\g<1>0.002", kept))
+    assert params.read_text() != kept
+    assert project.repro() == ["predict"]
+
+
+def test_a_comment_in_the_drawing_trains_nothing(outputs: tuple[Project, dict[str, str]]) -> None:
+    project, _ = outputs
+    drawing = project.root / "detector" / "draw.py"
+    kept = drawing.read_text()
+    drawing.write_text(kept + "# a comment\n")
+    assert project.changed() == {"evaluate", "predict"}
+    drawing.write_text(kept)
+    assert project.changed() == set()
+
+
+def test_one_changed_xml_reruns_the_csv_and_what_follows(outputs: tuple[Project, dict[str, str]]) -> None:
+    project, _ = outputs
+    xml = project.root / "dataset/pets/train/image02.xml"
+    xml.chmod(0o644)
+    xml.write_text(xml.read_text().replace("<xmax>", "<xmax> "))  # the same box, other bytes
+    assert {"xml2csv", "csv2record"} <= project.changed()
+    assert project.repro("csv2record") == ["xml2csv", "csv2record"]
+    assert project.repro("--dry", "train_tpu") == []  # the same boxes: the same CSV and record, so nothing to train
+    xml.write_text(re.sub(r"<xmax> ?(\d+)", lambda match: f"<xmax>{int(match[1]) + 1}", xml.read_text()))
+    assert project.repro("csv2record") == ["xml2csv", "csv2record"]
+    assert {"train_tpu"} <= project.changed()
+
+
+def test_exporting_again_gives_the_same_bytes(outputs: tuple[Project, dict[str, str]]) -> None:
+    project, _ = outputs
+    lock = project.root / "dvc.lock"
+    before = lock.read_text()
+    assert project.repro("--force", "--single-item", "export") == ["export"]
+    assert lock.read_text() == before
+
+
+def test_a_broken_dataset_stops_dvc_and_loses_nothing(outputs: tuple[Project, dict[str, str]]) -> None:
+    project, _ = outputs
+    broken = project.root / "dataset/pets/train/image03.xml"
+    broken.chmod(0o644)
+    broken.write_text("<annotation>")
+    done = project.run("dvc", "repro", code=255)
+    assert "dataset/pets/train/image03.xml" in done.stderr
+    assert "exited with 2" in done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+    assert broken.read_text() == "<annotation>"
+    assert len(list(broken.parent.iterdir())) == 16
+
+
+def commands_that_train(commands: Sequence[str]) -> int:
+    return sum(command.startswith(("make train", "dvc exp run")) for command in commands)
+
+
+def test_the_readme_trains_three_times() -> None:
+    """Keeps `make test` within its time, and the regular expression above honest."""
+    assert commands_that_train(readme_commands()) == 3
