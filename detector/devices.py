@@ -1,22 +1,20 @@
 """`train.accelerator` -> a tf.distribute strategy. Hardware is a parameter, not a fork of the code."""
 
-import glob
-import os
+import importlib.util
 
 from detector.errors import UserError
 from detector.tensorflow_env import tf
 
-ACCELERATORS = ("auto", "tpu", "gpu", "cpu")
-
 
 def has_tpu() -> bool:
-    """Whether a TPU is attached to this machine (a TPU VM; older TPU nodes behind a network address are not)."""
-    return bool(glob.glob("/dev/accel*") or (glob.glob("/dev/vfio/[0-9]*") and "TPU_ACCELERATOR_TYPE" in os.environ))  # noqa: PTH207
+    """Whether this environment is made for a TPU: `make install` looked for one, and took TensorFlow's TPU build."""
+    return importlib.util.find_spec("libtpu") is not None
 
 
 def _tpu_strategy() -> tf.distribute.Strategy:
     if not has_tpu():
-        raise UserError("params.yaml", "tpu: this machine has none", "use auto or cpu", item="train.accelerator")
+        remedy = "use auto or cpu; where there is one: make install TF=tpu"
+        raise UserError("params.yaml", "tpu: this environment has none", remedy, item="train.accelerator")
     resolver = tf.distribute.cluster_resolver.TPUClusterResolver(tpu="local")
     tf.config.experimental_connect_to_cluster(resolver)
     tf.tpu.experimental.initialize_tpu_system(resolver)

@@ -3,9 +3,9 @@
 The trainer's validation and the `evaluate` stage both come here, so that they measure the same thing.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 from tqdm import tqdm
@@ -50,16 +50,22 @@ class Inference:
         """
         sums: dict[str, float] = {}
         found: list[ImageBoxes] = []
+        hashes = od_api.hashes([image.filename for image in self._images])
         bar = tqdm(self._dataset, progress, len(self._images), leave=False, disable=None if progress else True)
-        for (features, labels), image in zip(bar, self._images, strict=False):
+        for features, labels in bar:
+            if len(found) == len(hashes) or int(features[od_api.HASH_KEY][0]) != hashes[len(found)]:
+                self._refuse(f"example {len(found) + 1} is of another image than the CSV's")
+            image = self._images[len(found)]
             losses, detections = self._step(features, labels)
             for name, value in losses.items():
                 sums[name] = sums.get(name, 0.0) + float(value)
             found.append(_to_image_boxes(detections, image))
         if len(found) != len(self._images):
-            reason = f"{len(found)} examples, but {len(self._images)} images in the CSV"
-            raise UserError(str(self._record), reason, "run: dvc repro csv2record")
+            self._refuse(f"{len(found)} examples, but {len(self._images)} images in the CSV")
         return {name: value / len(found) for name, value in sums.items()}, found
+
+    def _refuse(self, reason: str) -> NoReturn:
+        raise UserError(str(self._record), reason, "run: dvc repro --force csv2record")
 
 
 def _to_image_boxes(detections: dict[str, tf.Tensor], image: ImageBoxes) -> ImageBoxes:
@@ -87,17 +93,12 @@ def run(train_dir: Path, record: Path, images: Sequence[ImageBoxes]) -> tuple[di
     return Inference(model, config, record, images)("evaluating")
 
 
-def load(train_dir: Path, change: Callable[[Any], None] | None = None) -> tuple[Any, Any]:
-    """The pipeline configuration and the best model that `train_tpu` left in `train_dir`.
-
-    `change` may alter the configuration in place before the model is built.
-    """
+def load(train_dir: Path) -> tuple[Any, Any]:
+    """The pipeline configuration and the best model that `train_tpu` left in `train_dir`."""
     path = train_dir / "pipeline.config"
     if not path.exists():
         raise UserError(str(train_dir), "holds no trained model", "run: make train (or: dvc pull)")
     config = pipeline_config.read(path)
-    if change:
-        change(config)
     model = od_api.build_model(config)
     checkpoints.restore(model, train_dir / "best" / "ckpt-1", "full")
     return config, model

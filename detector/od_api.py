@@ -15,6 +15,7 @@ Everything that other modules need of the API is an attribute of this one: `from
 import functools
 import sys
 import types
+from collections.abc import Sequence
 from typing import Any
 
 from detector.tensorflow_env import tf
@@ -68,6 +69,11 @@ decoder_builder.tf_example_decoder.TfExampleDecoder = functools.partial(
 HASH_KEY = inputs.HASH_KEY
 Tensors = dict[str, tf.Tensor]
 LABEL_ID_OFFSET = 1  # the API's class 0 is the label map's id 1
+
+
+def hashes(filenames: Sequence[str]) -> list[int]:
+    """The numbers that the API's input pipeline puts in the place of the file names."""
+    return [int(number) for number in tf.strings.to_hash_bucket_fast(list(filenames), inputs.HASH_BINS).numpy()]
 
 
 def build_model(config: Any) -> Any:

@@ -18,7 +18,7 @@ from detector.scene_render import Floats, Model, Sprite, camera, draw, extent, t
 
 # --- how hard the pictures are --------------------------------------------------------------------------------------
 ANIMAL_SHARES = (0.04, 0.70, 0.18, 0.06, 0.02)  # of images with 0, 1, 2, 3, 4 animals
-SIZE = (0.24, 0.92)  # an animal's longer side, of the image's shorter one (for one alone; more are smaller)
+SIZE = (0.40, 0.92)  # an animal's longer side, of the image's shorter one (for one alone; more are smaller)
 PORTRAIT_SIZE = (0.50, 0.95)  # the same for a head and shoulders
 HEAD_TURN = (0.15, 1.50)  # the head's angle: 0 is a profile, pi/2 looks into the camera
 THING_SHARES = (0.30, 0.35, 0.25, 0.10)  # of images with 0, 1, 2, 3 balls, bowls, rabbits, birds, cushions, plants

@@ -5,10 +5,11 @@ the API's own neither stops at a NaN, nor keeps the best checkpoint, nor says wh
 """
 
 import math
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from detector import checkpoints, metrics, od_api
 from detector.errors import UserError
@@ -18,6 +19,7 @@ from detector.tables import ImageBoxes
 from detector.tensorflow_env import tf
 
 LOG_EVERY = 10  # steps between two points of a curve
+KEEP_EVERY_SECONDS = 600
 Log = Callable[[int, Mapping[str, float]], None]
 
 
@@ -69,7 +71,7 @@ class Trainer:
             self.optimizer, (self.learning_rate,) = od_api.optimizer_builder.build(
                 config.train_config.optimizer, global_step=self.step
             )
-        self._filenames = _by_hash(train_filenames)
+        self._filenames = dict(zip(od_api.hashes(train_filenames), train_filenames, strict=True))
         self._batches = strategy.distribute_datasets_from_function(self._input)
         self._train_step = tf.function(self._distributed_step)
 
@@ -101,41 +103,59 @@ class Trainer:
     def run(self, validation: Validation | None, log: Log) -> Outcome:
         """Train to the last step; `log(step, scalars)` gets losses and rate every 10 steps, validation when it is done.
 
+        `work_dir/last` is kept at every look, every 10 minutes and on Ctrl-C or SIGTERM, always with finite weights.
+
         Raises:
-            UserError: the loss became NaN or infinite; names the step and the batch's files.
+            UserError: a loss or the weights became NaN or infinite; names the step and the batch's files.
         """
         steps = self.config.train_config.num_steps
         progress = Progress(steps, self.config.train_config.batch_size)
         progress.note("compiling the training step: up to a minute")
         judge = _Judge(self, validation, progress, log) if validation and validation.images else None
+        try:
+            self._loop(steps, judge, progress, log)
+        except (KeyboardInterrupt, SystemExit):
+            if self.step > 0 and self._is_finite():
+                self.save("last")
+            raise
+        best_step, best = (judge.best_step, judge.best) if judge else (steps, {})
+        return Outcome(steps, best_step, best, progress.images_per_second())
+
+    def _loop(self, steps: int, judge: "_Judge | None", progress: Progress, log: Log) -> None:
         batches = iter(self._batches)
+        kept = time.monotonic()
         for step in range(1, steps + 1):
             learning_rate = float(self.learning_rate())
             losses, hashes = self._train_step(batches)
             scalars = {name: float(value) for name, value in losses.items()}
-            if not math.isfinite(scalars["total_loss"]):
-                self._stop(step, scalars, hashes)
+            bad = [f"{name} {value}" for name, value in scalars.items() if not math.isfinite(value)]
+            if bad:
+                self._stop(step, ", ".join(bad), hashes)
             progress.update(step, scalars, learning_rate)
             if step % LOG_EVERY == 0 or step == steps:
                 log(step, {**{f"loss/{n}": v for n, v in scalars.items()}, "learning_rate": learning_rate})
-            if step % self.look_every == 0 or step == steps:
-                if judge:
-                    judge.look(step)
-                self.save("last")
-                progress.resume()
-        best_step, best = (judge.best_step, judge.best) if judge else (steps, {})
-        return Outcome(steps, best_step, best, progress.images_per_second())
+            looks = step % self.look_every == 0 or step == steps
+            if looks or time.monotonic() - kept > KEEP_EVERY_SECONDS:
+                if not self._is_finite():
+                    self._stop(step, "the weights are no longer finite", hashes)
+                self.save("last")  # before the look, which may fail
+                kept = time.monotonic()
+            if looks and judge:
+                judge.look(step)
+            progress.resume()
 
     def save(self, name: str) -> None:
         """Keep the state as `work_dir/<name>/ckpt-1`, in place of the one before."""
         state = tf.train.Checkpoint(model=self.model, optimizer=self.optimizer, step=self.step)
         checkpoints.save(state, self.work_dir / name / "ckpt-1")
 
-    def _stop(self, step: int, scalars: Mapping[str, float], hashes: Sequence[tf.Tensor]) -> None:
+    def _is_finite(self) -> bool:
+        return all(bool(tf.reduce_all(tf.math.is_finite(variable))) for variable in self.model.variables)
+
+    def _stop(self, step: int, reason: str, hashes: Sequence[tf.Tensor]) -> NoReturn:
         names = [self._filenames.get(int(value), "?") for part in hashes for value in part.numpy()]
-        bad = ", ".join(f"{name} {value}" for name, value in scalars.items() if not math.isfinite(value))
         remedy = f"lower train.learning_rate, or look at that batch: {', '.join(names)}"
-        raise UserError("params.yaml", f"step {step}: {bad}", remedy, item="train")
+        raise UserError("params.yaml", f"step {step}: {reason}", remedy, item="train")
 
 
 class _Judge:
@@ -159,9 +179,3 @@ class _Judge:
             f"step {step}: validation loss {losses['total_loss']:.3f}, AP {scores['AP']:.3f}, "
             f"AP50 {scores['AP50']:.3f}" + (" (best so far)" if is_best else "")
         )
-
-
-def _by_hash(filenames: Sequence[str]) -> dict[int, str]:
-    """File names by the number that the API's input pipeline puts in their place."""
-    hashes = tf.strings.to_hash_bucket_fast(list(filenames), od_api.inputs.HASH_BINS).numpy()
-    return {int(number): name for number, name in zip(hashes, filenames, strict=True)}

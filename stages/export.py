@@ -7,29 +7,13 @@ model/train -> model/export/saved_model/     signature `serving_default`: input_
                model/export/label_map.pbtxt  also inside both of them
 """
 
-from dataclasses import dataclass
-
-from detector import errors, files, params, paths
-
-
-@dataclass(frozen=True)
-class ExportParams:
-    """The `export` section of params.yaml: what non-maximum suppression leaves."""
-
-    max_detections: int = params.number(1, 1000)
-    iou_threshold: float = params.number(0.01, 1)
+from detector import errors, files, paths
 
 
 def main() -> None:
-    limits = params.load("export", ExportParams)
     from detector import exporting, inference
 
-    def set_limits(config: object) -> None:
-        suppression = config.model.ssd.post_processing.batch_non_max_suppression  # type: ignore[attr-defined]
-        suppression.max_detections_per_class = suppression.max_total_detections = limits.max_detections
-        suppression.iou_threshold = limits.iou_threshold
-
-    config, model = inference.load(paths.TRAIN, set_limits)
+    config, model = inference.load(paths.TRAIN)
     with files.whole_folder(paths.EXPORT) as folder:
         exporting.export(model, config, paths.TRAIN / paths.LABEL_MAP, folder)
         size = (folder / "model.tflite").stat().st_size / 1e6

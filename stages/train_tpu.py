@@ -7,26 +7,26 @@
        model/train/{pipeline.config,label_map.pbtxt,train.json}
        results/train/                     DVCLive: metrics.json, plots/metrics/**.tsv
 
-TensorBoard summaries go to logs/ (`tensorboard --logdir logs`), unfinished checkpoints to .work/train: neither is a DVC
-output, for the first holds times and the second must outlive a training that dies.
+TensorBoard summaries go to logs/ (`tensorboard --logdir logs`), unfinished checkpoints to .work (detector/work.py):
+neither is a DVC output, for the first holds times and the second must outlive a training that dies.
 """
 
 import json
 import shutil
+import signal
+import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from detector import errors, files, labels, params, paths, pipeline_config, tables
+from detector import errors, files, labels, params, paths, pipeline_config, tables, work
 from detector.dataset import DatasetParams
-from detector.errors import UserError
 
 if TYPE_CHECKING:
     from detector.trainer import Outcome
 
-WORK = Path(".work/train")
 LOGS = Path("logs")
 
 
@@ -36,10 +36,10 @@ class TrainParams:
 
     model: str = params.one_of(*pipeline_config.MODELS)
     fine_tune_checkpoint_type: str = params.one_of("classification", "detection", "full", "none")
-    steps: int = params.number(1)
-    batch_size: int = params.number(1)
+    steps: int = params.number(1, 10_000_000)
+    batch_size: int = params.number(1, 65_536)
     learning_rate: float | str = params.number(1e-8, 10, auto=True)
-    eval_every: int = params.number(1)
+    eval_every: int = params.number(1, 10_000_000)
     accelerator: str = params.one_of("auto", "tpu", "gpu", "cpu")
     seed: int = params.number(0, 2**31 - 1)
 
@@ -57,7 +57,7 @@ def _pipeline(train: TrainParams, label_map: Path) -> Any:
     )
 
 
-def _fit(train: TrainParams, config: Any, label_map: Mapping[str, int]) -> "Outcome":
+def _fit(train: TrainParams, config: Any, label_map: Mapping[str, int], folder: Path) -> "Outcome":
     from detector import checkpoints, devices, od_api, trainer
     from detector.tensorflow_env import tf
 
@@ -79,7 +79,7 @@ def _fit(train: TrainParams, config: Any, label_map: Mapping[str, int]) -> "Outc
         model,
         config,
         strategy,
-        work_dir=WORK,
+        work_dir=folder,
         look_every=train.eval_every,
         train_filenames=[image.filename for image in train_images],
     )
@@ -114,41 +114,30 @@ class _Log:
         self._live.end()
 
 
-def _set_aside() -> None:
-    """What a training that died left behind is kept until the next one dies."""
-    if WORK.exists():
-        before = WORK.with_name(f"{WORK.name}.before")
-        shutil.rmtree(before, ignore_errors=True)
-        WORK.rename(before)
-        print(f"an earlier training did not end: its checkpoints are now in {before}")
-
-
-def _write(config: Any, label_map: Path, summary: Mapping[str, Any]) -> None:
+def _write(config: Any, label_map: Path, work: Path, summary: Mapping[str, Any]) -> None:
     with files.whole_folder(paths.TRAIN) as folder:
-        shutil.copytree(WORK / "last", folder / "last")
-        has_best = (WORK / "best").exists()  # not without a validation split
-        shutil.copytree(WORK / ("best" if has_best else "last"), folder / "best")
+        shutil.copytree(work / "last", folder / "last")
+        has_best = (work / "best").exists()  # not without a validation split
+        shutil.copytree(work / ("best" if has_best else "last"), folder / "best")
         files.write_text(folder / "pipeline.config", pipeline_config.render(config))
         shutil.copyfile(label_map, folder / paths.LABEL_MAP)
         files.write_text(folder / "train.json", json.dumps(summary, indent=2) + "\n")
-    shutil.rmtree(WORK)
+
+
+def _terminate(*_: object) -> NoReturn:
+    sys.exit(errors.EXIT_TERMINATED)
 
 
 def main() -> None:
     train = params.load("train", TrainParams)
     label_map = Path(params.load("dataset", DatasetParams).dir) / paths.LABEL_MAP
     config = _pipeline(train, label_map)
-    _set_aside()
-    try:
-        outcome = _fit(train, config, labels.read(label_map))
-    except (UserError, KeyboardInterrupt):
-        if (WORK / "last").exists():
-            prefix = WORK / "last" / "ckpt-1"
-            print(f"the last checkpoint is {prefix}: go on from it with pretrained.source: {prefix} and")
-            print("train.fine_tune_checkpoint_type: full")
-        raise
-    summary = {"model": train.model, "steps": outcome.steps, "best_step": outcome.best_step, "best": outcome.best}
-    _write(config, label_map, summary)
+    signal.signal(signal.SIGTERM, _terminate)
+    with work.work_dir() as folder:
+        outcome = _fit(train, config, labels.read(label_map), folder)
+        summary = {"model": train.model, "steps": outcome.steps, "best_step": outcome.best_step, "best": outcome.best}
+        _write(config, label_map, folder, summary)
+        shutil.rmtree(folder)
     speed = f"{outcome.images_per_second:.1f} images/s"
     print(f"trained {outcome.steps} steps at {speed}; best at step {outcome.best_step}")
 

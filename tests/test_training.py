@@ -1,7 +1,12 @@
 """train_tpu, evaluate and export on a handful of pictures: real steps of the real model, on the CPU."""
 
 import json
+import os
 import shutil
+import signal
+import subprocess
+import sys
+import time
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -14,7 +19,7 @@ from PIL import Image
 
 from detector import labels, paths, pipeline_config, tables
 
-STEPS = {"train.steps": "4", "train.batch_size": "2", "train.eval_every": "2"}
+STEPS = {"train.steps": "30", "train.batch_size": "2", "train.eval_every": "15"}
 
 
 def ran(name: str, root: Path) -> Any:
@@ -49,28 +54,36 @@ def test_training_leaves_all_that_the_next_stages_need(trained: Path) -> None:
             *("checkpoint", "ckpt-1.data-00000-of-00001", "ckpt-1.index")
         ]
     summary = json.loads((folder / "train.json").read_text())
-    assert (summary["model"], summary["steps"]) == ("ssd_mobilenet_v2_320x320", 4)
-    assert summary["best_step"] in (2, 4)
+    assert (summary["model"], summary["steps"]) == ("ssd_mobilenet_v2_320x320", 30)
+    assert summary["best_step"] in (15, 30)
     assert labels.read(folder / paths.LABEL_MAP) == {"cat": 1, "dog": 2}
-    assert pipeline_config.read(folder / "pipeline.config").train_config.num_steps == 4
-    assert not (trained / ".work" / "train").exists()
+    assert pipeline_config.read(folder / "pipeline.config").train_config.num_steps == 30
+    assert [path.name for path in (trained / ".work").iterdir()] == ["train.lock"]
 
 
 def test_curves_tell_every_look(trained: Path) -> None:
-    assert [step for step, _ in scalars(trained, "val/AP")] == [2, 4]
-    (step, total), *_ = scalars(trained, "loss/total_loss")
+    assert [step for step, _ in scalars(trained, "val/AP")] == [15, 30]
+    totals = scalars(trained, "loss/total_loss")
+    assert [step for step, _ in totals] == [10, 20, 30]
     parts = ("localization_loss", "classification_loss", "regularization_loss")
-    assert step == 4
-    assert total == pytest.approx(sum(scalars(trained, f"loss/{name}")[0][1] for name in parts), rel=1e-5)
+    assert totals[0][1] == pytest.approx(sum(scalars(trained, f"loss/{name}")[0][1] for name in parts), rel=1e-5)
     assert list((trained / "logs").rglob("events.out.tfevents.*"))
 
 
-def test_the_rate_has_come_down_at_the_last_step(trained: Path) -> None:
-    (step, rate), *_ = scalars(trained, "learning_rate")
+def test_training_learns(trained: Path) -> None:
+    """An untrained head's focal loss here is above 2; one that has learned where the squares are is far below."""
+    losses = [value for _, value in scalars(trained, "loss/classification_loss")]
+    assert losses[2] < losses[0] * 0.8
+    metrics = json.loads((trained / paths.EVALUATE / "metrics.json").read_text())
+    assert metrics["loss"]["localization_loss"] > 0
+
+
+def test_the_rate_climbs_and_has_come_down_at_the_last_step(trained: Path) -> None:
+    rates = dict(scalars(trained, "learning_rate"))
     peak = pipeline_config.auto_learning_rate(2)
-    # cosine over 4 steps without warm-up: the step after 3 is at (1 + cos(3/4 pi)) / 2 = 0.1464 of the peak
-    assert step == 4
-    assert rate == pytest.approx(0.1464 * peak, rel=1e-3)
+    # 3 steps of warm-up; then a cosine over 27 steps: after 29 it is at (1 + cos(26/27 pi)) / 2 = 0.003384 of the peak
+    assert rates[30] == pytest.approx(0.003384 * peak, rel=1e-3)
+    assert rates[10] > rates[20] > rates[30]
 
 
 def test_the_last_checkpoint_can_be_gone_on_from(trained: Path) -> None:
@@ -80,7 +93,7 @@ def test_the_last_checkpoint_can_be_gone_on_from(trained: Path) -> None:
     prefix = str(trained / paths.TRAIN / "last" / "ckpt-1")
     names = {name for name, _ in tf.train.list_variables(prefix)}
     assert any(name.startswith("optimizer/") for name in names)
-    assert tf.train.load_variable(prefix, "step" + checkpoints.VARIABLE) == 4
+    assert tf.train.load_variable(prefix, "step" + checkpoints.VARIABLE) == 30
 
 
 def test_evaluation_counts_every_image(trained: Path) -> None:
@@ -155,22 +168,63 @@ def test_predict_finds_what_evaluate_found(trained: Path) -> None:
         np.testing.assert_allclose(found.boxes[:5], image.boxes[:5], atol=0.01)
 
 
+def head(prefix: Path) -> np.ndarray:
+    """A tensor of the box predictor, which a backbone has not."""
+    from detector import checkpoints
+    from detector.tensorflow_env import tf
+
+    name = min(name for name in checkpoints.variables(prefix) if name.startswith("model/_box_predictor/"))
+    return np.asarray(tf.train.load_variable(str(prefix), name + checkpoints.VARIABLE))
+
+
 def test_going_on_from_the_last_model(trained: Path, tmp_path: Path) -> None:
-    """`full` takes the model in model/train: its first loss is near where that one ended, not at the beginning."""
+    """`full` takes the model in model/train, heads and all: a step at next to no rate leaves them as they were."""
     for folder in ("dataset", "model"):
         shutil.copytree(trained / folder, tmp_path / folder)
-    steps = {**STEPS, "train.steps": "1"}
+    steps = {**STEPS, "train.steps": "1", "train.learning_rate": "1e-8"}
     tiny.params(tmp_path, **{**steps, "train.fine_tune_checkpoint_type": "full"})
     assert "the last model" in ran("pretrained", tmp_path).stdout
     ran("train_tpu", tmp_path)
-    (_, resumed), *_ = scalars(tmp_path, "loss/classification_loss")
+    before, after = (head(root / paths.TRAIN / "best" / "ckpt-1") for root in (trained, tmp_path))
+    np.testing.assert_allclose(after, before, atol=1e-6)
     tiny.params(tmp_path, **{**steps, "train.fine_tune_checkpoint_type": "classification"})
     refused = stage.run("train_tpu", tmp_path)
     assert refused.returncode == 2
     assert "train.fine_tune_checkpoint_type: classification needs a backbone" in refused.stderr
     assert "set it to full or detection or none" in refused.stderr
-    (_, ended), *_ = scalars(trained, "loss/classification_loss")
-    assert resumed < ended * 2
+
+
+def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
+    deadline = time.monotonic() + 300
+    while not path.exists():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline, f"{path} did not appear"
+        time.sleep(0.2)
+
+
+def test_a_training_that_is_stopped_keeps_what_it_has(trained: Path, tmp_path: Path) -> None:
+    """And a second one beside it is refused."""
+    for folder in ("dataset", "model/pretrained"):
+        shutil.copytree(trained / folder, tmp_path / folder)
+    tiny.params(tmp_path, **{**STEPS, "train.steps": "100000", "train.eval_every": "5"})
+    environment = {**os.environ, "PYTHONPATH": str(stage.REPOSITORY)}
+    command = [sys.executable, "-m", "stages.train_tpu"]
+    with subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True) as process:
+        wait_for(tmp_path / ".work" / "train" / "best", process)
+        second = stage.run("train_tpu", tmp_path)
+        process.send_signal(signal.SIGTERM)
+        _, stderr = process.communicate(timeout=120)
+    assert second.returncode == 2
+    assert f"another training is running here, process {process.pid}; wait for it" in second.stderr
+    assert process.returncode == 143
+    (died,) = (tmp_path / ".work").glob("died-*")
+    assert f"its checkpoints are in .work/{died.name}" in stderr
+    assert f"pretrained.source=.work/{died.name}/last/ckpt-1" in stderr
+    assert not (tmp_path / paths.TRAIN).exists()
+    source = {"pretrained.source": f".work/{died.name}/last/ckpt-1", "train.fine_tune_checkpoint_type": "full"}
+    tiny.params(tmp_path, **{**STEPS, "train.steps": "1", **source})
+    assert "a detection checkpoint" in ran("pretrained", tmp_path).stdout
+    np.testing.assert_array_equal(head(tmp_path / paths.PRETRAINED / "ckpt-1"), head(died / "last" / "ckpt-1"))
 
 
 def test_a_type_that_the_checkpoint_cannot_serve_is_refused(trained: Path) -> None:
@@ -199,6 +253,7 @@ def test_a_nan_stops_with_the_step_and_the_files(trained: Path, tmp_path: Path) 
     line = done.stderr.splitlines()[-1]
     assert "params.yaml: train: step 1: " in line
     assert "total_loss nan" in line
+    assert (tmp_path / ".work").exists()
     named = [name.strip() for name in line.partition("that batch: ")[2].split(",")]
     train = {image.filename for image in tables.read_csv(tmp_path / paths.csv("train"), {"cat": 1, "dog": 2})}
     assert len(named) == 2
@@ -211,7 +266,10 @@ def test_a_nan_stops_with_the_step_and_the_files(trained: Path, tmp_path: Path) 
         ({"train.batch_size": "0"}, "train.batch_size: 0 is not allowed; give a whole number from 1"),
         ({"train.model": "yolo"}, "train.model: 'yolo' is not allowed; give one of ssd_mobilenet_v2_320x320,"),
         ({"train.learning_rate": "fast"}, "train.learning_rate: 'fast' is not allowed; give a number from 1e-08 to 10"),
-        ({"train.accelerator": "tpu"}, "train.accelerator: tpu: this machine has none; use auto or cpu"),
+        (
+            {"train.accelerator": "tpu"},
+            "train.accelerator: tpu: this environment has none; use auto or cpu; where there is one: make",
+        ),
         ({"train.accelerator": "gpu"}, "train.accelerator: gpu: TensorFlow sees none; use auto or cpu"),
     ],
 )
