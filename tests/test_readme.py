@@ -1,0 +1,315 @@
+"""What a newcomer reads, held to the code: commands, parameters, links, messages, snippets; both languages alike."""
+
+import ast
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import faults
+import pytest
+from stage import REPOSITORY
+
+from detector import params, paths, pipeline_config
+from detector.dataset import DatasetParams
+from stages import evaluate, predict, pretrained, sample, train_tpu
+from tools import summary
+
+LANGUAGES = ("README.md", "README.pt-BR.md")
+DOCUMENTS = [
+    *LANGUAGES,
+    "CONTRIBUTING.md",
+    *(f"docs/{path.name}" for path in sorted((REPOSITORY / "docs").glob("*.md"))),
+]
+MAKEFILE = (REPOSITORY / "Makefile").read_text(encoding="utf-8")
+SECTIONS: dict[str, Any] = {
+    "sample": sample.SampleParams,
+    "dataset": DatasetParams,
+    "pretrained": pretrained.PretrainedParams,
+    "train": train_tpu.TrainParams,
+    "evaluate": evaluate.EvaluateParams,
+    "predict": predict.PredictParams,
+}
+FILE_ENDINGS = {"py", "json", "csv", "jpg", "md", "html", "txt", "record", "before", "zip"}
+
+
+def text(name: str) -> str:
+    return (REPOSITORY / name).read_text(encoding="utf-8")
+
+
+def fences(name: str) -> list[tuple[str, str]]:
+    """Every fenced block: (language, content)."""
+    return re.findall(r"^```(\w*)\n(.*?)^```$", text(name), re.MULTILINE | re.DOTALL)
+
+
+def blocks(name: str, language: str) -> list[str]:
+    return [content for found, content in fences(name) if found == language]
+
+
+def commands(name: str) -> list[str]:
+    """The lines of the ```sh blocks without comments: what test_end_to_end.py runs, in this order."""
+    lines = [line.partition(" # ")[0].strip() for block in blocks(name, "sh") for line in block.splitlines()]
+    return [line for line in lines if line]
+
+
+def marked(name: str, mark: str) -> str:
+    """The content of the text block between <!-- mark --> and <!-- /mark -->."""
+    pattern = rf"^<!-- {mark} -->\n```text\n(.*?)^```\n<!-- /{mark} -->$"
+    found = re.findall(pattern, text(name), re.MULTILINE | re.DOTALL)
+    assert len(found) == 1, f"{name}: {len(found)} blocks marked {mark}"
+    return str(found[0])
+
+
+def prose(name: str) -> str:
+    """The text without fenced blocks."""
+    return re.sub(r"^```.*?^```$", "", text(name), flags=re.MULTILINE | re.DOTALL)
+
+
+def code(name: str) -> Iterator[str]:
+    """Every fenced block and every `span` of code."""
+    yield from (content for _, content in fences(name))
+    yield from (" ".join(span.split()) for span in re.findall(r"`([^`]+)`", prose(name)))
+
+
+def overrides(name: str) -> list[tuple[str, str]]:
+    """Every -S key=value that is suggested anywhere."""
+    return [(key, value) for part in code(name) for key, value in re.findall(r"-S ([\w.]+)=([^\s\\]+)", part)]
+
+
+# Both languages say the same.
+
+
+def test_both_languages_give_the_same_commands() -> None:
+    english, portuguese = (commands(name) for name in LANGUAGES)
+    assert english == portuguese
+    assert english[:2] == ["make train", "make test"]
+    assert "make predict IMAGES=dataset/sample/test" in english
+
+
+def test_a_command_is_one_line_that_any_shell_runs() -> None:
+    for command in commands("README.md"):
+        assert not re.search(r"&&|;|\||\\$|[<>$!]", command), command
+        assert shlex.split(command)[0] in ("make", "dvc", "git", "source"), command
+
+
+def test_both_languages_have_the_same_structure() -> None:
+    shapes = []
+    for name in LANGUAGES:
+        lines = prose(name).splitlines()
+        headings = [line.split()[0] for line in lines if line.startswith("#")]
+        tables = [line.count("|") for line in lines if line.startswith("|")]
+        links = [link for link in re.findall(r"\]\(([^)]+)\)", prose(name)) if link not in LANGUAGES]
+        shapes.append((headings, tables, links, [language for language, _ in fences(name)]))
+    assert shapes[0] == shapes[1]
+    assert len(shapes[0][0]) > 10
+
+
+def test_both_languages_show_the_same_output() -> None:
+    for mark in ("summary", "errors"):
+        assert marked("README.md", mark) == marked("README.pt-BR.md", mark)
+    messages = [[block for block in blocks(name, "text") if block.startswith("error: ")] for name in LANGUAGES]
+    assert messages[0] == messages[1]
+
+
+def test_both_languages_speak_of_the_same_code() -> None:
+    spans = [set(re.findall(r"`([^`]+)`", " ".join(prose(name).split()))) for name in LANGUAGES]
+    assert spans[0] == spans[1]
+
+
+def test_both_languages_give_the_same_figures() -> None:
+    english = re.findall(r"\d[\d.,]*\d|\d", prose("README.md"))
+    swapped = prose("README.pt-BR.md").translate(str.maketrans(",.", ".,"))
+    outside_code = re.sub(r"`[^`]+`|\]\([^)]+\)", "", swapped)
+    figures = set(re.findall(r"\d[\d.,]*\d|\d", outside_code))
+    allowed = {figure.replace(".", ",") for figure in english} | {figure.replace(",", ".") for figure in english}
+    assert {figure for figure in figures if figure not in allowed | set(english)} == set()
+
+
+# What they name exists.
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_every_make_command_is_a_target(name: str) -> None:
+    targets = set(re.findall(r"^([a-z][a-z-]*):", MAKEFILE, flags=re.MULTILINE))
+    variables = re.findall(r"^ARGUMENTS := (.*)", MAKEFILE, flags=re.MULTILINE)[0].split()
+    variables += re.findall(r"^([A-Z]+) \?=", MAKEFILE, flags=re.MULTILINE)
+    for part in code(name):
+        for target, rest in re.findall(r"(?<![\w/])make ([a-z][\w-]*)(.*)", part):
+            assert target in targets, f"{name}: make {target}"
+            assert set(re.findall(r"([A-Z]+)=", rest)) <= set(variables), f"{name}: make {target}{rest}"
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_every_parameter_exists(name: str) -> None:
+    keys = {f"{section}.{field}" for section, cls in SECTIONS.items() for field in cls.__dataclass_fields__}
+    pattern = rf"(?<![\w/.-])((?:{'|'.join(SECTIONS)})\.(\w+))"
+    named = [found for part in code(name) for found in re.findall(pattern, part)]
+    wrong = {key for key, ending in named if key not in keys and ending not in FILE_ENDINGS}
+    assert wrong == set()
+
+
+def test_the_parameters_are_those_of_params_yaml() -> None:
+    for section, cls in SECTIONS.items():
+        params.load(section, cls)  # run from the repository; raises for a key that is missing or unknown
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_every_suggested_value_is_allowed(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given = text("params.yaml")
+    monkeypatch.chdir(tmp_path)
+    for key, value in overrides(name):
+        section, _, field = key.partition(".")
+        changed, count = re.subn(
+            rf"(^{section}:.*?^  {field}: )[^\n#]*", rf"\g<1>{value} ", given, count=1, flags=re.MULTILINE | re.DOTALL
+        )
+        assert count == 1, f"{name}: {key}"
+        (tmp_path / "params.yaml").write_text(changed)
+        loaded = params.load(section, SECTIONS[section])
+        assert str(getattr(loaded, field)) == value
+
+
+def test_the_readme_suggests_values() -> None:
+    assert ("train.steps", "1000") in overrides("README.md")
+    assert {"full"} <= {value for key, value in overrides("README.md") if key == "train.fine_tune_checkpoint_type"}
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_every_link_leads_to_a_file(name: str) -> None:
+    links = re.findall(r"\]\(([^)#]+)", prose(name))
+    local = [link for link in links if "://" not in link]
+    missing = [link for link in local if not (REPOSITORY / name).parent.joinpath(link).exists()]
+    assert missing == []
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_every_source_file_that_is_named_exists(name: str) -> None:
+    pattern = r"(?<![\w/.])((?:detector|stages|tools|tests|requirements|docs)/[\w./-]*)"
+    named = {path.rstrip(".") for part in code(name) for path in re.findall(pattern, part)}
+    missing = {path for path in named if "NAME" not in path and not (REPOSITORY / path).exists()}
+    assert missing == set()
+
+
+def test_the_tree_is_the_repositorys() -> None:
+    (tree,) = [block for block in blocks("README.md", "text") if block.startswith("Makefile ")]
+    shown = {line.split()[0].rstrip("/") for line in tree.splitlines()}
+    made = {"dataset", "model", "results"}
+    assert {path for path in shown - made if not (REPOSITORY / path).exists()} == set()
+    tracked = subprocess.run(["git", "ls-files", "*/*"], cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    folders = {line.split("/")[0] for line in tracked.stdout.splitlines()}
+    assert {folder for folder in folders if not folder.startswith(".")} <= shown
+
+
+def test_all_models_checkpoint_types_and_stages_are_described() -> None:
+    found = text("README.md")
+    choices = train_tpu.TrainParams.__dataclass_fields__["fine_tune_checkpoint_type"].metadata["choices"]
+    assert [word for word in (*pipeline_config.MODELS, *choices) if f"| `{word}`" not in found] == []
+    stages = re.findall(r"^  (\w+):\n    cmd:", text("dvc.yaml"), re.MULTILINE)
+    assert re.findall(r"^\| `(\w+)` \| `(?:dataset|model|results)/", found, re.MULTILINE) == stages
+
+
+# What they show is what is printed.
+
+
+def test_the_summary_is_what_make_train_prints() -> None:
+    lines = marked("README.md", "summary").splitlines()
+    score = r"(?:-|[01]\.\d{3})"
+    line = re.fullmatch(rf"AP {score}, AP50 {score} on (\d+) test images, after (\d+) training steps", lines[0])
+    assert line, lines[0]
+    assert line[1] == str(params.load("sample", sample.SampleParams).test_images)
+    assert line[2] == str(params.load("train", train_tpu.TrainParams).steps)
+    assert re.fullmatch(rf"  per class   cat {score}, dog {score} \(AP\)", lines[1])
+    assert lines[2:6] == [f"  {name:<12}{path}" for name, path in summary.PLACES.items()]
+    assert lines[6:] == summary.lines({}, {})[1 + sum(path.exists() for path in summary.PLACES.values()) :]
+
+
+def test_the_annotation_errors_are_those_of_xml2csv(tmp_path: Path) -> None:
+    folder = faults.dataset(tmp_path / "dataset" / "pets", train=1)
+    faults.pair(folder / "train", "cat.17.jpg", objects=[("cat", (40, 6, 8, 30))])
+    faults.pair(folder / "train", "dog.4.jpg", objects=[("dog", faults.BOX), ("dgo", faults.BOX)])
+    faults.pair(folder / "train", "dog.9.jpg").unlink()
+    done = faults.run(faults.workspace(tmp_path), "stages.xml2csv")
+    assert (done.returncode, done.stderr) == (2, marked("README.md", "errors"))
+
+
+def test_the_refused_value_is_told_as_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "params.yaml").write_text(
+        re.sub(r"(?m)^  accelerator: \S+", "  accelerator: cuda", text("params.yaml"))
+    )
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(params.UserError) as caught:
+        params.load("train", train_tpu.TrainParams)
+    assert f"error: {caught.value.line()}\n" in blocks("README.md", "text")
+
+
+def test_the_rates_are_those_of_the_code() -> None:
+    rows = re.findall(r"^\| (\d+) \| (0\.\d+) \|$", text("docs/training.md"), re.MULTILINE)
+    assert len(rows) >= 5
+    for batch, rate in rows:
+        assert f"{pipeline_config.auto_learning_rate(int(batch)):.5f}" == rate
+
+
+# The snippets.
+
+
+def test_the_snippets_are_the_same_code_in_both_languages() -> None:
+    english, portuguese = ([ast.dump(ast.parse(block)) for block in blocks(name, "python")] for name in LANGUAGES)
+    assert english == portuguese
+    assert len(english) == 2
+
+
+def test_the_snippets_use_what_the_export_has() -> None:
+    saved_model, tflite = blocks("README.md", "python")
+    exporting = text("detector/exporting.py")
+    names = re.findall(r'"(detection_\w+|serving_default|labels\.txt)"', saved_model + tflite)
+    assert len(names) == 5
+    assert [name for name in names if name not in exporting] == []
+    assert "input_tensor=" in saved_model and 'name="input_tensor"' in exporting
+    assert f'"{paths.EXPORT}/saved_model"' in saved_model and f'"{paths.EXPORT}/model.tflite"' in tflite
+
+
+def run_snippets(root: Path) -> tuple[list[list[str]], list[list[str]]]:
+    """Run both snippets in a project with a model, and a photo in dataset/sample/test; every score counts.
+
+    Returns the words of the lines that the SavedModel's and the TFLite snippet print.
+    """
+    printed = []
+    for block in blocks("README.md", "python"):
+        script = block.replace("score >= 0.5", "score >= 0")
+        assert script != block
+        environment = {"PATH": "/usr/bin:/bin", "TF_CPP_MIN_LOG_LEVEL": "3", "HOME": str(root)}
+        done = subprocess.run(
+            [sys.executable, "-c", script], cwd=root, env=environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        lines = re.sub(r"\s*\n(?!\S+ \d\.\d{3} \[)", " ", done.stdout.strip()).splitlines()  # numpy may break a box
+        printed.append([line.split(maxsplit=2) for line in lines])
+    return printed[0], printed[1]
+
+
+@pytest.mark.slow
+def test_the_snippets_run_on_an_exported_model_and_agree(tmp_path: Path) -> None:
+    """An untrained detector, exported as `export` does it: its best score is in every decimal the same for both."""
+    from detector import exporting, labels, od_api
+
+    label_map = tmp_path / "label_map.pbtxt"
+    labels.write(label_map, ["cat", "dog"])
+    config = pipeline_config.build(
+        "ssd_mobilenet_v2_320x320",
+        label_map=label_map,
+        num_classes=2,
+        steps=1,
+        batch_size=1,
+        learning_rate=0.1,
+        fine_tune_checkpoint_type="none",
+    )
+    (tmp_path / paths.EXPORT).mkdir(parents=True)
+    exporting.export(od_api.build_model(config), config, label_map, tmp_path / paths.EXPORT)
+    faults.image(tmp_path / "dataset/sample/test/test_00000.jpg", size=(320, 240))
+    saved_model, tflite = run_snippets(tmp_path)
+    assert len(saved_model) == len(tflite) == 100
+    assert {number for number, _, _ in saved_model} <= {"1", "2"}
+    assert {name for name, _, _ in tflite} <= {"cat", "dog"}
+    assert [score for _, score, _ in saved_model[:5]] == [score for _, score, _ in tflite[:5]]
