@@ -23,7 +23,7 @@ TEMPLATES = {
 }
 MODELS = tuple(TEMPLATES)
 
-BASE_RATE, BASE_RATE_BATCH = 0.0007, 16  # Adam, measured on 995 real photos
+BASE_RATE, BASE_RATE_BATCH = 0.001, 16  # Adam; docs/training.md has the measurements
 WARMUP_FRACTION, MAX_WARMUP_STEPS = 0.1, 1000
 MAX_BOXES = 100  # groundtruth boxes per image that the API keeps, and detections per image
 

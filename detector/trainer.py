@@ -116,7 +116,7 @@ class Trainer:
             self._loop(steps, judge, progress, log)
         except (KeyboardInterrupt, SystemExit):
             if self.step > 0 and self._is_finite():
-                self.save("last")
+                self.save_last()
             raise
         best_step, best = (judge.best_step, judge.best) if judge else (steps, {})
         return Outcome(steps, best_step, best, progress.images_per_second())
@@ -138,16 +138,20 @@ class Trainer:
             if looks or time.monotonic() - kept > KEEP_EVERY_SECONDS:
                 if not self._is_finite():
                     self._stop(step, "the weights are no longer finite", hashes)
-                self.save("last")  # before the look, which may fail
+                self.save_last()  # before the look, which may fail
                 kept = time.monotonic()
             if looks and judge:
                 judge.look(step)
             progress.resume()
 
-    def save(self, name: str) -> None:
-        """Keep the state as `work_dir/<name>/ckpt-1`, in place of the one before."""
+    def save_last(self) -> None:
+        """Keep the whole state as `work_dir/last/ckpt-1`, in place of the one before."""
         state = tf.train.Checkpoint(model=self.model, optimizer=self.optimizer, step=self.step)
-        checkpoints.save(state, self.work_dir / name / "ckpt-1")
+        checkpoints.save(state, self.work_dir / "last" / "ckpt-1")
+
+    def save_best(self) -> None:
+        """Keep the weights as `work_dir/best/ckpt-1`; Adam's moments would treble it."""
+        checkpoints.save(tf.train.Checkpoint(model=self.model), self.work_dir / "best" / "ckpt-1")
 
     def _is_finite(self) -> bool:
         return all(bool(tf.reduce_all(tf.math.is_finite(variable))) for variable in self.model.variables)
@@ -174,7 +178,7 @@ class _Judge:
         is_best = scores["AP"] >= self.best["AP"]
         if is_best:
             self.best_step, self.best = step, scores
-            self._trainer.save("best")
+            self._trainer.save_best()
         self._progress.note(
             f"step {step}: validation loss {losses['total_loss']:.3f}, AP {scores['AP']:.3f}, "
             f"AP50 {scores['AP50']:.3f}" + (" (best so far)" if is_best else "")

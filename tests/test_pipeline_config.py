@@ -62,9 +62,9 @@ def test_any_budget_gives_a_schedule_that_climbs_then_falls(steps: int, batch_si
 
 
 def test_the_rate_grows_with_the_root_of_the_batch() -> None:
-    assert pipeline_config.auto_learning_rate(16) == pytest.approx(0.0007)
-    assert pipeline_config.auto_learning_rate(64) == pytest.approx(0.0014)
-    assert pipeline_config.auto_learning_rate(4) == pytest.approx(0.00035)
+    assert pipeline_config.auto_learning_rate(16) == pytest.approx(0.001)
+    assert pipeline_config.auto_learning_rate(64) == pytest.approx(0.002)
+    assert pipeline_config.auto_learning_rate(4) == pytest.approx(0.0005)
 
 
 def test_paths_are_relative_and_a_file_reads_back_as_written(tmp_path: Path) -> None:
