@@ -108,7 +108,7 @@ def test_both_languages_have_the_same_structure() -> None:
 
 
 def test_both_languages_show_the_same_output() -> None:
-    for mark in ("summary", "errors"):
+    for mark in ("summary", "import", "errors"):
         assert marked("README.md", mark) == marked("README.pt-BR.md", mark)
     messages = [[block for block in blocks(name, "text") if block.startswith("error: ")] for name in LANGUAGES]
     assert messages[0] == messages[1]
@@ -234,6 +234,19 @@ def test_the_annotation_errors_are_those_of_xml2csv(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (2, marked("README.md", "errors"))
 
 
+def test_the_import_is_told_as_shown_but_for_the_figures(tmp_path: Path) -> None:
+    source = faults.dataset(tmp_path / "photos")
+    for split, name in (("train", "dog.1.jpg"), ("test", "cat.1.jpg")):
+        faults.pair(source / split, name, objects=[(name[:3], faults.BOX)])
+    (source / "data").mkdir()
+    (source / "label_map.pbtxt").rename(source / "data" / "object-detection.pbtxt")
+    (tmp_path / ".dvc").mkdir()
+    (tmp_path / ".dvc" / "config").write_text("[core]\n    no_scm = true\n    check_update = false\n")
+    done = faults.run(tmp_path, "tools.dataset", "--src=photos", "--name=pets")
+    assert done.returncode == 0, done.stderr
+    assert re.sub(r"\d+", "N", done.stdout) == re.sub(r"\d+", "N", marked("README.md", "import"))
+
+
 def test_the_refused_value_is_told_as_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "params.yaml").write_text(
         re.sub(r"(?m)^  accelerator: \S+", "  accelerator: cuda", text("params.yaml"))
@@ -313,3 +326,18 @@ def test_the_snippets_run_on_an_exported_model_and_agree(tmp_path: Path) -> None
     assert {number for number, _, _ in saved_model} <= {"1", "2"}
     assert {name for name, _, _ in tflite} <= {"cat", "dog"}
     assert [score for _, score, _ in saved_model[:5]] == [score for _, score, _ in tflite[:5]]
+
+
+@pytest.mark.slow
+def test_the_refused_checkpoint_type_is_told_as_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from detector import checkpoints
+    from detector.tensorflow_env import tf
+
+    monkeypatch.chdir(tmp_path)
+    prefix = paths.PRETRAINED / "ckpt-1"
+    backbone = tf.Module()
+    backbone.kernel = tf.Variable(1.0)
+    checkpoints.save(tf.train.Checkpoint(feature_extractor=backbone), prefix)
+    with pytest.raises(params.UserError) as caught:
+        checkpoints.check_type(prefix, "detection")
+    assert f"error: {caught.value.line()}\n" in blocks("README.md", "text")
