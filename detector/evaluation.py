@@ -11,7 +11,7 @@ import pandas as pd
 from PIL import Image
 from tqdm import tqdm
 
-from detector import curves, draw, files, images, metrics
+from detector import curves, draw, files, images, labels, metrics
 from detector.curves import BACKGROUND, Curve, ImageErrors
 from detector.errors import UserError
 from detector.tables import ImageBoxes
@@ -72,7 +72,7 @@ class Evaluation:
     @cached_property
     def names_with_background(self) -> dict[int, str]:
         """`names`, and last that of the background."""
-        return {**self.names, BACKGROUND: "background"}
+        return {**self.names, BACKGROUND: labels.BACKGROUND}
 
 
 def _rounded(value: Any) -> Any:
@@ -149,10 +149,10 @@ def _open(image_dir: Path, boxes: ImageBoxes) -> Image.Image:
 def summary(evaluation: Evaluation) -> str:
     """The headline numbers as a table, in all and per class; a class without groundtruth is said to have none."""
     per_class = evaluation.numbers["per_class"]
-    rows = {"all": evaluation.numbers} | {name: per_class.get(name) for name in evaluation.names.values()}
-    width = max(len(name) for name in rows)
+    rows = [("all", evaluation.numbers), *((name, per_class.get(name)) for name in evaluation.names.values())]
+    width = max(len(name) for name, _ in rows)
     lines = [" " * width + "".join(f"{key:>8}" for key in HEADLINES)]
-    for name, row in rows.items():
+    for name, row in rows:
         cells = "".join(f"{row[key]:8.3f}" if key in row else " " * 8 for key in HEADLINES) if row else "  no object"
         lines.append((f"{name:{width}}" + cells).rstrip())
     return "\n".join(lines)

@@ -12,12 +12,15 @@ from object_detection.protos.string_int_label_map_pb2 import StringIntLabelMap
 from detector import files
 from detector.errors import UserError
 
+BACKGROUND = "background"  # what the evaluation calls the place without an object, so no class may be called so
+
 
 def read(path: str | Path) -> dict[str, int]:
     """The label map as {class name: id}, ordered by id; ids are 1, 2, ... without a gap.
 
     Raises:
-        UserError: the file is missing or unreadable, empty, or holds a duplicate, unnamed or out-of-order id.
+        UserError: the file is missing or unreadable, empty, or holds a duplicate, unnamed or out-of-order id, or a
+            class named as the background.
     """
     path = Path(path)
     proto = StringIntLabelMap()
@@ -25,6 +28,8 @@ def read(path: str | Path) -> dict[str, int]:
         text_format.Parse(path.read_text(encoding="utf-8"), proto)
     except FileNotFoundError:
         raise UserError(str(path), "not found", "give a label map, or let make dataset derive it") from None
+    except OSError as error:
+        raise UserError(str(path), f"cannot be read: {error.strerror}", "put a label map there") from error
     except (text_format.ParseError, UnicodeDecodeError) as error:
         raise UserError(
             str(path), f"not a label map: {error}", "items look like: item { id: 1 name: 'cat' }"
@@ -37,6 +42,9 @@ def read(path: str | Path) -> dict[str, int]:
     label_map = {name: number for number, name in items}
     if len(label_map) != len(items) or "" in label_map:
         raise UserError(str(path), "two items share a name, or one has none", "give every id a name of its own")
+    if BACKGROUND in label_map:
+        reason = f"no class may be named {BACKGROUND}: it means that there is no object"
+        raise UserError(str(path), reason, "rename it, in the XML too", item=f"id {label_map[BACKGROUND]}")
     return label_map
 
 

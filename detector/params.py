@@ -19,6 +19,7 @@ from ruamel.yaml.error import YAMLError
 from detector.errors import UserError
 
 PARAMS_FILE = "params.yaml"
+SECTIONS = ("sample", "dataset", "pretrained", "train", "evaluate", "predict")
 Section = TypeVar("Section")
 
 
@@ -74,10 +75,16 @@ def _read(path: Path) -> dict[str, Any]:
         document = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(str(path), "not found", "run from the project's root") from None
+    except OSError as error:
+        reason = f"cannot be read: {error.strerror}"
+        raise UserError(str(path), reason, "restore it: git checkout params.yaml") from error
     except (YAMLError, UnicodeDecodeError) as error:
         raise UserError(str(path), f"not valid YAML: {error}", "mend that line") from error
     if not isinstance(document, dict):
         raise UserError(str(path), "holds no sections", "restore it: git checkout params.yaml")
+    for name in document:
+        if name not in SECTIONS:
+            raise UserError(str(path), "unknown section", f"there are {', '.join(SECTIONS)}", item=str(name))
     return document
 
 
@@ -92,9 +99,10 @@ def load(section: str, cls: type[Section], path: str | Path = PARAMS_FILE, *, pa
         raise UserError(str(path), f"section {section} is missing or empty", "restore it: git checkout params.yaml")
     fields: Sequence[dataclasses.Field[Any]] = dataclasses.fields(cls)  # type: ignore[arg-type]
     names = [field.name for field in fields]
-    for key in values:
+    for key, value in values.items():
         if key not in names and not partial:
-            raise UserError(str(path), "unknown key", f"{section} has {', '.join(names)}", item=f"{section}.{key}")
+            reason = f"unknown key (its value is {value!r})"
+            raise UserError(str(path), reason, f"{section} has {', '.join(names)}", item=f"{section}.{key}")
     for field in fields:
         item = f"{section}.{field.name}"
         if field.name not in values:

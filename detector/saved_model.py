@@ -1,7 +1,8 @@
 """The exported detector on one picture: `model/export/saved_model`, called through its signature `serving_default`.
 
-In: `input_tensor`, uint8 (N, H, W, 3). Out, for N images: detection_boxes (N, 100, 4) normalised [ymin, xmin, ymax,
-xmax], detection_scores (N, 100), detection_classes (N, 100) with ids from 1, num_detections (N,).
+In: `input_tensor`, uint8 (N, H, W, 3). Out, for N images of at most M detections (post_processing in pipeline.config):
+detection_boxes (N, M, 4) normalised [ymin, xmin, ymax, xmax], detection_scores (N, M), detection_classes (N, M) with
+ids from 1, num_detections (N,).
 """
 
 from collections.abc import Callable, Mapping

@@ -16,6 +16,7 @@ WARNING = "warning"  # taken as it is, and listed
 
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
 TOLERANCE = 1.0  # pixels that a box may reach over the edge (tools that count from 1, or round); it is clipped
+SMALLEST = 0.01  # pixels: a box less wide or high has no extent left in the records' float32
 MAX_OBJECTS = 100  # of one image: the Object Detection API takes no notice of more
 
 Box = tuple[float, float, float, float]  # pixels, (xmin, ymin, xmax, ymax)
@@ -155,6 +156,9 @@ def _order_faults(box: Box, item: str) -> list[Problem]:
         start, end = box[CORNERS.index(low)], box[CORNERS.index(high)]
         if start == end:
             faults.append(Problem(item, f"empty: {low} and {high} are both {start:g}", "draw its box again"))
+        elif 0 < end - start < SMALLEST:
+            reason = f"empty: {low} and {high} are {end - start:g} px apart"
+            faults.append(Problem(item, reason, "draw its box again"))
         elif start > end:
             reason = f"inverted: {low} {start:g} is not {where} {high} {end:g}"
             faults.append(Problem(item, reason, "swap them or draw its box again"))
@@ -168,6 +172,6 @@ def _fitted(found: VocObject, size: tuple[int, int]) -> tuple[Box, Problem | Non
     if over == 0:
         return box, None
     reason = f"box [{xmin:g}, {ymin:g}, {xmax:g}, {ymax:g}] is {over:g} px outside the {width}x{height} image"
-    if over > TOLERANCE or box[0] >= box[2] or box[1] >= box[3]:
+    if over > TOLERANCE or min(box[2] - box[0], box[3] - box[1]) < SMALLEST:
         return found.box, Problem(found.item, reason, "draw its box again")
     return box, Problem(found.item, reason, "clipped", REPAIRED)

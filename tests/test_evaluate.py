@@ -1,5 +1,6 @@
 """What evaluate writes, from made-up detections on made-up photos; its mistakes through the public door."""
 
+import dataclasses
 import hashlib
 import json
 import os
@@ -159,6 +160,11 @@ def test_summary_says_which_class_never_occurs() -> None:
         "cat   0.663   0.663           0.667",
         "dog  no object",
     ]
+
+
+def test_a_class_named_all_does_not_hide_the_total() -> None:
+    named = dataclasses.replace(judged(), names={1: "all", 2: "dog"})
+    assert [line.split()[0] for line in evaluation.summary(named).splitlines()[1:]] == ["all", "all", "dog"]
 
 
 def test_picture_of_a_photo_that_was_annotated_as_stored(project: Path) -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from ruamel.yaml import YAML
 
 from detector import params
 from detector.errors import UserError
@@ -64,7 +65,10 @@ def test_a_whole_number_will_do_for_a_fraction(tmp_path: Path) -> None:
         ({"kind": "bird"}, "train.kind: 'bird' is not allowed; give one of cat, dog"),
         ({"source": "''"}, "train.source: '' is not allowed; give a path"),
         ({"steps": None}, "train.steps: missing; give a whole number from 1 to 100"),
-        ({"stepz": "5"}, "train.stepz: unknown key; train has steps, rate, peak, kind, source, digest"),
+        (
+            {"stepz": "5"},
+            "train.stepz: unknown key (its value is 5); train has steps, rate, peak, kind, source, digest",
+        ),
     ],
 )
 def test_what_is_not_allowed_is_named(tmp_path: Path, change: dict[str, str | None], line: str) -> None:
@@ -85,6 +89,24 @@ def test_a_broken_file_is_one_line(tmp_path: Path, content: str) -> None:
 def test_a_missing_file_says_where_to_stand(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="not found; run from the project's root"):
         params.load("train", Section, tmp_path / "params.yaml")
+
+
+@pytest.mark.parametrize(("name", "reason"), [("", "Is a directory"), ("params.yaml/x", "Not a directory")])
+def test_a_folder_in_the_files_place_is_one_line(tmp_path: Path, name: str, reason: str) -> None:
+    (tmp_path / "params.yaml").touch()
+    with pytest.raises(UserError, match=f"cannot be read: {reason}; restore it: git checkout"):
+        params.load("train", Section, tmp_path / name)
+
+
+def test_an_unknown_section_is_refused_and_the_known_ones_are_those_of_the_file(tmp_path: Path) -> None:
+    load(tmp_path)
+    file = tmp_path / "params.yaml"
+    file.write_text(file.read_text() + "trian:\n  steps: 5000\n")
+    with pytest.raises(UserError) as caught:
+        params.load("train", Section, file)
+    assert caught.value.line() == f"{file}: trian: unknown section; there are {', '.join(params.SECTIONS)}"
+    repository = Path(__file__).parent.parent
+    assert tuple(YAML(typ="safe", pure=True).load((repository / "params.yaml").read_text())) == params.SECTIONS
 
 
 def test_partial_leaves_other_keys_alone(tmp_path: Path) -> None:

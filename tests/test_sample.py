@@ -235,7 +235,7 @@ def test_voc_xml() -> None:
         (
             "test_images: 100",
             "pictures: 100",
-            "sample.pictures: unknown key; sample has seed, train_images, test_images",
+            "sample.pictures: unknown key (its value is 100); sample has seed, train_images, test_images",
         ),
     ],
 )

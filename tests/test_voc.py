@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detector.voc import ERROR, REPAIRED, WARNING, Annotation, VocObject, fit, parse
+from detector.voc import ERROR, REPAIRED, SMALLEST, WARNING, Annotation, VocObject, fit, parse
 from tests.faults import BOX, SIZE, voc
 
 CLASSES = ("cat", "dog")
@@ -51,6 +51,22 @@ def test_every_problem_is_reported():
     ]
     assert {problem.action for problem in problems} == {ERROR}
     assert all(problem.remedy for problem in problems)
+
+
+def test_a_box_that_float32_makes_empty_is_empty():
+    text = voc("a.jpg", [("cat", (5, 9, 5.0000000001, 12)), ("cat", (5, 9, 7, 9.009)), ("cat", (5, 9, 5.02, 9.02))])
+    annotation, problems = read(text)
+    assert [(problem.item, problem.reason, problem.action) for problem in problems] == [
+        ("object 1 (cat)", "empty: xmin and xmax are 1e-10 px apart", ERROR),
+        ("object 2 (cat)", "empty: ymin and ymax are 0.009 px apart", ERROR),
+    ]
+    assert [found.box for found in annotation.objects] == [(5, 9, 5.02, 9.02)]
+
+
+def test_a_box_of_which_clipping_leaves_nothing_is_refused():
+    annotation = Annotation("a.jpg", SIZE, (VocObject("object 1 (cat)", "cat", (-0.9, 3, 0.001, 9)),))
+    [problem] = fit(annotation, SIZE)[1]
+    assert (problem.action, problem.reason) == (ERROR, "box [-0.9, 3, 0.001, 9] is 0.9 px outside the 64x48 image")
 
 
 def test_classes_may_be_unknown():
@@ -106,7 +122,7 @@ def test_any_bytes_give_an_annotation_or_a_problem(content):
 
 
 numbers = st.floats(0, 10_000, allow_nan=False)
-sides = st.tuples(numbers, numbers).filter(lambda side: side[0] != side[1]).map(sorted)
+sides = st.tuples(numbers, numbers).filter(lambda side: abs(side[0] - side[1]) >= SMALLEST).map(sorted)
 names = st.text(string.ascii_letters + string.digits + " _-é日", min_size=1, max_size=8).map(str.strip).filter(bool)
 
 
