@@ -5,7 +5,7 @@ error: dataset/pets/train/cat.1.xml: object 2 (dog): xmin 90 is not left of xmax
 
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 EXIT_USER_ERROR = 2
 EXIT_TERMINATED = 128 + signal.SIGTERM
@@ -33,9 +33,16 @@ class UserError(Exception):
         return " ".join(text.split())
 
 
-def run(main: Callable[[], None]) -> None:
-    """Run a command's `main`: a `UserError` becomes one line on stderr and exit code 2, Ctrl-C exit code 130."""
+def run(main: Callable[[], None], manual: str | None = None) -> None:
+    """Run a command's `main`: a `UserError` becomes one line on stderr and exit code 2, Ctrl-C exit code 130.
+
+    Args:
+        main: the command.
+        manual: its module's docstring, where it takes no arguments: `--help` prints it, anything else is refused.
+    """
     try:
+        if manual:
+            _only_help(sys.argv[1:], manual)
         main()
     except UserError as error:
         print(f"error: {error.line()}", file=sys.stderr)
@@ -43,3 +50,12 @@ def run(main: Callable[[], None]) -> None:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         sys.exit(EXIT_INTERRUPTED)
+
+
+def _only_help(arguments: Sequence[str], manual: str) -> None:
+    if set(arguments) & {"-h", "--help"}:
+        print(manual.strip())
+        sys.exit(0)
+    if arguments:
+        remedy = "values stand in params.yaml; for one run: dvc exp run -S section.key=value"
+        raise UserError(" ".join(arguments), "this command takes no arguments", remedy)

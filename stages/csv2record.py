@@ -85,4 +85,4 @@ def refuse(dataset: str, faults: Sequence[UserError]) -> None:
 
 
 if __name__ == "__main__":
-    errors.run(main)
+    errors.run(main, __doc__)

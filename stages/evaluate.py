@@ -80,4 +80,4 @@ def write(judged: Evaluation, image_dir: Path, pictures: int) -> None:
 
 
 if __name__ == "__main__":
-    errors.run(main)
+    errors.run(main, __doc__)

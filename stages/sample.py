@@ -7,7 +7,6 @@ params.yaml `sample` -> dataset/sample/{train,test}/NAME.jpg and NAME.xml, datas
 The same seed gives the same bytes, on any number of processors; more images leave the first ones as they were.
 """
 
-import argparse
 import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -92,7 +91,6 @@ def draw_all(tasks: list[Task], workers: int) -> None:
 
 def main() -> None:
     """Draw both splits and write the label map, as one whole folder."""
-    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     section = params.load("sample", SampleParams)
     from detector import labels
 
@@ -107,4 +105,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    errors.run(main)
+    errors.run(main, __doc__)

@@ -80,4 +80,4 @@ def summary(splits: dict[str, list[LabelledImage]], findings: Sequence[Finding])
 
 
 if __name__ == "__main__":
-    errors.run(main)
+    errors.run(main, __doc__)

@@ -45,6 +45,33 @@ def test_our_own_mistake_keeps_its_traceback() -> None:
     assert "Traceback" in done.stderr
 
 
+@pytest.mark.parametrize(
+    "module",
+    [
+        *(f"stages.{n}" for n in ("sample", "xml2csv", "csv2record", "pretrained", "evaluate")),
+        "tools.report",
+        "tools.summary",
+    ],
+)
+def test_a_stage_has_a_manual_and_takes_no_arguments(tmp_path: Path, module: str) -> None:
+    def stage(*arguments: str) -> subprocess.CompletedProcess[str]:
+        environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+        command = [sys.executable, "-m", module, *arguments]
+        return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+
+    for option in ("--help", "-h"):
+        done = stage(option)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert f"python -m {module}" in done.stdout
+    done = stage("--steps", "5000")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == (
+        "error: --steps 5000: this command takes no arguments; "
+        "values stand in params.yaml; for one run: dvc exp run -S section.key=value\n"
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:
     target = tmp_path / "deep" / "file.txt"
     files.write_text(target, "first\n")
@@ -67,6 +94,42 @@ def test_a_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:
     assert [path.name for path in target.iterdir()] == ["a"]
 
 
+@pytest.mark.parametrize("name", ["x" * 255, "é" * 127])
+def test_a_name_may_be_as_long_as_the_file_system_allows(tmp_path: Path, name: str) -> None:
+    files.write_bytes(tmp_path / "files" / name, b"1")
+    with files.whole_folder(tmp_path / "folders" / name) as temporary:
+        (temporary / "a").write_text("1")
+    assert sorted(path.name for path in tmp_path.rglob("*")) == sorted(["files", "folders", "a", name, name])
+
+
+def test_an_interrupt_while_a_folder_is_replaced_keeps_the_old_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = tmp_path / "out"
+    files.write_text(target / "a", "old")
+    rename = Path.rename
+
+    def interrupted(self: Path, to: Path) -> Path:
+        if self.name == "new":
+            raise KeyboardInterrupt
+        return rename(self, to)
+
+    monkeypatch.setattr(Path, "rename", interrupted)
+    with pytest.raises(KeyboardInterrupt), files.whole_folder(target) as temporary:
+        (temporary / "a").write_text("new")
+    assert [(path.name, path.read_text()) for path in target.iterdir()] == [("a", "old")]
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_folder_may_take_the_place_of_a_link(tmp_path: Path) -> None:
+    files.write_text(tmp_path / "elsewhere/a", "theirs")
+    (tmp_path / "out").symlink_to("elsewhere")
+    with files.whole_folder(tmp_path / "out") as temporary:
+        (temporary / "b").write_text("ours")
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["b"]
+    assert (tmp_path / "elsewhere/a").read_text() == "theirs"
+
+
 def test_a_label_map_survives_a_round_trip_in_id_order(tmp_path: Path) -> None:
     labels.write(tmp_path / "map.pbtxt", ["cão", "a 'quoted' \"name\"", "gato"])
     assert list(labels.read(tmp_path / "map.pbtxt").items()) == [("cão", 1), ("a 'quoted' \"name\"", 2), ("gato", 3)]
@@ -87,12 +150,21 @@ def test_ids_come_from_the_map_not_from_its_order(tmp_path: Path) -> None:
         ("item { id: 1 name: 'cat' } item { id: 1 name: 'dog' }", r"ids are \[1, 1\]; give 1 to 2"),
         ("item { id: 1 name: 'cat' } item { id: 2 name: 'cat' }", "two items share a name"),
         ("item { id: 1 }", "has none"),
+        ("item { id: 1 name: 'background' }", "id 1: no class may be named background: it means that there is no"),
     ],
 )
 def test_a_wrong_label_map_is_refused(tmp_path: Path, content: str, reason: str) -> None:
     (tmp_path / "map.pbtxt").write_text(content)
     with pytest.raises(UserError, match=reason):
         labels.read(tmp_path / "map.pbtxt")
+
+
+def test_a_label_map_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "folder.pbtxt").mkdir()
+    (tmp_path / "file").touch()
+    for path, reason in (("folder.pbtxt", "Is a directory"), ("file/x.pbtxt", "Not a directory")):
+        with pytest.raises(UserError, match=f"{path}: cannot be read: {reason}; put a label map there"):
+            labels.read(tmp_path / path)
 
 
 def row(filename: str, name: str = "", box: tuple[object, ...] = ("", "", "", "")) -> dict[str, object]:
