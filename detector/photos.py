@@ -5,6 +5,7 @@ write: what it wrote is listed in the output folder's `.passo-files`.
 """
 
 import glob
+import hashlib
 import os
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from detector import files, images
 from detector.errors import UserError
 
 _UNFIT = "the file name is not a line of UTF-8"
+_LONGEST = 255  # bytes of a file name, on most file systems
 LIST = ".passo-files"  # in the output folder: the files below it that predict wrote, one a line
 
 
@@ -55,7 +57,7 @@ def _is_fit(name: str) -> bool:
 
 
 def _expanded(argument: str) -> Iterator[Path]:
-    path = Path(argument).expanduser()
+    path = files.expanded(argument)
     if path.is_file():  # whatever its suffix: the user means it
         yield path
     elif path.is_dir():
@@ -72,16 +74,27 @@ def _below(folder: Path) -> Iterator[Path]:
 
 
 def picture_names(photos: Sequence[Photo]) -> dict[str, str]:
-    """Photo name -> name of its picture, a JPEG: `a/x.jpg` stays, `a/x.png` becomes `a/x.png.jpg`; no two are equal."""
+    """Photo name -> name of its picture, a JPEG: `a/x.jpg` stays, `a/x.png` becomes `a/x.png.jpg`; no two are equal.
+
+    What would be too long for a file name is cut, and ends in a digest of the whole.
+    """
     taken: set[str] = set()
     names = {}
     for photo in photos:
         name = photo.name if photo.name.lower().endswith((".jpg", ".jpeg")) else photo.name + ".jpg"
-        while name.lower() in taken:  # some file systems take X.jpg and x.jpg for one
+        while (fitting := _cut(name)).lower() in taken:  # some file systems take X.jpg and x.jpg for one
             name += ".jpg"
-        taken.add(name.lower())
-        names[photo.name] = name
+        taken.add(fitting.lower())
+        names[photo.name] = fitting
     return names
+
+
+def _cut(name: str) -> str:
+    folder, slash, file = name.rpartition("/")
+    if len(file.encode()) <= _LONGEST:
+        return name
+    end = f"-{hashlib.sha256(name.encode()).hexdigest()[:8]}.jpg"
+    return folder + slash + file.encode()[: _LONGEST - len(end)].decode(errors="ignore") + end
 
 
 def written(output: Path) -> set[Path]:
@@ -90,7 +103,9 @@ def written(output: Path) -> set[Path]:
         lines = (output / LIST).read_text(encoding="utf-8").split("\n")
     except (FileNotFoundError, NotADirectoryError):
         return set()
-    return {_absolute(output) / line for line in lines if line}
+    folder = _absolute(output)
+    found = {_absolute(folder / line) for line in lines if line}
+    return {path for path in found if path.is_relative_to(folder)}  # the list may have come from elsewhere
 
 
 def claim(output: Path, names: Iterable[str], photos: Iterable[Photo]) -> None:
@@ -111,8 +126,31 @@ def claim(output: Path, names: Iterable[str], photos: Iterable[Photo]) -> None:
     if foreign:
         more = f" and {len(foreign) - 1} more" if len(foreign) > 1 else ""
         raise UserError(str(output), f"holds {foreign[0]}{more}, not written by predict", elsewhere)
-    lines = sorted(str(path.relative_to(folder)) for path in ours | wanted)
     try:
-        files.write_text(output / LIST, "".join(f"{line}\n" for line in lines))
+        _write_list(folder, ours | wanted)
     except OSError as error:
         raise UserError(str(output), f"cannot be written to: {error.strerror}", elsewhere) from error
+
+
+def release(output: Path, names: Iterable[str]) -> None:
+    """Remove what predict wrote into `output` in earlier runs, but for `names`, which this run wrote."""
+    folder = _absolute(output)
+    ours, wanted = written(output), {folder / name for name in names}
+    lower = {str(path).lower() for path in wanted}  # some file systems take X.jpg and x.jpg for one
+    stale = sorted(path for path in ours if str(path).lower() not in lower)
+    for path in stale:
+        if path.parent.resolve().is_relative_to(folder.resolve()) and not path.is_dir():
+            path.unlink(missing_ok=True)
+            _remove_empty(path.parent, folder)
+    _write_list(folder, (ours | wanted) - set(stale))
+
+
+def _remove_empty(path: Path, top: Path) -> None:
+    while path != top and path.is_dir() and not any(path.iterdir()):
+        path.rmdir()
+        path = path.parent
+
+
+def _write_list(folder: Path, paths: Iterable[Path]) -> None:
+    lines = sorted(str(path.relative_to(folder)) for path in paths)
+    files.write_text(folder / LIST, "".join(f"{line}\n" for line in lines))

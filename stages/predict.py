@@ -1,7 +1,7 @@
 """Draw what the detector finds in photos, and list it as COCO JSON and as CSV.
 
-    make predict IMAGES="holiday 'more/*.png'"     a user's own photos: folders, files, globs
-    python -m stages.predict IMAGES... [--output predictions]
+    make predict IMAGES=holiday                    a user's photos: one folder, one file or one glob, 'holiday/*.png'
+    python -m stages.predict IMAGES... [--output predictions]     as many as you like
     python -m stages.predict                       the DVC stage: <dataset.dir>/test -> results/predict
 
 In:  the photos, of any size and kind; the exported model in model/export
@@ -10,7 +10,8 @@ Out: detections.json   COCO results: [{image_id, category_id, bbox: [x, y, width
      detections.csv    filename,width,height,class,xmin,ymin,xmax,ymax,score; empty cells where nothing was found
      pictures/         the photos with boxes, labels and scores
 
-Only detections with a score of at least predict.score_threshold. A photo that cannot be read is named, the others are
+Only detections with a score of at least predict.score_threshold. Pictures that an earlier run wrote to the same folder,
+and this one does not, are removed; nothing else there is. A photo that cannot be read is named, the others are
 still done, and the exit code is 2.
 """
 
@@ -103,13 +104,13 @@ def _count(number: int, noun: str) -> str:
 
 def predict(
     detector: saved_model.Detector, found: Sequence[Photo], output: Path, shown: Path, threshold: float
-) -> list[UserError]:
-    """Detect in the photos and write everything below `output` (to the user: `shown`); returns what was unreadable."""
+) -> tuple[list[ImageBoxes], list[UserError]]:
+    """Detect in the photos and write everything below `output` (to the user: `shown`); unreadable ones are errors."""
     start = time.monotonic()
     results, problems = detect_all(detector, found, output, threshold)
     predictions.write(output, results, detector.names)
     print(summary(results, detector.names, time.monotonic() - start, shown))
-    return problems
+    return results, problems
 
 
 def own_photos(arguments: Sequence[str], output: Path, threshold: float) -> None:
@@ -119,9 +120,11 @@ def own_photos(arguments: Sequence[str], output: Path, threshold: float) -> None
         raise UserError(" ".join(arguments), "no image there but predict's own pictures", "name the folder of photos")
     if found:
         detector = saved_model.load()
-        pictures = [f"{PICTURES}/{name}" for name in photos.picture_names(found).values()]
-        photos.claim(output, [*predictions.RESULTS, *pictures], found)
-        problems += predict(detector, found, output, output, threshold)
+        pictures = {name: f"{PICTURES}/{picture}" for name, picture in photos.picture_names(found).items()}
+        photos.claim(output, [*predictions.RESULTS, *pictures.values()], found)
+        results, unreadable = predict(detector, found, output, output, threshold)
+        photos.release(output, [*predictions.RESULTS, *(pictures[result.filename] for result in results)])
+        problems += unreadable
     report(problems, f"{output} has the others" if found else "nothing was written")
 
 
@@ -131,7 +134,7 @@ def test_split(threshold: float) -> None:
     found, problems = photos.find([folder])
     with files.whole_folder(paths.PREDICT) as output:
         if found:
-            problems += predict(saved_model.load(), found, output, paths.PREDICT, threshold)
+            problems += predict(saved_model.load(), found, output, paths.PREDICT, threshold)[1]
         report(problems, "nothing was written")
 
 
@@ -157,7 +160,7 @@ def main() -> None:
     arguments = parser().parse_args()
     threshold = params.load("predict", PredictParams).score_threshold
     if arguments.images:
-        own_photos(arguments.images, (arguments.output or Path("predictions")).expanduser(), threshold)
+        own_photos(arguments.images, files.expanded(arguments.output or "predictions"), threshold)
     elif arguments.output:
         parser().error("--output belongs to IMAGES; without them the results go to results/predict")
     else:

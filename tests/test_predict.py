@@ -238,6 +238,8 @@ def test_home_and_brackets_in_names(run: Callable[..., None], project: Path, mon
     run("~", "--output", "two")
     run("~/*.PNG", "--output", "three")
     assert [row[0] for folder in ("one", "two", "three") for row in table(folder)] == ["trip [1].PNG"] * 3
+    with pytest.raises(UserError, match="~nobody-here/x: no image there"):
+        run("~nobody-here/x")
 
 
 def test_a_file_of_the_user_in_the_output_folder_is_never_touched(run: Callable[..., None]) -> None:
@@ -256,10 +258,62 @@ def test_an_earlier_result_is_replaced_and_what_else_is_there_stays(run: Callabl
     Path("out/notes.txt").write_text("mine")
     Path("photos/x.png").rename("photos/y.png")
     run("photos", "--output", "out")
-    assert sorted(tree("out/pictures")) == ["x.png.jpg", "y.png.jpg"] and Path("out/notes.txt").read_text() == "mine"
+    assert sorted(tree("out/pictures")) == ["y.png.jpg"] and Path("out/notes.txt").read_text() == "mine"
+    Path("out/pictures/x.png.jpg").write_text("mine")  # no longer known as predict's own
     Path("photos/y.png").rename("photos/x.png")
-    run("photos", "--output", "out")  # x.png.jpg is still known to be predict's own
-    assert [row[0] for row in table("out")] == ["x.png"]
+    with pytest.raises(UserError, match=r"out: holds pictures/x\.png\.jpg, not written by predict"):
+        run("photos", "--output", "out")
+
+
+def test_pictures_that_are_no_longer_produced_go_and_their_empty_folders_too(run: Callable[..., None]) -> None:
+    for name in ("a/x.png", "a/y.png", "b/z.png"):
+        save(f"photos/{name}", picture())
+    run("photos")
+    assert sorted(tree("predictions/pictures")) == ["a/x.png.jpg", "a/y.png.jpg", "b/z.png.jpg"]
+    Path("predictions/pictures/b/notes.txt").write_text("mine")
+    Path("photos/a/x.png").write_text("broken now")
+    shutil.rmtree("photos/b")
+    save("photos/c.png", picture())
+    with pytest.raises(UserError, match=r"x\.png: .*predictions has the others"):
+        run("photos")
+    assert sorted(tree("predictions/pictures")) == ["a/y.png.jpg", "b/notes.txt", "c.png.jpg"]
+    shutil.rmtree("photos/a")
+    run("photos")
+    assert sorted(path.name for path in Path("predictions/pictures").iterdir()) == ["b", "c.png.jpg"]
+    assert Path("predictions/.passo-files").read_text().splitlines() == [
+        *("detections.csv", "detections.json", "images.json", "pictures/c.png.jpg"),
+    ]
+
+
+def test_a_list_from_elsewhere_removes_nothing_outside_of_its_folder(run: Callable[..., None], project: Path) -> None:
+    save("photos/x.png", picture())
+    for name in ("mine.txt", "elsewhere/mine.txt", "predictions/gone.txt"):
+        Path(name).parent.mkdir(exist_ok=True)
+        Path(name).write_text("1")
+    Path("predictions/link").symlink_to("../elsewhere")
+    lines = ["../mine.txt", str(project / "mine.txt"), "link/mine.txt", "gone.txt", "."]
+    Path("predictions/.passo-files").write_text("\n".join(lines))
+    run("photos")
+    assert Path("mine.txt").exists() and Path("elsewhere/mine.txt").exists()
+    assert not Path("predictions/gone.txt").exists()
+
+
+def test_two_photos_with_names_of_250_bytes(run: Callable[..., None]) -> None:
+    names = [f"{'é' * 122}{number}.jpg" for number in (10, 11)] + [f"{'x' * 246}.png"]
+    assert [len(name.encode()) for name in names] == [250] * 3
+    for name in names:
+        save(f"photos/{name}", picture((80, 40), ((10, 5, 30, 25), RED)))
+    run("photos")
+    assert [row[0] for row in table()] == sorted(names)
+    assert sorted(tree("predictions/pictures")) == sorted([*names[:2], f"{names[2]}.jpg"])
+
+
+def test_a_picture_name_that_would_be_too_long_is_cut() -> None:
+    long = [f"a/{'é' * 125}{number}.png" for number in (1, 2)]  # 255 bytes, and 259 with .jpg
+    result = photos.picture_names([Photo(Path(name), name) for name in long])
+    first, second = result.values()
+    assert first != second and first.startswith(f"a/{'é' * 120}") and first.endswith(".jpg")
+    assert all(len(name.removeprefix("a/").encode()) <= 255 for name in (first, second))
 
 
 def test_pictures_are_never_written_over_the_photos(run: Callable[..., None]) -> None:
