@@ -1,11 +1,14 @@
-"""Bring one file or folder here: from https://, gs:// or a local path. Verified, whole or not at all."""
+"""Bring an archive or a checkpoint here, from https:// or gs://, and unpack it. Verified, whole or not at all."""
 
 import hashlib
+import re
 import shutil
 import tarfile
 import urllib.error
 import urllib.request
 import zlib
+from collections.abc import Collection
+from http.client import HTTPException
 from pathlib import Path
 
 from tqdm import tqdm
@@ -15,6 +18,10 @@ from detector.errors import UserError
 
 CHUNK = 1 << 20
 TIMEOUT_SECONDS = 60
+DOWNLOADS = Path(".work/downloads")  # by sha256; DVC deletes a stage's output before each run, and not these
+ARCHIVES = (".tar", ".tar.gz", ".tgz")
+MAX_RATIO = 200  # unpacked to packed; weights and photos come to about 1, XML to about 20
+RATIO_MATTERS = 2**28  # bytes unpacked, below which no ratio does harm
 
 
 def sha256(path: Path) -> str:
@@ -23,23 +30,26 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def download(url: str, target: Path, digest: str) -> None:
-    """Download `url` to `target` if its sha256 is `digest`.
+def download(url: str, digest: str) -> Path:
+    """The file at `url`, whose sha256 is `digest`; it is kept, so that the next time needs no network.
 
     Raises:
         UserError: no digest given, no connection, an HTTP error, a body cut short, or another digest.
     """
-    if not digest:
-        raise UserError(
-            "params.yaml", "empty, but the source is a URL", "give the archive's sha256", "pretrained.sha256"
-        )
+    if not re.fullmatch("[0-9a-fA-F]{64}", digest):
+        reason = f"{digest!r} is no sha256" if digest else "empty, but the source is a URL"
+        raise UserError("params.yaml", reason, "give the archive's sha256, 64 digits", "pretrained.sha256")
+    kept = DOWNLOADS / digest.lower()
+    if kept.is_file() and sha256(kept) == digest.lower():
+        return kept
     try:
-        with files.whole_file(target) as temporary:
+        with files.whole_file(kept) as temporary:
             _stream(url, temporary)
             if (found := sha256(temporary)) != digest.lower():
                 raise UserError(url, f"its sha256 is {found}, not {digest}", "check pretrained.source and .sha256")
-    except (urllib.error.URLError, OSError, ValueError) as error:
+    except (urllib.error.URLError, HTTPException, OSError, ValueError) as error:
         raise UserError(url, f"cannot be downloaded: {error}", "check the address and the connection") from error
+    return kept
 
 
 def _stream(url: str, target: Path) -> None:
@@ -53,11 +63,13 @@ def _stream(url: str, target: Path) -> None:
             raise UserError(url, f"{out.tell()} of {expected} bytes came", "try again")
 
 
-def download_gs(url: str, folder: Path) -> None:
-    """Download the objects whose names begin with a gs:// URL (an archive, or a checkpoint's files) into `folder`.
+def download_gs(url: str, folder: Path) -> Path:
+    """Download what a gs:// URL names into `folder`: an archive, a checkpoint by its prefix, or a folder with just one.
+
+    Returns: the path of the archive, or the checkpoint's prefix.
 
     Raises:
-        UserError: no credentials, no such bucket, nothing there, or no connection.
+        UserError: no credentials, no such bucket, nothing or too much there, or no connection.
     """
     from google.api_core.exceptions import GoogleAPIError
     from google.auth.exceptions import GoogleAuthError
@@ -65,36 +77,80 @@ def download_gs(url: str, folder: Path) -> None:
     from google.cloud.storage.retry import DEFAULT_RETRY
 
     bucket, _, prefix = url.removeprefix("gs://").partition("/")
+    if not bucket or not prefix.strip("/"):
+        raise UserError(url, "names no object in a bucket", "give an archive, or a checkpoint's prefix without .index")
     try:
         client = storage.Client()
         retry = DEFAULT_RETRY.with_timeout(TIMEOUT_SECONDS)
-        blobs = sorted(client.list_blobs(bucket, prefix=prefix, retry=retry), key=lambda blob: blob.name)
-        for blob in blobs:
-            if not blob.name.endswith("/"):
-                with files.whole_file(folder / Path(blob.name).name) as temporary:
-                    blob.download_to_filename(str(temporary), checksum="crc32c", retry=retry)
-    except (GoogleAPIError, GoogleAuthError, OSError) as error:
+        blobs = {blob.name: blob for blob in client.list_blobs(bucket, prefix=prefix, retry=retry)}
+        chosen = choose(blobs, prefix, url)
+        names = [name for name in sorted(blobs) if belongs(name, chosen)]
+        for name in names:
+            with files.whole_file(folder / _last(name)) as temporary:
+                blobs[name].download_to_filename(str(temporary), checksum="crc32c", retry=retry)
+    except (GoogleAPIError, GoogleAuthError, OSError, ValueError) as error:
         raise UserError(
             url, f"cannot be read: {error}", "check the bucket, and: gcloud auth application-default login"
         ) from error
-    if not blobs:
-        raise UserError(url, "nothing there", "check pretrained.source")
+    return folder / _last(chosen)
 
 
-def unpack_tar(archive: Path, folder: Path) -> None:
-    """Unpack the regular files of a tar archive. (tarfile's own `filter` came with Python 3.11.4.)
+def choose(names: Collection[str], prefix: str, url: str) -> str:
+    """The one archive or checkpoint prefix that `prefix` means, among the names of objects that begin with it.
 
     Raises:
-        UserError: a member that would land outside `folder`, a link or a device, or a damaged archive.
+        UserError: naming `url`; there is none, or a folder holds several.
+    """
+    found = {name.removesuffix(".index") for name in names if name.endswith((".index", *ARCHIVES))}
+    if prefix in found or (prefix in names and not prefix.endswith("/")):
+        return prefix
+    folder = prefix.rstrip("/") + "/"
+    inside = sorted(name for name in found if name.startswith(folder))
+    if not inside:
+        raise UserError(url, "nothing there", "check pretrained.source: an archive, or a checkpoint without .index")
+    if len(inside) > 1:
+        listed = ", ".join(name.removeprefix(folder) for name in inside)
+        raise UserError(url, f"one archive or checkpoint is needed, found {listed}", "name one of them")
+    return inside[0]
+
+
+def belongs(name: str, chosen: str) -> bool:
+    """Whether an object is the archive, or a part of the checkpoint, that was chosen: ckpt-1.*, and not ckpt-10.*."""
+    return name in (chosen, f"{chosen}.index") or name.startswith(f"{chosen}.data-")
+
+
+def _last(name: str) -> str:
+    return name.rpartition("/")[2]
+
+
+def check_size(archive: Path, unpacked: int, free: int, name: str) -> None:
+    """Refuse an archive that unpacks to too many bytes for its own size, or for the `free` bytes of the disk."""
+    packed = max(archive.stat().st_size, 1)
+    if unpacked > RATIO_MATTERS and unpacked > MAX_RATIO * packed:
+        raise UserError(name, f"{packed:,} bytes that unpack to {unpacked:,}: a zip bomb", "nothing was unpacked")
+    if unpacked > free:
+        raise UserError(name, f"unpacks to {unpacked:,} bytes, the disk has {free:,} free", "make room")
+
+
+def unpack_tar(archive: Path, folder: Path, name: str) -> None:
+    """Unpack the regular files of a tar archive into a new folder. (tarfile's own `filter` came with Python 3.11.4.)
+
+    Raises:
+        UserError: naming the archive as `name`; a member that would land outside `folder`, a link or a device, a bomb,
+            one too large for the disk, or a damaged archive.
     """
     try:
+        folder.mkdir()
+        unpacked, free = 0, shutil.disk_usage(folder).free
         with tarfile.open(archive) as tar:
             for member in tar:
                 target = (folder / member.name).resolve()
                 if not target.is_relative_to(folder.resolve()) or not (member.isreg() or member.isdir()):
-                    raise UserError(archive.name, f"{member.name} leaves the archive", "do not trust this archive")
+                    raise UserError(name, f"{member.name} leaves the archive", "do not trust this archive")
+                unpacked += member.size
+                check_size(archive, unpacked, free, name)
                 if member.isreg() and (content := tar.extractfile(member)):
                     with files.whole_file(target) as temporary, temporary.open("wb") as out:
                         shutil.copyfileobj(content, out)
-    except (tarfile.TarError, zlib.error, EOFError, OSError) as error:
-        raise UserError(archive.name, f"cannot be unpacked: {error}", "give a whole .tar or .tar.gz archive") from error
+    except (tarfile.TarError, zlib.error, EOFError, OSError, ValueError) as error:
+        raise UserError(name, f"cannot be unpacked: {error}", "give a whole .tar or .tar.gz archive") from error

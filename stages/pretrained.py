@@ -6,8 +6,8 @@
 
     package       ImageNet MobileNetV2 from the locked package: a `classification` checkpoint, all 260 tensors matched
     last          the best checkpoint in model/train as it is when this stage runs: a detection checkpoint
-    https://...   an archive (.tar.gz) that holds one checkpoint, its digest in pretrained.sha256
-    gs://...      the same archive, or a checkpoint's prefix, in a bucket
+    https://...   an archive (.tar.gz) that holds one checkpoint, its digest in pretrained.sha256; stays in .work
+    gs://...      the same archive, a checkpoint's prefix, or a folder with just one of them, in a bucket
     a path        the same archive, or a checkpoint's prefix (without .index), on this machine
 
 `train.fine_tune_checkpoint_type: full` goes on from a detector: where the source is `package`, which holds none, it
@@ -72,26 +72,25 @@ def _find_checkpoint(folder: Path, source: str) -> Path:
 
 def _fetched(source: str, sha256: str, folder: Path) -> Path:
     """The checkpoint's prefix, downloaded and unpacked into `folder` where need be."""
-    from detector import fetch
+    from detector import fetch, files
 
+    source = source.removesuffix(".index")
     if source.startswith(("https://", "http://")):
-        archive = folder / "archive.tar"
-        fetch.download(source, archive, sha256)
+        found = fetch.download(source, sha256)
     elif source.startswith("gs://"):
-        fetch.download_gs(source, folder)
-        archives = sorted(path for path in folder.iterdir() if ".tar" in path.name)
-        if not archives:
-            return _find_checkpoint(folder, source)
-        archive = archives[0]
-    elif Path(f"{source}.index").exists():
-        return Path(source)
+        found = fetch.download_gs(source, folder)
     else:
-        archive = Path(source).expanduser()
-    if not archive.is_file():
+        found = files.expanded(source)
+    if Path(f"{found}.index").is_file():
+        if sha256:
+            reason = f"given, but {source} is a checkpoint's prefix, no archive"
+            raise UserError(PARAMS_FILE, reason, "leave it empty: ''", "pretrained.sha256")
+        return found
+    if not found.is_file():
         raise UserError(PARAMS_FILE, f"{source}: no such archive or checkpoint", "check the path", "pretrained.source")
-    if sha256 and (found := fetch.sha256(archive)) != sha256.lower():
-        raise UserError(source, f"its sha256 is {found}, not {sha256}", "check pretrained.sha256")
-    fetch.unpack_tar(archive, folder / "unpacked")
+    if sha256 and (digest := fetch.sha256(found)) != sha256.lower():
+        raise UserError(source, f"its sha256 is {digest}, not {sha256}", "check pretrained.sha256")
+    fetch.unpack_tar(found, folder / "unpacked", source)
     return _find_checkpoint(folder / "unpacked", source)
 
 
@@ -122,4 +121,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    errors.run(main)
+    errors.run(main, __doc__)

@@ -56,7 +56,8 @@ def pack(folder: Path, archive: Path) -> str:
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[str]:
-    """A real web server on loopback for the files in tmp_path/www; /cut/x promises more bytes than it sends."""
+    """A real web server on loopback for the files in tmp_path/www; /cut/x promises more bytes than it sends, and
+    /chunk/x a chunk that it does not send to its end."""
     root = tmp_path / "www"
     root.mkdir()
 
@@ -65,12 +66,13 @@ def server(tmp_path: Path) -> Iterator[str]:
             super().__init__(*arguments, directory=str(root))  # type: ignore[arg-type]
 
         def do_GET(self) -> None:
-            if not self.path.startswith("/cut/"):
+            if not self.path.startswith(("/cut/", "/chunk/")):
                 return super().do_GET()
+            cut = self.path.startswith("/cut/")
             self.send_response(200)
-            self.send_header("Content-Length", "1000")
+            self.send_header(*(("Content-Length", "1000") if cut else ("Transfer-Encoding", "chunked")))
             self.end_headers()
-            self.wfile.write(b"x" * 10)
+            self.wfile.write(b"x" * 10 if cut else b"3e8\r\nxxx")
             return None
 
         def log_message(self, *_: object) -> None:
@@ -107,13 +109,29 @@ def test_an_archive_from_a_web_server(tmp_path: Path, packaged: Path, server: st
     done = run(tmp_path, source=f"{server}/weights.tar.gz", sha256=digest)
     assert done.returncode == 0, done.stderr
     assert "260 of 260 tensors matched" in done.stdout
+    (tmp_path / "www" / "weights.tar.gz").unlink()
+    assert run(tmp_path, source=f"{server}/weights.tar.gz", sha256=digest).returncode == 0  # kept from the first time
+    kept = tmp_path / ".work/downloads" / digest
+    assert list(kept.parent.iterdir()) == [kept]
+    kept.write_bytes(b"damaged")
+    done = run(tmp_path, source=f"{server}/weights.tar.gz", sha256=digest)
+    assert done.returncode == 2 and "404" in done.stderr  # what was kept is verified
 
 
-def test_a_checkpoints_prefix_and_a_folder_with_blanks(tmp_path: Path, packaged: Path) -> None:
+def test_a_checkpoints_prefix_in_a_folder_with_blanks_and_at_home(
+    tmp_path: Path, packaged: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
     shutil.copytree(packaged, tmp_path / "my weights")
-    done = run(tmp_path, source="'my weights/ckpt-1'")
-    assert done.returncode == 0, done.stderr
-    assert "260 of 260 tensors matched" in done.stdout
+    for source in ("my weights/ckpt-1", "~/my weights/ckpt-1", "my weights/ckpt-1.index"):
+        done = run(tmp_path, source=f"'{source}'")
+        assert done.returncode == 0, done.stderr
+        assert "260 of 260 tensors matched" in done.stdout
+
+
+def test_a_digest_is_of_an_archive_not_of_a_checkpoint(tmp_path: Path, packaged: Path) -> None:
+    done = run(tmp_path, source=f"{packaged}/ckpt-1", sha256="a" * 64)
+    refused(done, tmp_path, f"pretrained.sha256: given, but {packaged}/ckpt-1 is a checkpoint's prefix, no archive")
 
 
 @pytest.fixture
@@ -168,6 +186,36 @@ def test_a_bucket_with_an_archive_or_a_checkpoint(tmp_path: Path, packaged: Path
     refused(run(tmp_path, source="gs://other/x"), tmp_path, "gs://other/x: cannot be read", "no such bucket")
 
 
+def test_a_bucket_gives_just_what_its_address_names(tmp_path: Path, packaged: Path, bucket: Path) -> None:
+    shutil.copytree(packaged, bucket / "train/best")
+    shutil.copytree(packaged, bucket / "train/last")
+    for name in ("index", "data-00000-of-00001"):
+        (bucket / f"train/best/ckpt-10.{name}").write_bytes(b"another")
+    (bucket / "train/best/ckpt-1.index.tmp").write_bytes(b"no part of it")
+    done = run(tmp_path, source="gs://weights/train/best/ckpt-1")
+    assert done.returncode == 0, done.stderr
+    left = sorted(path.name for path in (tmp_path / "model/pretrained").iterdir())
+    assert left == ["checkpoint", "ckpt-1.data-00000-of-00001", "ckpt-1.index"]
+    shutil.rmtree(tmp_path / "model")
+    for source in ("gs://weights/train", "gs://weights/train/"):
+        found = "found best/ckpt-1, best/ckpt-10, last/ckpt-1; name one of them"
+        refused(run(tmp_path, source=source), tmp_path, f"{source}: one archive or checkpoint is needed, {found}")
+    for name in ("a.tar.gz", "b.tgz"):
+        (bucket / "two").mkdir(exist_ok=True)
+        (bucket / "two" / name).write_bytes(b"")
+    refused(run(tmp_path, source="gs://weights/two"), tmp_path, "found a.tar.gz, b.tgz; name one of them")
+    refused(run(tmp_path, source="gs://weights/tr"), tmp_path, "gs://weights/tr: nothing there")
+    for source in ("gs://weights", "gs://weights/", "gs://"):
+        refused(run(tmp_path, source=source), tmp_path, f"{source}: names no object in a bucket")
+
+
+def test_an_archive_among_others(tmp_path: Path, packaged: Path, bucket: Path) -> None:
+    pack(packaged, bucket / "w.tar")
+    (bucket / "w.tar.gz").write_bytes(b"another")
+    done = run(tmp_path, source="gs://weights/w.tar")
+    assert done.returncode == 0, done.stderr
+
+
 def refused(done: subprocess.CompletedProcess[str], root: Path, *words: str) -> None:
     """One line, exit code 2, the words in it, and nothing left in the stage's place."""
     assert done.returncode == 2, done.stderr
@@ -185,6 +233,12 @@ def test_downloads_that_are_refused(tmp_path: Path, packaged: Path, server: str)
     refused(run(tmp_path, source=f"{server}/none.tar.gz", sha256=digest), tmp_path, "404")
     refused(run(tmp_path, source=f"{server}/cut/x", sha256=digest), tmp_path, "10 of 1000 bytes came")
     refused(run(tmp_path, source="http://127.0.0.1:9/x", sha256=digest), tmp_path, "cannot be downloaded")
+    refused(run(tmp_path, source=f"{server}/chunk/x", sha256=digest), tmp_path, "cannot be downloaded: IncompleteRead")
+    refused(
+        run(tmp_path, source=f"'{server}/a b.tar'", sha256=digest), tmp_path, "URL can't contain control characters"
+    )
+    refused(run(tmp_path, source=address, sha256="../../x"), tmp_path, "pretrained.sha256: '../../x' is no sha256")
+    assert not list((tmp_path / ".work/downloads").iterdir())
 
 
 def test_archives_that_are_refused(tmp_path: Path, packaged: Path) -> None:
@@ -206,6 +260,26 @@ def test_archives_that_are_refused(tmp_path: Path, packaged: Path) -> None:
     with tarfile.open(tmp_path / "empty.tar", "w"):
         pass
     refused(run(tmp_path, source="empty.tar"), tmp_path, "one checkpoint is needed, found none")
+
+
+def test_a_tar_bomb(tmp_path: Path) -> None:
+    """300 MB of zeros in 300 kB is refused before it is written."""
+    with tarfile.open(tmp_path / "bomb.tar.gz", "w:gz", compresslevel=1) as tar:
+        member = tarfile.TarInfo("ckpt-1.index")
+        member.size = 300_000_000
+        with Path("/dev/zero").open("rb") as zeros:
+            tar.addfile(member, zeros)
+    done = run(tmp_path, source="bomb.tar.gz")
+    refused(done, tmp_path, "bomb.tar.gz: ", "bytes that unpack to 300,000,000: a zip bomb; nothing was unpacked")
+
+
+def test_an_archive_that_the_disk_cannot_hold(tmp_path: Path) -> None:
+    from detector import errors, fetch
+
+    (tmp_path / "a.tar").write_bytes(b"x" * 100)
+    fetch.check_size(tmp_path / "a.tar", 5000, 5000, "a.tar")
+    with pytest.raises(errors.UserError, match=r"^a\.tar: unpacks to 5,001 bytes, the disk has 5,000 free; make room$"):
+        fetch.check_size(tmp_path / "a.tar", 5001, 5000, "a.tar")
 
 
 def test_a_backbone_of_another_network_is_refused_by_its_first_tensor(tmp_path: Path) -> None:

@@ -6,10 +6,9 @@ import zipfile
 import zlib
 from pathlib import Path, PurePosixPath
 
+from detector import fetch
 from detector.errors import UserError
 
-MAX_RATIO = 200  # unpacked to packed; photos come to about 1, XML to about 20
-RATIO_MATTERS = 2**28  # bytes unpacked, below which no ratio does harm
 _BLOCK = 2**20  # bytes
 
 
@@ -21,12 +20,12 @@ def unpack(archive: Path, folder: Path) -> None:
     """
     try:
         with zipfile.ZipFile(archive) as source:
-            members = [info for info in source.infolist() if not info.is_dir()]
+            members = [info for info in source.infolist() if not info.filename.endswith("/")]
             _check(archive, members, shutil.disk_usage(folder).free)
             for info in members:
                 if not _is_hidden(info.filename):
                     _extract(source, info, folder)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError, ValueError) as error:
         raise UserError(
             str(archive), f"cannot be unpacked: {error}", "fetch or pack it again, as a plain zip"
         ) from error
@@ -44,15 +43,13 @@ def _check(archive: Path, members: list[zipfile.ZipInfo], free: int) -> None:
         if fault:
             raise UserError(str(archive), fault, "nothing was unpacked; pack it again", item=repr(info.filename))
         names.add(info.filename)
-    total, packed = sum(info.file_size for info in members), max(archive.stat().st_size, 1)
-    if total > RATIO_MATTERS and total > MAX_RATIO * packed:
-        raise UserError(str(archive), f"{packed:,} bytes that unpack to {total:,}: a zip bomb", "nothing was unpacked")
-    if total > free:
-        raise UserError(str(archive), f"unpacks to {total:,} bytes, the disk has {free:,} free", "make room")
+    fetch.check_size(archive, sum(info.file_size for info in members), free, str(archive))
 
 
 def _fault(info: zipfile.ZipInfo) -> str:
     path = PurePosixPath(info.filename)
+    if not path.parts:
+        return "is no file name"
     if path.is_absolute() or ".." in path.parts or "\\" in info.filename or ":" in path.parts[0]:
         return "would be written outside of the folder"
     if stat.S_ISLNK(info.external_attr >> 16):
