@@ -9,7 +9,8 @@ from collections.abc import Iterable
 
 def fraction(name: str, purpose: str = "") -> float:
     """A number in [0, 1) for a name; another `purpose` gives numbers that have nothing to do with these."""
-    return int.from_bytes(hashlib.sha256(f"{purpose}{name}".encode()).digest()[:8], "big") / 2**64
+    content = f"{purpose}{name}".encode(errors="surrogateescape")  # a file name's own bytes, be they UTF-8 or not
+    return int.from_bytes(hashlib.sha256(content).digest()[:8], "big") / 2**64
 
 
 def choose(names: Iterable[str], share: float, purpose: str = "") -> set[str]:

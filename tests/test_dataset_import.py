@@ -1,5 +1,6 @@
 """`make dataset`: each layout, a hostile or damaged zip, and that nobody's files are touched."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -58,7 +59,7 @@ def test_train_and_test_in_a_nested_zip(root, tmp_path):
         "  label map copied from data/object-detection.pbtxt: cat 1, dog 2\n"
         "  train: 6 images, 6 boxes (cat 6), 0 images without objects\n"
         "  test: 4 images, 3 boxes (dog 3), 1 images without objects\n"
-        "next: dvc exp run -S dataset.dir=dataset/pets\n"
+        "next: make train DATASET=pets\n"
     )
     pets = root / "dataset/pets"
     assert faults.tree(pets / "train") == faults.tree(source / "train")
@@ -173,6 +174,61 @@ def test_what_xml2csv_will_complain_about_comes_along(root, tmp_path):
     assert faults.tree(root / "dataset/pets/train") == faults.tree(source / "train")
 
 
+def test_an_object_without_a_name_gives_no_class(root, tmp_path):
+    source = faults.dataset(tmp_path / "source")
+    (source / "label_map.pbtxt").unlink()
+    faults.pair(source / "train", "n.jpg", objects=[("", faults.BOX)])
+    done = bring(root, source)
+    assert "label map derived: cat 1, dog 2\n" in done.stdout
+    assert "train: 7 images, 7 boxes (cat 6, without a class 1), 0 images without objects\n" in done.stdout
+    faults.workspace(root)
+    assert "n.xml: object 1: lacks <name>" in faults.run(root, "stages.xml2csv").stderr
+
+
+def test_no_class_may_be_named_as_the_background(root, tmp_path):
+    source = faults.dataset(tmp_path / "source")
+    (source / "label_map.pbtxt").unlink()
+    faults.pair(source / "train", "n.jpg", objects=[("background", faults.BOX)])
+    refused(bring(root, source), "SRC: a class is named background, which means no object; rename it in the XML")
+
+
+@pytest.mark.parametrize("name", ["weird.xml", "weird.jpg"])
+def test_a_folder_named_like_a_file(root, tmp_path, name):
+    source = faults.dataset(tmp_path / "source")
+    (source / "train" / name).mkdir()
+    refused(bring(root, source), f"train/{name}: is not a file; take it out, or rename it")
+
+
+def test_a_dangling_link(root, tmp_path):
+    source = faults.dataset(tmp_path / "source")
+    (source / "train/gone.jpg").symlink_to("nowhere")
+    refused(bring(root, source), "train/gone.jpg: is a link to nothing; take it out, or rename it")
+    assert not list(root.glob("dataset/*"))
+
+
+def test_a_file_name_that_is_no_text(root, tmp_path):
+    source = faults.dataset(tmp_path / "source")
+    Path(os.fsdecode(os.fsencode(source / "train") + b"/bad\xff.xml")).write_text(faults.voc("bad.jpg"))
+    refused(bring(root, source), r"'bad\udcff.xml': the file name is no UTF-8; rename it, with its XML")
+
+
+@pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="needs a file that not even root can read from start")
+@pytest.mark.parametrize("name", ["train/a0.xml", "train/a0.jpg", "label_map.pbtxt"])
+def test_an_unreadable_file(root, tmp_path, name):
+    source = faults.dataset(tmp_path / "source")
+    (source / name).unlink()
+    (source / name).symlink_to("/proc/self/mem")
+    refused(bring(root, source), f"{name}: cannot be read or copied: Input/output error; mend that and run")
+    assert not list(root.glob("dataset/*"))
+
+
+def test_home_is_known(root, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    faults.dataset(tmp_path / "source")
+    assert bring(root, "~/source").returncode == 0
+    refused(bring(root, "~nobody-here/source", "other"), "~nobody-here/source: not found")
+
+
 def test_label_map_faults(root, tmp_path):
     source = faults.dataset(tmp_path / "source")
     labels.write(source / "label_map.pbtxt", ["cat"])
@@ -228,6 +284,12 @@ def test_a_zip_does_not_reach_out(tmp_path, name):
     with pytest.raises(UserError, match="would be written outside of the folder; nothing was unpacked"):
         unpack(tmp_path, [("fine.jpg", b"1"), (name, b"2")])
     assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["a.zip"]
+
+
+@pytest.mark.parametrize("name", [".", "", "./."])
+def test_a_zip_with_a_member_without_a_name(tmp_path, name):
+    with pytest.raises(UserError, match=f"'{name}': is no file name; nothing was unpacked"):
+        unpack(tmp_path, [("fine.jpg", b"1"), (zipfile.ZipInfo(name), b"2")])
 
 
 def test_a_zip_with_a_link(tmp_path):

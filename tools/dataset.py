@@ -33,16 +33,17 @@ DATASETS = Path("dataset")
 def main() -> None:
     arguments = parse_arguments()
     target = target_folder(arguments.name)
-    with opened(Path(arguments.src)) as folder:
+    source = files.expanded(arguments.src)
+    with readable(source), opened(source) as folder:
         plan = layouts.find(folder, arguments.test_fraction)
-        content = {path: voc.parse(plan.targets[path].read_bytes(), None)[0] for path in plan.targets if is_xml(path)}
+        content = {path: voc.parse(read(plan.targets[path]), None)[0] for path in plan.targets if is_xml(path)}
         label_map, origin = find_label_map(plan.root, class_names(content))
         is_new = bring(plan, label_map, target)
         notes = [*plan.notes, f"label map {origin}", *descriptions(plan, content)]
     track(target)
     print(f"{target}: {'imported' if is_new else 'already there, with the same content'}")
     print("".join(f"  {note}\n" for note in notes), end="")
-    print(f"next: dvc exp run -S dataset.dir={target}")
+    print(f"next: make train DATASET={target.name}")
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -86,20 +87,38 @@ def opened(source: Path) -> Iterator[Path]:
             yield Path(folder)
 
 
+@contextmanager
+def readable(path: Path) -> Iterator[None]:
+    """What the system refuses is told as one line, about the file that it names, or `path`."""
+    try:
+        yield
+    except OSError as error:
+        reason = f"cannot be read or copied: {error.strerror}"
+        raise UserError(str(error.filename or path), reason, "mend that and run the command again") from error
+
+
+def read(path: Path) -> bytes:
+    with readable(path):
+        return path.read_bytes()
+
+
 def is_xml(path: Path) -> bool:
     return path.suffix.lower() == ".xml"
 
 
 def class_names(content: Mapping[Path, voc.Annotation | None]) -> list[str]:
-    """The classes of all objects, sorted."""
-    return sorted({found.name for annotation in content.values() if annotation for found in annotation.objects})
+    """The classes of all objects, sorted; xml2csv will name the objects without one."""
+    names = {found.name for annotation in content.values() if annotation for found in annotation.objects}
+    if labels.BACKGROUND in names:
+        raise UserError("SRC", f"a class is named {labels.BACKGROUND}, which means no object", "rename it in the XML")
+    return sorted(names - {""})
 
 
 def find_label_map(root: Path, classes: list[str]) -> tuple[str, str]:
     """The text of the source's label map, or of one derived from its classes; and where it comes from, in words."""
     found = list(layouts.label_maps(root))
     named = [path for path in found if path.name == paths.LABEL_MAP and path.parent == root] or found
-    if len({path.read_bytes() for path in named}) > 1:
+    if len({read(path) for path in named}) > 1:
         shown = ", ".join(str(path.relative_to(root)) for path in named)
         raise UserError(shown, "several label maps", f"leave one, or put yours beside train/ as {paths.LABEL_MAP}")
     if not named and not classes:
@@ -107,7 +126,7 @@ def find_label_map(root: Path, classes: list[str]) -> tuple[str, str]:
     if not named:
         return labels.render(classes), "derived: " + ", ".join(f"{name} {n}" for n, name in enumerate(classes, 1))
     label_map = labels.read(named[0])
-    shown = str(named[0].relative_to(root))
+    shown = str(named[0].relative_to(root)).encode(errors="backslashreplace").decode()
     missing = [name for name in classes if name not in label_map]
     if missing:
         reason = f"lacks {', '.join(missing)}, which the XML files have"
@@ -129,7 +148,8 @@ def bring(plan: Plan, label_map: str, target: Path) -> bool:
         for name in ("train", "test"):
             (folder / name).mkdir()
         for path, source in tqdm(plan.targets.items(), unit="file", disable=None, leave=False):
-            shutil.copyfile(source, folder / path)
+            with readable(source):
+                shutil.copyfile(source, folder / path)
         files.write_text(folder / paths.LABEL_MAP, label_map)
         if sum(1 for path in folder.rglob("*") if path.is_file()) != len(plan.targets) + 1:
             raise UserError(str(target), "two names differ in upper and lower case alone", "rename one, with its XML")
@@ -150,7 +170,9 @@ def descriptions(plan: Plan, content: Mapping[Path, voc.Annotation | None]) -> I
     """What was found, a line each: images and boxes of each split, and what xml2csv is going to complain about."""
     for split in ("train", "test"):
         inside = [content[path] for path in content if path.parts[0] == split]
-        boxes = Counter(found.name for annotation in inside if annotation for found in annotation.objects)
+        boxes = Counter(
+            found.name or "without a class" for annotation in inside if annotation for found in annotation.objects
+        )
         pictures = sum(path.parts[0] == split and not is_xml(path) for path in plan.targets)
         empty = sum(annotation is not None and not annotation.objects for annotation in inside)
         classes = ", ".join(f"{name} {boxes[name]}" for name in sorted(boxes)) or "none"

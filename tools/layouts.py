@@ -34,7 +34,7 @@ def find(source: Path, test_fraction: float) -> Plan:
     """The plan for a folder in any of the layouts.
 
     Raises:
-        UserError: no layout is recognised, a split is empty, or two files would get one name.
+        UserError: no layout is recognised, a split is empty, two files would get one name, or one is no file.
     """
     root = source
     while (splits := _splits(root, test_fraction)) is None:
@@ -125,8 +125,18 @@ def _stems(folders: Iterable[Path]) -> Stems:
     found: Stems = defaultdict(list)
     for path in (path for folder in folders for path in sorted(folder.iterdir())):
         if not path.name.startswith(".") and (images.is_image(path) or path.suffix.lower() == ".xml"):
+            _check(path)
             found[path.stem].append(path)
     return dict(found)
+
+
+def _check(path: Path) -> None:
+    """Refuse what has an image's or an XML file's name, but cannot be brought in and tracked as such."""
+    if not path.is_file():
+        reason = "is a link to nothing" if path.is_symlink() and not path.exists() else "is not a file"
+        raise UserError(str(path), reason, "take it out, or rename it")
+    if path.name.encode(errors="replace").decode() != path.name:
+        raise UserError(str(path.parent), "the file name is no UTF-8", "rename it, with its XML", item=repr(path.name))
 
 
 def _flat(stems: Stems) -> list[Path]:
