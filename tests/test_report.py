@@ -93,7 +93,7 @@ def picture(path: str | Path, size: tuple[int, int] = (60, 40), noise: int = 0) 
 
 
 def train_results() -> None:
-    write("results/train/metrics.json", {"step": 1500})
+    write("model/train/train.json", {"model": "m", "steps": 1500, "best_step": 1000, "best": {"AP": 0.4, "AP50": 0.7}})
     for name, values in {
         "loss/total_loss": [2, 1, 0.5],
         "val/AP": [0.2, 0.4, 0.3],
@@ -205,6 +205,16 @@ def test_each_missing_part_says_what_to_run(project: Path) -> None:
     assert "No training curves yet. Run dvc repro train_tpu , then" in page.text and "0.940 on 104" in page.text
 
 
+def test_a_training_that_died_is_told_and_its_steps_are_not_taken_for_the_models(project: Path) -> None:
+    train_results()
+    evaluate_results()
+    assert "did not end" not in Page(make()).text
+    Path("model/train/train.json").unlink()
+    page = Page(make())
+    assert "The last training did not end; run make train again, or dvc checkout . The numbers from the" in page.text
+    assert "trained for" not in page.text and "was the best on" not in page.text
+
+
 def test_nothing_at_all_and_damaged_files_are_a_line(project: Path) -> None:
     def run() -> tuple[int, str]:
         environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
@@ -224,7 +234,7 @@ def test_nothing_at_all_and_damaged_files_are_a_line(project: Path) -> None:
         ("results/evaluate/precision_recall.csv", "class,recall,precision\ncat,x,1\n"),
         ("results/evaluate/pictures/pictures.json", "[1]"),
         ("results/evaluate/pictures/pictures.json", '[{"file": "../../../params.yaml"}]'),
-        ("results/train/metrics.json", "[]"),
+        ("model/train/train.json", "[]"),
         ("dvc.lock", "- a\n"),
         ("dvc.lock", "stages: {a: 1}\n"),
         ("params.yaml", "a: ["),

@@ -2,7 +2,7 @@
 
     make report            (or: python -m tools.report)
 
-In:  results/train (DVCLive), results/evaluate, results/predict, params.yaml, dvc.lock, git, and
+In:  model/train/train.json, results/train (DVCLive), results/evaluate, results/predict, params.yaml, dvc.lock, git, and
      dataset/data/annotation_report.csv; what is missing is named on the page, with the command that makes it
 Out: results/report.html, self-contained: no script, no font, no picture from elsewhere, so it opens offline and can be
      mailed. The same inputs give the same bytes.
@@ -111,12 +111,6 @@ def training() -> list[charts.Chart]:
     scores = {VALIDATION[name]: found for name, found in logged.items() if name in VALIDATION}
     result = [charts.chart("Loss", "step", losses, x_max=steps)] if losses else []
     return result + ([charts.chart("Validation accuracy", "step", scores, x_max=steps, y_max=1.0)] if scores else [])
-
-
-def best_step() -> int | None:
-    """The last of the steps with the greatest validation AP: the checkpoint that `train_tpu` keeps as the best."""
-    looks = scalar("val/AP")
-    return int(max(looks, key=lambda look: (look[1], look[0]))[0]) if looks else None
 
 
 def precision_recall() -> charts.Chart | None:
@@ -258,8 +252,7 @@ def context() -> dict[str, Any]:
         raise UserError("results", "there is nothing to report yet", "run: make train")
     parameters = read_yaml(Path("params.yaml"))
     return result | {
-        "steps": read_metrics(paths.TRAIN_RESULTS / "metrics.json").get("step"),
-        "best_step": best_step(),
+        "trained": read_metrics(paths.TRAIN / "train.json"),
         "params": {name: section for name, section in parameters.items() if isinstance(section, dict)},
         "splits": splits(),
         "remarks": remarks(),
@@ -289,4 +282,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    errors.run(main)
+    errors.run(main, __doc__)

@@ -2,7 +2,7 @@
 
     python -m tools.summary
 
-In:  results/train/metrics.json, results/evaluate/metrics.json; whether the model, report and pictures are there
+In:  model/train/train.json, results/evaluate/metrics.json; whether the model, report and pictures are there
 Out: at most 12 lines on the terminal
 """
 
@@ -21,6 +21,8 @@ PLACES = {
     "report": paths.REPORT,
     "pictures": paths.EVALUATE / "pictures",
 }
+TRAINED = paths.TRAIN / "train.json"  # the training's last act: absent after one that died
+MEASURED = paths.EVALUATE / "metrics.json"
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -38,6 +40,12 @@ def read(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise UserError(str(path), "holds no metrics", "run: dvc repro")
     return content
+
+
+def check_trained() -> None:
+    """Refuse to tell of a training that died: results/ are partly its own, partly the model's before it."""
+    if not TRAINED.exists() and (MEASURED.exists() or paths.TRAIN_RESULTS.exists()):
+        raise UserError(str(TRAINED), "the last training did not end", "run make train again, or dvc checkout")
 
 
 def number(metrics: Mapping[str, Any], name: str) -> str:
@@ -58,8 +66,10 @@ def lines(training: Mapping[str, Any], metrics: Mapping[str, Any]) -> list[str]:
     """The summary, at most 12 lines."""
     score = f"AP {number(metrics, 'AP')}, AP50 {number(metrics, 'AP50')}"
     places = [f"  {name:<12}{path}" for name, path in PLACES.items() if path.exists()]
+    steps, best = training.get("steps", "?"), training.get("best_step", "?")
+    model = f"best at step {best} of {steps}" if training.get("best") else f"after {steps} training steps"
     return [
-        f"{score} on {metrics.get('images', '?')} test images, after {training.get('step', '?')} training steps",
+        f"{score} on {metrics.get('images', '?')} test images, {model}",
         *([f"  {'per class':<12}{per_class(metrics)}"] if metrics.get("per_class") else []),
         *places,
         "Next:",
@@ -72,8 +82,9 @@ def lines(training: Mapping[str, Any], metrics: Mapping[str, Any]) -> list[str]:
 
 def main() -> None:
     """Read, print."""
-    print("\n".join(lines(read(paths.TRAIN_RESULTS / "metrics.json"), read(paths.EVALUATE / "metrics.json"))))
+    check_trained()
+    print("\n".join(lines(read(TRAINED), read(MEASURED))))
 
 
 if __name__ == "__main__":
-    errors.run(main)
+    errors.run(main, __doc__)
