@@ -87,7 +87,7 @@ status: _repository install ## Say which stages are out of date
 
 .PHONY: test
 test: install ## Run the tests
-	@python -m pytest -m "not slow"
+	@python -m pytest -m "not slow" -n 2 --dist loadfile
 
 .PHONY: test-slow
 test-slow: install ## Run the tests that take minutes: real installs and trainings

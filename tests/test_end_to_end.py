@@ -47,6 +47,7 @@ class Project:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        root.mkdir()
         binaries = Path(sys.executable).parent
         identity = {
             f"GIT_{who}_{what}": "passo@example.com" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")
