@@ -63,8 +63,8 @@ def save_saved_model(model: Any, label_map: Path, folder: Path) -> None:
 def tflite_model(model: Any, config: Any) -> bytes:
     """The float32 TFLite model.
 
-    Input: (1, S, S, 3) float32 in [-1, 1] (pixel / 127.5 - 1). Outputs of TFLite_Detection_PostProcess: boxes
-    (1, M, 4) [ymin, xmin, ymax, xmax], classes (1, M) from 0, scores (1, M), count (1,).
+    Input: (1, S, S, 3) float32 in [-1, 1] (pixel / 127.5 - 1). Outputs of its signature: output_0 count (1,),
+    output_1 scores (1, M), output_2 classes (1, M) from 0, output_3 boxes (1, M, 4) [ymin, xmin, ymax, xmax].
     """
     od_api.set_training(model, False)
     limits = config.model.ssd.post_processing.batch_non_max_suppression

@@ -49,7 +49,7 @@ def _allowed(field: dataclasses.Field[Any]) -> str:
     if "text" in meta:
         return str(meta["text"])
     kind = "a whole number" if _is_int(field) else "a number"
-    bounds = f" from {meta['low']:g}" + (f" to {meta['high']:g}" if meta["high"] < math.inf else " up")
+    bounds = f" from {meta['low']:.10g}" + (f" to {meta['high']:.10g}" if meta["high"] < math.inf else " up")
     return kind + bounds + (", or auto" if meta["auto"] else "")
 
 
