@@ -13,7 +13,7 @@
 `train.fine_tune_checkpoint_type: full` goes on from a detector: where the source is `package`, which holds none, it
 takes `last`. What was taken is a DVC output, so dvc.lock tells for every model which weights it came from. That output
 is `persist: true`, for DVC then keeps it out of its run-cache, which would bring back an older `last`; and dvc.yaml
-names the train section and the train record, so that `last` is taken anew whenever training is about to run anew.
+names the train section and the train record, so that other params or other data take `last` anew.
 """
 
 import tempfile
@@ -57,7 +57,8 @@ def _from_last() -> None:
     from detector import checkpoints
 
     if not Path(f"{LAST}.index").exists():
-        raise UserError(str(paths.TRAIN), "no model to go on from", "run make train first, or give pretrained.source")
+        remedy = "run make train first (or, where a training died after it: dvc checkout train_tpu)"
+        raise UserError(str(paths.TRAIN), "no model to go on from", remedy)
     checkpoints.copy(LAST, CHECKPOINT)
     print(f"pretrained: the last model, {LAST}")
 

@@ -11,7 +11,7 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -43,9 +43,9 @@ def readme_commands() -> list[str]:
 
 
 class Project:
-    """A fresh git repository with the files of this one, its own small params.yaml, and nothing made yet."""
+    """A fresh git repository with the files of this one, `changes` made to params.yaml, and nothing made yet."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, changes: Mapping[str, str]) -> None:
         self.root = root
         root.mkdir()
         binaries = Path(sys.executable).parent
@@ -64,7 +64,8 @@ class Project:
                 (root / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy(REPOSITORY / name, root / name)
         (root / "dvc.lock").unlink(missing_ok=True)
-        tiny.params(root, **SMALL)
+        if changes:
+            tiny.params(root, **changes)
         for command in ("git init -q", "git add .", "git commit -qm start"):
             self.run(*command.split())
 
@@ -92,7 +93,7 @@ def zipped_photos(root: Path) -> None:
 @pytest.fixture(scope="module")
 def outputs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, dict[str, str]]:
     """A project after all of README.md's commands, and what each printed."""
-    project = Project(tmp_path_factory.mktemp("readme") / "passo")
+    project = Project(tmp_path_factory.mktemp("readme") / "passo", SMALL)
     zipped_photos(project.root)
     printed = {}
     for command in readme_commands():
