@@ -20,7 +20,7 @@ from stage import REPOSITORY
 
 from detector import paths
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = pytest.mark.timeout(1800)  # the first test waits for all of the commands
 
 SMALL = {
     "dataset.dir": "dataset/sample",
