@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 
+MOST_LINES = 20  # of one command on the console
 EXIT_USER_ERROR = 2
 EXIT_TERMINATED = 128 + signal.SIGTERM
 EXIT_INTERRUPTED = 128 + signal.SIGINT  # what a shell reports for Ctrl-C; never 0, or DVC would record a finished stage
@@ -31,6 +32,14 @@ class UserError(Exception):
         parts = ": ".join(part for part in (self.where, self.item, self.reason) if part)
         text = f"{parts}; {self.remedy}" if self.remedy else parts
         return " ".join(text.split())
+
+
+def show(lines: Sequence[str], where_all_are: str = "") -> None:
+    """Print the errors of a dataset on stderr, one line each; of many the first `MOST_LINES`, and how many more."""
+    for line in lines[:MOST_LINES]:
+        print(f"error: {line}", file=sys.stderr)
+    if len(lines) > MOST_LINES:
+        print(f"and {len(lines) - MOST_LINES} more{where_all_are and f': see {where_all_are}'}", file=sys.stderr)
 
 
 def run(main: Callable[[], None], manual: str | None = None) -> None:

@@ -11,7 +11,6 @@ in an order drawn from the file names, so that classes come mixed; the others ar
 """
 
 import os
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -25,7 +24,6 @@ from detector.errors import UserError
 from detector.tables import ImageBoxes
 
 BATCH = 64  # images in memory at once
-MOST_LINES = 20  # on the console
 
 
 def main() -> None:
@@ -74,10 +72,7 @@ def encode(images: Sequence[ImageBoxes], folder: Path, names: Mapping[int, str])
 
 def refuse(dataset: str, faults: Sequence[UserError]) -> None:
     """Show every error, or the first of many, and stop."""
-    for fault in faults[:MOST_LINES]:
-        print(f"error: {fault.line()}", file=sys.stderr)
-    if len(faults) > MOST_LINES:
-        print(f"and {len(faults) - MOST_LINES} more", file=sys.stderr)
+    errors.show([fault.line() for fault in faults])
     if faults:
         raise UserError(
             dataset, f"{len(faults)} errors, no record was written", "mend them, then: dvc repro csv2record"

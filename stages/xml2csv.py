@@ -11,7 +11,6 @@ come or go. All faults are reported together, and then nothing but the report is
 repair (a box up to 1 px outside is clipped, <size> is taken from the image) is repaired and listed.
 """
 
-import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -22,7 +21,6 @@ from detector.dataset import DatasetParams
 from detector.errors import UserError
 
 REPORT = paths.DATA / "annotation_report.csv"
-MOST_LINES = 20  # on the console; the report has them all
 
 
 def main() -> None:
@@ -39,10 +37,7 @@ def main() -> None:
 def refuse_errors(dataset: str, findings: Sequence[Finding]) -> None:
     """Show every error, or the first of many, and stop."""
     faults = [finding for finding in findings if finding.problem.action == voc.ERROR]
-    for fault in faults[:MOST_LINES]:
-        print(f"error: {fault.line()}", file=sys.stderr)
-    if len(faults) > MOST_LINES:
-        print(f"and {len(faults) - MOST_LINES} more: see {REPORT}", file=sys.stderr)
+    errors.show([fault.line() for fault in faults], str(REPORT))
     if faults:
         count = f"{len(faults)} errors in {len({fault.path for fault in faults})} files"
         raise UserError(dataset, count, f"mend them and run again; no CSV was written, {REPORT} lists them all")
