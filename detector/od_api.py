@@ -8,16 +8,23 @@ The API's last release is of 2022. What has gone since, and what stands in for i
 - TensorFlow decodes JPEG by a fast, inexact DCT; the API has a switch for the exact one, which gives the pixels that
   Pillow gives: `predict` sees what training saw.
 - `case`, `cond` and `while_loop` left `control_flow_ops`, where tf-slim's decoders call them.
+- Augmentation draws from stateful random ops, whose numbers depend on what drew before; `training_example` gives it
+  stateless ones, so that an example can be made again. The API's own `inputs.train_input` is left as it was.
+- An example without a source id gets a random one, by a stateful op: here it keeps the empty one (ours have the file's
+  name). Under `enable_op_determinism` one stateful op is enough for the input pipeline to run in one thread.
 
 Everything that other modules need of the API is an attribute of this one: `from detector import od_api`.
 """
 
 import functools
+import itertools
 import sys
 import types
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
+from detector.errors import UserError
 from detector.tensorflow_env import tf
 
 
@@ -56,6 +63,7 @@ _patch_tensorflow_io()
 
 from object_detection import inputs  # noqa: E402
 from object_detection.builders import decoder_builder, model_builder, optimizer_builder  # noqa: E402
+from object_detection.core import preprocessor  # noqa: E402
 from object_detection.core.standard_fields import DetectionResultFields, InputDataFields  # noqa: E402
 from object_detection.export_tflite_graph_lib_tf2 import SSDModule  # noqa: E402
 from object_detection.utils import ops  # noqa: E402
@@ -65,6 +73,7 @@ __all__ = ["DetectionResultFields", "InputDataFields", "SSDModule", "inputs", "o
 decoder_builder.tf_example_decoder.TfExampleDecoder = functools.partial(
     decoder_builder.tf_example_decoder.TfExampleDecoder, dct_method="INTEGER_ACCURATE"
 )
+inputs._replace_empty_string_with_random_number = lambda source_id: source_id
 
 HASH_KEY = inputs.HASH_KEY
 Tensors = dict[str, tf.Tensor]
@@ -74,6 +83,101 @@ LABEL_ID_OFFSET = 1  # the API's class 0 is the label map's id 1
 def hashes(filenames: Sequence[str]) -> list[int]:
     """The numbers that the API's input pipeline puts in the place of the file names."""
     return [int(number) for number in tf.strings.to_hash_bucket_fast(list(filenames), inputs.HASH_BINS).numpy()]
+
+
+def training_example(config: Any, model: Any, seed: int) -> Callable[[tf.Tensor, tf.Tensor], tuple[Tensors, Tensors]]:
+    """What makes (features, labels) of a serialized `tf.train.Example`, in the steps of the API's `inputs.train_input`.
+
+    Its second argument is the example's position in the run (int64): augmentation is a pure function of it and `seed`.
+    It is for `tf.data.Dataset.map`; tracing raises UserError where an augmentation option cannot be applied so.
+    """
+    only_transform = {"dataset_build": lambda *_, transform_input_data_fn, **__: transform_input_data_fn}
+    with _replaced(inputs, INPUT_BUILDER_UTIL_MAP=only_transform):
+        transform = inputs.train_input(config.train_config, config.train_input_reader, config.model, model=model)
+    reader = config.train_input_reader.__class__()
+    reader.CopyFrom(config.train_input_reader)
+    reader.ClearField("label_map_path")  # the record holds the ids, and a table of names is state: see above
+    decoder = decoder_builder.build(reader)
+
+    def example(serialized: tf.Tensor, position: tf.Tensor) -> tuple[Tensors, Tensors]:
+        stateless = _stateless(seed, position)
+        with _replaced(preprocessor, tf=stateless), _replaced(inputs, augment_input_data=_augment):
+            features, labels = transform(decoder.decode(serialized))
+        return features, labels
+
+    return tf.autograph.experimental.do_not_convert(example)  # type: ignore[no-any-return]
+
+
+@contextmanager
+def _replaced(module: types.ModuleType, **attributes: Any) -> Iterator[None]:
+    before = {name: getattr(module, name) for name in attributes}
+    vars(module).update(attributes)
+    try:
+        yield
+    finally:
+        vars(module).update(before)
+
+
+class _Overlay:
+    """A module with some of its attributes replaced."""
+
+    def __init__(self, module: Any, **attributes: Any) -> None:
+        vars(self).update(attributes, _module=module)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._module, name)
+
+
+def _stateless(seed: int, position: tf.Tensor) -> Any:
+    """TensorFlow for preprocessor.py: each draw's seed is (`seed`, the draw's number in the trace; `position`)."""
+    numbers = itertools.count(1)  # 0 is the order's: detector/batches.py
+
+    def key() -> tf.Tensor:  # made where the op is made, be it in a branch of a tf.cond
+        return tf.stack([tf.constant(seed + (next(numbers) << 32), tf.int64), position])
+
+    def uniform(
+        shape: Any, minval: Any = 0, maxval: Any = None, dtype: Any = tf.float32, seed: Any = None
+    ) -> tf.Tensor:
+        return tf.random.stateless_uniform(shape, key(), minval, maxval, dtype)
+
+    def normal(shape: Any, mean: Any = 0.0, stddev: Any = 1.0, dtype: Any = tf.float32, seed: Any = None) -> tf.Tensor:
+        return tf.random.stateless_normal(shape, key(), mean, stddev, dtype)
+
+    def sample_distorted_bounding_box(image_size: Any, bounding_boxes: Any, **arguments: Any) -> Any:
+        return tf.image.stateless_sample_distorted_bounding_box(image_size, bounding_boxes, key(), **arguments)
+
+    v1 = preprocessor.tf
+    return _Overlay(
+        v1,
+        random_uniform=uniform,
+        random=_Overlay(v1.random, uniform=uniform, normal=normal),
+        image=_Overlay(v1.image, sample_distorted_bounding_box=sample_distorted_bounding_box),
+    )
+
+
+_augment_all = inputs.augment_input_data
+
+
+def _augment(
+    tensors: Tensors, data_augmentation_options: Sequence[tuple[Callable[..., Any], dict[str, Any]]]
+) -> Tensors:
+    """The API's `augment_input_data`, option by option, so that an error names the one at fault."""
+    for option, arguments in data_augmentation_options:
+        try:
+            tensors = _augment_all(tensors, [(option, arguments)])
+            _refuse_state(tf.compat.v1.get_default_graph().as_graph_def())
+        except Exception as error:
+            reason = f"cannot be applied: {error}"
+            remedy = "leave it out of train_config.data_augmentation_options"
+            raise UserError("pipeline.config", reason, remedy, item=option.__name__) from error
+    return tensors
+
+
+def _refuse_state(graph: Any) -> None:
+    functions = (function.node_def for function in graph.library.function)  # such as the branches of tf.cond
+    for node in itertools.chain(graph.node, *functions):
+        if "seed2" in node.attr:  # what TensorFlow's stateful random ops, and no others, have
+            raise ValueError(f"it draws from {node.op}, which could not be repeated")
 
 
 def build_model(config: Any) -> Any:
