@@ -1,4 +1,4 @@
-"""The batches of a training run, each a pure function of (seed, step): what a resumed run sees, an uninterrupted one saw.
+"""The batches of a training run, each a pure function of (seed, step): resumed or not, a run sees the same.
 
 The example at position p = step * batch + slot of a run is record p % n of epoch p // n, in an order that derives from
 (seed, epoch); its augmentation derives from (seed, p). Every epoch is a permutation of all n records. Nothing depends
@@ -44,6 +44,7 @@ def dataset(
     def to_example(number: tf.Tensor, serialized: tf.Tensor) -> Any:
         return example(serialized, number // block * batch + host * block + number % block)
 
+    to_example = tf.autograph.experimental.do_not_convert(to_example)  # AutoGraph would hide a UserError in its own
     offsets = _offsets(path, seed, first=first_step * batch, batch=batch, block=block, host=host)
     serialized = offsets.interleave(lambda offset: _record(path, offset), num_parallel_calls=tf.data.AUTOTUNE)
     examples = serialized.enumerate(first_step * block).map(to_example, num_parallel_calls=tf.data.AUTOTUNE)
@@ -53,13 +54,13 @@ def dataset(
 
 def _offsets(path: str, seed: int, *, first: int, batch: int, block: int, host: int) -> tf.data.Dataset:
     """Where the records of this host's positions lie in the file, from position `first` on."""
-    in_file = np.asarray(records.offsets(path))
-    if not len(in_file):
-        raise UserError(path, "holds no examples", "add images to train, then run: dvc repro csv2record")
+    in_file = tf.constant(np.asarray(records.offsets(path)))
     count = len(in_file)
+    if not count:
+        raise UserError(path, "holds no examples", "add images to train, then run: dvc repro csv2record")
 
     def epoch(number: tf.Tensor) -> tf.data.Dataset:
-        order = tf.random.experimental.stateless_shuffle(tf.constant(in_file), seed=tf.stack([seed, number]))
+        order = tf.random.experimental.stateless_shuffle(in_file, tf.stack([tf.constant(seed, tf.int64), number]))
         positions = number * count + tf.range(count, dtype=tf.int64)
         ours = (positions >= first) & (positions % batch // block == host)
         return tf.data.Dataset.from_tensor_slices(tf.boolean_mask(order, ours))

@@ -8,10 +8,12 @@ The API's last release is of 2022. What has gone since, and what stands in for i
 - TensorFlow decodes JPEG by a fast, inexact DCT; the API has a switch for the exact one, which gives the pixels that
   Pillow gives: `predict` sees what training saw.
 - `case`, `cond` and `while_loop` left `control_flow_ops`, where tf-slim's decoders call them.
-- Augmentation draws from stateful random ops, whose numbers depend on what drew before; `training_example` gives it
-  stateless ones, so that an example can be made again. The API's own `inputs.train_input` is left as it was.
-- An example without a source id gets a random one, by a stateful op: here it keeps the empty one (ours have the file's
-  name). Under `enable_op_determinism` one stateful op is enough for the input pipeline to run in one thread.
+- Augmentation draws from stateful random ops, whose numbers depend on what drew before: `training_example` gives it
+  stateless ones, so that an example can be made again. It chooses among crops by Switch and Merge, whose dead branches
+  a traced function's automatic control dependencies take for a dead example: there `tf.switch_case` does it. Both hold
+  for `training_example` alone; the API's own `inputs.train_input` is as it was.
+- An example without a source id gets a random one; here it keeps the empty one (ours have the file's name). The op is
+  stateful, and under `enable_op_determinism` one such op is enough for the input pipeline to run in one thread.
 
 Everything that other modules need of the API is an attribute of this one: `from detector import od_api`.
 """
@@ -86,26 +88,25 @@ def hashes(filenames: Sequence[str]) -> list[int]:
 
 
 def training_example(config: Any, model: Any, seed: int) -> Callable[[tf.Tensor, tf.Tensor], tuple[Tensors, Tensors]]:
-    """What makes (features, labels) of a serialized `tf.train.Example`, in the steps of the API's `inputs.train_input`.
+    """What makes (features, labels) of a serialized `tf.train.Example`, by the steps of the API's `inputs.train_input`.
 
-    Its second argument is the example's position in the run (int64): augmentation is a pure function of it and `seed`.
-    It is for `tf.data.Dataset.map`; tracing raises UserError where an augmentation option cannot be applied so.
+    It takes the example and its position in the run (int64): augmentation is a pure function of that and of `seed`.
+    Tracing it raises UserError for an augmentation option that cannot be applied, or not so.
     """
     only_transform = {"dataset_build": lambda *_, transform_input_data_fn, **__: transform_input_data_fn}
     with _replaced(inputs, INPUT_BUILDER_UTIL_MAP=only_transform):
         transform = inputs.train_input(config.train_config, config.train_input_reader, config.model, model=model)
     reader = config.train_input_reader.__class__()
     reader.CopyFrom(config.train_input_reader)
-    reader.ClearField("label_map_path")  # the record holds the ids, and a table of names is state: see above
+    reader.ClearField("label_map_path")  # the record holds the ids; a table of names would be stateful
     decoder = decoder_builder.build(reader)
 
     def example(serialized: tf.Tensor, position: tf.Tensor) -> tuple[Tensors, Tensors]:
-        stateless = _stateless(seed, position)
-        with _replaced(preprocessor, tf=stateless), _replaced(inputs, augment_input_data=_augment):
+        with _replaced(preprocessor, **_stateless(seed, position)), _replaced(inputs, augment_input_data=_augment):
             features, labels = transform(decoder.decode(serialized))
         return features, labels
 
-    return tf.autograph.experimental.do_not_convert(example)  # type: ignore[no-any-return]
+    return example
 
 
 @contextmanager
@@ -128,31 +129,34 @@ class _Overlay:
         return getattr(self._module, name)
 
 
-def _stateless(seed: int, position: tf.Tensor) -> Any:
-    """TensorFlow for preprocessor.py: each draw's seed is (`seed`, the draw's number in the trace; `position`)."""
+def _stateless(seed: int, position: tf.Tensor) -> dict[str, Any]:
+    """What preprocessor.py gets for its own: the seed of each draw is (`seed`, its number in the trace; `position`)."""
     numbers = itertools.count(1)  # 0 is the order's: detector/batches.py
 
     def key() -> tf.Tensor:  # made where the op is made, be it in a branch of a tf.cond
         return tf.stack([tf.constant(seed + (next(numbers) << 32), tf.int64), position])
 
-    def uniform(
-        shape: Any, minval: Any = 0, maxval: Any = None, dtype: Any = tf.float32, seed: Any = None
-    ) -> tf.Tensor:
+    def uniform(shape: Any, minval: Any = 0, maxval: Any = None, dtype: Any = tf.float32, **_: Any) -> tf.Tensor:
         return tf.random.stateless_uniform(shape, key(), minval, maxval, dtype)
 
-    def normal(shape: Any, mean: Any = 0.0, stddev: Any = 1.0, dtype: Any = tf.float32, seed: Any = None) -> tf.Tensor:
+    def normal(shape: Any, mean: Any = 0.0, stddev: Any = 1.0, dtype: Any = tf.float32, **_: Any) -> tf.Tensor:
         return tf.random.stateless_normal(shape, key(), mean, stddev, dtype)
 
     def sample_distorted_bounding_box(image_size: Any, bounding_boxes: Any, **arguments: Any) -> Any:
         return tf.image.stateless_sample_distorted_bounding_box(image_size, bounding_boxes, key(), **arguments)
 
+    def apply_one_of(x: Any, function: Callable[[Any, int], Any], num_cases: int, *_: Any, **__: Any) -> Any:
+        case = uniform([], maxval=num_cases, dtype=tf.int32)
+        return tf.switch_case(case, [functools.partial(function, x, number) for number in range(num_cases)])
+
     v1 = preprocessor.tf
-    return _Overlay(
-        v1,
-        random_uniform=uniform,
-        random=_Overlay(v1.random, uniform=uniform, normal=normal),
-        image=_Overlay(v1.image, sample_distorted_bounding_box=sample_distorted_bounding_box),
-    )
+    random = _Overlay(v1.random, uniform=uniform, normal=normal)
+    image = _Overlay(v1.image, sample_distorted_bounding_box=sample_distorted_bounding_box)
+    return {
+        "tf": _Overlay(v1, random_uniform=uniform, random=random, image=image),
+        "_apply_with_random_selector": apply_one_of,
+        "_apply_with_random_selector_tuples": apply_one_of,
+    }
 
 
 _augment_all = inputs.augment_input_data
@@ -164,12 +168,11 @@ def _augment(
     """The API's `augment_input_data`, option by option, so that an error names the one at fault."""
     for option, arguments in data_augmentation_options:
         try:
-            tensors = _augment_all(tensors, [(option, arguments)])
+            tensors = tf.autograph.to_graph(_augment_all)(tensors, [(option, arguments)])
             _refuse_state(tf.compat.v1.get_default_graph().as_graph_def())
         except Exception as error:
-            reason = f"cannot be applied: {error}"
-            remedy = "leave it out of train_config.data_augmentation_options"
-            raise UserError("pipeline.config", reason, remedy, item=option.__name__) from error
+            reason = f"the Object Detection API cannot apply it: {error}"
+            raise UserError("data_augmentation_options", reason, "leave it out", item=option.__name__) from error
     return tensors
 
 

@@ -80,7 +80,7 @@ def read_frames(path: str | Path) -> Iterator[bytes]:
 
 
 def offsets(path: str | Path) -> "array[int]":
-    """The byte at which each record of a TFRecord begins, as int64; every checksum verified. Errors as in `read_frames`."""
+    """The byte at which each record of a TFRecord begins; every checksum is verified. Errors as in `read_frames`."""
     found, end = array("q"), 0
     for data in read_frames(path):
         found.append(end)

@@ -88,6 +88,20 @@ def test_needs_no_tensorflow():
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
+def test_offsets(tmp_path):
+    """Three records of 3, 0 and 1 bytes, each with 16 bytes around it."""
+    path = tmp_path / "a.record"
+    with path.open("wb") as file:
+        for data in (b"abc", b"", b"d"):
+            records.write_frame(file, data)
+    assert list(records.offsets(path)) == [0, 19, 35]
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(UserError, match="record 3: cut off or damaged"):
+        records.offsets(path)
+    path.write_bytes(b"")
+    assert not records.offsets(path)
+
+
 @pytest.mark.parametrize("at", [0, 8, 12, 20, -1])  # length, its checksum, the data, the data's checksum
 def test_a_flipped_bit_is_found(tmp_path, at):
     content = bytearray(record(EXAMPLE))
