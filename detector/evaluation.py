@@ -11,7 +11,7 @@ import pandas as pd
 from PIL import Image
 from tqdm import tqdm
 
-from detector import curves, draw, files, images, labels, metrics
+from detector import bootstrap, curves, detections, draw, files, images, labels, metrics, paths
 from detector.curves import BACKGROUND, Curve, ImageErrors
 from detector.errors import UserError
 from detector.tables import ImageBoxes
@@ -39,10 +39,11 @@ class Evaluation:
 
     @cached_property
     def numbers(self) -> dict[str, Any]:
-        """What metrics.json holds: COCO's numbers, losses, counts; keys in a fixed order, 6 decimals."""
+        """What metrics.json holds: COCO's numbers, intervals, losses, counts; keys in a fixed order, 6 decimals."""
         shown = (int((image.scores >= self.score_threshold).sum()) for image in self.detections)
         numbers = {
             **metrics.coco(self.groundtruth, self.detections, self.names),
+            **bootstrap.intervals(self.groundtruth, self.detections, self.names),
             "loss": {name: self.losses[name] for name in LOSSES},
             "images": len(self.groundtruth),
             "groundtruth_boxes": sum(len(image.boxes) for image in self.groundtruth),
@@ -82,10 +83,12 @@ def _rounded(value: Any) -> Any:
 
 
 def write_results(evaluation: Evaluation, folder: Path) -> None:
-    """Write metrics.json, the two tables and the two curves as PNG to `folder`."""
+    """Write metrics.json, the detections and their label map, the two tables and the two curves as PNG to `folder`."""
     from detector import plots  # imports matplotlib
 
     _write_json(folder / "metrics.json", evaluation.numbers)
+    detections.write(folder / detections.FILE, evaluation.detections, evaluation.names)
+    labels.write(folder / paths.LABEL_MAP, list(evaluation.names.values()))
     _write_csv(folder / "precision_recall.csv", ("class", "recall", "precision", "score"), _curve_rows(evaluation))
     _write_csv(folder / "confusion.csv", ("actual", "predicted"), _confusion_rows(evaluation))
     plots.precision_recall(
@@ -155,7 +158,13 @@ def summary(evaluation: Evaluation) -> str:
     for name, row in rows:
         cells = "".join(f"{row[key]:8.3f}" if key in row else " " * 8 for key in HEADLINES) if row else "  no object"
         lines.append((f"{name:{width}}" + cells).rstrip())
-    return "\n".join(lines)
+    return "\n".join([*lines, *_interval_line(evaluation.numbers)])
+
+
+def _interval_line(numbers: Mapping[str, Any]) -> list[str]:
+    ends = {name: numbers.get(f"{name}_interval") for name in bootstrap.METRICS}
+    shown = [f"{name} {one['low']:.3f} to {one['high']:.3f}" for name, one in ends.items() if one]
+    return [f"{bootstrap.CONFIDENCE:.0%} intervals: {', '.join(shown)}"] if shown else []
 
 
 def _write_json(path: Path, content: object) -> None:

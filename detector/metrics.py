@@ -34,15 +34,29 @@ def coco(
     Raises:
         ValueError: an image is twice or in one of the two only, a class is unknown, or a score or box is not finite.
     """
-    pairs = paired(groundtruth, detections)
+    evaluation = matched(groundtruth, detections, names)
     with contextlib.redirect_stdout(io.StringIO()):  # pycocotools reports its progress by print
-        evaluation = COCOeval(_dataset((t for t, _ in pairs), names), _dataset((d for _, d in pairs), names), "bbox")
-        evaluation.evaluate()
         evaluation.accumulate()
         evaluation.summarize()
     result: dict[str, Any] = _present(zip(NAMES, evaluation.stats, strict=True))
     result["per_class"] = _per_class(evaluation, names)
     return result
+
+
+def matched(
+    groundtruth: Sequence[ImageBoxes], detections: Sequence[ImageBoxes], names: Mapping[int, str], *, sizes: bool = True
+) -> Any:
+    """pycocotools' `COCOeval` after its `evaluate`: the detections of each image matched, images sorted by file name.
+
+    `sizes`: whether small, medium and large objects are looked at for themselves, too. Arguments and errors as `coco`.
+    """
+    pairs = paired(groundtruth, detections)
+    with contextlib.redirect_stdout(io.StringIO()):
+        evaluation = COCOeval(_dataset((t for t, _ in pairs), names), _dataset((d for _, d in pairs), names), "bbox")
+        if not sizes:
+            evaluation.params.areaRng, evaluation.params.areaRngLbl = evaluation.params.areaRng[:1], ["all"]
+        evaluation.evaluate()
+    return evaluation
 
 
 def paired(groundtruth: Sequence[ImageBoxes], detections: Sequence[ImageBoxes]) -> list[tuple[ImageBoxes, ImageBoxes]]:

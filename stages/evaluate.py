@@ -3,7 +3,9 @@
     python -m stages.evaluate
 
     model/train, dataset/data/test.{csv,record}, <dataset.dir>/{label_map.pbtxt,test/}
-    -> results/evaluate/metrics.json           COCO's numbers, in all and per class; losses; counts
+    -> results/evaluate/metrics.json           COCO's numbers, in all and per class; losses; counts; 95 % intervals
+       results/evaluate/detections.csv         filename,width,height,class,xmin,ymin,xmax,ymax,score: all that is judged
+       results/evaluate/label_map.pbtxt        its classes
        results/evaluate/precision_recall.csv   class,recall,precision,score: COCO's 101 recalls, 0 where never reached
        results/evaluate/confusion.csv          actual,predicted: a row per object, and per detection of nothing
        results/evaluate/{precision_recall,confusion_matrix}.png
@@ -11,7 +13,9 @@
        results/evaluate/pictures/pictures.json [{rank, file, filename, missed, false, wrong_class}, ...]
 
 AP counts every score. Confusion and pictures count the detections of at least evaluate.score_threshold; each takes the
-object of greatest IoU if that is at least evaluate.iou_threshold, which is the curves' IoU, too.
+object of greatest IoU if that is at least evaluate.iou_threshold, which is the curves' IoU, too. The intervals of AP
+and AP50 say what other test images of the same kind might have given (detector/bootstrap.py); `make compare A=...` asks
+whether two runs differ by more than that.
 """
 
 from collections.abc import Mapping

@@ -45,7 +45,8 @@ VALIDATION = {"val/AP50": "AP50", "val/AP": "AP"}
 def read_metrics(path: Path) -> dict[str, Any]:
     """The metrics in a JSON file, empty where there is no such file."""
     content = read_json(path, {})
-    tables = [content.get(name, {}) for name in ("per_class", "loss")] if isinstance(content, dict) else [None]
+    names = ("per_class", "loss", "AP_interval", "AP50_interval")
+    tables = [content.get(name, {}) for name in names] if isinstance(content, dict) else [None]
     classes = tables[0].values() if isinstance(tables[0], dict) else [None]
     if not all(isinstance(table, dict) for table in [*tables, *classes]):
         raise UserError(str(path), "does not hold metrics", REMAKE)

@@ -62,6 +62,12 @@ def per_class(metrics: Mapping[str, Any]) -> str:
     return ", ".join(shown + more) + " (AP)"
 
 
+def intervals(metrics: Mapping[str, Any]) -> str:
+    """`AP 0.590 to 0.690, AP50 0.921 to 0.981`, of those that were measured."""
+    ends = {name: metrics.get(f"{name}_interval") for name in ("AP", "AP50")}
+    return ", ".join(f"{name} {number(one, 'low')} to {number(one, 'high')}" for name, one in ends.items() if one)
+
+
 def lines(training: Mapping[str, Any], metrics: Mapping[str, Any]) -> list[str]:
     """The summary, at most 12 lines."""
     score = f"AP {number(metrics, 'AP')}, AP50 {number(metrics, 'AP50')}"
@@ -70,6 +76,7 @@ def lines(training: Mapping[str, Any], metrics: Mapping[str, Any]) -> list[str]:
     model = f"best at step {best} of {steps}" if training.get("best") else f"after {steps} training steps"
     return [
         f"{score} on {metrics.get('images', '?')} test images, {model}",
+        *([f"  {'95 %':<12}{shown} (by chance, in the choice of test images)"] if (shown := intervals(metrics)) else []),
         *([f"  {'per class':<12}{per_class(metrics)}"] if metrics.get("per_class") else []),
         *places,
         "Next:",

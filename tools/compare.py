@@ -1,0 +1,200 @@
+"""Is one run better than another, or is it chance?
+
+    make compare A=first B=second      (or: python -m tools.compare FIRST [SECOND])
+
+A and B are experiments, branches, tags or commits; without B the workspace is compared with A.
+
+In:  of each, out of DVC: results/evaluate/{detections.csv,label_map.pbtxt} and dataset/data/test.csv; no model runs
+Out: AP and AP50 of both, how much higher B's are with the 95 % interval, p, and whether B is better, worse, or whether
+     there is no evidence of either (p of 0.05 or more); the exit code is 0 whatever the verdict
+
+A randomisation test over the test images (detector/bootstrap.py says which and why). It knows of the chance in the
+choice of test images only: another training seed moves AP, too, so compare several runs of each before you decide.
+"""
+
+import argparse
+import math
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from detector import errors, paths
+from detector.errors import UserError
+
+if TYPE_CHECKING:
+    from detector.bootstrap import Comparison
+    from detector.tables import ImageBoxes
+
+WORKSPACE = "workspace"
+DETECTIONS = paths.EVALUATE / "detections.csv"
+LABEL_MAP = paths.EVALUATE / paths.LABEL_MAP
+NAMED = 3  # images in an error
+REMEDY = "evaluate both on one test split: dvc repro evaluate"
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one run found in the test images, and what there was to find. label_map: class name -> id."""
+
+    name: str
+    label_map: dict[str, int]
+    groundtruth: "Sequence[ImageBoxes]"
+    detections: "Sequence[ImageBoxes]"
+
+
+def read(revision: str | None) -> Run:
+    """A run out of DVC; None is the workspace.
+
+    Raises:
+        UserError: the revision is unknown, was not evaluated, or its data are not at hand.
+    """
+    from detector import detections, labels, tables
+
+    name = revision or WORKSPACE
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        for file in (DETECTIONS, LABEL_MAP, paths.csv("test")):
+            (root / file).parent.mkdir(parents=True, exist_ok=True)
+            fetch(revision, file, root / file)
+        try:
+            label_map = labels.read(root / LABEL_MAP)
+            groundtruth = tables.read_csv(root / paths.csv("test"), label_map)
+            return Run(name, label_map, groundtruth, detections.read(root / DETECTIONS, label_map))
+        except UserError as error:
+            where = f"{name}: {Path(error.where).relative_to(root)}"
+            raise UserError(where, error.reason, error.remedy, error.item) from error
+
+
+def fetch(revision: str | None, file: Path, target: Path) -> None:
+    """Copy a file of a revision, out of the workspace or DVC's cache, else out of its remote."""
+    source, place, known = opened(revision), f"/{file.as_posix()}", False
+    where = f"{revision or WORKSPACE}: {file}"
+    try:
+        source.info(place)
+        known = True
+        source.get_file(place, str(target))
+    except Exception as error:  # DVC, its index and each kind of remote have their own for what cannot be had
+        if isinstance(error, FileNotFoundError) and not known:
+            get = f"git checkout {revision} (of an experiment: dvc exp apply {revision}), then " if revision else ""
+            raise UserError(where, "there is none: not evaluated yet", f"run: {get}dvc repro evaluate") from error
+        get = f"dvc fetch --all-commits (of an experiment: dvc exp pull origin {revision})" if revision else "dvc pull"
+        raise UserError(where, f"neither in DVC's cache nor to be had: {error}", f"run: {get}") from error
+
+
+def opened(revision: str | None) -> Any:
+    """The files of a revision as DVC's file system."""
+    from dvc.api import DVCFileSystem
+    from dvc.exceptions import NotDvcRepoError
+    from dvc.repo import Repo
+
+    try:
+        root = Repo.find_root()
+    except NotDvcRepoError as error:
+        raise UserError(".", "not inside a DVC repository", "run from the project's root") from error
+    try:
+        source = DVCFileSystem(root, rev=revision)
+        source.repo  # noqa: B018 (opened late)
+    except Exception as error:  # DVC's own; scmrepo's where there is no commit; pygit2's for the name of a file
+        reason = "no experiment, branch, tag or commit has that name"
+        raise UserError(revision or WORKSPACE, reason, "dvc exp show and git log list them") from error
+    return source
+
+
+def check_comparable(first: Run, second: Run) -> None:
+    """Refuse to compare runs that were not measured by the same boxes in the same images.
+
+    Raises:
+        UserError: saying what differs.
+    """
+    where = f"{first.name}, {second.name}"
+    if first.label_map != second.label_map:
+        ids = " and ".join(", ".join(f"{name} {k}" for name, k in run.label_map.items()) for run in (first, second))
+        raise UserError(where, f"their label maps differ: {ids}", REMEDY)
+    boxes = [{image.filename: _identity(image) for image in run.groundtruth} for run in (first, second)]
+    if other := sorted(boxes[0].keys() ^ boxes[1].keys()):
+        raise UserError(where, f"measured on other test images: {_named(other)} in one of the two only", REMEDY)
+    if other := sorted(name for name in boxes[0] if boxes[0][name] != boxes[1][name]):
+        raise UserError(where, f"measured by other boxes in {_named(other)}", REMEDY)
+
+
+def _identity(image: "ImageBoxes") -> tuple[object, ...]:
+    return image.width, image.height, image.classes.tolist(), image.boxes.tolist()
+
+
+def _named(filenames: Sequence[str]) -> str:
+    more = f" and {len(filenames) - NAMED} more" if len(filenames) > NAMED else ""
+    return ", ".join(filenames[:NAMED]) + more
+
+
+def compare(first: Run, second: Run) -> "dict[str, Comparison]":
+    """AP and AP50 of two comparable runs.
+
+    Raises:
+        UserError: there is nothing to measure by, or detections do not belong to the images.
+    """
+    from detector import bootstrap
+
+    if not any(len(image.boxes) for image in first.groundtruth):
+        raise UserError(f"{first.name}: {paths.csv('test')}", "no object in the test split", REMEDY)
+    names = {number: name for name, number in first.label_map.items()}
+    try:
+        return bootstrap.compare(first.groundtruth, first.detections, second.detections, names)
+    except ValueError as error:
+        where = f"{first.name}, {second.name}: {DETECTIONS}"
+        raise UserError(where, str(error), "run dvc repro evaluate where it was made") from error
+
+
+def lines(first: Run, second: Run, found: "Mapping[str, Comparison]") -> list[str]:
+    """What is printed: a row per metric, and what the words mean."""
+    from detector import bootstrap
+
+    rows = [
+        (
+            metric,
+            f"{one.first:.3f}",
+            f"{one.second:.3f}",
+            f"{one.difference:+.3f}",
+            f"{one.low:+.3f} to {one.high:+.3f}" if math.isfinite(one.low) else "-",
+            f"{one.p:.4f}",
+            one.verdict,
+        )
+        for metric, one in found.items()
+    ]
+    table = [("", "A", "B", "B - A", "95 % interval", "p", "B is"), *rows]
+    widths = [max(len(row[k]) for row in table) for k in range(len(rows[0]))]
+    chance = f"p: how often chance alone makes as large a difference, by {bootstrap.RESAMPLES:,} random exchanges"
+    return [
+        f"A: {first.name}",
+        f"B: {second.name}",
+        *("  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in table),
+        f"{len(first.groundtruth)} test images. {chance}.",
+        "Another training seed moves AP, too, and p knows nothing of that.",
+    ]
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    manual = (__doc__ or "").partition("\n")
+    result = argparse.ArgumentParser(
+        "python -m tools.compare",
+        description=manual[0],
+        epilog=manual[2].strip(),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    result.add_argument("first", metavar="A", help="an experiment, branch, tag or commit")
+    result.add_argument("second", metavar="B", nargs="?", help="another one (default: the workspace)")
+    return result
+
+
+def main() -> None:
+    """Read both, check, compare, print."""
+    arguments = parser().parse_args()
+    first, second = read(arguments.first), read(arguments.second)
+    check_comparable(first, second)
+    print("\n".join(lines(first, second, compare(first, second))))
+
+
+if __name__ == "__main__":
+    errors.run(main)
