@@ -10,7 +10,7 @@ TF ?= auto
 INSTALLER ?= auto
 
 # Only from the command line: a NAME or a STEPS that a shell happens to export must not steer a training.
-ARGUMENTS := STEPS BATCH DATASET SRC NAME IMAGES OUTPUT
+ARGUMENTS := STEPS BATCH DATASET FRESH SRC NAME IMAGES OUTPUT
 $(foreach argument,$(ARGUMENTS),$(if $(filter command,$(origin $(argument))),,$(eval override $(argument) :=)))
 # Make would expand a `$` in them on the way into the environment; nothing reads them there.
 unexport $(ARGUMENTS) PYTHON TF INSTALLER
@@ -34,7 +34,7 @@ export GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT := false
 # One changed parameter makes an experiment, which `dvc exp show` lists; none makes `dvc repro`.
 OVERRIDES := $(strip $(call option,-S train.steps=,STEPS) $(call option,-S train.batch_size=,BATCH) \
 	$(call option,-S dataset.dir=dataset/,DATASET))
-RUN := $(if $(OVERRIDES),dvc exp run $(OVERRIDES),dvc repro)
+RUN := $(if $(filter 1,$(value FRESH)),PASSO_FRESH=1 )$(if $(OVERRIDES),dvc exp run $(OVERRIDES),dvc repro)
 
 .PHONY: help
 help: ## List the targets
@@ -59,7 +59,7 @@ _experiment: _repository
 		"and an experiment is a commit; run: git config user.name 'You' && git config user.email you@example.com" >&2; exit 2; }
 
 .PHONY: train
-train: $(if $(OVERRIDES),_experiment,_repository) install ## Data to measured, exported detector: STEPS=5000 BATCH=256 DATASET=pets
+train: $(if $(OVERRIDES),_experiment,_repository) install ## Data to measured, exported detector: STEPS=5000 BATCH=256 DATASET=pets FRESH=1
 	$(RUN)
 	@python -m tools.report
 	@python -m tools.summary
@@ -92,6 +92,10 @@ test: install ## Run the tests
 .PHONY: test-slow
 test-slow: install ## Run the tests that take minutes: real installs and trainings
 	@python -m pytest -m slow
+
+.PHONY: test-kill
+test-kill: install ## Kill training 20 times, and see that it ends in the same bytes: about ten minutes
+	@python tests/kill_training.py
 
 .PHONY: check
 check: install ## Lint, formatting and types

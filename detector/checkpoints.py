@@ -13,6 +13,7 @@ from detector.errors import UserError
 from detector.tensorflow_env import tf
 
 FITTING_TYPES = {"classification": ("classification", "none"), "detection": ("full", "detection", "none")}
+NAME = "ckpt-1"
 VARIABLE = "/.ATTRIBUTES/VARIABLE_VALUE"
 
 
@@ -84,9 +85,27 @@ def save(checkpoint: Any, prefix: str | Path) -> None:
     """Write a tf.train.Checkpoint as `prefix`.index and .data with the `checkpoint` file that names it, as a folder."""
     prefix = Path(prefix)
     with files.whole_folder(prefix.parent) as folder:
-        name, _, number = prefix.name.rpartition("-")
-        checkpoint.save_counter.assign(int(number) - 1)  # the file's number is this counter's next value
-        checkpoint.save(str(folder / name))
+        write(checkpoint, folder, prefix.name)
+
+
+def write(checkpoint: Any, folder: Path, name: str = NAME) -> None:
+    """Write a tf.train.Checkpoint into a folder that is not looked at before it is whole."""
+    stem, _, number = name.rpartition("-")
+    checkpoint.save_counter.assign(int(number) - 1)  # the file's number is this counter's next value
+    checkpoint.save(str(folder / stem))
+
+
+def restore_all(checkpoint: Any, prefix: Path) -> None:
+    """Fill every tensor of a tf.train.Checkpoint with what `write` wrote of one like it.
+
+    Raises:
+        UserError: it was not one like it.
+    """
+    try:
+        checkpoint.restore(str(prefix)).assert_consumed()
+    except (AssertionError, ValueError, tf.errors.OpError) as error:
+        reason = f"does not fit this training: {str(error).splitlines()[0]}"
+        raise UserError(str(prefix), reason, "has the code changed since? start anew: make train FRESH=1") from error
 
 
 def copy(source: str | Path, prefix: str | Path) -> None:

@@ -1,6 +1,5 @@
 """Bring an archive or a checkpoint here, from https:// or gs://, and unpack it. Verified, whole or not at all."""
 
-import hashlib
 import re
 import shutil
 import tarfile
@@ -24,12 +23,6 @@ MAX_RATIO = 200  # unpacked to packed; weights and photos come to about 1, XML t
 RATIO_MATTERS = 2**28  # bytes unpacked, below which no ratio does harm
 
 
-def sha256(path: Path) -> str:
-    """The hexadecimal digest of a file."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
 def download(url: str, digest: str) -> Path:
     """The file at `url`, whose sha256 is `digest`; it is kept, so that the next time needs no network.
 
@@ -40,12 +33,12 @@ def download(url: str, digest: str) -> Path:
         reason = f"{digest!r} is no sha256" if digest else "empty, but the source is a URL"
         raise UserError("params.yaml", reason, "give the archive's sha256, 64 digits", "pretrained.sha256")
     kept = DOWNLOADS / digest.lower()
-    if kept.is_file() and sha256(kept) == digest.lower():
+    if kept.is_file() and files.sha256(kept) == digest.lower():
         return kept
     try:
         with files.whole_file(kept) as temporary:
             _stream(url, temporary)
-            if (found := sha256(temporary)) != digest.lower():
+            if (found := files.sha256(temporary)) != digest.lower():
                 raise UserError(url, f"its sha256 is {found}, not {digest}", "check pretrained.source and .sha256")
     except (urllib.error.URLError, HTTPException, OSError, ValueError) as error:
         raise UserError(url, f"cannot be downloaded: {error}", "check the address and the connection") from error

@@ -1,5 +1,6 @@
 """Files that appear whole or not at all: written beside their place, then renamed."""
 
+import hashlib
 import os
 import shutil
 import tempfile
@@ -11,8 +12,11 @@ TEMPORARY = ".passo-tmp."  # beginning of the names of what is not whole yet; sh
 
 
 @contextmanager
-def whole_file(path: str | Path) -> Iterator[Path]:
-    """Yields a path beside `path` to write to; on success it is renamed to `path`, on any error removed."""
+def whole_file(path: str | Path, *, durable: bool = False) -> Iterator[Path]:
+    """Yields a path beside `path` to write to; on success it is renamed to `path`, on any error removed.
+
+    With `durable` it is on the disk before it has its name, so that not even a power cut leaves half of it there.
+    """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=TEMPORARY)
@@ -21,16 +25,20 @@ def whole_file(path: str | Path) -> Iterator[Path]:
     try:
         yield temporary
         temporary.chmod(0o644)  # mkstemp makes files that only the owner can read
+        if durable:
+            _sync(temporary)
         temporary.replace(path)
+        if durable:
+            _sync(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
 
 
 @contextmanager
-def whole_folder(path: str | Path) -> Iterator[Path]:
+def whole_folder(path: str | Path, *, durable: bool = False) -> Iterator[Path]:
     """Yields a folder beside `path` to fill; on success it takes the place of `path`, which must be ours.
 
-    What was there is gone only when the new one stands: an interrupt in between brings it back.
+    What was there is gone only when the new one stands: an interrupt in between brings it back. `durable` as above.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -40,18 +48,51 @@ def whole_folder(path: str | Path) -> Iterator[Path]:
         new.mkdir()
         yield new
         new.chmod(0o755)
+        if durable:
+            for inside in (*new.rglob("*"), new):
+                _sync(inside)
         if os.path.lexists(path):
             path.rename(old)
         new.rename(path)
+        if durable:
+            _sync(path.parent)
     finally:
         if os.path.lexists(old) and not os.path.lexists(path):
             old.rename(path)
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def write_text(path: str | Path, content: str) -> None:
+def _sync(path: Path) -> None:
+    """Wait until a file, or a folder's list of names, is on the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def sha256(path: Path) -> str:
+    """The hexadecimal digest of a file."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def remove_folder(path: Path) -> None:
+    """Remove a folder so that a kill half-way leaves no half of it under its name."""
+    doomed = Path(tempfile.mkdtemp(dir=path.parent, prefix=TEMPORARY))
+    path.rename(doomed / path.name)
+    shutil.rmtree(doomed)
+
+
+def remove_temporaries(folder: Path) -> None:
+    """Remove what a killed process had not finished in `folder`; for one that no other process writes to."""
+    for path in folder.glob(f"{TEMPORARY}*"):
+        shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+
+
+def write_text(path: str | Path, content: str, *, durable: bool = False) -> None:
     """Write UTF-8 text, whole or not at all, with `\\n` line ends."""
-    with whole_file(path) as temporary:
+    with whole_file(path, durable=durable) as temporary:
         temporary.write_text(content, encoding="utf-8", newline="\n")
 
 

@@ -1,8 +1,9 @@
 """params.yaml -> one frozen dataclass per section, checked.
 
 Each stage declares the dataclass of its own section and calls `load("section", Class)` once, in `main`. There are no
-defaults in Python: params.yaml is the only place where a number is chosen. Every field is made by `number`, `one_of` or
-`text`, which hold what is allowed; an unknown, missing, mistyped or out-of-range value is an error that names the key.
+defaults in Python: params.yaml is the only place where a number is chosen. Every field is made by `number`, `one_of`,
+`flag` or `text`, which hold what is allowed; an unknown, missing, mistyped or out-of-range value is an error that names
+the key.
 
 Read as YAML 1.2, as DVC reads it: `1e-3` is a number and `no` is a string.
 """
@@ -33,6 +34,11 @@ def one_of(*choices: str) -> Any:
     return dataclasses.field(metadata={"choices": choices})
 
 
+def flag() -> Any:
+    """A field that holds true or false."""
+    return dataclasses.field(metadata={"flag": True})
+
+
 def text(allowed: str, *, empty: bool = False) -> Any:
     """A field that holds a string; `allowed` says in words what belongs there."""
     return dataclasses.field(metadata={"text": allowed, "empty": empty})
@@ -46,6 +52,8 @@ def _allowed(field: dataclasses.Field[Any]) -> str:
     meta = field.metadata
     if "choices" in meta:
         return "one of " + ", ".join(meta["choices"])
+    if "flag" in meta:
+        return "true or false"
     if "text" in meta:
         return str(meta["text"])
     kind = "a whole number" if _is_int(field) else "a number"
@@ -57,6 +65,8 @@ def _is_allowed(field: dataclasses.Field[Any], value: object) -> bool:
     meta = field.metadata
     if "choices" in meta:
         return value in meta["choices"]
+    if "flag" in meta:
+        return isinstance(value, bool)
     if "text" in meta:
         return isinstance(value, str) and (bool(value.strip()) or meta["empty"])
     if meta["auto"] and value == "auto":

@@ -1,5 +1,6 @@
 """The trainer's one progress line: redrawn on a terminal, a new line now and then elsewhere."""
 
+import contextlib
 import sys
 import time
 from collections.abc import Mapping
@@ -66,5 +67,6 @@ class Progress:
         return f"{line}  {self.images_per_second():.1f} images/s  ETA {clock(eta)}"
 
     def _show(self, text: str) -> None:
-        sys.stderr.write(text)
-        sys.stderr.flush()
+        with contextlib.suppress(OSError):  # a terminal that was closed is no reason to lose the step
+            sys.stderr.write(text)
+            sys.stderr.flush()

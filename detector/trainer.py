@@ -1,42 +1,60 @@
-"""The training loop: a traced step, a look at the validation split now and then, the best and the last checkpoint kept.
+"""The training loop: steps, looks at the validation split, checkpoints to go on from.
 
-The model, its losses, the input pipeline and the optimiser are the Object Detection API's; the loop is ours, because
-the API's own neither stops at a NaN, nor keeps the best checkpoint, nor says when it will be done.
+The loop is ours, because the Object Detection API's own neither stops at a NaN, nor keeps the best checkpoint, nor says
+when it will be done, nor goes on from where a killed one stopped as if nothing had happened.
 """
 
+import contextlib
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any, NoReturn
 
-from detector import checkpoints, metrics, od_api
+from detector import batches, checkpoints, od_api
 from detector.errors import UserError
-from detector.inference import Inference
 from detector.progress import Progress
-from detector.tables import ImageBoxes
+from detector.stops import Stops
 from detector.tensorflow_env import tf
+from detector.train_step import TrainStep
+from detector.validation import Look, Validation
+from detector.work import Work
 
 LOG_EVERY = 10  # steps between two points of a curve
-KEEP_EVERY_SECONDS = 600
 Log = Callable[[int, Mapping[str, float]], None]
 
 
 @dataclass(frozen=True)
-class Validation:
-    """The split that training looks at now and then; the best checkpoint is the best of these looks by AP."""
+class Plan:
+    """When to look, to keep and to stop: what the pipeline configuration has no place for. 0 stands for never."""
 
-    record: Path
-    images: Sequence[ImageBoxes]
-    names: Mapping[int, str]
+    seed: int
+    eval_every: int  # steps between two looks at the validation split
+    patience: int  # looks without a better AP, after which training stops
+    max_minutes: float  # after which it stops; the rate's schedule ends then, too
+    checkpoint_every: int  # steps between two checkpoints; there is one before each look and at the end as well
+    checkpoint_minutes: float  # at most, between two checkpoints
+
+
+@dataclass
+class State:
+    """What training knows beside its tensors. It is kept with them, as JSON."""
+
+    step: int = 0
+    seconds: float = 0.0  # that all sessions together have taken to come here
+    looked: int = 0  # the step of the last look
+    best_step: int = 0
+    best: dict[str, float] = field(default_factory=dict)
+    stale: int = 0  # looks since AP got better
+    history: list[tuple[int, dict[str, float]]] = field(default_factory=list)  # what the log was given
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What training came to. `best_step` is `steps` and `best` is empty where there was no validation split."""
+    """What training came to. `best_step` is `steps`, and `best` is empty, where there was no validation split."""
 
     steps: int
+    stopped_by: str  # `steps`, `max_minutes` or `patience`
     best_step: int
     best: dict[str, float]
     images_per_second: float
@@ -49,8 +67,9 @@ class Trainer:
         model: the API's DetectionModel, its weights as training shall find them, made in `strategy`'s scope.
         config: its TrainEvalPipelineConfig: batch, steps, schedule, augmentation, records.
         strategy: where to train.
-        work_dir: gets `best/ckpt-1` and `last/ckpt-1`.
-        look_every: steps between two looks at the validation split, each of which ends with a `last` kept.
+        plan: when to look, to keep and to stop.
+        work: keeps the checkpoints. If it holds one, training goes on from there: what went before is not repeated, the
+            log is given what it was given then, and all comes out as if there had been no interruption.
         train_filenames: of every image in the train record, to name those of a bad batch.
     """
 
@@ -60,126 +79,146 @@ class Trainer:
         config: Any,
         strategy: tf.distribute.Strategy,
         *,
-        work_dir: Path,
-        look_every: int,
+        plan: Plan,
+        work: Work,
         train_filenames: Sequence[str],
     ) -> None:
-        self.model, self.config, self.strategy = model, config, strategy
-        self.work_dir, self.look_every = work_dir, look_every
-        with strategy.scope():
-            self.step = tf.Variable(0, trainable=False, dtype=tf.int64, name="step")
-            self.optimizer, (self.learning_rate,) = od_api.optimizer_builder.build(
-                config.train_config.optimizer, global_step=self.step
-            )
+        self._model, self._config, self._strategy, self._plan, self._work = model, config, strategy, plan, work
+        self._train_step = TrainStep(model, config, strategy)
+        self._state, self._steps = State(), config.train_config.num_steps
+        self._hashes: Sequence[tf.Tensor] = ()  # of the last batch's file names
         self._filenames = dict(zip(od_api.hashes(train_filenames), train_filenames, strict=True))
-        self._batches = strategy.distribute_datasets_from_function(self._input)
-        self._train_step = tf.function(self._distributed_step)
+        self._progress = Progress(self._steps, config.train_config.batch_size)
 
-    def _input(self, context: tf.distribute.InputContext) -> tf.data.Dataset:
-        return od_api.inputs.train_input(
-            self.config.train_config,
-            self.config.train_input_reader,
-            self.config.model,
-            model=self.model,
-            input_context=context,
-        )
-
-    def _replica_step(self, features: Any, labels: Any) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
-        od_api.set_training(self.model, True)
-        with tf.GradientTape() as tape:
-            losses, _ = od_api.losses(self.model, features, labels)
-            losses = {name: value / self.strategy.num_replicas_in_sync for name, value in losses.items()}
-        variables = self.model.trainable_variables
-        gradients = tape.gradient(losses["total_loss"], variables)
-        self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
-        return losses, features[od_api.HASH_KEY]
-
-    def _distributed_step(self, batches: Any) -> tuple[dict[str, tf.Tensor], Any]:
-        losses, hashes = self.strategy.run(self._replica_step, args=next(batches))
-        self.step.assign_add(1)
-        summed = {name: self.strategy.reduce("SUM", value, axis=None) for name, value in losses.items()}
-        return summed, self.strategy.experimental_local_results(hashes)
-
-    def run(self, validation: Validation | None, log: Log) -> Outcome:
-        """Train to the last step; `log(step, scalars)` gets losses and rate every 10 steps, validation when it is done.
-
-        `work_dir/last` is kept at every look, every 10 minutes and on Ctrl-C or SIGTERM, always with finite weights.
+    def run(self, validation: Validation | None, log: Log, stops: Stops) -> Outcome:
+        """Train to the end; `log(step, scalars)` gets losses and rate every 10 steps, validation when it is done.
 
         Raises:
-            UserError: a loss or the weights became NaN or infinite; names the step and the batch's files.
+            UserError: a loss or the weights became NaN or infinite (it names the step and the batch's files), or the
+                disk is full.
         """
-        steps = self.config.train_config.num_steps
-        progress = Progress(steps, self.config.train_config.batch_size)
-        progress.note("compiling the training step: up to a minute")
-        judge = _Judge(self, validation, progress, log) if validation and validation.images else None
-        try:
-            self._loop(steps, judge, progress, log)
-        except (KeyboardInterrupt, SystemExit):
-            if self.step > 0 and self._is_finite():
-                self.save_last()
-            raise
-        best_step, best = (judge.best_step, judge.best) if judge else (steps, {})
-        return Outcome(steps, best_step, best, progress.images_per_second())
+        self._log, self._stops = log, stops
+        self._look = Look(self._model, self._config, validation) if validation and validation.images else None
+        self._restore()
+        self._work.check_room(sum(self._train_step.sizes()))
+        self._began = self._saved = time.monotonic()
+        self._seconds_before = self._state.seconds
+        if not self._stopped_by():
+            self._progress.note("compiling the training step: up to a minute")
+        self._loop()
+        state = self._state
+        best_step = state.best_step or state.step
+        return Outcome(state.step, self._stopped_by(), best_step, state.best, self._progress.images_per_second())
 
-    def _loop(self, steps: int, judge: "_Judge | None", progress: Progress, log: Log) -> None:
-        batches = iter(self._batches)
-        kept = time.monotonic()
-        for step in range(1, steps + 1):
-            learning_rate = float(self.learning_rate())
-            losses, hashes = self._train_step(batches)
-            scalars = {name: float(value) for name, value in losses.items()}
-            bad = [f"{name} {value}" for name, value in scalars.items() if not math.isfinite(value)]
-            if bad:
-                self._stop(step, ", ".join(bad), hashes)
-            progress.update(step, scalars, learning_rate)
-            if step % LOG_EVERY == 0 or step == steps:
-                log(step, {**{f"loss/{n}": v for n, v in scalars.items()}, "learning_rate": learning_rate})
-            looks = step % self.look_every == 0 or step == steps
-            if looks or time.monotonic() - kept > KEEP_EVERY_SECONDS:
-                if not self._is_finite():
-                    self._stop(step, "the weights are no longer finite", hashes)
-                self.save_last()  # before the look, which may fail
-                kept = time.monotonic()
-            if looks and judge:
-                judge.look(step)
-            progress.resume()
+    def _loop(self) -> None:
+        data = iter(self._strategy.distribute_datasets_from_function(self._input))
+        held: Callable[[], contextlib.AbstractContextManager[None]] = contextlib.nullcontext
+        while True:
+            if self._look and self._is_look_due():
+                self._save()  # before the look, which may fail
+                self._judge(*self._look())
+                self._save()
+                self._progress.resume()
+            if self._stopped_by():
+                break
+            with held():
+                self._step(data)
+            held = self._stops.held  # the first is mostly tracing, which is not worth waiting for
+        self._save()
 
-    def save_last(self) -> None:
-        """Keep the whole state as `work_dir/last/ckpt-1`, in place of the one before."""
-        state = tf.train.Checkpoint(model=self.model, optimizer=self.optimizer, step=self.step)
-        checkpoints.save(state, self.work_dir / "last" / "ckpt-1")
+    def _input(self, context: tf.distribute.InputContext) -> tf.data.Dataset:
+        first, seed = self._state.step, self._plan.seed
+        return batches.dataset(self._config, model=self._model, seed=seed, first_step=first, context=context)
 
-    def save_best(self) -> None:
-        """Keep the weights as `work_dir/best/ckpt-1`; Adam's moments would treble it."""
-        checkpoints.save(tf.train.Checkpoint(model=self.model), self.work_dir / "best" / "ckpt-1")
+    def _step(self, data: Iterator[Any]) -> None:
+        state = self._state
+        scalars, rate, self._hashes = self._train_step(data, self._position())
+        state.step += 1
+        state.seconds = self._seconds_before + time.monotonic() - self._began
+        bad = [f"{name} {value}" for name, value in scalars.items() if not math.isfinite(value)]
+        if bad:
+            self._refuse(", ".join(bad))
+        self._progress.update(state.step, scalars, rate)
+        if state.step % LOG_EVERY == 0 or self._stopped_by():
+            self._tell({**{f"loss/{name}": value for name, value in scalars.items()}, "learning_rate": rate})
+        if self._is_save_due() or self._stops.requested:
+            self._save()
 
-    def _is_finite(self) -> bool:
-        return all(bool(tf.reduce_all(tf.math.is_finite(variable))) for variable in self.model.variables)
-
-    def _stop(self, step: int, reason: str, hashes: Sequence[tf.Tensor]) -> NoReturn:
-        names = [self._filenames.get(int(value), "?") for part in hashes for value in part.numpy()]
-        remedy = f"lower train.learning_rate, or look at that batch: {', '.join(names)}"
-        raise UserError("params.yaml", f"step {step}: {reason}", remedy, item="train")
-
-
-class _Judge:
-    """Looks at the validation split and keeps the best checkpoint."""
-
-    def __init__(self, trainer: Trainer, validation: Validation, progress: Progress, log: Log) -> None:
-        self._trainer, self._validation, self._progress, self._log = trainer, validation, progress, log
-        self._inference = Inference(trainer.model, trainer.config, validation.record, validation.images)
-        self.best_step, self.best = 0, {"AP": -math.inf}
-
-    def look(self, step: int) -> None:
-        losses, detections = self._inference()
-        found = metrics.coco(self._validation.images, detections, self._validation.names)
-        scores = {name: found.get(name, 0.0) for name in ("AP", "AP50")}
-        self._log(step, {"val/loss": losses["total_loss"], **{f"val/{name}": value for name, value in scores.items()}})
-        is_best = scores["AP"] >= self.best["AP"]
-        if is_best:
-            self.best_step, self.best = step, scores
-            self._trainer.save_best()
+    def _judge(self, losses: Mapping[str, float], scores: dict[str, float]) -> None:
+        """Take a look at the validation split into account, and keep the weights if there were no better ones."""
+        state = self._state
+        self._tell({"val/loss": losses["total_loss"], **{f"val/{name}": value for name, value in scores.items()}})
+        best = state.best.get("AP", -math.inf)
+        state.looked, state.stale = state.step, 0 if scores["AP"] > best else state.stale + 1
+        if scores["AP"] >= best:
+            self._save_best()
+            state.best_step, state.best = state.step, scores
         self._progress.note(
-            f"step {step}: validation loss {losses['total_loss']:.3f}, AP {scores['AP']:.3f}, "
-            f"AP50 {scores['AP50']:.3f}" + (" (best so far)" if is_best else "")
+            f"step {state.step}: validation loss {losses['total_loss']:.3f}, AP {scores['AP']:.3f}, "
+            f"AP50 {scores['AP50']:.3f}" + (" (best so far)" if state.best_step == state.step else "")
         )
+
+    def _tell(self, scalars: dict[str, float]) -> None:
+        self._state.history.append((self._state.step, scalars))
+        self._log(self._state.step, scalars)
+
+    # When.
+
+    def _stopped_by(self) -> str:
+        """Why there is no further step, or nothing."""
+        if self._state.step >= self._steps:
+            return "steps"
+        if 0 < self._plan.max_minutes * 60 <= self._state.seconds:
+            return "max_minutes"
+        return "patience" if 0 < self._plan.patience <= self._state.stale else ""
+
+    def _position(self) -> float:
+        """Where in the rate's schedule the next step lies, in steps: time may be ahead of them."""
+        spent = self._state.seconds / (self._plan.max_minutes * 60) if self._plan.max_minutes else 0.0
+        return float(max(self._state.step, spent * self._steps))
+
+    def _is_look_due(self) -> bool:
+        is_time = self._state.step % self._plan.eval_every == 0 or self._stopped_by()
+        return bool(is_time and self._state.looked < self._state.step)
+
+    def _is_save_due(self) -> bool:
+        every, minutes = self._plan.checkpoint_every, self._plan.checkpoint_minutes
+        due = every and self._state.step % every == 0
+        return bool(due or (minutes and time.monotonic() - self._saved >= minutes * 60))
+
+    # What is kept.
+
+    def _restore(self) -> None:
+        kept = self._work.latest()
+        if not kept:
+            return
+        checkpoints.restore_all(self._train_step.everything(), kept.folder / checkpoints.NAME)
+        history = [(step, scalars) for step, scalars in kept.state["history"]]
+        self._state = State(**{**kept.state, "history": history})
+        for step, scalars in history:
+            self._log(step, scalars)
+        self._stops.kept = self._where()
+
+    def _save(self) -> None:
+        """Keep all, to go on from; never with weights that are no numbers."""
+        if not self._train_step.is_finite():
+            self._refuse("the weights are no longer finite")
+        size, _ = self._train_step.sizes()
+        with self._stops.held():
+            self._work.save(asdict(self._state), size, lambda to: checkpoints.write(self._train_step.everything(), to))
+            self._stops.kept = self._where()
+        self._saved = time.monotonic()
+
+    def _save_best(self) -> None:
+        _, size = self._train_step.sizes()
+        with self._stops.held():
+            step = self._state.step
+            self._work.save_best(step, size, lambda to: checkpoints.write(self._train_step.weights(), to))
+
+    def _where(self) -> str:
+        return f"step {self._state.step} of {self._steps} is kept in {self._work.folder}"
+
+    def _refuse(self, reason: str) -> NoReturn:
+        names = [self._filenames.get(int(value), "?") for part in self._hashes for value in part.numpy()]
+        remedy = f"lower train.learning_rate, or look at that batch: {', '.join(names)}"
+        raise UserError("params.yaml", f"step {self._state.step}: {reason}", remedy, item="train")

@@ -89,7 +89,7 @@ def _fetched(source: str, sha256: str, folder: Path) -> Path:
         return found
     if not found.is_file():
         raise UserError(PARAMS_FILE, f"{source}: no such archive or checkpoint", "check the path", "pretrained.source")
-    if sha256 and (digest := fetch.sha256(found)) != sha256.lower():
+    if sha256 and (digest := files.sha256(found)) != sha256.lower():
         raise UserError(source, f"its sha256 is {digest}, not {sha256}", "check pretrained.sha256")
     fetch.unpack_tar(found, folder / "unpacked", source)
     return _find_checkpoint(folder / "unpacked", source)

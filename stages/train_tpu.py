@@ -1,33 +1,53 @@
 """Train the detector on a TPU, a GPU or the CPU.
 
-    python -m stages.train_tpu
+    python -m stages.train_tpu [--fresh]
 
     dataset/data/{train,val}.{csv,record}, <dataset.dir>/label_map.pbtxt, model/pretrained
     -> model/train/{best,last}/ckpt-1.*   the best checkpoint by validation AP, and the last step's, optimiser included
        model/train/{pipeline.config,label_map.pbtxt,train.json}
        results/train/                     DVCLive: metrics.json, plots/metrics/**.tsv
 
-TensorBoard summaries go to logs/ (`tensorboard --logdir logs`), unfinished checkpoints to .work (detector/work.py):
-neither is a DVC output, for the first holds times and the second must outlive a training that dies.
+A training that died goes on from its last checkpoint when this is run again: with the same data, initial weights and
+params that shape the weights. What it keeps lies in `train.work_dir` (detector/work.py); `--fresh`, or PASSO_FRESH=1
+where DVC runs this, forgets it first. Ctrl-C and SIGTERM end the step, keep all, and exit with 130 and 143.
+
+TensorBoard summaries go to logs/ (`tensorboard --logdir logs`). They and the work directory are no DVC outputs: the
+first hold times, and the second must outlive a training that dies.
 """
 
+import argparse
+import hashlib
 import json
+import os
 import shutil
-import signal
-import sys
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
-from detector import errors, files, labels, params, paths, pipeline_config, tables, work
+from detector import errors, files, labels, params, paths, pipeline_config, stops, tables, work
 from detector.dataset import DatasetParams
+from detector.errors import UserError
 
 if TYPE_CHECKING:
     from detector.trainer import Outcome
 
 LOGS = Path("logs")
+INITIAL = paths.PRETRAINED / "ckpt-1"
+GO_ON = "to go on: dvc repro, or the same dvc exp run"
+NOT_SHAPING = ("accelerator", "checkpoint_every", "checkpoint_minutes", "keep", "work_dir")  # the weights
+STARTS = {
+    "classification": f"the backbone in {paths.PRETRAINED}",
+    "detection": f"the feature extractor in {paths.PRETRAINED}",
+    "full": f"the detector in {paths.PRETRAINED}",
+    "none": "random weights",
+}
+SUMMARY = ("steps", "stopped_by", "best_step", "best")  # of the outcome, for train.json
+STOPPED_BY = {
+    "max_minutes": "train.max_minutes are over",
+    "patience": "AP has not got better for train.patience looks",
+}
 
 
 @dataclass(frozen=True)
@@ -40,8 +60,15 @@ class TrainParams:
     batch_size: int = params.number(1, 65_536)
     learning_rate: float | str = params.number(1e-8, 10, auto=True)
     eval_every: int = params.number(1, 10_000_000)
-    accelerator: str = params.one_of("auto", "tpu", "gpu", "cpu")
+    patience: int = params.number(0, 10_000_000)
+    max_minutes: float = params.number(0, 1_000_000)
     seed: int = params.number(0, 2**31 - 1)
+    deterministic: bool = params.flag()
+    accelerator: str = params.one_of("auto", "tpu", "gpu", "cpu")
+    checkpoint_every: int = params.number(0, 10_000_000)
+    checkpoint_minutes: float = params.number(0, 1_000_000)
+    keep: int = params.number(1, 1000)
+    work_dir: str = params.text("a folder")
 
 
 def _pipeline(train: TrainParams, label_map: Path) -> Any:
@@ -57,34 +84,65 @@ def _pipeline(train: TrainParams, label_map: Path) -> Any:
     )
 
 
-def _fit(train: TrainParams, config: Any, label_map: Mapping[str, int], folder: Path) -> "Outcome":
-    from detector import checkpoints, devices, od_api, trainer
+def _identity(train: TrainParams, config: Any, label_map: Path) -> dict[str, object]:
+    """All that shapes the weights: of two trainings with the same one, the second goes on from the first."""
+    inputs = [paths.record("train"), paths.record("val"), paths.csv("val"), label_map]
+    initial = sorted(paths.PRETRAINED.glob(f"{INITIAL.name}.*")) if train.fine_tune_checkpoint_type != "none" else []
+    for path in inputs:
+        if not path.is_file():
+            raise UserError(path.as_posix(), "not found", "run: dvc repro")
+    return {
+        "files, by sha256": {path.as_posix(): files.sha256(path) for path in (*inputs, *initial)},
+        "pipeline.config, its sha256": hashlib.sha256(pipeline_config.render(config).encode()).hexdigest(),
+        "train": {name: value for name, value in asdict(train).items() if name not in NOT_SHAPING},
+    }
+
+
+def _start(train: TrainParams, task: work.Work, fresh: bool) -> str:
+    """Drop what must not be gone on from; returns a line that says what this training starts from."""
+    finished = task.finished()
+    if fresh or (finished and (finished["code"] != _code() or _is_recorded(finished["result"], train))):
+        task.forget()
+    others, size = task.others()
+    if others:
+        names = " ".join(folder.as_posix() for folder in others)
+        print(f"unfinished trainings of other data or params hold {work.megabytes(size)}; to drop them: rm -r {names}")
+    if kept := task.latest():
+        return f"goes on from step {kept.step} of {train.steps}, which {kept.folder} holds"
+    line = f"starts anew from {STARTS[train.fine_tune_checkpoint_type]}, keeps its work in {task.folder}"
+    if train.fine_tune_checkpoint_type != "full" and _of_dvc("dvc.lock"):
+        line += "; to go on from the last model: dvc exp run -S train.fine_tune_checkpoint_type=full"
+    return line
+
+
+def _fit(
+    train: TrainParams, config: Any, label_map: Mapping[str, int], task: work.Work, stop: stops.Stops
+) -> "Outcome":
+    from detector import checkpoints, determinism, devices, od_api, trainer, validation
     from detector.tensorflow_env import tf
 
-    initial = paths.PRETRAINED / "ckpt-1"
-    checkpoints.check_type(initial, train.fine_tune_checkpoint_type)
+    checkpoints.check_type(INITIAL, train.fine_tune_checkpoint_type)
+    if train.deterministic:
+        determinism.enable()
     strategy = devices.strategy(train.accelerator)
     devices.check_batch(strategy, train.batch_size)
     tf.keras.utils.set_random_seed(train.seed)
     with strategy.scope():
         model = od_api.build_model(config)
         if train.fine_tune_checkpoint_type != "none":
-            checkpoints.restore(model, initial, train.fine_tune_checkpoint_type)
+            checkpoints.restore(model, INITIAL, train.fine_tune_checkpoint_type)
     train_images = tables.read_csv(paths.csv("train"), label_map)
     names = {number: name for name, number in label_map.items()}
-    validation = trainer.Validation(paths.record("val"), tables.read_csv(paths.csv("val"), label_map), names)
+    split = validation.Validation(paths.record("val"), tables.read_csv(paths.csv("val"), label_map), names)
     device = devices.describe(strategy)
-    print(f"{train.model}: {len(train_images)} images, {train.steps} steps of {train.batch_size} on {device}")
-    fitting = trainer.Trainer(
-        model,
-        config,
-        strategy,
-        work_dir=folder,
-        look_every=train.eval_every,
-        train_filenames=[image.filename for image in train_images],
+    print(
+        f"{train.model}: {len(train_images)} images, {train.steps} steps of {train.batch_size} on {device}", flush=True
     )
+    plan = trainer.Plan(**{field.name: getattr(train, field.name) for field in fields(trainer.Plan)})
+    filenames = [image.filename for image in train_images]
+    fitting = trainer.Trainer(model, config, strategy, plan=plan, work=task, train_filenames=filenames)
     with _Log() as log:
-        return fitting.run(validation, log)
+        return fitting.run(split, log, stop)
 
 
 class _Log:
@@ -114,33 +172,81 @@ class _Log:
         self._live.end()
 
 
-def _write(config: Any, label_map: Path, work: Path, summary: Mapping[str, Any]) -> None:
+def _write(config: Any, label_map: Path, task: work.Work, summary: Mapping[str, Any]) -> None:
+    last, best = task.step(summary["steps"]), task.best(summary["best_step"])
     with files.whole_folder(paths.TRAIN) as folder:
-        shutil.copytree(work / "last", folder / "last")
-        has_best = (work / "best").exists()  # not without a validation split
-        shutil.copytree(work / ("best" if has_best else "last"), folder / "best")
+        for name, source in (("last", last), ("best", best if best.exists() else last)):  # no best without validation
+            shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns(work.STATE))
         files.write_text(folder / "pipeline.config", pipeline_config.render(config))
         shutil.copyfile(label_map, folder / paths.LABEL_MAP)
         files.write_text(folder / "train.json", json.dumps(summary, indent=2) + "\n")
 
 
-def _terminate(*_: object) -> NoReturn:
-    sys.exit(errors.EXIT_TERMINATED)
+# What DVC knows. A training that has ended stays in the work directory, for DVC may die before it has recorded it (it
+# hashes for a while), and then calls this stage again. Where DVC has recorded it, and calls again, it means it.
+
+
+def _of_dvc(file: str) -> dict[str, Any]:
+    """What dvc.yaml or dvc.lock says of this stage; nothing where there is none."""
+    from ruamel.yaml import YAML
+
+    path = Path(file)
+    document = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8")) if path.exists() else None
+    return dict((document or {}).get("stages", {}).get("train_tpu", {}))
+
+
+def _code() -> str:
+    """The digest of the code that this stage consists of."""
+    listed = [Path(dep) for dep in _of_dvc("dvc.yaml").get("deps", []) if dep.endswith(".py")]
+    return hashlib.sha256("".join(files.sha256(path) for path in listed).encode()).hexdigest()
+
+
+def _result() -> str:
+    """The digest of model/train as dvc.lock gives it."""
+    found = [path for path in paths.TRAIN.rglob("*") if path.is_file()]
+    entries = [
+        {"md5": hashlib.md5(path.read_bytes()).hexdigest(), "relpath": path.relative_to(paths.TRAIN).as_posix()}  # noqa: S324
+        for path in found
+    ]
+    listing = json.dumps(sorted(entries, key=lambda entry: entry["relpath"]), sort_keys=True)
+    return hashlib.md5(listing.encode()).hexdigest() + ".dir"  # noqa: S324
+
+
+def _is_recorded(result: str, train: TrainParams) -> bool:
+    """Whether dvc.lock holds this very result, of these very params."""
+    locked = _of_dvc("dvc.lock")
+    results = {out["path"]: out.get("md5") for out in locked.get("outs", [])}
+    given = locked.get("params", {}).get(params.PARAMS_FILE, {}).get("train")
+    return results.get(paths.TRAIN.as_posix()) == result and given == asdict(train)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser("python -m stages.train_tpu", description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--fresh", action="store_true", help="forget what is kept of this training, and start anew")
+    return parser.parse_args()
 
 
 def main() -> None:
+    fresh = _arguments().fresh or os.environ.get("PASSO_FRESH") == "1"
     train = params.load("train", TrainParams)
     label_map = Path(params.load("dataset", DatasetParams).dir) / paths.LABEL_MAP
     config = _pipeline(train, label_map)
-    signal.signal(signal.SIGTERM, _terminate)
-    with work.work_dir() as folder:
-        outcome = _fit(train, config, labels.read(label_map), folder)
-        summary = {"model": train.model, "steps": outcome.steps, "best_step": outcome.best_step, "best": outcome.best}
-        _write(config, label_map, folder, summary)
-        shutil.rmtree(folder)
-    speed = f"{outcome.images_per_second:.1f} images/s"
-    print(f"trained {outcome.steps} steps at {speed}; best at step {outcome.best_step}")
+    code = _code()
+    with (
+        stops.Stops(GO_ON, with_parent="DVC_STAGE" in os.environ) as stop,
+        work.opened(train.work_dir, _identity(train, config, label_map), keep=train.keep) as task,
+        work.disk_errors(Path(), 0),
+    ):
+        print(_start(train, task, fresh), flush=True)
+        outcome = _fit(train, config, labels.read(label_map), task, stop)
+        with stop.held():
+            summary = {key: value for key, value in asdict(outcome).items() if key in SUMMARY}
+            _write(config, label_map, task, {"model": train.model, **summary})
+            task.finish({"code": code, "result": _result()})
+    reason = f" ({STOPPED_BY[outcome.stopped_by]})" if outcome.stopped_by in STOPPED_BY else ""
+    speed = f" at {outcome.images_per_second:.1f} images/s" if outcome.images_per_second else ""
+    print(f"trained {outcome.steps} steps{reason}{speed}; best at step {outcome.best_step}")
 
 
 if __name__ == "__main__":
-    errors.run(main, __doc__)
+    errors.run(main)

@@ -81,7 +81,7 @@ def test_help_is_the_default_and_lists_every_target(copy: Copy) -> None:
 
 
 def test_the_command_set_is_complete() -> None:
-    expected = "help install train test test-slow check format dataset predict report summary status lock clean"
+    expected = "help install train test test-slow test-kill check format dataset predict report summary status lock clean"
     assert sorted(TARGETS) == sorted(expected.split())
 
 
@@ -101,6 +101,16 @@ def test_train_reproduces_the_pipeline_or_runs_an_experiment(repository: Copy) -
     assert repository.make("train", "STEPS=5000", "BATCH=256", "DATASET=my pets", **identity).returncode == 0
     overrides = ["-S", "train.steps=5000", "-S", "train.batch_size=256", "-S", "dataset.dir=dataset/my pets"]
     assert repository.recorded() == [["dvc", "exp", "run", *overrides], *after]
+
+
+def test_fresh_reaches_the_stage_through_dvc(repository: Copy) -> None:
+    assert "\nPASSO_FRESH=1 dvc repro\n" in repository.make("-n", "train", "FRESH=1").stdout
+    assert (
+        "\nPASSO_FRESH=1 dvc exp run -S train.steps='5'\n"
+        in repository.make("-n", "train", "FRESH=1", "STEPS=5").stdout
+    )
+    assert "PASSO_FRESH" not in repository.make("-n", "train", "FRESH=0", FRESH="1").stdout
+    assert "PASSO_FRESH" not in repository.make("-n", "train", FRESH="1").stdout
 
 
 def test_dry_run_shows_the_commands_and_runs_none(repository: Copy) -> None:

@@ -19,9 +19,10 @@ class Section:
     kind: str = params.one_of("cat", "dog")
     source: str = params.text("a path")
     digest: str = params.text("a sha256", empty=True)
+    exact: bool = params.flag()
 
 
-GOOD = {"steps": "5", "rate": "1e-3", "peak": "auto", "kind": "cat", "source": "here", "digest": "''"}
+GOOD = {"steps": "5", "rate": "1e-3", "peak": "auto", "kind": "cat", "source": "here", "digest": "''", "exact": "true"}
 
 
 def load(tmp_path: Path, **changes: str | None) -> Section:
@@ -33,7 +34,7 @@ def load(tmp_path: Path, **changes: str | None) -> Section:
 
 def test_values_are_read_as_dvc_reads_them(tmp_path: Path) -> None:
     # PyYAML would read 1e-3 as a string (YAML 1.1); DVC reads YAML 1.2
-    assert load(tmp_path) == Section(5, 0.001, "auto", "cat", "here", "")
+    assert load(tmp_path) == Section(5, 0.001, "auto", "cat", "here", "", True)
 
 
 def test_annotations_that_are_strings_mean_the_same(tmp_path: Path) -> None:
@@ -64,10 +65,12 @@ def test_a_whole_number_will_do_for_a_fraction(tmp_path: Path) -> None:
         ({"peak": "2"}, "train.peak: 2 is not allowed; give a number from 0 to 1, or auto"),
         ({"kind": "bird"}, "train.kind: 'bird' is not allowed; give one of cat, dog"),
         ({"source": "''"}, "train.source: '' is not allowed; give a path"),
+        ({"exact": "yes"}, "train.exact: 'yes' is not allowed; give true or false"),
+        ({"exact": "1"}, "train.exact: 1 is not allowed; give true or false"),
         ({"steps": None}, "train.steps: missing; give a whole number from 1 to 100"),
         (
             {"stepz": "5"},
-            "train.stepz: unknown key (its value is 5); train has steps, rate, peak, kind, source, digest",
+            "train.stepz: unknown key (its value is 5); train has steps, rate, peak, kind, source, digest, exact",
         ),
     ],
 )

@@ -1,7 +1,10 @@
 """train_tpu, evaluate and export on a handful of pictures: real steps of the real model, on the CPU."""
 
+import hashlib
 import json
+import math
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -58,7 +61,10 @@ def test_training_leaves_all_that_the_next_stages_need(trained: Path) -> None:
     assert summary["best_step"] in (15, 30)
     assert labels.read(folder / paths.LABEL_MAP) == {"cat": 1, "dog": 2}
     assert pipeline_config.read(folder / "pipeline.config").train_config.num_steps == 30
-    assert [path.name for path in (trained / ".work").iterdir()] == ["train.lock"]
+    assert summary["stopped_by"] == "steps"
+    (work,) = (trained / ".work").iterdir()
+    names = {path.name for path in work.iterdir()} - {"best-00000015", "best-00000030"}
+    assert names == {"finished.json", "identity.json", "lock", "step-00000030"}  # until DVC has recorded it
 
 
 def test_curves_tell_every_look(trained: Path) -> None:
@@ -194,37 +200,134 @@ def test_going_on_from_the_last_model(trained: Path, tmp_path: Path) -> None:
     assert "set it to full or detection or none" in refused.stderr
 
 
-def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
-    deadline = time.monotonic() + 300
-    while not path.exists():
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < deadline, f"{path} did not appear"
-        time.sleep(0.2)
-
-
-def test_a_training_that_is_stopped_keeps_what_it_has(trained: Path, tmp_path: Path) -> None:
-    """And a second one beside it is refused."""
-    for folder in ("dataset", "model/pretrained"):
-        shutil.copytree(trained / folder, tmp_path / folder)
-    tiny.params(tmp_path, **{**STEPS, "train.steps": "100000", "train.eval_every": "5"})
+def start(root: Path) -> "subprocess.Popen[str]":
     environment = {**os.environ, "PYTHONPATH": str(stage.REPOSITORY)}
     command = [sys.executable, "-m", "stages.train_tpu"]
-    with subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True) as process:
-        wait_for(tmp_path / ".work" / "train" / "best", process)
-        second = stage.run("train_tpu", tmp_path)
+    return subprocess.Popen(command, cwd=root, env=environment, stderr=subprocess.PIPE, text=True)
+
+
+def wait_for_step(root: Path, step: int, process: "subprocess.Popen[str]") -> dict[str, Any]:
+    """Wait until a checkpoint of `step` or a later one is there; returns its state."""
+    deadline = time.monotonic() + 300
+    while not (found := [p for p in sorted(root.glob(".work/*/step-*/state.json")) if int(p.parent.name[5:]) >= step]):
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline, f"no checkpoint of step {step}"
+        time.sleep(0.05)
+    return dict(json.loads(found[0].read_text())["state"])
+
+
+def outputs(root: Path) -> dict[str, str]:
+    """The digest of every file that DVC records of the training."""
+    folders = (root / paths.TRAIN, root / paths.TRAIN_RESULTS)
+    found = sorted(path for folder in folders for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(root).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in found}
+
+
+def copied(source: Path, root: Path, **changes: str) -> None:
+    """A project that is about to train, as DVC leaves it: without what the last training made."""
+    for folder in ("dataset", "model/pretrained"):
+        shutil.copytree(source / folder, root / folder)
+    tiny.params(root, **{**STEPS, **changes})
+
+
+def test_a_killed_training_ends_in_the_same_bytes_as_one_that_was_not(trained: Path, tmp_path: Path) -> None:
+    """SIGKILL, then SIGTERM, then to the end; and while one is alive, a second one is refused."""
+    copied(trained, tmp_path, **{"train.checkpoint_every": "3"})
+    with start(tmp_path) as process:
+        first = wait_for_step(tmp_path, 3, process)
+        refused = stage.run("train_tpu", tmp_path)
+        process.kill()
+    assert refused.returncode == 2
+    assert f"this training is running already, as process {process.pid}; wait for it" in refused.stderr
+    with start(tmp_path) as process:
+        second = wait_for_step(tmp_path, 18, process)
         process.send_signal(signal.SIGTERM)
-        _, stderr = process.communicate(timeout=120)
-    assert second.returncode == 2
-    assert f"another training is running here, process {process.pid}; wait for it" in second.stderr
+        _, stderr = process.communicate(timeout=300)
     assert process.returncode == 143
-    (died,) = (tmp_path / ".work").glob("died-*")
-    assert f"its checkpoints are in .work/{died.name}" in stderr
-    assert f"pretrained.source=.work/{died.name}/last/ckpt-1" in stderr
+    (line,) = [line for line in stderr.splitlines() if line.startswith("SIGTERM: stopped")]
+    kept = re.fullmatch(
+        r"SIGTERM: stopped; step (\d+) of 30 is kept in \.work/\w{16}; to go on: dvc repro, or the same dvc exp run",
+        line,
+    )
+    assert kept
+    assert int(kept[1]) >= 18
+    assert second["seconds"] > first["seconds"] > 0
     assert not (tmp_path / paths.TRAIN).exists()
-    source = {"pretrained.source": f".work/{died.name}/last/ckpt-1", "train.fine_tune_checkpoint_type": "full"}
-    tiny.params(tmp_path, **{**STEPS, "train.steps": "1", **source})
-    assert "a detection checkpoint" in ran("pretrained", tmp_path).stdout
-    np.testing.assert_array_equal(head(tmp_path / paths.PRETRAINED / "ckpt-1"), head(died / "last" / "ckpt-1"))
+    third = ran("train_tpu", tmp_path)
+    assert f"goes on from step {kept[1]} of 30, which .work/" in third.stdout
+    assert outputs(tmp_path) == outputs(trained)
+
+    shutil.rmtree(tmp_path / paths.TRAIN)  # it has ended, but DVC died before it recorded that, and calls again
+    again = ran("train_tpu", tmp_path)
+    assert "goes on from step 30 of 30" in again.stdout
+    assert "compiling" not in again.stderr
+    assert outputs(tmp_path) == outputs(trained)
+
+
+def test_it_stops_when_ap_gets_no_better(trained: Path, tmp_path: Path) -> None:
+    """At a rate that changes next to nothing."""
+    changes = {"train.steps": "200", "train.eval_every": "2", "train.learning_rate": "1e-8", "train.patience": "2"}
+    copied(trained, tmp_path, **changes)
+    done = ran("train_tpu", tmp_path)
+    summary = json.loads((tmp_path / paths.TRAIN / "train.json").read_text())
+    looks = scalars(tmp_path, "val/AP")
+    stale = [
+        all(ap <= max(before for _, before in looks[:place]) for _, ap in looks[place : place + 2])
+        for place in range(1, len(looks) - 1)
+    ]
+    assert (summary["steps"], summary["stopped_by"]) == (looks[-1][0], "patience")
+    assert looks[-1][0] < 200
+    assert stale.index(True) == len(stale) - 1  # the last two looks were the first two in a row that were no better
+    assert f"trained {summary['steps']} steps (AP has not got better for train.patience looks)" in done.stdout
+
+
+class Clock:
+    """A second goes by with every look at it."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def monotonic(self) -> float:
+        self.now += 1
+        return self.now
+
+
+def test_the_rate_has_come_down_when_the_minutes_are_over(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from detector import trainer
+
+    monkeypatch.setattr(trainer, "time", Clock())
+    changes = {"train.steps": "100000", "train.max_minutes": "0.5", "train.checkpoint_minutes": "0"}
+    copied(trained, tmp_path, **{**changes, "train.eval_every": "100000", "train.checkpoint_every": "0"})
+    done = ran("train_tpu", tmp_path)
+    summary = json.loads((tmp_path / paths.TRAIN / "train.json").read_text())
+    assert (summary["steps"], summary["stopped_by"], summary["best_step"]) == (30, "max_minutes", 30)  # a second each
+    assert "trained 30 steps (train.max_minutes are over)" in done.stdout
+    rates = dict(scalars(tmp_path, "learning_rate"))
+    peak = pipeline_config.auto_learning_rate(2)
+    for step in (10, 20, 30):  # step 10 begins after 9 of 30 s; the first 1,000 of 100,000 steps are warm-up
+        progress = ((step - 1) / 30 * 100_000 - 1000) / 99_000
+        assert rates[step] == pytest.approx(peak * (1 + math.cos(math.pi * progress)) / 2, rel=1e-3)
+    assert rates[30] < peak / 300
+
+
+def test_a_disk_without_room_is_said_before_the_first_step(trained: Path, tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=9m", "none", str(disk)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("a small file system cannot be mounted here: that takes root")
+    try:
+        copied(trained, tmp_path, **{"train.work_dir": str(disk)})
+        done = stage.run("train_tpu", tmp_path)
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
+    assert done.returncode == 2
+    assert re.search(
+        r"error: .*/disk/\w{16}: the disk is full: a checkpoint needs \d+\.\d MB, 9\.\d MB are free", done.stderr
+    )
+    assert "compiling" not in done.stderr
 
 
 def test_a_type_that_the_checkpoint_cannot_serve_is_refused(trained: Path) -> None:
@@ -253,7 +356,7 @@ def test_a_nan_stops_with_the_step_and_the_files(trained: Path, tmp_path: Path) 
     line = done.stderr.splitlines()[-1]
     assert "params.yaml: train: step 1: " in line
     assert "total_loss nan" in line
-    assert (tmp_path / ".work").exists()
+    assert list((tmp_path / ".work").iterdir()) == []
     named = [name.strip() for name in line.partition("that batch: ")[2].split(",")]
     train = {image.filename for image in tables.read_csv(tmp_path / paths.csv("train"), {"cat": 1, "dog": 2})}
     assert len(named) == 2
@@ -284,9 +387,7 @@ def test_bad_params_are_one_line(trained: Path, change: dict[str, str], line: st
 
 @pytest.mark.parametrize("model", ["ssd_mobilenet_v2_fpnlite_320x320"])
 def test_a_step_of_the_other_models(trained: Path, tmp_path: Path, model: str) -> None:
-    for folder in ("dataset", "model/pretrained"):
-        shutil.copytree(trained / folder, tmp_path / folder)
-    tiny.params(tmp_path, **{**STEPS, "train.steps": "1", "train.model": model})
+    copied(trained, tmp_path, **{"train.steps": "1", "train.model": model})
     ran("train_tpu", tmp_path)
     assert json.loads((tmp_path / paths.TRAIN / "train.json").read_text())["model"] == model
 

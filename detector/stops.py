@@ -1,0 +1,129 @@
+"""Ctrl-C, SIGTERM, a closed terminal, a dead parent: a training leaves at a moment when nothing is lost by it.
+
+    with Stops(advice) as stops:
+        with stops.held():            # a step, or a checkpoint being written: whoever wants to stop waits for its end
+            step()
+            if stops.requested: save()
+
+Outside of `held` the process leaves at once, even where it is deep in TensorFlow's C++ (compiling, say): a thread does
+it, which the kernel wakes. A second Ctrl-C never waits.
+"""
+
+import contextlib
+import os
+import select
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+POLL_SECONDS = 1.0  # between two looks at whether the parent lives
+AGAIN_SECONDS = 0.5  # a terminal and a shell may both pass on one Ctrl-C
+
+
+class Stops:
+    """Takes the signals over while it is entered, in the main thread.
+
+    Args:
+        advice: the end of the line that is printed on leaving: how to go on.
+        with_parent: also leave, as on SIGTERM, when the process that started this one has died.
+    """
+
+    def __init__(self, advice: str, *, with_parent: bool = False) -> None:
+        self.requested = 0  # the signal that waits for the end of what is held
+        self.kept = "nothing was trained yet"  # what is not lost, for the line that is printed on leaving
+        self._advice = advice
+        self._chain = _chain() if with_parent else []
+        self._lock = threading.RLock()
+        self._depth, self._since = 0, 0.0
+        self._handlers: dict[int, Any] = {}
+
+    def __enter__(self) -> "Stops":
+        self._ears, mouth = os.pipe()
+        os.set_blocking(mouth, False)
+        self._mouth = signal.set_wakeup_fd(mouth, warn_on_full_buffer=False), mouth
+        for number in SIGNALS:
+            if signal.getsignal(number) != signal.SIG_IGN:  # as under nohup
+                self._handlers[number] = signal.signal(number, lambda *_: None)
+        self._thread = threading.Thread(target=self._listen, name="stops", daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
+        before, mouth = self._mouth
+        signal.set_wakeup_fd(before)
+        os.close(mouth)  # which ends the thread
+        self._thread.join()
+        os.close(self._ears)
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """A signal in here waits until the end of it (of the outermost, where they are nested), and then leaves."""
+        with self._lock:
+            self._depth += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._depth -= 1
+        with self._lock:
+            if self.requested and not self._depth:
+                self._leave(self.requested)
+
+    def _listen(self) -> None:
+        while True:
+            ready, _, _ = select.select([self._ears], [], [], POLL_SECONDS)
+            if ready:
+                numbers = os.read(self._ears, 64)
+                if not numbers:
+                    return
+                for number in numbers:
+                    self._stop(number)
+            elif any(_parent(child) != parent for child, parent in self._chain):
+                self._chain = []
+                self._stop(signal.SIGTERM, "the process that started this one has died")
+
+    def _stop(self, number: int, reason: str = "") -> None:
+        reason = reason or signal.Signals(number).name
+        with self._lock:
+            again = number == signal.SIGINT and self.requested and time.monotonic() - self._since > AGAIN_SECONDS
+            if again or not self._depth:
+                self._leave(number, reason)
+            if not self.requested:
+                self.requested, self._since = number, time.monotonic()
+                _say(f"{reason}: stopping after this step" + (", again to stop at once" if number == 2 else ""))
+
+    def _leave(self, number: int, reason: str = "") -> None:
+        """End the process as a shell reports a death by that signal; never 0, or DVC would record a finished stage."""
+        _say(f"{reason or signal.Signals(number).name}: stopped; {self.kept}; {self._advice}")
+        os._exit(128 + number)  # the interpreter's own way out waits for TensorFlow's threads
+
+
+def _say(line: str) -> None:
+    """On stderr, past Python's buffers, which the main thread may hold; and no matter if the terminal is gone."""
+    with contextlib.suppress(OSError):
+        os.write(2, f"\n{line}\n".encode() if os.isatty(2) else f"{line}\n".encode())
+
+
+def _parent(pid: int) -> int:
+    """The parent of this process or of another one; 0 where there is none."""
+    if pid == os.getpid():
+        return os.getppid()
+    with contextlib.suppress(OSError):
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    return 0
+
+
+def _chain() -> list[tuple[int, int]]:
+    """(child, parent) from this process to the one that started it, across the shell of a `sh -c`, if there is one."""
+    pids = [os.getpid(), os.getppid()]
+    with contextlib.suppress(OSError):
+        if b"-c" in Path(f"/proc/{pids[-1]}/cmdline").read_bytes().split(b"\0")[1:4]:
+            pids.append(_parent(pids[-1]))
+    return list(pairwise(pids))
