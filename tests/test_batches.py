@@ -248,6 +248,19 @@ def test_what_cannot_be_repeated_is_refused(root: Path, monkeypatch: pytest.Monk
         dataset(config)
 
 
+def test_nothing_keeps_op_determinism_from_parallel_threads(root: Path) -> None:
+    """Assert and branches are all the state there is; a table of names, say, would make it one example at a time."""
+    from tensorflow.python.framework import op_def_registry  # not before detector.tensorflow_env
+
+    config = configuration(root, 4)
+    example = tf.function(od_api.training_example(config, model_of(config), seed=1), autograph=False)
+    traced = example.get_concrete_function(tf.TensorSpec((), tf.string), tf.TensorSpec((), tf.int64))
+    graph = traced.graph.as_graph_def()
+    nodes = itertools.chain(graph.node, *(function.node_def for function in graph.library.function))
+    stateful = {node.op for node in nodes if (known := op_def_registry.get(node.op)) and known.is_stateful}
+    assert stateful <= {"Assert", "If"}
+
+
 def test_a_record_that_cannot_be_trained_on(root: Path, tmp_path: Path) -> None:
     config = configuration(root, 4)
     content = (root / "5.record").read_bytes()
