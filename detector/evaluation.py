@@ -164,7 +164,7 @@ def summary(evaluation: Evaluation) -> str:
 def _interval_line(numbers: Mapping[str, Any]) -> list[str]:
     ends = {name: numbers.get(f"{name}_interval") for name in bootstrap.METRICS}
     shown = [f"{name} {one['low']:.3f} to {one['high']:.3f}" for name, one in ends.items() if one]
-    return [f"{bootstrap.CONFIDENCE:.0%} intervals: {', '.join(shown)}"] if shown else []
+    return [f"{100 * bootstrap.CONFIDENCE:g} % intervals: {', '.join(shown)}"] if shown else []
 
 
 def _write_json(path: Path, content: object) -> None:

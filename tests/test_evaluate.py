@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from detector import errors, evaluation, labels, paths, tables
+from detector import detections, errors, evaluation, labels, metrics, paths, tables
 from detector.evaluation import Evaluation
 from detector.tables import ImageBoxes
 from stages import evaluate
@@ -84,6 +84,21 @@ def test_metrics_json(project: Path) -> None:
     ]
     assert list(numbers["loss"]) == list(evaluation.LOSSES)
     assert "AP_small" not in numbers  # nothing small was drawn: absent, not -1
+    # b.jpg alone: all is found; a.png alone: one of two, 51 of 101 recalls. Either is a draw in 27, above 2.5 %
+    assert numbers["AP_interval"] == numbers["AP50_interval"] == {"low": round(51 / 101, 6), "high": 1}
+
+
+def test_detections_csv_is_what_was_judged(project: Path) -> None:
+    folder = written(judged(TRUTH[::-1], FOUND[::-1]))
+    label_map = labels.read(folder / paths.LABEL_MAP)
+    assert label_map == {"cat": CAT, "dog": DOG}
+    read = detections.read(folder / detections.FILE, label_map)
+    assert metrics.coco(TRUTH, read, {CAT: "cat", DOG: "dog"}) == metrics.coco(TRUTH, FOUND, {CAT: "cat", DOG: "dog"})
+    assert [one.scores.tolist() for one in read] == [
+        [0.9, 0.8],
+        [0.7, 0.4],
+        [0.6, 0.6],
+    ]  # the one under the threshold, too
 
 
 def test_precision_recall_csv(project: Path) -> None:
@@ -131,7 +146,8 @@ def test_same_bytes_twice_and_nothing_is_left_of_the_last_run(project: Path) -> 
     first = digests(written(judged(), 3))
     assert digests(written(judged(TRUTH[::-1], FOUND[::-1]), 3)) == first  # the order of images does not matter
     assert set(first) == {
-        *("metrics.json", "precision_recall.csv", "confusion.csv", "precision_recall.png", "confusion_matrix.png"),
+        *("metrics.json", "detections.csv", "label_map.pbtxt"),
+        *("precision_recall.csv", "confusion.csv", "precision_recall.png", "confusion_matrix.png"),
         *(f"pictures/{name}" for name in ("01_c.jpg", "02_a.jpg", "03_b.jpg", "pictures.json")),
     }
     assert set(first) - set(digests(written(judged(), 1))) == {"pictures/02_a.jpg", "pictures/03_b.jpg"}
@@ -159,12 +175,20 @@ def test_summary_says_which_class_never_occurs() -> None:
         "all   0.663   0.663   0.663   0.667",
         "cat   0.663   0.663           0.667",
         "dog  no object",
+        "95 % intervals: AP 0.505 to 1.000, AP50 0.505 to 1.000",
     ]
+
+
+def test_a_single_test_image_has_no_interval(project: Path) -> None:
+    alone = judged(TRUTH[:1], FOUND[:1])
+    numbers = json.loads((written(alone, 0) / "metrics.json").read_text())
+    assert numbers["AP"] == round(51 / 101, 6) and not {key for key in numbers if "interval" in key}
+    assert "intervals" not in evaluation.summary(alone)
 
 
 def test_a_class_named_all_does_not_hide_the_total() -> None:
     named = dataclasses.replace(judged(), names={1: "all", 2: "dog"})
-    assert [line.split()[0] for line in evaluation.summary(named).splitlines()[1:]] == ["all", "all", "dog"]
+    assert [line.split()[0] for line in evaluation.summary(named).splitlines()[1:-1]] == ["all", "all", "dog"]
 
 
 def test_picture_of_a_photo_that_was_annotated_as_stored(project: Path) -> None:

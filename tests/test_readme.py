@@ -222,7 +222,9 @@ def test_the_summary_is_what_make_train_prints(tmp_path: Path, monkeypatch: pyte
     for path in summary.PLACES.values():
         path.mkdir(parents=True)
     training = {"steps": steps, "best_step": steps, "best": scores}
-    printed = summary.lines(training, {**scores, "images": images, "per_class": dict.fromkeys(["cat", "dog"], scores)})
+    ends = {f"{name}_interval": {"low": 0.4, "high": 0.6} for name in scores}
+    measured = {**scores, **ends, "images": images, "per_class": dict.fromkeys(["cat", "dog"], scores)}
+    printed = summary.lines(training, measured)
     assert masked(marked("README.md", "summary")) == masked("".join(f"{line}\n" for line in printed))
 
 

@@ -26,6 +26,7 @@ HOSTILE = "<script>alert('é')</script>\"><img src=http://evil.example/x>"
 METRICS = {
     "AP": 0.6451,
     "AP50": 0.94,
+    "AP_interval": {"low": 0.6002, "high": 0.69},
     "AP75": 0.742,
     "AP_large": 0.67,
     "AR100": 0.73,
@@ -147,6 +148,8 @@ def test_a_whole_run(project: Path) -> None:
     assert "ssd_mobilenet_v2_320x320, trained for 1,500 steps. The checkpoint of step 1,000 was the best" in page.text
     assert "The test images hold 111 labelled objects" in page.text
     assert "AP small – AP of objects under 32 × 32 pixels. No such objects in the test images." in page.text
+    assert page.text.count("95 %: 0.600 to 0.690") == 2 and page.text.count("95 %:") == 2  # tile and table; not of AP50
+    assert "Whether another run is better, make compare says." in page.text
     assert "localization loss 0.130 How far the boxes are off" in page.text
     assert "cat 3 75% 0 0% 1 25%" in page.text and "background 1 100% 0 0%" in page.text
     assert "train: 2 images, 2 boxes" in page.text and "3 repaired: see" in page.text
@@ -230,6 +233,7 @@ def test_nothing_at_all_and_damaged_files_are_a_line(project: Path) -> None:
         ("results/evaluate/metrics.json", "{"),
         ("results/evaluate/metrics.json", "[1]"),
         ("results/evaluate/metrics.json", '{"AP": 1, "per_class": [1]}'),
+        ("results/evaluate/metrics.json", '{"AP": 1, "AP_interval": [0, 1]}'),
         ("results/evaluate/confusion.csv", "a,b\n1,2\n"),
         ("results/evaluate/precision_recall.csv", "class,recall,precision\ncat,x,1\n"),
         ("results/evaluate/pictures/pictures.json", "[1]"),

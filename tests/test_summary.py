@@ -10,6 +10,8 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 METRICS = {
     "AP": 0.6451,
     "AP50": 0.94,
+    "AP_interval": {"low": 0.6002, "high": 0.69},
+    "AP50_interval": {"low": 0.9, "high": 0.98},
     "images": 104,
     "boxes": 111,
     "per_class": {"cat": {"AP": 0.661, "AP50": 0.951}, "dog": {"AP": 0.6294}},
@@ -42,8 +44,9 @@ def test_everything_that_is_there(tmp_path: Path) -> None:
     result = run(tmp_path)
     lines = result.stdout.splitlines()
     assert (result.returncode, result.stderr) == (0, "") and len(lines) <= 12
-    assert lines[:6] == [
+    assert lines[:7] == [
         "AP 0.645, AP50 0.940 on 104 test images, best at step 400 of 500",
+        "  95 %        AP 0.600 to 0.690, AP50 0.900 to 0.980 with other test images",
         "  per class   cat 0.661, dog 0.629 (AP)",
         "  SavedModel  model/export/saved_model",
         "  TFLite      model/export/model.tflite",
@@ -64,7 +67,7 @@ def test_many_classes_stay_one_line(tmp_path: Path) -> None:
     classes = {f"c{k}": {"AP": k / 100} for k in range(1, 21)}
     write(tmp_path / "results/evaluate/metrics.json", {**METRICS, "per_class": classes})
     lines = run(tmp_path).stdout.splitlines()
-    assert lines[1].startswith("  per class   c1 0.010, c2 0.020, ") and lines[1].endswith("c12 0.120, and 8 more (AP)")
+    assert lines[2].startswith("  per class   c1 0.010, c2 0.020, ") and lines[2].endswith("c12 0.120, and 8 more (AP)")
 
 
 def test_nothing_trained_yet_and_a_damaged_file(tmp_path: Path) -> None:

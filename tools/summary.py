@@ -76,7 +76,7 @@ def lines(training: Mapping[str, Any], metrics: Mapping[str, Any]) -> list[str]:
     model = f"best at step {best} of {steps}" if training.get("best") else f"after {steps} training steps"
     return [
         f"{score} on {metrics.get('images', '?')} test images, {model}",
-        *([f"  {'95 %':<12}{shown} (by chance, in the choice of test images)"] if (shown := intervals(metrics)) else []),
+        *([f"  {'95 %':<12}{shown} with other test images"] if (shown := intervals(metrics)) else []),
         *([f"  {'per class':<12}{per_class(metrics)}"] if metrics.get("per_class") else []),
         *places,
         "Next:",
