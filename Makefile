@@ -10,7 +10,7 @@ TF ?= auto
 INSTALLER ?= auto
 
 # Only from the command line: a NAME or a STEPS that a shell happens to export must not steer a training.
-ARGUMENTS := STEPS BATCH DATASET FRESH SRC NAME IMAGES OUTPUT
+ARGUMENTS := STEPS BATCH DATASET FRESH SRC NAME IMAGES OUTPUT A B
 $(foreach argument,$(ARGUMENTS),$(if $(filter command,$(origin $(argument))),,$(eval override $(argument) :=)))
 # Make would expand a `$` in them on the way into the environment; nothing reads them there.
 unexport $(ARGUMENTS) PYTHON TF INSTALLER
@@ -73,6 +73,11 @@ predict: install ## Detect in your own photos: IMAGES=folder|file|'glob' [OUTPUT
 	@$(if $(value IMAGES),,echo "error: IMAGES is empty; run: make predict IMAGES=folder" >&2; exit 2;) \
 		python -m stages.predict $(call option,--output=,OUTPUT) -- $(call quote,IMAGES)
 
+.PHONY: compare
+compare: _repository install ## Is run B better than run A, or is it chance? A=exp1 [B=exp2; else the workspace]
+	@$(if $(value A),,echo "error: A is empty; run: make compare A=HEAD (or an experiment; dvc exp show lists them)" >&2; exit 2;) \
+		python -m tools.compare -- $(call quote,A) $(if $(value B),$(call quote,B))
+
 .PHONY: report
 report: install ## Write results/report.html: curves, metrics and pictures on one page
 	@python -m tools.report
@@ -95,7 +100,7 @@ test-slow: install ## Run the tests that take minutes: real installs and trainin
 
 .PHONY: test-kill
 test-kill: install ## Kill training 20 times, and see that it ends in the same bytes: about ten minutes
-	@python tests/kill_training.py
+	@PYTHONPATH=. python tests/kill_training.py
 
 .PHONY: check
 check: install ## Lint, formatting and types

@@ -81,7 +81,7 @@ def test_help_is_the_default_and_lists_every_target(copy: Copy) -> None:
 
 
 def test_the_command_set_is_complete() -> None:
-    expected = "help install train test test-slow test-kill check format dataset predict report summary status lock clean"
+    expected = "help install train test test-slow test-kill check format dataset predict compare report summary status lock clean"
     assert sorted(TARGETS) == sorted(expected.split())
 
 
@@ -138,6 +138,23 @@ def test_a_hostile_value_stays_one_word(value: str, copy: Copy) -> None:
     assert all(word in argument for argument in copy.recorded()[0][3:])
     copy.make("-n", "predict", f"IMAGES={value}")
     assert not (copy.root / "pwned").exists()
+
+
+@pytest.mark.parametrize("value", HOSTILE)
+def test_compare_takes_any_name_as_one_word(value: str, repository: Copy) -> None:
+    word = value.replace("\n", " ")
+    repository.make("compare", f"A={value}", f"B={value}")
+    repository.make("compare", f"A={value}", B="of the shell's")
+    call = ["python", "-m", "tools.compare", "--"]
+    assert repository.recorded() == [[*call, word, word], [*call, word]]
+    assert not (repository.root / "pwned").exists()
+
+
+def test_compare_without_a_says_what_to_give(repository: Copy) -> None:
+    done = repository.make("compare", A="exported by the shell")
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: A is empty; run: make compare A=HEAD (or an experiment; ")
+    assert repository.recorded() == []
 
 
 def test_predict_without_images_says_what_to_give(copy: Copy) -> None:
