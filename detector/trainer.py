@@ -100,18 +100,19 @@ class Trainer:
         self._log, self._stops = log, stops
         self._look = Look(self._model, self._config, validation) if validation and validation.images else None
         self._restore()
-        self._work.check_room(sum(self._train_step.sizes()))
         self._began = self._saved = time.monotonic()
         self._seconds_before = self._state.seconds
+        data: Iterator[Any] = iter(())
         if not self._stopped_by():
+            self._work.check_room(sum(self._train_step.sizes()))
+            data = iter(self._strategy.distribute_datasets_from_function(self._input))
             self._progress.note("compiling the training step: up to a minute")
-        self._loop()
+        self._loop(data)
         state = self._state
         best_step = state.best_step or state.step
         return Outcome(state.step, self._stopped_by(), best_step, state.best, self._progress.images_per_second())
 
-    def _loop(self) -> None:
-        data = iter(self._strategy.distribute_datasets_from_function(self._input))
+    def _loop(self, data: Iterator[Any]) -> None:
         held: Callable[[], contextlib.AbstractContextManager[None]] = contextlib.nullcontext
         while True:
             if self._look and self._is_look_due():

@@ -291,7 +291,8 @@ def _free(folder: Path) -> int:
 
 
 def _no_room(folder: Path, size: int) -> UserError:
-    reason = f"the disk is full: a checkpoint needs {megabytes(size)}, {megabytes(_free(folder))} are free"
+    needed = f"a checkpoint needs {megabytes(size)}, " if size else ""
+    reason = f"the disk is full: {needed}{megabytes(_free(folder))} are free"
     return UserError(str(folder), reason, "make room and run again: it goes on from the last checkpoint")
 
 
@@ -301,8 +302,8 @@ def megabytes(count: int) -> str:
 
 
 @contextmanager
-def disk_errors(folder: Path, size: int) -> Iterator[None]:
-    """A failed write of about `size` bytes becomes an error that says what is needed; TensorFlow has its own kind."""
+def disk_errors(folder: Path, size: int = 0) -> Iterator[None]:
+    """A failed write becomes an error that says what is needed, if that is known; TensorFlow has a kind of its own."""
     try:
         yield
     except UserError:

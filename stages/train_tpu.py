@@ -235,7 +235,7 @@ def main() -> None:
     with (
         stops.Stops(GO_ON, with_parent="DVC_STAGE" in os.environ) as stop,
         work.opened(train.work_dir, _identity(train, config, label_map), keep=train.keep) as task,
-        work.disk_errors(Path(), 0),
+        work.disk_errors(Path()),
     ):
         print(_start(train, task, fresh), flush=True)
         outcome = _fit(train, config, labels.read(label_map), task, stop)

@@ -1,15 +1,15 @@
 """Kill a training again and again, through real `dvc repro`, and see that it ends in the same bytes all the same.
 
-    python tests/kill_training.py [--kills=20] [--seed=1]          about ten minutes on 2 free cores
+    make test-kill, or: PYTHONPATH=. python tests/kill_training.py [--kills=20] [--seed=1]
 
 One project is trained without interruption. Copies of it are trained with kills at random moments: in start-up, in a
 step, in a checkpoint, in a look at the validation split, after the last step. In turn it is
 
     SIGKILL trainer     SIGTERM trainer     SIGINT group (Ctrl-C)     SIGKILL dvc (the trainer stays behind)
 
-and after each of them `dvc repro` is called again; four kills (one of each kind) to a copy, which is then left to end.
-Printed is a row per kill: what the training had come to, what `dvc repro` said its exit code was, and from where the
-next one went on. Exits 1 if a copy does not end, or its model/train, results/train or dvc.lock is not the first one's.
+and after each of them `dvc repro` is called again; up to four kills to a copy, which is then left to end. Printed is a
+row per kill: what the training had come to, what `dvc repro` said its exit code was, and from where the next one went
+on. Exits 1 if a copy does not end, or its model/train, results/train or dvc.lock is not that of the first.
 """
 
 import argparse
@@ -25,14 +25,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import tiny
 from stage import REPOSITORY
 
 KINDS = ("SIGKILL trainer", "SIGTERM trainer", "SIGINT group", "SIGKILL dvc")
-STEPS = 24
+STEPS, KILLS_PER_COPY = 24, 4
 PARAMS = {
     "train.steps": str(STEPS),
     "train.batch_size": "2",
@@ -64,7 +64,11 @@ class Project:
     """A folder with the pipeline, ready to train, under DVC without git."""
 
     root: Path
-    rows: list[Row] = field(default_factory=list)
+
+    def copy(self) -> "Project":
+        """Another one like it, with a cache of its own."""
+        number = sum(1 for _ in self.root.parent.iterdir())
+        return Project(Path(shutil.copytree(self.root, self.root.with_name(f"copy{number}"))))
 
     def dvc(self, log: Path) -> "subprocess.Popen[bytes]":
         """`dvc repro train_tpu`, in a process group of its own; all that it says goes to `log`."""
@@ -95,6 +99,7 @@ class Project:
 
 def made(root: Path) -> Project:
     """A project after all that comes before training."""
+    root.mkdir()
     for name in ("detector", "stages"):
         shutil.copytree(REPOSITORY / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(REPOSITORY / "dvc.yaml", root)
@@ -158,18 +163,18 @@ def strike(kind: str, dvc: "subprocess.Popen[bytes]", found: int) -> None:
             os.kill(found, signal.SIGKILL if kind == "SIGKILL trainer" else signal.SIGTERM)
 
 
-def killed(project: Project, row: Row, chance: random.Random, log: Path) -> None:
-    """One run of `dvc repro` that is killed at a random moment."""
+def killed(project: Project, row: Row, chance: random.Random, log: Path) -> bool:
+    """Run `dvc repro` and kill it at a random moment; False where it had ended before."""
     process = project.dvc(log)
     row.moment, found = wait_for_moment(project, process, chance)
     row.step = str(project.step())
     if found is None:
-        row.code = f"{process.returncode} (had ended)"
-        return
+        return False
     strike(row.kind, process, found)
     process.wait(PATIENCE_SECONDS)
     said = re.search(r"exited with (-?\d+)", log.read_text(errors="replace"))
     row.code = said[1] if said else f"dvc {process.returncode}"
+    return True
 
 
 def began(log: Path) -> str:
@@ -182,30 +187,36 @@ def began(log: Path) -> str:
     return "nothing to do" if "up to date" in text or "didn't change" in text else "?"
 
 
-def run(project: Project, log: Path) -> int:
-    """`dvc repro` to its end; while a trainer that was left behind holds the lock, again."""
-    for _ in range(100):
-        code = project.dvc(log).wait(PATIENCE_SECONDS)
-        if "running already, as process" not in log.read_text(errors="replace"):
-            return code
+def refused(log: Path) -> bool:
+    """Whether a trainer that was left behind, and had not yet noticed, held the lock."""
+    return "running already, as process" in log.read_text(errors="replace")
+
+
+def torture(project: Project, kinds: list[str], chance: random.Random, rows: list[Row]) -> int:
+    """Kill a copy with the first of `kinds`, which it takes off, and again, then let it end; returns its exit code."""
+    number = max((row.copy for row in rows), default=0) + 1
+    log = project.root / "log"
+    for _ in range(min(KILLS_PER_COPY, len(kinds))):
+        row = Row(number, kinds[0], "")
+        alive = killed(project, row, chance, log)
+        while not alive and refused(log):
+            alive = killed(project, row, chance, log)
+        tell_next(rows, number, log)
+        if not alive:
+            return 0 if project.step() == STEPS else 1
+        rows.append(row)
+        kinds.pop(0)
+    code = project.dvc(log).wait(PATIENCE_SECONDS)
+    while refused(log):
         time.sleep(1)
+        code = project.dvc(log).wait(PATIENCE_SECONDS)
+    tell_next(rows, number, log)
     return code
 
 
-def torture(project: Project, number: int, kinds: list[str], chance: random.Random) -> int:
-    """Kill one copy once for each of `kinds`, then let it end; returns the last exit code."""
-    for place, kind in enumerate(kinds):
-        row, log = Row(number, kind, ""), project.root / f"{place}.log"
-        project.rows.append(row)
-        refused = True
-        while refused:  # by a trainer that was left behind, which has not yet noticed
-            killed(project, row, chance, log)
-            refused = "running already, as process" in log.read_text(errors="replace")
-        if place:
-            project.rows[place - 1].next = began(log)
-    code = run(project, last := project.root / "last.log")
-    project.rows[-1].next = began(last)
-    return code
+def tell_next(rows: list[Row], number: int, log: Path) -> None:
+    if rows and rows[-1].copy == number:
+        rows[-1].next = began(log)
 
 
 def show(rows: list[Row], verdict: str) -> None:
@@ -219,32 +230,31 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=20, help="how many (default: 20)")
     parser.add_argument("--seed", type=int, default=1, help="of the moments (default: 1)")
     given = parser.parse_args()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # what is ignored here would be ignored below, too
     chance, begin = random.Random(given.seed), time.monotonic()  # noqa: S311
-    equal = True
+    kinds = [kind for _ in range(0, given.kills, len(KINDS)) for kind in chance.sample(KINDS, len(KINDS))][
+        : given.kills
+    ]
+    rows: list[Row] = []
     with tempfile.TemporaryDirectory(prefix="passo-kill-") as folder:
-        base = Path(folder) / "base"
-        base.mkdir()
-        made(base)
-        first = Project(Path(shutil.copytree(base, Path(folder) / "first", symlinks=True)))
-        assert run(first, first.root / "log") == 0, (first.root / "log").read_text()
+        base = made(Path(folder) / "base")
+        first = base.copy()
+        assert first.dvc(first.root / "log").wait() == 0, (first.root / "log").read_text()
         expected = first.digest()
         print(f"seed {given.seed}; never interrupted: " + ", ".join(f"{k} {v[:12]}" for k, v in expected.items()))
         print(
             "copy  kill             moment                       kept  exit code      next from      equal", flush=True
         )
-        kinds = [kind for _ in range(0, given.kills, len(KINDS)) for kind in chance.sample(KINDS, len(KINDS))]
-        for number, place in enumerate(range(0, given.kills, len(KINDS)), 1):
-            project = Project(Path(shutil.copytree(base, Path(folder) / str(number), symlinks=True)))
-            code = torture(project, number, kinds[: given.kills][place : place + len(KINDS)], chance)
-            same = code == 0 and project.digest() == expected
-            show(project.rows, "yes" if same else f"NO (exit code {code})")
-            if not same:
-                print((project.root / "last.log").read_text(errors="replace"), file=sys.stderr)
-            equal = equal and same
+        equal = True
+        while kinds and equal:
+            project, before = base.copy(), len(rows)
+            code = torture(project, kinds, chance, rows)
+            equal = code == 0 and project.digest() == expected
+            show(rows[before:], "yes" if equal else f"NO (exit code {code})")
+            if not equal:
+                print((project.root / "log").read_text(errors="replace"), file=sys.stderr)
             shutil.rmtree(project.root)
-    print(
-        f"{given.kills} kills in {time.monotonic() - begin:.0f} s: " + ("every end is the same" if equal else "FAILED")
-    )
+    print(f"{len(rows)} kills in {time.monotonic() - begin:.0f} s: " + ("every end is the same" if equal else "FAILED"))
     return 0 if equal else 1
 
 

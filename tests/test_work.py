@@ -282,3 +282,13 @@ def test_a_disk_that_fills_while_a_checkpoint_is_written(small_disk: Path) -> No
         assert found is not None
         assert found.step == 1
         assert sorted(path.name for path in task.folder.iterdir()) == ["identity.json", "lock", "step-00000001"]
+
+
+def test_a_disk_that_fails_elsewhere_is_one_line_too(tmp_path: Path, small_disk: Path) -> None:
+    with (
+        pytest.raises(UserError, match=r"disk: the disk is full: 0\.0 MB are free; make room"),
+        work.disk_errors(small_disk),
+    ):
+        (small_disk / "curve.tsv").write_bytes(bytes(9_000_000))
+    with pytest.raises(FileNotFoundError), work.disk_errors(tmp_path):
+        (tmp_path / "gone").read_text()
