@@ -1,8 +1,8 @@
 """The same bytes every time: TensorFlow's switch for it, and what that leaves open.
 
-`AddN` of three tensors or more sums in an order that depends on which of them the other threads have let go of. Gradients
-meet in such sums wherever a feature map feeds two heads and the next layer: they are added two at a time here, and the
-graph optimiser that would merge these sums again is turned off.
+`AddN` of three tensors or more sums in an order that depends on which of them the other threads have let go of.
+Gradients meet in such sums wherever a feature map feeds two heads and the next layer: they are added two at a time
+here, and the graph optimiser that would merge these sums again is turned off.
 """
 
 from collections.abc import Sequence

@@ -20,6 +20,7 @@ Everything that other modules need of the API is an attribute of this one: `from
 
 import functools
 import itertools
+import re
 import sys
 import types
 from collections.abc import Callable, Iterator, Sequence
@@ -70,7 +71,7 @@ from object_detection.core.standard_fields import DetectionResultFields, InputDa
 from object_detection.export_tflite_graph_lib_tf2 import SSDModule  # noqa: E402
 from object_detection.utils import ops  # noqa: E402
 
-__all__ = ["DetectionResultFields", "InputDataFields", "SSDModule", "inputs", "optimizer_builder"]
+__all__ = ["DetectionResultFields", "InputDataFields", "SSDModule", "inputs"]
 
 decoder_builder.tf_example_decoder.TfExampleDecoder = functools.partial(
     decoder_builder.tf_example_decoder.TfExampleDecoder, dct_method="INTEGER_ACCURATE"
@@ -191,7 +192,49 @@ def build_model(config: Any) -> Any:
     shape = (1, resizer.height, resizer.width, 3)
     set_training(model, False)
     model.predict(tf.zeros(shape), tf.constant([shape[1:]]))
+    _freeze(model, config.train_config.freeze_variables)
     return model
+
+
+def _freeze(model: Any, patterns: Sequence[str]) -> None:
+    """Leave the backbone's layers alone whose variables all match; their batch normalisation is inference's, then.
+
+    The API reads `freeze_variables` under TensorFlow 1 only.
+    """
+    for layer in _backbone(model).layers:
+        names = [variable.name for variable in layer.weights]
+        if names and all(any(re.match(pattern, name) for pattern in patterns) for name in names):
+            layer.trainable = False
+
+
+def _backbone(model: Any) -> Any:
+    return model._feature_extractor.classification_backbone
+
+
+def trainable_variables(model: Any) -> tuple[list[Any], list[Any]]:
+    """Those of the heads and the layers that the detector adds; those of the backbone, which comes trained."""
+    backbone = _backbone(model).trainable_variables
+    known = {variable.ref() for variable in backbone}
+    return [variable for variable in model.trainable_variables if variable.ref() not in known], backbone
+
+
+def train_loop() -> Callable[..., None]:
+    """The API's own `model_lib_v2.train_loop`, to compare with. Its LVIS metrics want a package that nothing needs."""
+    sys.modules.setdefault("lvis", _stand_in("lvis", LVIS=object, LVISEval=object, LVISResults=object))
+    from object_detection import model_lib_v2
+
+    return model_lib_v2.train_loop  # type: ignore[no-any-return]
+
+
+def optimizer(config: Any, position: tf.Variable, rate_factor: float = 1.0) -> tuple[Any, Callable[[], tf.Tensor]]:
+    """The API's optimiser, and its rate at `position` (in steps, of the schedule in `config`) times `rate_factor`."""
+    scaled = config.__class__()
+    scaled.CopyFrom(config)
+    schedule = scaled.adam_optimizer.learning_rate.cosine_decay_learning_rate
+    schedule.learning_rate_base *= rate_factor
+    schedule.warmup_learning_rate *= rate_factor
+    built, (rate,) = optimizer_builder.build(scaled, global_step=position)
+    return built, rate
 
 
 def set_training(model: Any, is_training: bool) -> None:

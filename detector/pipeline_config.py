@@ -15,6 +15,7 @@ from google.protobuf import text_format
 from object_detection.protos.pipeline_pb2 import TrainEvalPipelineConfig
 
 from detector import paths
+from detector.errors import UserError
 
 TEMPLATES = {
     "ssd_mobilenet_v2_320x320": ("ssd_mobilenet_v2.config", 300),  # the published model's input is 300x300
@@ -25,6 +26,7 @@ MODELS = tuple(TEMPLATES)
 
 BASE_RATE, BASE_RATE_BATCH = 0.001, 16  # Adam; docs/training.md has the measurements
 WARMUP_FRACTION, MAX_WARMUP_STEPS = 0.1, 1000
+BLOCKS = 17  # inverted residuals of MobileNetV2
 MAX_BOXES = 100  # groundtruth boxes per image that the API keeps, and detections per image
 
 
@@ -47,6 +49,8 @@ def build(
     batch_size: int,
     learning_rate: float,
     fine_tune_checkpoint_type: str,
+    frozen_blocks: int = 0,
+    config_override: str = "",
 ) -> Any:
     """The whole pipeline configuration, with paths relative to the project's root.
 
@@ -56,6 +60,12 @@ def build(
         steps, batch_size: of training; the batch is that of all replicas together.
         learning_rate: the peak, reached after `warmup_steps(steps)`; zero at the last step.
         fine_tune_checkpoint_type: `classification`, `detection`, `full` or `none`.
+        frozen_blocks: of the backbone's inverted residuals, 0 to `BLOCKS`, from the input on; with any, the first
+            convolution too. They keep the weights that they come with; without such weights nothing is frozen.
+        config_override: text of a TrainEvalPipelineConfig, merged into the result: the last word.
+
+    Raises:
+        UserError: `config_override` is no such text.
     """
     template, size = TEMPLATES[model]
     config = text_format.Parse((Path(__file__).parent / "templates" / template).read_text(), TrainEvalPipelineConfig())
@@ -67,14 +77,18 @@ def build(
     config.train_config.max_number_of_boxes = MAX_BOXES
     config.train_config.unpad_groundtruth_tensors = False
     _fill_optimizer(config.train_config.optimizer, steps, learning_rate)
-    _fill_checkpoint(config.train_config, fine_tune_checkpoint_type)
+    _fill_checkpoint(config.train_config, fine_tune_checkpoint_type, frozen_blocks)
     _fill_reader(config.train_input_reader, "train", label_map, shuffle=True)
     config.eval_config.batch_size = 1
     config.eval_config.num_visualizations = 0  # the API's own drawing needs a Pillow before 10
     config.eval_config.metrics_set.append("coco_detection_metrics")
     config.eval_config.retain_original_images = False
     _fill_reader(config.eval_input_reader.add(), "val", label_map, shuffle=False)
-    return config
+    try:
+        return text_format.Merge(config_override, config)
+    except text_format.ParseError as error:
+        remedy = "see object_detection/protos/pipeline.proto of the API"
+        raise UserError("params.yaml", str(error), remedy, item="train.config_override") from None
 
 
 def _fill_optimizer(optimizer: Any, steps: int, learning_rate: float) -> None:
@@ -86,14 +100,21 @@ def _fill_optimizer(optimizer: Any, steps: int, learning_rate: float) -> None:
     schedule.warmup_learning_rate = learning_rate / 10 if warmup_steps(steps) else learning_rate
 
 
-def _fill_checkpoint(train_config: Any, fine_tune_checkpoint_type: str) -> None:
+def _fill_checkpoint(train_config: Any, fine_tune_checkpoint_type: str, frozen_blocks: int) -> None:
     if fine_tune_checkpoint_type == "none":
         return
     train_config.fine_tune_checkpoint = (paths.PRETRAINED / "ckpt-1").as_posix()
     train_config.fine_tune_checkpoint_type = fine_tune_checkpoint_type
+    train_config.freeze_variables.extend(_freeze_variables(frozen_blocks))
     train_config.fine_tune_checkpoint_version = (
         train_config.DESCRIPTOR.file.enum_types_by_name["CheckpointVersion"].values_by_name["V2"].number
     )
+
+
+def _freeze_variables(blocks: int) -> list[str]:
+    """Patterns of the names, as Keras has them: the first block is `expanded_conv`, the others `block_1` and so on."""
+    names = ["(bn_)?Conv1/", "expanded_conv_", *(f"block_{number}_" for number in range(1, blocks))]
+    return [f"^{name}" for name in names] if blocks else []
 
 
 def _fill_reader(reader: Any, split: str, label_map: Path, *, shuffle: bool) -> None:

@@ -14,17 +14,25 @@ class TrainStep:
         model: the API's DetectionModel, its weights as training shall find them, made in `strategy`'s scope.
         config: its TrainEvalPipelineConfig: optimiser, rate, schedule.
         strategy: where to train.
+        backbone_learning_rate: the backbone's rate over that of the rest; 1 where training starts from random weights.
     """
 
-    def __init__(self, model: Any, config: Any, strategy: tf.distribute.Strategy) -> None:
+    def __init__(
+        self, model: Any, config: Any, strategy: tf.distribute.Strategy, backbone_learning_rate: float = 1.0
+    ) -> None:
         self._model, self._strategy = model, strategy
         with strategy.scope():
             self._count = tf.Variable(0, trainable=False, dtype=tf.int64, name="step")
             self._position = tf.Variable(0.0, trainable=False, name="position")
-            self._optimizer, (self._rate,) = od_api.optimizer_builder.build(
-                config.train_config.optimizer, global_step=self._position
+            optimizer = config.train_config.optimizer
+            self._optimizers, (self._rate, _) = zip(
+                od_api.optimizer(optimizer, self._position),
+                od_api.optimizer(optimizer, self._position, rate_factor=backbone_learning_rate),
+                strict=True,
             )
-            self._optimizer._create_all_weights(model.trainable_variables)  # now: what is restored must be there
+            self._variables = od_api.trainable_variables(model)  # those of the backbone last
+            for built, variables in zip(self._optimizers, self._variables, strict=True):
+                built._create_all_weights(variables)  # now: what is restored must be there
         self._traced = tf.function(self._distributed)
 
     def __call__(self, batches: Iterator[Any], position: float) -> tuple[dict[str, float], float, Sequence[tf.Tensor]]:
@@ -52,14 +60,23 @@ class TrainStep:
         od_api.set_training(self._model, True)
         losses, _ = od_api.losses(self._model, features, labels)
         losses = {name: value / self._strategy.num_replicas_in_sync for name, value in losses.items()}
-        variables = self._model.trainable_variables
-        gradients = determinism.gradients(losses["total_loss"], variables)
-        self._optimizer.apply_gradients(zip(gradients, variables, strict=True))
+        heads, backbone = self._variables
+        gradients = determinism.gradients(losses["total_loss"], [*heads, *backbone])
+        self._optimizers[0].apply_gradients(zip(gradients[: len(heads)], heads, strict=True))
+        if backbone:
+            self._optimizers[1].apply_gradients(zip(gradients[len(heads) :], backbone, strict=True))
         return losses, features[od_api.HASH_KEY]
 
+    def graph(self, batches: Iterator[Any]) -> tf.Graph:
+        """What a step is traced to."""
+        return self._traced.get_concrete_function(batches).graph
+
     def everything(self) -> Any:
-        """A tf.train.Checkpoint to go on from: weights, optimiser, step."""
-        return tf.train.Checkpoint(model=self._model, optimizer=self._optimizer, step=self._count)
+        """A tf.train.Checkpoint to go on from: weights, optimisers, step."""
+        optimizer, backbone_optimizer = self._optimizers
+        return tf.train.Checkpoint(
+            model=self._model, optimizer=optimizer, backbone_optimizer=backbone_optimizer, step=self._count
+        )
 
     def weights(self) -> Any:
         """A tf.train.Checkpoint of the detector alone; Adam's moments would treble it."""
@@ -68,7 +85,8 @@ class TrainStep:
     def sizes(self) -> tuple[int, int]:
         """Bytes of `everything` and of `weights`, about."""
         weights = _bytes(self._model.variables)
-        return weights + _bytes(self._optimizer.variables()), weights
+        moments = sum(_bytes(optimizer.variables()) for optimizer in self._optimizers)
+        return weights + moments, weights
 
     def is_finite(self) -> bool:
         """Whether every weight is a number."""

@@ -29,6 +29,7 @@ class Plan:
     """When to look, to keep and to stop: what the pipeline configuration has no place for. 0 stands for never."""
 
     seed: int
+    backbone_learning_rate: float  # over the rate of the rest; without pretrained weights there is no difference
     eval_every: int  # steps between two looks at the validation split
     patience: int  # looks without a better AP, after which training stops
     max_minutes: float  # after which it stops; the rate's schedule ends then, too
@@ -84,7 +85,8 @@ class Trainer:
         train_filenames: Sequence[str],
     ) -> None:
         self._model, self._config, self._strategy, self._plan, self._work = model, config, strategy, plan, work
-        self._train_step = TrainStep(model, config, strategy)
+        is_pretrained = bool(config.train_config.fine_tune_checkpoint)
+        self._train_step = TrainStep(model, config, strategy, plan.backbone_learning_rate if is_pretrained else 1.0)
         self._state, self._steps = State(), config.train_config.num_steps
         self._hashes: Sequence[tf.Tensor] = ()  # of the last batch's file names
         self._filenames = dict(zip(od_api.hashes(train_filenames), train_filenames, strict=True))

@@ -59,6 +59,9 @@ class TrainParams:
     steps: int = params.number(1, 10_000_000)
     batch_size: int = params.number(1, 65_536)
     learning_rate: float | str = params.number(1e-8, 10, auto=True)
+    backbone_learning_rate: float = params.number(0, 1)
+    frozen_blocks: int = params.number(0, pipeline_config.BLOCKS)
+    config_override: str = params.text("text of a TrainEvalPipelineConfig", empty=True)
     eval_every: int = params.number(1, 10_000_000)
     patience: int = params.number(0, 10_000_000)
     max_minutes: float = params.number(0, 1_000_000)
@@ -81,6 +84,8 @@ def _pipeline(train: TrainParams, label_map: Path) -> Any:
         batch_size=train.batch_size,
         learning_rate=rate if isinstance(rate, float) else pipeline_config.auto_learning_rate(train.batch_size),
         fine_tune_checkpoint_type=train.fine_tune_checkpoint_type,
+        frozen_blocks=train.frozen_blocks,
+        config_override=train.config_override,
     )
 
 

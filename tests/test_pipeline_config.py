@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from detector import pipeline_config
+from detector.errors import UserError
 
 
 def build(model: str = "ssd_mobilenet_v2_320x320", **changes: Any) -> Any:
@@ -80,3 +81,22 @@ def test_paths_are_relative_and_a_file_reads_back_as_written(tmp_path: Path) -> 
 def test_from_scratch_names_no_checkpoint() -> None:
     assert build(fine_tune_checkpoint_type="none").train_config.fine_tune_checkpoint == ""
     assert build(fine_tune_checkpoint_type="full").train_config.fine_tune_checkpoint_type == "full"
+
+
+def test_frozen_blocks_are_patterns_of_variable_names() -> None:
+    assert list(build().train_config.freeze_variables) == []
+    assert list(build(frozen_blocks=1).train_config.freeze_variables) == ["^(bn_)?Conv1/", "^expanded_conv_"]
+    assert list(build(frozen_blocks=3).train_config.freeze_variables)[2:] == ["^block_1_", "^block_2_"]
+    assert not build(frozen_blocks=3, fine_tune_checkpoint_type="none").train_config.freeze_variables
+
+
+def test_the_override_has_the_last_word() -> None:
+    config = build(config_override="model { ssd { num_classes: 7 loss { localization_weight: 2.5 } } }")
+    assert (config.model.ssd.num_classes, config.model.ssd.loss.localization_weight) == (7, 2.5)
+    assert config.model.ssd.loss.classification_weight == build().model.ssd.loss.classification_weight
+
+
+def test_a_wrong_override_is_told_in_one_line() -> None:
+    with pytest.raises(UserError, match=r"train.config_override: 1:9 : .*no field named \"sdd\"") as caught:
+        build(config_override="model { sdd { } }")
+    assert "\n" not in str(caught.value)

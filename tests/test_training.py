@@ -76,6 +76,26 @@ def test_curves_tell_every_look(trained: Path) -> None:
     assert list((trained / "logs").rglob("events.out.tfevents.*"))
 
 
+def backbone(prefix: Path) -> dict[int, dict[str, np.ndarray]]:
+    """The variables of a checkpoint's backbone: {number of the layer, from the input on: {name: value}}."""
+    import tensorflow as tf
+
+    found: dict[int, dict[str, np.ndarray]] = {}
+    for name, _ in tf.train.list_variables(str(prefix)):
+        if match := re.search(r"(?:^|backbone/|extractor/)layer_with_weights-(\d+)/(\w+)/.ATTRIBUTES", name):
+            found.setdefault(int(match[1]), {})[match[2]] = tf.train.load_variable(str(prefix), name)
+    return found
+
+
+def test_the_first_blocks_keep_the_weights_that_they_came_with(trained: Path) -> None:
+    """Frozen are the first convolution (2 layers with weights), the first block (4) and two more (6 each)."""
+    before, after = (backbone(trained / prefix) for prefix in ("model/pretrained/ckpt-1", "model/train/last/ckpt-1"))
+    for number, variables in before.items():
+        same = all(np.array_equal(value, after[number][name]) for name, value in variables.items())
+        assert same == (number < 2 + 4 + 6 + 6), number
+    assert len(before) == 104  # 52 convolutions, each with its batch normalisation
+
+
 def test_training_learns(trained: Path) -> None:
     """An untrained head's focal loss here is above 2; one that has learned where the squares are is far below."""
     losses = [value for _, value in scalars(trained, "loss/classification_loss")]

@@ -1,0 +1,339 @@
+"""How fast training is: this project's loop and the Object Detection API's own, in turns, with one configuration.
+
+    python -m tools.bench_train [--pairs 5] [--steps 50]        (make bench-train)
+
+A pair is two processes, one after the other: detector/trainer.py, and the API's `model_lib_v2.train_loop`. Both get the
+same pipeline configuration (train.model and train.batch_size of params.yaml, every variable trained), records, initial
+weights and threads; of both the median over intervals of 10 steps counts, which leaves start and tracing out. The ratio
+is taken within a pair, for what else the machine does changes from minute to minute.
+
+Then the input pipelines alone, in turns too; where the time of a step goes, by kind of operation; and how much of the
+machine's measured matrix-multiplication peak the multiply-adds of our step come to (convolutions and matrix products,
+forward and backward, as the traced graph has them).
+
+Needs the records and the initial checkpoint: dvc repro csv2record pretrained.
+"""
+
+import argparse
+import itertools
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from detector import errors, labels, params, paths, pipeline_config, tables, work
+from detector.dataset import DatasetParams
+from detector.errors import UserError
+
+
+@dataclass(frozen=True)
+class BenchParams:
+    """What is compared, of the `train` section of params.yaml."""
+
+    model: str = params.one_of(*pipeline_config.MODELS)
+    batch_size: int = params.number(1)
+    deterministic: bool = params.flag()
+    seed: int = params.number(0)
+
+
+INTERVAL = 10  # steps
+REPOSITORY = Path(__file__).parent.parent
+INPUT_BATCHES = 50
+PEAK_SIZE, PEAK_REPEATS = 2048, 8  # of square matrices
+
+
+def main() -> None:
+    arguments = _arguments()
+    if arguments.only:
+        print(json.dumps(PARTS[arguments.only](arguments.steps)))
+        return
+    for needed in (paths.record("train"), paths.PRETRAINED):
+        if not needed.exists():
+            raise UserError(str(needed), "not found", "run: dvc repro csv2record pretrained")
+    train = _train()
+    print(f"{train.model}, batch {train.batch_size}, {os.cpu_count()} cores, deterministic: {train.deterministic}")
+    _compare("loop", "ours", "api", arguments)
+    _compare("input alone", "our_input", "api_input", arguments)
+    _print_step(_measured("step", arguments.steps))
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m tools.bench_train", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--pairs", type=int, default=5, help="default: %(default)s")
+    parser.add_argument("--steps", type=int, default=50, help="of each training, 20 or more; default: %(default)s")
+    parser.add_argument("--only", choices=sorted(PARTS), help=argparse.SUPPRESS)  # the process of one measurement
+    return parser.parse_args()
+
+
+def _compare(title: str, ours: str, theirs: str, arguments: argparse.Namespace) -> None:
+    """Print images/s of both sides of each pair, their ratio, and the ratios' median and range."""
+    ratios = []
+    for number in range(1, arguments.pairs + 1):
+        order = (ours, theirs) if number % 2 else (theirs, ours)  # neither always comes first
+        speed = {side: _measured(side, arguments.steps)["images_per_second"] for side in order}
+        ratios.append(speed[ours] / speed[theirs])
+        print(
+            f"{title}, pair {number}: ours {speed[ours]:.1f} images/s, API {speed[theirs]:.1f} images/s, "
+            f"ratio {ratios[-1]:.3f}",
+            flush=True,
+        )
+    spread = f"{min(ratios):.3f} to {max(ratios):.3f}"
+    print(f"{title}: median ratio {statistics.median(ratios):.3f} ({spread}, {len(ratios)} pairs)", flush=True)
+
+
+def _measured(part: str, steps: int) -> dict[str, Any]:
+    """What one part gives, from a process of its own."""
+    command = [sys.executable, "-m", "tools.bench_train", "--only", part, "--steps", str(steps)]
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise UserError(f"tools.bench_train --only {part}", f"ended with {done.returncode}: {done.stderr[-2000:]}", "")
+    return dict(json.loads(done.stdout.splitlines()[-1]))
+
+
+# The parts; each runs in a process of its own.
+
+
+def _train() -> BenchParams:
+    return params.load("train", BenchParams, partial=True)
+
+
+def _label_map() -> Path:
+    return Path(params.load("dataset", DatasetParams).dir) / paths.LABEL_MAP
+
+
+def _config(steps: int) -> Any:
+    train = _train()
+    return pipeline_config.build(
+        train.model,
+        label_map=_label_map(),
+        num_classes=len(labels.read(_label_map())),
+        steps=steps,
+        batch_size=train.batch_size,
+        learning_rate=pipeline_config.auto_learning_rate(train.batch_size),
+        fine_tune_checkpoint_type="classification",
+    )
+
+
+def _model(config: Any) -> Any:
+    from detector import checkpoints, determinism, od_api
+    from detector.tensorflow_env import tf
+
+    if _train().deterministic:
+        determinism.enable()
+    tf.keras.utils.set_random_seed(_train().seed)
+    model = od_api.build_model(config)
+    checkpoints.restore(model, paths.PRETRAINED / "ckpt-1", "classification")
+    return model
+
+
+def _ours(steps: int) -> dict[str, float]:
+    from detector import stops, trainer
+    from detector.tensorflow_env import tf
+
+    config = _config(steps)
+    strategy = tf.distribute.OneDeviceStrategy("/cpu:0")
+    with strategy.scope():
+        model = _model(config)
+    images = tables.read_csv(paths.csv("train"), labels.read(_label_map()))
+    times: list[float] = []
+    plan = trainer.Plan(
+        seed=1,
+        backbone_learning_rate=1,
+        eval_every=steps,
+        patience=0,
+        max_minutes=0,
+        checkpoint_every=0,
+        checkpoint_minutes=0,
+    )
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        stops.Stops("") as stop,
+        work.opened(folder, {"benchmark": steps}, keep=1) as task,
+    ):
+        names = [image.filename for image in images]
+        fitting = trainer.Trainer(model, config, strategy, plan=plan, work=task, train_filenames=names)
+        fitting.run(None, lambda *_: times.append(time.perf_counter()), stop)
+    seconds = statistics.median(after - before for before, after in itertools.pairwise(times))
+    return {"images_per_second": INTERVAL * config.train_config.batch_size / seconds}
+
+
+def _api(steps: int) -> dict[str, float]:
+    from detector import od_api
+    from detector.tensorflow_env import tf
+
+    config, found = _config(steps), {}
+    loop = od_api.train_loop()
+    with tempfile.TemporaryDirectory() as folder, tf.distribute.OneDeviceStrategy("/cpu:0").scope():
+        path = Path(folder) / "pipeline.config"
+        path.write_text(pipeline_config.render(config))
+        loop(
+            str(path),
+            folder,
+            train_steps=steps,
+            record_summaries=False,
+            num_steps_per_iteration=INTERVAL,
+            performance_summary_exporter=lambda metrics, _: found.update(metrics),
+        )
+    return {"images_per_second": found["steps_per_sec_p50"] * config.train_config.batch_size}
+
+
+def _our_input(steps: int) -> dict[str, float]:
+    from detector import batches
+    from detector.tensorflow_env import tf
+
+    config = _config(steps)
+    model = _model(config)
+    context = tf.distribute.InputContext()
+    return _speed(
+        batches.dataset(config, model=model, seed=1, first_step=0, context=context), config.train_config.batch_size
+    )
+
+
+def _api_input(steps: int) -> dict[str, float]:
+    from detector import od_api
+
+    config = _config(steps)
+    model = od_api.build_model(config)
+    data = od_api.inputs.train_input(config.train_config, config.train_input_reader, config.model, model=model)
+    return _speed(data, config.train_config.batch_size)
+
+
+def _speed(data: Any, batch_size: int) -> dict[str, float]:
+    iterator = iter(data)
+    for _ in range(INTERVAL):
+        next(iterator)
+    began = time.perf_counter()
+    for _ in range(INPUT_BATCHES):
+        next(iterator)
+    return {"images_per_second": INPUT_BATCHES * batch_size / (time.perf_counter() - began)}
+
+
+def _step(steps: int) -> dict[str, Any]:
+    """The seconds of a step, its multiply-adds, the seconds by kind of operation, the peak."""
+    from detector import batches
+    from detector.tensorflow_env import tf
+    from detector.train_step import TrainStep
+
+    config = _config(steps)
+    strategy = tf.distribute.OneDeviceStrategy("/cpu:0")
+    with strategy.scope():
+        model = _model(config)
+    step = TrainStep(model, config, strategy)
+    data = iter(
+        strategy.distribute_datasets_from_function(
+            lambda context: batches.dataset(config, model=model, seed=1, first_step=0, context=context)
+        )
+    )
+    seconds = [_seconds(lambda: step(data, 0.0)) for _ in range(INTERVAL)]
+    with tempfile.TemporaryDirectory() as folder:
+        tf.profiler.experimental.start(folder)
+        step(data, 0.0)
+        tf.profiler.experimental.stop()
+        by_kind = _by_kind(Path(folder))
+    return {
+        "seconds": statistics.median(seconds[1:]),
+        "multiply_adds": _multiply_adds(step.graph(data)),
+        "by_kind": by_kind,
+        "peak": _peak(),
+    }
+
+
+PARTS: Mapping[str, Callable[[int], dict[str, Any]]] = {
+    "ours": _ours,
+    "api": _api,
+    "our_input": _our_input,
+    "api_input": _api_input,
+    "step": _step,
+}
+
+
+def _seconds(call: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    call()
+    return time.perf_counter() - began
+
+
+def _peak() -> float:
+    """Multiply-adds a second of the best of some products of two square float32 matrices."""
+    from detector.tensorflow_env import tf
+
+    matrix = tf.random.stateless_normal((PEAK_SIZE, PEAK_SIZE), (1, 2))
+    seconds = min(_seconds(lambda: tf.linalg.matmul(matrix, matrix).numpy()) for _ in range(PEAK_REPEATS))
+    return float(PEAK_SIZE**3 / seconds)
+
+
+def _by_kind(folder: Path) -> dict[str, float]:
+    """Seconds of threads by kind of operation, from TensorFlow's own profile."""
+    from tensorflow.tsl.profiler.protobuf import xplane_pb2
+
+    space = xplane_pb2.XSpace()
+    (profile,) = folder.rglob("*.xplane.pb")
+    space.ParseFromString(profile.read_bytes())
+    found: dict[str, float] = {}
+    for plane in space.planes:
+        for event in (event for line in plane.lines for event in line.events):
+            name, _, kind = plane.event_metadata[event.metadata_id].name.rpartition(":")
+            if name and not name.endswith(":"):  # `scope/of/the/node:Kind`; C++'s own `Class::Method` is the runtime
+                kind = kind.removeprefix("_Mkl").removeprefix("Native").removeprefix("_Fused")
+                found[kind] = found.get(kind, 0.0) + event.duration_ps / 1e12
+    return found
+
+
+def _multiply_adds(graph: Any) -> float:
+    """Of all convolutions and matrix products in a graph and its functions, by their static shapes."""
+    return float(sum(_of_operation(operation) for operation in _operations(graph)))
+
+
+def _operations(graph: Any) -> Iterator[Any]:
+    for operation in graph.get_operations():
+        yield operation
+        for attribute in ("f", "then_branch", "else_branch", "body"):
+            if attribute in operation.node_def.attr and operation.node_def.attr[attribute].func.name:
+                function = graph._get_function(operation.node_def.attr[attribute].func.name)
+                yield from _operations(function.graph)
+
+
+def _of_operation(operation: Any) -> int:
+    """A convolution's are the spatial outputs times the filter; the same for both of its gradients."""
+    if operation.type == "MatMul":
+        rows = operation.inputs[0].shape[1 if operation.get_attr("transpose_a") else 0]
+        inner = operation.inputs[0].shape[0 if operation.get_attr("transpose_a") else 1]
+        columns = operation.outputs[0].shape[1]
+        return (rows or 0) * (inner or 0) * (columns or 0)
+    if not operation.type.startswith(("Conv2D", "DepthwiseConv2dNative")):
+        return 0
+    if operation.type.endswith("BackpropInput"):
+        kernel, image = operation.inputs[1].shape, operation.inputs[2].shape
+    elif operation.type.endswith("BackpropFilter"):
+        kernel, image = operation.outputs[0].shape, operation.inputs[2].shape
+    else:
+        kernel, image = operation.inputs[1].shape, operation.outputs[0].shape
+    if not (kernel.is_fully_defined() and image.is_fully_defined()):
+        return 0
+    per_place = kernel.num_elements() or 0
+    return int(image[0] * image[1] * image[2] * per_place)
+
+
+def _print_step(found: Mapping[str, Any]) -> None:
+    rate = found["multiply_adds"] / found["seconds"]
+    print(
+        f"our step: {found['seconds']:.3f} s, {found['multiply_adds'] / 1e9:.1f} G multiply-adds: "
+        f"{rate / 1e9:.1f} G/s, {rate / found['peak']:.0%} of the {found['peak'] / 1e9:.1f} G/s of a matrix product"
+    )
+    total = sum(found["by_kind"].values())
+    for kind, seconds in sorted(found["by_kind"].items(), key=lambda item: -item[1])[:12]:
+        print(f"  {seconds / total:5.1%}  {kind}")
+
+
+if __name__ == "__main__":
+    errors.run(main)
