@@ -52,12 +52,12 @@ def read(revision: str | None) -> Run:
     """
     from detector import detections, labels, tables
 
-    name = revision or WORKSPACE
+    name, source = revision or WORKSPACE, opened(revision)
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         for file in (DETECTIONS, LABEL_MAP, paths.csv("test")):
             (root / file).parent.mkdir(parents=True, exist_ok=True)
-            fetch(revision, file, root / file)
+            fetch(source, revision, file, root / file)
         try:
             label_map = labels.read(root / LABEL_MAP)
             groundtruth = tables.read_csv(root / paths.csv("test"), label_map)
@@ -67,10 +67,9 @@ def read(revision: str | None) -> Run:
             raise UserError(where, error.reason, error.remedy, error.item) from error
 
 
-def fetch(revision: str | None, file: Path, target: Path) -> None:
+def fetch(source: Any, revision: str | None, file: Path, target: Path) -> None:
     """Copy a file of a revision, out of the workspace or DVC's cache, else out of its remote."""
-    source, place, known = opened(revision), f"/{file.as_posix()}", False
-    where = f"{revision or WORKSPACE}: {file}"
+    where, place, known = f"{revision or WORKSPACE}: {file}", f"/{file.as_posix()}", False
     try:
         source.info(place)
         known = True
@@ -97,7 +96,7 @@ def opened(revision: str | None) -> Any:
         source = DVCFileSystem(root, rev=revision)
         source.repo  # noqa: B018 (opened late)
     except Exception as error:  # DVC's own; scmrepo's where there is no commit; pygit2's for the name of a file
-        reason = "no experiment, branch, tag or commit has that name"
+        reason = "not the name of one experiment, branch, tag or commit"
         raise UserError(revision or WORKSPACE, reason, "dvc exp show and git log list them") from error
     return source
 
