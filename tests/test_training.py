@@ -22,7 +22,7 @@ from PIL import Image
 
 from detector import labels, paths, pipeline_config, tables
 
-STEPS = {"train.steps": "30", "train.batch_size": "2", "train.eval_every": "15"}
+STEPS = {"train.steps": "30", "train.batch_size": "2", "train.eval_every": "15", "train.frozen_blocks": "3"}
 
 
 def ran(name: str, root: Path) -> Any:
