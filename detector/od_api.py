@@ -265,6 +265,11 @@ def losses(
     shapes = features[InputDataFields.true_image_shape]
     predictions = ops.bfloat16_to_float32_nested(model.predict(features[InputDataFields.image], shapes))
     found = {name.removeprefix("Loss/"): value for name, value in model.loss(predictions, shapes).items()}
-    found["regularization_loss"] = tf.add_n(ops.bfloat16_to_float32_nested(model.regularization_losses()))
-    found["total_loss"] = tf.add_n(list(found.values()))
+    found["regularization_loss"] = _sum(ops.bfloat16_to_float32_nested(model.regularization_losses()))
+    found["total_loss"] = _sum(list(found.values()))
     return found, predictions
+
+
+def _sum(scalars: Sequence[tf.Tensor]) -> tf.Tensor:
+    """Their sum, in this order; that of `tf.add_n` depends on threads (detector/determinism.py)."""
+    return tf.reduce_sum(tf.stack(scalars))
