@@ -1,6 +1,7 @@
 """The trainer's one progress line: redrawn on a terminal, a new line now and then elsewhere."""
 
 import contextlib
+import math
 import sys
 import time
 from collections.abc import Mapping
@@ -29,8 +30,10 @@ class Progress:
     _resumed: float = field(default_factory=time.monotonic)
     _first: float = 0.0
 
-    def update(self, step: int, losses: Mapping[str, float], learning_rate: float) -> None:
-        """Show the state after `step`."""
+    def update(
+        self, step: int, losses: Mapping[str, float], learning_rate: float, seconds_left: float = math.inf
+    ) -> None:
+        """Show the state after `step`; training ends in `seconds_left`, if not before."""
         now = time.monotonic()
         self._training += now - self._resumed
         self._resumed = now
@@ -39,12 +42,13 @@ class Progress:
             self._start = now
             self._first = step
         self._step = step
-        last = step == self.steps
+        last = step == self.steps or seconds_left <= 0
+        line = self._line(losses, learning_rate, seconds_left)
         if sys.stderr.isatty():
-            self._show(f"\r\x1b[K{self._line(losses, learning_rate)}" + ("\n" if last else ""))
+            self._show(f"\r\x1b[K{line}" + ("\n" if last else ""))
         elif last or now - self._shown >= SECONDS_BETWEEN_LINES:
             self._shown = now
-            self._show(self._line(losses, learning_rate) + "\n")
+            self._show(f"{line}\n")
 
     def images_per_second(self) -> float:
         """Of training alone, since the first step."""
@@ -58,13 +62,13 @@ class Progress:
         """A line of its own, that stays."""
         self._show(f"\r\x1b[K{text}\n" if sys.stderr.isatty() else f"{text}\n")
 
-    def _line(self, losses: Mapping[str, float], learning_rate: float) -> str:
+    def _line(self, losses: Mapping[str, float], learning_rate: float, seconds_left: float) -> str:
         line = f"step {self._step}/{self.steps}  loss {losses['total_loss']:.3f}  rate {learning_rate:.1e}"
         done = self._step - self._first
         if not done:
             return line
         eta = (time.monotonic() - self._start) / done * (self.steps - self._step)
-        return f"{line}  {self.images_per_second():.1f} images/s  ETA {clock(eta)}"
+        return f"{line}  {self.images_per_second():.1f} images/s  ETA {clock(min(eta, max(seconds_left, 0)))}"
 
     def _show(self, text: str) -> None:
         with contextlib.suppress(OSError):  # a terminal that was closed is no reason to lose the step

@@ -47,7 +47,7 @@ class State:
     best_step: int = 0
     best: dict[str, float] = field(default_factory=dict)
     stale: int = 0  # looks since AP got better
-    history: list[tuple[int, dict[str, float]]] = field(default_factory=list)  # what the log was given
+    history: list[tuple[int, dict[str, float]]] = field(default_factory=list)  # what the log was given, step by step
 
 
 @dataclass(frozen=True)
@@ -141,7 +141,8 @@ class Trainer:
         bad = [f"{name} {value}" for name, value in scalars.items() if not math.isfinite(value)]
         if bad:
             self._refuse(", ".join(bad))
-        self._progress.update(state.step, scalars, rate)
+        limit = self._plan.max_minutes * 60 or math.inf
+        self._progress.update(state.step, scalars, rate, limit - state.seconds)
         if state.step % LOG_EVERY == 0 or self._stopped_by():
             self._tell({**{f"loss/{name}": value for name, value in scalars.items()}, "learning_rate": rate})
         if self._is_save_due() or self._stops.requested:
@@ -196,9 +197,12 @@ class Trainer:
         if not kept:
             return
         checkpoints.restore_all(self._train_step.everything(), kept.folder / checkpoints.NAME)
-        history = [(step, scalars) for step, scalars in kept.state["history"]]
-        self._state = State(**{**kept.state, "history": history})
-        for step, scalars in history:
+        try:
+            self._state = State(**kept.state)
+        except TypeError as error:
+            remedy = "has the code changed since? start anew: make train FRESH=1"
+            raise UserError(kept.folder.as_posix(), "is of another kind of training", remedy) from error
+        for step, scalars in self._state.history:
             self._log(step, scalars)
         self._stops.kept = self._where()
 

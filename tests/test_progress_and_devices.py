@@ -1,6 +1,7 @@
 """The trainer's progress line, and the choice of a device."""
 
 import io
+import os
 
 import pytest
 
@@ -46,6 +47,25 @@ def test_the_line_tells_step_loss_rate_speed_and_eta(clock: Clock, monkeypatch: 
         "step 21/101  loss 2.250  rate 5.0e-04  16.0 images/s  ETA 1:20",
         "step 41/101  loss 2.250  rate 5.0e-04  16.0 images/s  ETA 1:00",
     ]
+
+
+def test_a_limit_of_time_ends_the_training_before_its_steps_do(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    err = io.StringIO()
+    monkeypatch.setattr("sys.stderr", err)
+    shown = progress.Progress(steps=100, batch_size=16)
+    for step, left in ((1, 70.0), (2, 50.0), (3, 25.0), (4, -5.0)):
+        clock.now += 25
+        shown.update(step, {"total_loss": 1}, 0.1, left)
+    assert [line.partition("ETA ")[2] for line in err.getvalue().splitlines()] == ["", "0:50", "0:25", "0:00"]
+
+
+def test_a_closed_terminal_stops_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    with pytest.raises(BrokenPipeError), os.fdopen(writer, "w") as err:
+        monkeypatch.setattr("sys.stderr", err)
+        progress.Progress(steps=1, batch_size=1).update(1, {"total_loss": 1}, 0.1)
+        err.write("and still it is closed")  # flushed at the end of `with`
 
 
 def test_time_spent_on_validation_is_not_training(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
