@@ -93,7 +93,7 @@ def _measure(folder: Path, overrides: Mapping[str, Any]) -> dict[str, float]:
 def _with(overrides: Mapping[str, Any]) -> dict[str, Any]:
     document: dict[str, Any] = YAML(typ="safe", pure=True).load(Path(params.PARAMS_FILE).read_text(encoding="utf-8"))
     if unknown := sorted(overrides.keys() - document["train"].keys()):
-        raise UserError(params.PARAMS_FILE, "unknown key of the train section", "correct the plan", item=unknown[0])
+        raise UserError(params.PARAMS_FILE, "unknown key", "correct the plan", item=f"train.{unknown[0]}")
     document["train"].update(overrides)
     return document
 
