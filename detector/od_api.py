@@ -220,7 +220,8 @@ def trainable_variables(model: Any) -> tuple[list[Any], list[Any]]:
 
 def train_loop() -> Callable[..., None]:
     """The API's own `model_lib_v2.train_loop`, to compare with. Its LVIS metrics want a package that nothing needs."""
-    sys.modules.setdefault("lvis", _stand_in("lvis", LVIS=object, LVISEval=object, LVISResults=object))
+    parts = {name: types.SimpleNamespace(LVIS=object, LVISEval=object) for name in ("eval", "lvis", "results")}
+    sys.modules.setdefault("lvis", _stand_in("lvis", **parts))
     from object_detection import model_lib_v2
 
     return model_lib_v2.train_loop  # type: ignore[no-any-return]
