@@ -49,7 +49,8 @@ def dataset(
     serialized = offsets.interleave(lambda offset: _record(path, offset), num_parallel_calls=tf.data.AUTOTUNE)
     examples = serialized.enumerate(first_step * block).map(to_example, num_parallel_calls=tf.data.AUTOTUNE)
     batches = examples.batch(context.get_per_replica_batch_size(batch), drop_remainder=True)
-    return batches.prefetch(tf.data.AUTOTUNE).with_options(_options())
+    endless = tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY)  # every batch has the same shape
+    return batches.apply(endless).prefetch(tf.data.AUTOTUNE).with_options(_options())
 
 
 def _offsets(path: str, seed: int, *, first: int, batch: int, block: int, host: int) -> tf.data.Dataset:

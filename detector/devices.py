@@ -1,9 +1,24 @@
-"""`train.accelerator` -> a tf.distribute strategy. Hardware is a parameter, not a fork of the code."""
+"""`train.accelerator` and the cluster -> a tf.distribute strategy. Hardware is a parameter, not a fork of the code.
 
+A CPU that was cut into several devices (`tf.config.set_logical_device_configuration`, as tests do) trains like several
+GPUs.
+"""
+
+import faulthandler
 import importlib.util
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TextIO
 
+from detector.cluster import ALONE, VARIABLE, Cluster
 from detector.errors import UserError
-from detector.tensorflow_env import tf
+from detector.tensorflow_env import quiet, tf
+
+HEARTBEAT_SECONDS = 20  # without a sign of a worker, after which it counts as dead
+CONNECT_SECONDS = 300  # at most, until TensorFlow's servers know each other
+LEAVE_SECONDS = 5  # that a worker which ends waits for the others to end
 
 
 def has_tpu() -> bool:
@@ -11,36 +26,78 @@ def has_tpu() -> bool:
     return importlib.util.find_spec("libtpu") is not None
 
 
-def _tpu_strategy() -> tf.distribute.Strategy:
+def strategy(accelerator: str, cluster: Cluster = ALONE) -> tf.distribute.Strategy:
+    """The strategy for `accelerator`; `auto` takes a TPU before a GPU before the CPU.
+
+    With a cluster it connects the workers, and must be the first thing that TensorFlow is asked for.
+
+    Raises:
+        UserError: the accelerator is not there, or is none for a cluster.
+    """
+    if accelerator == "tpu" or (accelerator == "auto" and has_tpu()):
+        return _tpu_strategy(cluster)
+    gpus = tf.config.list_physical_devices("GPU")
+    if accelerator == "gpu" and not gpus:
+        raise UserError("params.yaml", "gpu: TensorFlow sees none", "use auto or cpu", item="train.accelerator")
+    if accelerator == "cpu":
+        tf.config.set_visible_devices([], "GPU")
+        gpus = []
+    for gpu in gpus:
+        tf.config.experimental.set_memory_growth(gpu, True)
+    return _multi_worker(cluster) if cluster.count > 1 else _one_host("GPU" if gpus else "CPU")
+
+
+def _one_host(kind: str) -> tf.distribute.Strategy:
+    names = [device.name for device in tf.config.list_logical_devices(kind)]
+    return tf.distribute.MirroredStrategy(names) if len(names) > 1 else tf.distribute.OneDeviceStrategy(names[0])
+
+
+def _tpu_strategy(cluster: Cluster) -> tf.distribute.Strategy:
     if not has_tpu():
         remedy = "use auto or cpu; where there is one: make install TF=tpu"
         raise UserError("params.yaml", "tpu: this environment has none", remedy, item="train.accelerator")
+    if cluster.count > 1:
+        remedy = "unset it, or set train.accelerator to cpu"
+        raise UserError(VARIABLE, "several workers with a TPU each are not supported", remedy)
     resolver = tf.distribute.cluster_resolver.TPUClusterResolver(tpu="local")
     tf.config.experimental_connect_to_cluster(resolver)
     tf.tpu.experimental.initialize_tpu_system(resolver)
     return tf.distribute.TPUStrategy(resolver)
 
 
-def _gpu_strategy() -> tf.distribute.Strategy:
-    gpus = tf.config.list_physical_devices("GPU")
-    if not gpus:
-        raise UserError("params.yaml", "gpu: TensorFlow sees none", "use auto or cpu", item="train.accelerator")
-    for gpu in gpus:
-        tf.config.experimental.set_memory_growth(gpu, True)
-    return tf.distribute.MirroredStrategy() if len(gpus) > 1 else tf.distribute.OneDeviceStrategy("/gpu:0")
+def _multi_worker(cluster: Cluster) -> tf.distribute.Strategy:
+    from tensorflow.compiler.xla.tsl.protobuf.coordination_config_pb2 import CoordinatedJob
+    from tensorflow.python.eager import context  # the only door to these settings
+
+    jobs = [job for job, _ in cluster.tasks]
+    context.context().configure_coordination_service(
+        "standalone",
+        service_leader=f"/job:{jobs[0]}/replica:0/task:0",
+        coordinated_jobs=[CoordinatedJob(name=job, num_tasks=jobs.count(job)) for job in dict.fromkeys(jobs)],
+        cluster_register_timeout_in_ms=CONNECT_SECONDS * 1000,
+        heartbeat_timeout_in_ms=HEARTBEAT_SECONDS * 1000,
+        shutdown_barrier_timeout_in_ms=LEAVE_SECONDS * 1000,
+    )
+    with os.fdopen(os.dup(2), "w") as console, _interruptible(console), quiet():
+        return tf.distribute.MultiWorkerMirroredStrategy()
 
 
-def strategy(accelerator: str) -> tf.distribute.Strategy:
-    """The strategy for `accelerator`; `auto` takes a TPU before a GPU before the CPU.
+@contextmanager
+def _interruptible(console: TextIO) -> Iterator[None]:
+    """For a call that lets no other Python run, has no end where a worker has died, and takes SIGTERM for itself.
 
-    Raises:
-        UserError: the accelerator is not there.
+    Nothing is trained yet: a signal may kill, and where it takes too long, the process ends with a traceback.
     """
-    if accelerator == "tpu" or (accelerator == "auto" and has_tpu()):
-        return _tpu_strategy()
-    if accelerator == "gpu" or (accelerator == "auto" and tf.config.list_physical_devices("GPU")):
-        return _gpu_strategy()
-    return tf.distribute.OneDeviceStrategy("/cpu:0")
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    faulthandler.dump_traceback_later(CONNECT_SECONDS, exit=True, file=console)
+    try:
+        for number in before:
+            signal.signal(number, signal.SIG_DFL)
+        yield
+    finally:
+        faulthandler.cancel_dump_traceback_later()
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def describe(chosen: tf.distribute.Strategy) -> str:

@@ -184,16 +184,31 @@ def _refuse_state(graph: Any) -> None:
             raise ValueError(f"it draws from {node.op}, which could not be repeated")
 
 
-def build_model(config: Any) -> Any:
-    """The DetectionModel of a TrainEvalPipelineConfig, its variables built."""
+def build_model(config: Any, *, bfloat16: bool = False) -> Any:
+    """The DetectionModel of a TrainEvalPipelineConfig, its variables built.
+
+    With `bfloat16` the layers compute in it; the variables, and all that is saved, are float32 all the same.
+    """
     tf.keras.backend.reset_uids()  # layer names count from 1 again: they are in what is saved
-    model = model_builder.build(config.model, is_training=True)
     resizer = config.model.ssd.image_resizer.fixed_shape_resizer
     shape = (1, resizer.height, resizer.width, 3)
-    set_training(model, False)
-    model.predict(tf.zeros(shape), tf.constant([shape[1:]]))
+    with _policy("mixed_bfloat16" if bfloat16 else "float32"):
+        model = model_builder.build(config.model, is_training=True)
+        set_training(model, False)
+        model.predict(tf.zeros(shape), tf.constant([shape[1:]]))
     _freeze(model, config.train_config.freeze_variables)
     return model
+
+
+@contextmanager
+def _policy(name: str) -> Iterator[None]:
+    """Keras' global policy, for the layers that are made in here."""
+    before = tf.keras.mixed_precision.global_policy()
+    tf.keras.mixed_precision.set_global_policy(name)
+    try:
+        yield
+    finally:
+        tf.keras.mixed_precision.set_global_policy(before)
 
 
 def _freeze(model: Any, patterns: Sequence[str]) -> None:
@@ -255,9 +270,13 @@ def provide_groundtruth(model: Any, labels: Tensors) -> None:
 
 
 def losses(
-    model: Any, features: dict[str, tf.Tensor], labels: dict[str, tf.Tensor]
+    model: Any, features: dict[str, tf.Tensor], labels: dict[str, tf.Tensor], *, replicas: int = 1
 ) -> tuple[dict[str, tf.Tensor], Any]:
     """The losses of a batch by name (`localization_loss`, `classification_loss`, `regularization_loss`, `total_loss`).
+
+    Args:
+        replicas: how many share the batch. Then this is one's part, and the sum of all parts is what one replica would
+            find for the whole batch. (The API's own mean over replicas is not: each divides by its own matches.)
 
     Returns:
         The scalar losses, and the model's raw predictions for `model.postprocess`.
@@ -265,10 +284,35 @@ def losses(
     provide_groundtruth(model, labels)
     shapes = features[InputDataFields.true_image_shape]
     predictions = ops.bfloat16_to_float32_nested(model.predict(features[InputDataFields.image], shapes))
-    found = {name.removeprefix("Loss/"): value for name, value in model.loss(predictions, shapes).items()}
-    found["regularization_loss"] = _sum(ops.bfloat16_to_float32_nested(model.regularization_losses()))
+    with _counted_matches(model) as matches:
+        found = {name.removeprefix("Loss/"): value for name, value in model.loss(predictions, shapes).items()}
+    regularization = _sum(ops.bfloat16_to_float32_nested(model.regularization_losses()))
+    if replicas > 1:
+        (own,) = matches
+        whole = tf.distribute.get_replica_context().all_reduce("SUM", own)
+        found = {name: value * tf.maximum(own, 1.0) / tf.maximum(whole, 1.0) for name, value in found.items()}
+        regularization /= replicas
+    found["regularization_loss"] = regularization
     found["total_loss"] = _sum(list(found.values()))
     return found, predictions
+
+
+@contextmanager
+def _counted_matches(model: Any) -> Iterator[list[tf.Tensor]]:
+    """A list that gets the number which `model.loss` divides by: of the anchors that are matched to a box."""
+    counts: list[tf.Tensor] = []
+    assign = model._assign_targets
+
+    def assign_and_count(*arguments: Any) -> Any:
+        targets = assign(*arguments)
+        counts.append(tf.reduce_sum(targets[3]))  # the weights of the box regression: 1 where matched
+        return targets
+
+    vars(model)["_assign_targets"] = assign_and_count
+    try:
+        yield counts
+    finally:
+        del vars(model)["_assign_targets"]
 
 
 def _sum(scalars: Sequence[tf.Tensor]) -> tf.Tensor:

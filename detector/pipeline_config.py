@@ -49,6 +49,7 @@ def build(
     batch_size: int,
     learning_rate: float,
     fine_tune_checkpoint_type: str,
+    bfloat16: bool = False,
     frozen_blocks: int = 0,
     config_override: str = "",
 ) -> Any:
@@ -60,6 +61,7 @@ def build(
         steps, batch_size: of training; the batch is that of all replicas together.
         learning_rate: the peak, reached after `warmup_steps(steps)`; zero at the last step.
         fine_tune_checkpoint_type: `classification`, `detection`, `full` or `none`.
+        bfloat16: whether training computes in it.
         frozen_blocks: of the backbone's inverted residuals, 0 to `BLOCKS`, from the input on; with any, the first
             convolution too. They keep the weights that they come with; without such weights nothing is frozen.
         config_override: text of a TrainEvalPipelineConfig, merged into the result: the last word.
@@ -75,6 +77,7 @@ def build(
     config.train_config.batch_size = batch_size
     config.train_config.num_steps = steps
     config.train_config.max_number_of_boxes = MAX_BOXES
+    config.train_config.use_bfloat16 = bfloat16
     config.train_config.unpad_groundtruth_tensors = False
     _fill_optimizer(config.train_config.optimizer, steps, learning_rate)
     _fill_checkpoint(config.train_config, fine_tune_checkpoint_type, frozen_blocks)

@@ -33,7 +33,7 @@ class TrainStep:
             self._variables = od_api.trainable_variables(model)  # those of the backbone last
             for built, variables in zip(self._optimizers, self._variables, strict=True):
                 built._create_all_weights(variables)  # now: what is restored must be there
-        self._traced = tf.function(self._distributed)
+        self._traced, self._traced_mean = tf.function(self._distributed), tf.function(self._mean)
 
     def __call__(self, batches: Iterator[Any], position: float) -> tuple[dict[str, float], float, Sequence[tf.Tensor]]:
         """Train on the next of `batches`.
@@ -58,14 +58,20 @@ class TrainStep:
 
     def _replica(self, features: Any, labels: Any) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
         od_api.set_training(self._model, True)
-        losses, _ = od_api.losses(self._model, features, labels)
-        losses = {name: value / self._strategy.num_replicas_in_sync for name, value in losses.items()}
+        losses, _ = od_api.losses(self._model, features, labels, replicas=self._strategy.num_replicas_in_sync)
         heads, backbone = self._variables
         gradients = determinism.gradients(losses["total_loss"], [*heads, *backbone])
         self._optimizers[0].apply_gradients(zip(gradients[: len(heads)], heads, strict=True))
         if backbone:
             self._optimizers[1].apply_gradients(zip(gradients[len(heads) :], backbone, strict=True))
         return losses, features[od_api.HASH_KEY]
+
+    def mean(self, values: Sequence[float]) -> list[float]:
+        """The means over all workers of what each gives, all of them at the same time: the same bits for all."""
+        return [float(value) for value in self._traced_mean(tf.constant(values, tf.float64)).numpy()]
+
+    def _mean(self, values: tf.Tensor) -> tf.Tensor:
+        return self._strategy.reduce("MEAN", self._strategy.run(tf.identity, args=(values,)), axis=None)
 
     def graph(self, batches: Iterator[Any]) -> tf.Graph:
         """What a step is traced to."""

@@ -6,6 +6,7 @@ when it will be done, nor goes on from where a killed one stopped as if nothing 
 
 import contextlib
 import math
+import signal
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -72,6 +73,7 @@ class Trainer:
         work: keeps the checkpoints. If it holds one, training goes on from there: what went before is not repeated, the
             log is given what it was given then, and all comes out as if there had been no interruption.
         train_filenames: of every image in the train record, to name those of a bad batch.
+        workers: how many processes train together, all of which do the same at the same time.
     """
 
     def __init__(
@@ -83,11 +85,12 @@ class Trainer:
         plan: Plan,
         work: Work,
         train_filenames: Sequence[str],
+        workers: int = 1,
     ) -> None:
         self._model, self._config, self._strategy, self._plan, self._work = model, config, strategy, plan, work
         is_pretrained = bool(config.train_config.fine_tune_checkpoint)
         self._train_step = TrainStep(model, config, strategy, plan.backbone_learning_rate if is_pretrained else 1.0)
-        self._state, self._steps = State(), config.train_config.num_steps
+        self._state, self._steps, self._workers = State(), config.train_config.num_steps, workers
         self._hashes: Sequence[tf.Tensor] = ()  # of the last batch's file names
         self._filenames = dict(zip(od_api.hashes(train_filenames), train_filenames, strict=True))
         self._progress = Progress(self._steps, config.train_config.batch_size)
@@ -138,6 +141,7 @@ class Trainer:
         scalars, rate, self._hashes = self._train_step(data, self._position())
         state.step += 1
         state.seconds = self._seconds_before + time.monotonic() - self._began
+        is_save_due = self._agreed(self._is_save_due())
         bad = [f"{name} {value}" for name, value in scalars.items() if not math.isfinite(value)]
         if bad:
             self._refuse(", ".join(bad))
@@ -145,12 +149,14 @@ class Trainer:
         self._progress.update(state.step, scalars, rate, limit - state.seconds)
         if state.step % LOG_EVERY == 0 or self._stopped_by():
             self._tell({**{f"loss/{name}": value for name, value in scalars.items()}, "learning_rate": rate})
-        if self._is_save_due() or self._stops.requested:
+        if is_save_due or self._stops.requested:
             self._save()
 
     def _judge(self, losses: Mapping[str, float], scores: dict[str, float]) -> None:
         """Take a look at the validation split into account, and keep the weights if there were no better ones."""
         state = self._state
+        if self._workers > 1:  # they have looked at the same weights, but maybe on other hardware
+            scores = dict(zip(scores, self._train_step.mean(list(scores.values())), strict=True))
         self._tell({"val/loss": losses["total_loss"], **{f"val/{name}": value for name, value in scores.items()}})
         best = state.best.get("AP", -math.inf)
         state.looked, state.stale = state.step, 0 if scores["AP"] > best else state.stale + 1
@@ -189,6 +195,16 @@ class Trainer:
         every, minutes = self._plan.checkpoint_every, self._plan.checkpoint_minutes
         due = every and self._state.step % every == 0
         return bool(due or (minutes and time.monotonic() - self._saved >= minutes * 60))
+
+    def _agreed(self, is_save_due: bool) -> bool:
+        """Whether to save now, as any of several workers wants to; they agree on the time, too, and on stopping."""
+        if self._workers == 1:
+            return is_save_due
+        own = (self._state.seconds, is_save_due, bool(self._stops.requested))
+        self._state.seconds, saving, stopping = self._train_step.mean(own)
+        if stopping and not self._stops.requested:
+            self._stops.requested = signal.SIGTERM  # another one got it, or Ctrl-C
+        return saving > 0
 
     # What is kept.
 

@@ -54,15 +54,24 @@ class Work:
         """The newest whole checkpoint; damaged ones are said so and put aside."""
         for folder in reversed(self._steps()):
             try:
-                state = _state(folder)
-                if best := state.get("best_step"):
-                    _state(self.best(best))
+                return self._whole(folder)
             except _DamageError as damaged:
                 print(f"warning: {damaged}; going back to the checkpoint before it", file=sys.stderr)
                 self._put_aside(folder, damaged.folder)
-            else:
-                return Kept(_number(folder), folder, state)
         return None
+
+    def kept(self, step: int) -> Kept | None:
+        """The checkpoint of `step`, if it is there and whole; nothing is put aside."""
+        try:
+            return self._whole(self.step(step))
+        except _DamageError:
+            return None
+
+    def _whole(self, folder: Path) -> Kept:
+        state = _state(folder)
+        if best := state.get("best_step"):
+            _state(self.best(best))
+        return Kept(_number(folder), folder, state)
 
     def step(self, step: int) -> Path:
         """Where the checkpoint of `step` is kept."""

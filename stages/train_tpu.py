@@ -22,11 +22,12 @@ import os
 import shutil
 import time
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from detector import errors, files, labels, params, paths, pipeline_config, stops, tables, work
+from detector import cluster, errors, files, joint_work, labels, params, paths, pipeline_config, stops, tables, work
 from detector.dataset import DatasetParams
 from detector.errors import UserError
 
@@ -67,6 +68,7 @@ class TrainParams:
     max_minutes: float = params.number(0, 1_000_000)
     seed: int = params.number(0, 2**31 - 1)
     deterministic: bool = params.flag()
+    bfloat16: bool = params.flag()
     accelerator: str = params.one_of("auto", "tpu", "gpu", "cpu")
     checkpoint_every: int = params.number(0, 10_000_000)
     checkpoint_minutes: float = params.number(0, 1_000_000)
@@ -84,6 +86,7 @@ def _pipeline(train: TrainParams, label_map: Path) -> Any:
         batch_size=train.batch_size,
         learning_rate=rate if isinstance(rate, float) else pipeline_config.auto_learning_rate(train.batch_size),
         fine_tune_checkpoint_type=train.fine_tune_checkpoint_type,
+        bfloat16=train.bfloat16,
         frozen_blocks=train.frozen_blocks,
         config_override=train.config_override,
     )
@@ -121,7 +124,12 @@ def _start(train: TrainParams, task: work.Work, fresh: bool) -> str:
 
 
 def _fit(
-    train: TrainParams, config: Any, label_map: Mapping[str, int], task: work.Work, stop: stops.Stops
+    train: TrainParams,
+    config: Any,
+    label_map: Mapping[str, int],
+    task: work.Work,
+    stop: stops.Stops,
+    workers: cluster.Cluster,
 ) -> "Outcome":
     from detector import checkpoints, determinism, devices, od_api, trainer, validation
     from detector.tensorflow_env import tf
@@ -129,11 +137,11 @@ def _fit(
     checkpoints.check_type(INITIAL, train.fine_tune_checkpoint_type)
     if train.deterministic:
         determinism.enable()
-    strategy = devices.strategy(train.accelerator)
-    devices.check_batch(strategy, train.batch_size)
+    strategy = devices.strategy(train.accelerator, workers)
+    devices.check_batch(strategy, config.train_config.batch_size)
     tf.keras.utils.set_random_seed(train.seed)
     with strategy.scope():
-        model = od_api.build_model(config)
+        model = od_api.build_model(config, bfloat16=config.train_config.use_bfloat16)
         if train.fine_tune_checkpoint_type != "none":
             checkpoints.restore(model, INITIAL, train.fine_tune_checkpoint_type)
     train_images = tables.read_csv(paths.csv("train"), label_map)
@@ -145,9 +153,15 @@ def _fit(
     )
     plan = trainer.Plan(**{field.name: getattr(train, field.name) for field in fields(trainer.Plan)})
     filenames = [image.filename for image in train_images]
-    fitting = trainer.Trainer(model, config, strategy, plan=plan, work=task, train_filenames=filenames)
-    with _Log() as log:
+    fitting = trainer.Trainer(
+        model, config, strategy, plan=plan, work=task, train_filenames=filenames, workers=workers.count
+    )
+    with _Log() if workers.is_chief else nullcontext(_no_log) as log:
         return fitting.run(split, log, stop)
+
+
+def _no_log(step: int, scalars: Mapping[str, float]) -> None:
+    """The chief writes for all."""
 
 
 class _Log:
@@ -236,14 +250,21 @@ def main() -> None:
     train = params.load("train", TrainParams)
     label_map = Path(params.load("dataset", DatasetParams).dir) / paths.LABEL_MAP
     config = _pipeline(train, label_map)
-    code = _code()
+    workers, code, identity = cluster.from_environment(), _code(), _identity(train, config, label_map)
+
+    def start(task: work.Work) -> None:
+        print(_start(train, task, fresh), flush=True)
+
     with (
         stops.Stops(GO_ON, with_parent="DVC_STAGE" in os.environ) as stop,
-        work.opened(train.work_dir, _identity(train, config, label_map), keep=train.keep) as task,
+        joint_work.opened(workers, train.work_dir, identity, keep=train.keep, start=start, code=code) as task,
+        cluster.lost_workers(workers, lambda: f"{stop.kept}; to go on, start all workers again"),
         work.disk_errors(Path()),
     ):
-        print(_start(train, task, fresh), flush=True)
-        outcome = _fit(train, config, labels.read(label_map), task, stop)
+        outcome = _fit(train, config, labels.read(label_map), task, stop, workers)
+        if not workers.is_chief:
+            print(f"trained {outcome.steps} steps; {workers.name(0)} writes the model")
+            return
         with stop.held():
             summary = {key: value for key, value in asdict(outcome).items() if key in SUMMARY}
             _write(config, label_map, task, {"model": train.model, **summary})
