@@ -10,11 +10,11 @@ from typing import Any, NoReturn
 import numpy as np
 from tqdm import tqdm
 
-from detector import checkpoints, od_api, pipeline_config
+from detector import checkpoints, od_api, pipeline_config, records
 from detector.boxes import detected_to_voc
 from detector.errors import UserError
 from detector.od_api import DetectionResultFields, InputDataFields
-from detector.tables import ImageBoxes
+from detector.tables import ImageBoxes, most_boxes
 from detector.tensorflow_env import tf
 
 
@@ -25,7 +25,7 @@ class Inference:
         model: the API's DetectionModel.
         config: its TrainEvalPipelineConfig.
         record: a TFRecord, one example per element of `images`, in the same order.
-        images: the record's images; their groundtruth is not looked at, their sizes are.
+        images: the record's images; of their groundtruth only the number of boxes is looked at.
     """
 
     def __init__(self, model: Any, config: Any, record: Path, images: Sequence[ImageBoxes]) -> None:
@@ -34,6 +34,7 @@ class Inference:
         reader.CopyFrom(config.eval_input_reader[0])
         reader.tf_record_input_reader.input_path[:] = [record.as_posix()]
         reader.ClearField("label_map_path")  # the record holds the ids
+        reader.max_number_of_boxes = most_boxes(images)  # the API drops what is beyond
         self._dataset = od_api.inputs.eval_input(config.eval_config, reader, config.model, model=model)
         self._step = tf.function(self._traced_step)
 
@@ -52,14 +53,15 @@ class Inference:
         found: list[ImageBoxes] = []
         hashes = od_api.hashes([image.filename for image in self._images])
         bar = tqdm(self._dataset, progress, len(self._images), leave=False, disable=None if progress else True)
-        for features, labels in bar:
-            if len(found) == len(hashes) or int(features[od_api.HASH_KEY][0]) != hashes[len(found)]:
-                self._refuse(f"example {len(found) + 1} is of another image than the CSV's")
-            image = self._images[len(found)]
-            losses, detections = self._step(features, labels)
-            for name, value in losses.items():
-                sums[name] = sums.get(name, 0.0) + float(value)
-            found.append(_to_image_boxes(detections, image))
+        with records.named_damage(self._record):
+            for features, labels in bar:
+                if len(found) == len(hashes) or int(features[od_api.HASH_KEY][0]) != hashes[len(found)]:
+                    self._refuse(f"example {len(found) + 1} is of another image than the CSV's")
+                image = self._images[len(found)]
+                losses, detections = self._step(features, labels)
+                for name, value in losses.items():
+                    sums[name] = sums.get(name, 0.0) + float(value)
+                found.append(_to_image_boxes(detections, image))
         if len(found) != len(self._images):
             self._refuse(f"{len(found)} examples, but {len(self._images)} images in the CSV")
         return {name: value / len(found) for name, value in sums.items()}, found

@@ -27,7 +27,7 @@ MODELS = tuple(TEMPLATES)
 BASE_RATE, BASE_RATE_BATCH = 0.001, 16  # Adam; docs/training.md has the measurements
 WARMUP_FRACTION, MAX_WARMUP_STEPS = 0.1, 1000
 BLOCKS = 17  # inverted residuals of MobileNetV2
-MAX_BOXES = 100  # groundtruth boxes per image that the API keeps, and detections per image
+SELF_CONCAT = 4  # boxes that `random_self_concat_image` makes of one, at most
 
 
 def auto_learning_rate(batch_size: int) -> float:
@@ -45,6 +45,7 @@ def build(
     *,
     label_map: Path,
     num_classes: int,
+    max_number_of_boxes: int,
     steps: int,
     batch_size: int,
     learning_rate: float,
@@ -58,6 +59,8 @@ def build(
     Args:
         model: one of `MODELS`.
         label_map: the file; num_classes: how many it holds.
+        max_number_of_boxes: of an image that is trained on. The API pads each image's boxes to so many, matches all of
+            them with every anchor, and drops what is beyond.
         steps, batch_size: of training; the batch is that of all replicas together.
         learning_rate: the peak, reached after `warmup_steps(steps)`; zero at the last step.
         fine_tune_checkpoint_type: `classification`, `detection`, `full` or `none`.
@@ -76,22 +79,26 @@ def build(
     config.model.ssd.image_resizer.fixed_shape_resizer.width = size
     config.train_config.batch_size = batch_size
     config.train_config.num_steps = steps
-    config.train_config.max_number_of_boxes = MAX_BOXES
+    config.train_config.max_number_of_boxes = max_number_of_boxes
     config.train_config.use_bfloat16 = bfloat16
     config.train_config.unpad_groundtruth_tensors = False
     _fill_optimizer(config.train_config.optimizer, steps, learning_rate)
     _fill_checkpoint(config.train_config, fine_tune_checkpoint_type, frozen_blocks)
     _fill_reader(config.train_input_reader, "train", label_map, shuffle=True)
+    config.train_input_reader.max_number_of_boxes = max_number_of_boxes
     config.eval_config.batch_size = 1
     config.eval_config.num_visualizations = 0  # the API's own drawing needs a Pillow before 10
     config.eval_config.metrics_set.append("coco_detection_metrics")
     config.eval_config.retain_original_images = False
     _fill_reader(config.eval_input_reader.add(), "val", label_map, shuffle=False)
     try:
-        return text_format.Merge(config_override, config)
+        text_format.Merge(config_override, config)
     except text_format.ParseError as error:
         remedy = "see object_detection/protos/pipeline.proto of the API"
         raise UserError("params.yaml", str(error), remedy, item="train.config_override") from None
+    if any(option.HasField("random_self_concat_image") for option in config.train_config.data_augmentation_options):
+        config.train_input_reader.max_number_of_boxes *= SELF_CONCAT
+    return config
 
 
 def _fill_optimizer(optimizer: Any, steps: int, learning_rate: float) -> None:
@@ -125,7 +132,6 @@ def _fill_reader(reader: Any, split: str, label_map: Path, *, shuffle: bool) -> 
     reader.tf_record_input_reader.input_path.append(paths.record(split).as_posix())
     reader.shuffle = shuffle
     reader.num_readers = 1
-    reader.max_number_of_boxes = MAX_BOXES
     reader.num_epochs = 0 if shuffle else 1
     reader.drop_remainder = shuffle
 

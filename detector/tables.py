@@ -78,3 +78,8 @@ def _image(filename: str, rows: pd.DataFrame, label_map: Mapping[str, int]) -> I
         classes=np.array([label_map[name] for name in objects["class"]], dtype=np.int64),
         scores=np.ones(len(objects)),
     )
+
+
+def most_boxes(images: Iterable[ImageBoxes]) -> int:
+    """The most boxes that any of the images has; 1 where none has any, since batches are padded to this."""
+    return max([1, *(len(image.boxes) for image in images)])

@@ -15,10 +15,17 @@ class TrainStep:
         config: its TrainEvalPipelineConfig: optimiser, rate, schedule.
         strategy: where to train.
         backbone_learning_rate: the backbone's rate over that of the rest; 1 where training starts from random weights.
+        jit_compile: whether to compile a replica's step under XLA wherever it runs; for a TPU it always is.
     """
 
     def __init__(
-        self, model: Any, config: Any, strategy: tf.distribute.Strategy, backbone_learning_rate: float = 1.0
+        self,
+        model: Any,
+        config: Any,
+        strategy: tf.distribute.Strategy,
+        backbone_learning_rate: float = 1.0,
+        *,
+        jit_compile: bool = False,
     ) -> None:
         self._model, self._strategy = model, strategy
         with strategy.scope():
@@ -33,6 +40,7 @@ class TrainStep:
             self._variables = od_api.trainable_variables(model)  # those of the backbone last
             for built, variables in zip(self._optimizers, self._variables, strict=True):
                 built._create_all_weights(variables)  # now: what is restored must be there
+        self._replica = tf.function(self._one_replica, jit_compile=True) if jit_compile else self._one_replica
         self._traced, self._traced_mean = tf.function(self._distributed), tf.function(self._mean)
 
     def __call__(self, batches: Iterator[Any], position: float) -> tuple[dict[str, float], float, Sequence[tf.Tensor]]:
@@ -56,7 +64,7 @@ class TrainStep:
         summed = {name: self._strategy.reduce("SUM", value, axis=None) for name, value in losses.items()}
         return summed, self._strategy.experimental_local_results(hashes)
 
-    def _replica(self, features: Any, labels: Any) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
+    def _one_replica(self, features: Any, labels: Any) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
         od_api.set_training(self._model, True)
         losses, _ = od_api.losses(self._model, features, labels, replicas=self._strategy.num_replicas_in_sync)
         heads, backbone = self._variables

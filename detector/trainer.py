@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, NoReturn
 
-from detector import batches, checkpoints, od_api
+from detector import batches, checkpoints, od_api, records
 from detector.errors import UserError
 from detector.progress import Progress
 from detector.stops import Stops
@@ -138,7 +138,8 @@ class Trainer:
 
     def _step(self, data: Iterator[Any]) -> None:
         state = self._state
-        scalars, rate, self._hashes = self._train_step(data, self._position())
+        with records.named_damage(self._config.train_input_reader.tf_record_input_reader.input_path[0]):
+            scalars, rate, self._hashes = self._train_step(data, self._position())
         state.step += 1
         state.seconds = self._seconds_before + time.monotonic() - self._began
         is_save_due = self._agreed(self._is_save_due())

@@ -21,7 +21,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -76,12 +76,13 @@ class TrainParams:
     work_dir: str = params.text("a folder")
 
 
-def _pipeline(train: TrainParams, label_map: Path) -> Any:
+def _pipeline(train: TrainParams, label_map: Path, images: Sequence[tables.ImageBoxes]) -> Any:
     rate = train.learning_rate
     return pipeline_config.build(
         train.model,
         label_map=label_map,
         num_classes=len(labels.read(label_map)),
+        max_number_of_boxes=tables.most_boxes(images),
         steps=train.steps,
         batch_size=train.batch_size,
         learning_rate=rate if isinstance(rate, float) else pipeline_config.auto_learning_rate(train.batch_size),
@@ -127,6 +128,7 @@ def _fit(
     train: TrainParams,
     config: Any,
     label_map: Mapping[str, int],
+    images: Sequence[tables.ImageBoxes],
     task: work.Work,
     stop: stops.Stops,
     workers: cluster.Cluster,
@@ -144,15 +146,12 @@ def _fit(
         model = od_api.build_model(config, bfloat16=config.train_config.use_bfloat16)
         if train.fine_tune_checkpoint_type != "none":
             checkpoints.restore(model, INITIAL, train.fine_tune_checkpoint_type)
-    train_images = tables.read_csv(paths.csv("train"), label_map)
     names = {number: name for name, number in label_map.items()}
     split = validation.Validation(paths.record("val"), tables.read_csv(paths.csv("val"), label_map), names)
     device = devices.describe(strategy)
-    print(
-        f"{train.model}: {len(train_images)} images, {train.steps} steps of {train.batch_size} on {device}", flush=True
-    )
+    print(f"{train.model}: {len(images)} images, {train.steps} steps of {train.batch_size} on {device}", flush=True)
     plan = trainer.Plan(**{field.name: getattr(train, field.name) for field in fields(trainer.Plan)})
-    filenames = [image.filename for image in train_images]
+    filenames = [image.filename for image in images]
     fitting = trainer.Trainer(
         model, config, strategy, plan=plan, work=task, train_filenames=filenames, workers=workers.count
     )
@@ -249,7 +248,8 @@ def main() -> None:
     fresh = _arguments().fresh or os.environ.get("PASSO_FRESH") == "1"
     train = params.load("train", TrainParams)
     label_map = Path(params.load("dataset", DatasetParams).dir) / paths.LABEL_MAP
-    config = _pipeline(train, label_map)
+    images = tables.read_csv(paths.csv("train"), labels.read(label_map))
+    config = _pipeline(train, label_map, images)
     workers, code, identity = cluster.from_environment(), _code(), _identity(train, config, label_map)
 
     def start(task: work.Work) -> None:
@@ -261,7 +261,7 @@ def main() -> None:
         cluster.lost_workers(workers, lambda: f"{stop.kept}; to go on, start all workers again"),
         work.disk_errors(Path()),
     ):
-        outcome = _fit(train, config, labels.read(label_map), task, stop, workers)
+        outcome = _fit(train, config, labels.read(label_map), images, task, stop, workers)
         if not workers.is_chief:
             print(f"trained {outcome.steps} steps; {workers.name(0)} writes the model")
             return

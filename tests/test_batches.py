@@ -16,7 +16,7 @@ from google.protobuf import text_format
 from object_detection.protos.preprocessor_pb2 import PreprocessingStep
 from stage import REPOSITORY
 
-from detector import batches, examples, od_api, pipeline_config, records
+from detector import batches, examples, od_api, pipeline_config, records, tables
 from detector.errors import UserError
 from detector.od_api import InputDataFields
 from detector.tables import ImageBoxes
@@ -61,6 +61,7 @@ def configuration(root: Path, batch: int, augmentation: list[str] | None = AS_TR
         "ssd_mobilenet_v2_320x320",
         label_map=root / "dataset" / "tiny" / "label_map.pbtxt",
         num_classes=2,
+        max_number_of_boxes=1,
         steps=10,
         batch_size=batch,
         learning_rate=0.001,
@@ -112,6 +113,21 @@ def test_without_augmentation_all_is_the_apis(root: Path) -> None:
     assert names(theirs, 5) == NAMES
     by_name = dict(zip(names(dataset(config), 5), tensors(dataset(config), 5), strict=True))
     assert all(equal(by_name[name], expected) for name, expected in zip(NAMES, tensors(theirs, 5), strict=True))
+
+
+def test_no_box_of_a_crowded_image_is_lost(root: Path, tmp_path: Path) -> None:
+    """The API's own default drops those beyond the hundredth."""
+    lefts = np.arange(120) / 2
+    boxes = np.stack([lefts, lefts, lefts + 4, lefts + 4], axis=1)
+    image = ImageBoxes(NAMES[0], tiny.WIDTH, tiny.HEIGHT, boxes, np.ones(120, int), np.ones(120))
+    example = examples.example(image, root / "dataset" / "tiny" / "train", {1: "cat", 2: "dog"})
+    with (tmp_path / "1.record").open("wb") as file:
+        records.write_frame(file, records.encode(example))
+    config = configuration(tmp_path, 1, [], images=1)
+    config.train_input_reader.max_number_of_boxes = tables.most_boxes([image])
+    (found,) = (labels[InputDataFields.groundtruth_boxes].numpy()[0] for _, labels in dataset(config).take(1))
+    np.testing.assert_allclose(sorted(found[:, 1] * tiny.WIDTH), lefts, atol=1e-4)
+    assert tables.most_boxes([]) == 1
 
 
 def test_every_image_once_an_epoch(root: Path) -> None:

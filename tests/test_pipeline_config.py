@@ -15,6 +15,7 @@ def build(model: str = "ssd_mobilenet_v2_320x320", **changes: Any) -> Any:
     values = {
         "label_map": Path("dataset/pets/label_map.pbtxt"),
         "num_classes": 3,
+        "max_number_of_boxes": 7,
         "steps": 400,
         "batch_size": 16,
         "learning_rate": 0.0007,
@@ -88,6 +89,12 @@ def test_frozen_blocks_are_patterns_of_variable_names() -> None:
     assert list(build(frozen_blocks=1).train_config.freeze_variables) == ["^(bn_)?Conv1/", "^expanded_conv_"]
     assert list(build(frozen_blocks=3).train_config.freeze_variables)[2:] == ["^block_1_", "^block_2_"]
     assert not build(frozen_blocks=3, fine_tune_checkpoint_type="none").train_config.freeze_variables
+
+
+def test_boxes_are_padded_to_the_most_that_an_image_has() -> None:
+    assert build().train_input_reader.max_number_of_boxes == 7
+    option = "train_config { data_augmentation_options { random_self_concat_image { } } }"
+    assert build(config_override=option).train_input_reader.max_number_of_boxes == 28  # beside and above itself
 
 
 def test_the_override_has_the_last_word() -> None:

@@ -321,6 +321,7 @@ def test_the_snippets_run_on_an_exported_model_and_agree(tmp_path: Path) -> None
         "ssd_mobilenet_v2_320x320",
         label_map=label_map,
         num_classes=2,
+        max_number_of_boxes=1,
         steps=1,
         batch_size=1,
         learning_rate=0.1,

@@ -284,6 +284,20 @@ def test_a_killed_training_ends_in_the_same_bytes_as_one_that_was_not(trained: P
     assert outputs(tmp_path) == outputs(trained)
 
 
+def test_a_record_that_is_damaged_while_training_reads_it_is_named(trained: Path, tmp_path: Path) -> None:
+    copied(trained, tmp_path, **{"train.steps": "5000", "train.checkpoint_every": "3"})
+    record = tmp_path / paths.record("train")
+    with start(tmp_path) as process:
+        wait_for_step(tmp_path, 3, process)
+        with record.open("r+b") as file:
+            file.write(bytes(record.stat().st_size))
+        _, stderr = process.communicate(timeout=300)
+    assert process.returncode == 2
+    line = "error: dataset/data/train.record: record 1: cut off or damaged; make it again: dvc repro --force csv2record"
+    assert stderr.splitlines()[-1] == line
+    assert "Traceback" not in stderr
+
+
 def test_it_stops_when_ap_gets_no_better(trained: Path, tmp_path: Path) -> None:
     """At a rate that changes next to nothing."""
     changes = {"train.steps": "200", "train.eval_every": "2", "train.learning_rate": "1e-8", "train.patience": "2"}

@@ -111,12 +111,17 @@ def _label_map() -> Path:
     return Path(params.load("dataset", DatasetParams).dir) / paths.LABEL_MAP
 
 
+def _images() -> list[tables.ImageBoxes]:
+    return tables.read_csv(paths.csv("train"), labels.read(_label_map()))
+
+
 def _config(steps: int) -> Any:
     train = _train()
     return pipeline_config.build(
         train.model,
         label_map=_label_map(),
         num_classes=len(labels.read(_label_map())),
+        max_number_of_boxes=tables.most_boxes(_images()),
         steps=steps,
         batch_size=train.batch_size,
         learning_rate=pipeline_config.auto_learning_rate(train.batch_size),
@@ -144,7 +149,6 @@ def _ours(steps: int) -> dict[str, float]:
     strategy = tf.distribute.OneDeviceStrategy("/cpu:0")
     with strategy.scope():
         model = _model(config)
-    images = tables.read_csv(paths.csv("train"), labels.read(_label_map()))
     times: list[float] = []
     plan = trainer.Plan(
         seed=1,
@@ -160,7 +164,7 @@ def _ours(steps: int) -> dict[str, float]:
         stops.Stops("") as stop,
         work.opened(folder, {"benchmark": steps}, keep=1) as task,
     ):
-        names = [image.filename for image in images]
+        names = [image.filename for image in _images()]
         fitting = trainer.Trainer(model, config, strategy, plan=plan, work=task, train_filenames=names)
         fitting.run(None, lambda *_: times.append(time.perf_counter()), stop)
     seconds = statistics.median(after - before for before, after in itertools.pairwise(times))
