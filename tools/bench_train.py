@@ -2,10 +2,11 @@
 
     python -m tools.bench_train [--pairs 5] [--steps 50]        (make bench-train)
 
-A pair is two processes, one after the other: detector/trainer.py, and the API's `model_lib_v2.train_loop`. Both get the
-same pipeline configuration (train.model and train.batch_size of params.yaml, every variable trained), records, initial
-weights and threads; of both the median over intervals of 10 steps counts, which leaves start and tracing out. The ratio
-is taken within a pair, for what else the machine does changes from minute to minute.
+Three processes take turns: detector/trainer.py, the API's `model_lib_v2.train_loop`, and ours again without
+`train.deterministic`. All get the same pipeline configuration (train.model and train.batch_size of params.yaml, every
+variable trained), records, initial weights and threads; of each the median over intervals of 10 steps counts, which
+leaves start and tracing out. Ratios are taken within a turn, for what else the machine does changes from minute to
+minute.
 
 Then the input pipelines alone, in turns too; where the time of a step goes, by kind of operation; and how much of the
 machine's measured matrix-multiplication peak the multiply-adds of our step come to (convolutions and matrix products,
@@ -15,6 +16,7 @@ Needs the records and the initial checkpoint: dvc repro csv2record pretrained.
 """
 
 import argparse
+import functools
 import itertools
 import json
 import os
@@ -39,10 +41,11 @@ class BenchParams:
 
     model: str = params.one_of(*pipeline_config.MODELS)
     batch_size: int = params.number(1)
-    deterministic: bool = params.flag()
     seed: int = params.number(0)
 
 
+LOOPS = {"ours": "ours", "api": "the API's", "not_deterministic": "ours with deterministic: false"}
+INPUTS = {"our_input": "ours", "api_input": "the API's"}
 INTERVAL = 10  # steps
 REPOSITORY = Path(__file__).parent.parent
 INPUT_BATCHES = 50
@@ -58,9 +61,9 @@ def main() -> None:
         if not needed.exists():
             raise UserError(str(needed), "not found", "run: dvc repro csv2record pretrained")
     train = _train()
-    print(f"{train.model}, batch {train.batch_size}, {os.cpu_count()} cores, deterministic: {train.deterministic}")
-    _compare("loop", "ours", "api", arguments)
-    _compare("input alone", "our_input", "api_input", arguments)
+    print(f"{train.model}, batch {train.batch_size}, {os.cpu_count()} cores")
+    _compare("loop", LOOPS, arguments)
+    _compare("input alone", INPUTS, arguments)
     _print_step(_measured("step", arguments.steps))
 
 
@@ -74,20 +77,23 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _compare(title: str, ours: str, theirs: str, arguments: argparse.Namespace) -> None:
-    """Print images/s of both sides of each pair, their ratio, and the ratios' median and range."""
-    ratios = []
-    for number in range(1, arguments.pairs + 1):
-        order = (ours, theirs) if number % 2 else (theirs, ours)  # neither always comes first
+def _compare(title: str, sides: Mapping[str, str], arguments: argparse.Namespace) -> None:
+    """Print images/s of all sides (part: what it is) of each round, and the first one's ratios to the others."""
+    ours, *others = sides
+    ratios: dict[str, list[float]] = {other: [] for other in others}
+    for number in range(arguments.pairs):
+        order = [*sides][number % len(sides) :] + [*sides][: number % len(sides)]  # none always comes first
         speed = {side: _measured(side, arguments.steps)["images_per_second"] for side in order}
-        ratios.append(speed[ours] / speed[theirs])
+        for other, found in ratios.items():
+            found.append(speed[ours] / speed[other])
+        figures = ", ".join(f"{name} {speed[side]:.1f}" for side, name in sides.items())
+        print(f"{title}, {number + 1} of {arguments.pairs}: {figures} images/s", flush=True)
+    for other, found in ratios.items():
         print(
-            f"{title}, pair {number}: ours {speed[ours]:.1f} images/s, API {speed[theirs]:.1f} images/s, "
-            f"ratio {ratios[-1]:.3f}",
+            f"{title}: {sides[ours]} over {sides[other]}: {statistics.median(found):.3f} "
+            f"({min(found):.3f} to {max(found):.3f}, {len(found)} pairs)",
             flush=True,
         )
-    spread = f"{min(ratios):.3f} to {max(ratios):.3f}"
-    print(f"{title}: median ratio {statistics.median(ratios):.3f} ({spread}, {len(ratios)} pairs)", flush=True)
 
 
 def _measured(part: str, steps: int) -> dict[str, Any]:
@@ -129,11 +135,11 @@ def _config(steps: int) -> Any:
     )
 
 
-def _model(config: Any) -> Any:
+def _model(config: Any, *, deterministic: bool = True) -> Any:
     from detector import checkpoints, determinism, od_api
     from detector.tensorflow_env import tf
 
-    if _train().deterministic:
+    if deterministic:
         determinism.enable()
     tf.keras.utils.set_random_seed(_train().seed)
     model = od_api.build_model(config)
@@ -141,14 +147,14 @@ def _model(config: Any) -> Any:
     return model
 
 
-def _ours(steps: int) -> dict[str, float]:
+def _ours(steps: int, *, deterministic: bool = True) -> dict[str, float]:
     from detector import stops, trainer
     from detector.tensorflow_env import tf
 
     config = _config(steps)
     strategy = tf.distribute.OneDeviceStrategy("/cpu:0")
     with strategy.scope():
-        model = _model(config)
+        model = _model(config, deterministic=deterministic)
     times: list[float] = []
     plan = trainer.Plan(
         seed=1,
@@ -246,7 +252,7 @@ def _step(steps: int) -> dict[str, Any]:
         by_kind = _by_kind(Path(folder))
     return {
         "seconds": statistics.median(seconds[1:]),
-        "multiply_adds": _multiply_adds(step.graph(data)),
+        "multiply_adds": multiply_adds(step.graph(data)),
         "by_kind": by_kind,
         "peak": _peak(),
     }
@@ -255,6 +261,7 @@ def _step(steps: int) -> dict[str, Any]:
 PARTS: Mapping[str, Callable[[int], dict[str, Any]]] = {
     "ours": _ours,
     "api": _api,
+    "not_deterministic": functools.partial(_ours, deterministic=False),
     "our_input": _our_input,
     "api_input": _api_input,
     "step": _step,
@@ -287,13 +294,14 @@ def _by_kind(folder: Path) -> dict[str, float]:
     for plane in space.planes:
         for event in (event for line in plane.lines for event in line.events):
             name, _, kind = plane.event_metadata[event.metadata_id].name.rpartition(":")
-            if name and not name.endswith(":"):  # `scope/of/the/node:Kind`; C++'s own `Class::Method` is the runtime
+            # `scope/of/the/node:Kind`; C++'s own `Class::Method` and `What it does: function` are the runtime.
+            if name and not name.endswith(":") and not kind.startswith(" "):
                 kind = kind.removeprefix("_Mkl").removeprefix("Native").removeprefix("_Fused")
                 found[kind] = found.get(kind, 0.0) + event.duration_ps / 1e12
     return found
 
 
-def _multiply_adds(graph: Any) -> float:
+def multiply_adds(graph: Any) -> float:
     """Of all convolutions and matrix products in a graph and its functions, by their static shapes."""
     return float(sum(_of_operation(operation) for operation in _operations(graph)))
 
