@@ -21,7 +21,9 @@ from detector.errors import UserError
 VARIABLE = "TF_CONFIG"
 JOBS = ("chief", "worker")  # in the order of TensorFlow's collectives
 EXAMPLE = '{"cluster": {"worker": ["10.0.0.1:2222", "10.0.0.2:2222"]}, "task": {"type": "worker", "index": 0}}'
-GONE = ("UnavailableError", "AbortedError", "CancelledError", "DeadlineExceededError", "FailedPreconditionError")
+GONE = ("UnavailableError", "AbortedError", "DeadlineExceededError")
+
+MOST_OF_CAUSE = 200  # characters of TensorFlow's message
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,7 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> Cluster:
 
 
 def _tasks(jobs: Any) -> tuple[tuple[tuple[str, int], ...], tuple[str, ...]]:
-    if not isinstance(jobs, dict) or not all(_are_addresses(value) for value in jobs.values()):
+    if not isinstance(jobs, dict) or not all(are_addresses(value) for value in jobs.values()):
         raise _unfit("cluster: not a list of host:port for each job")
     if other := sorted(set(jobs) - set(JOBS)):
         raise _unfit(f"cluster: there is no {' or '.join(other)} here: every process is a worker, one may be the chief")
@@ -83,8 +85,10 @@ def _tasks(jobs: Any) -> tuple[tuple[tuple[str, int], ...], tuple[str, ...]]:
     return tuple((job, number) for job in JOBS for number in range(len(jobs.get(job, ())))), addresses
 
 
-def _are_addresses(value: Any) -> bool:
-    return isinstance(value, list) and all(isinstance(text, str) and re.fullmatch(r"\S+:\d+", text) for text in value)
+def are_addresses(value: Any) -> bool:
+    """Whether it is a list of `host:port`."""
+    pattern = r"[^\s\[\]]+:\d+"  # the meeting speaks IPv4, so that [::1]:2222 is none
+    return isinstance(value, list) and all(isinstance(text, str) and re.fullmatch(pattern, text) for text in value)
 
 
 def _place(tasks: tuple[tuple[str, int], ...], task: Any) -> int:
@@ -115,7 +119,8 @@ def lost_workers(cluster: Cluster, remedy: Callable[[], str]) -> Iterator[None]:
         is_gone = type(error).__name__ in GONE or "Collective ops is aborted" in str(error)
         if cluster.count == 1 or not is_gone:
             raise
-        reason = "is gone, and the others cannot go on without it"
+        cause = (str(error).splitlines() or [""])[0][:MOST_OF_CAUSE]
+        reason = f"is gone or has failed, and the others cannot go on without it ({cause})"
         raise UserError(_lost(cluster, str(error)), reason, remedy()) from error
 
 

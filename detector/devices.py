@@ -26,25 +26,41 @@ def has_tpu() -> bool:
     return importlib.util.find_spec("libtpu") is not None
 
 
+def found(accelerator: str) -> str:
+    """What of this host `accelerator` stands for: `tpu`, `cpu`, or say `2 x gpu`; `auto` prefers a TPU, then GPUs.
+
+    Nothing of TensorFlow is started yet.
+
+    Raises:
+        UserError: it is not there.
+    """
+    if accelerator == "tpu" and not has_tpu():
+        remedy = "use auto or cpu; where there is one: make install TF=tpu"
+        raise UserError("params.yaml", "tpu: this environment has none", remedy, item="train.accelerator")
+    if accelerator == "tpu" or (accelerator == "auto" and has_tpu()):
+        return "tpu"
+    gpus = [] if accelerator == "cpu" else tf.config.list_physical_devices("GPU")
+    if accelerator == "gpu" and not gpus:
+        raise UserError("params.yaml", "gpu: TensorFlow sees none", "use auto or cpu", item="train.accelerator")
+    return f"{len(gpus)} x gpu" if gpus else "cpu"
+
+
 def strategy(accelerator: str, cluster: Cluster = ALONE) -> tf.distribute.Strategy:
-    """The strategy for `accelerator`; `auto` takes a TPU before a GPU before the CPU.
+    """The strategy for what `found(accelerator)` says.
 
     With a cluster it connects the workers, and must be the first thing that TensorFlow is asked for.
 
     Raises:
         UserError: the accelerator is not there, or is none for a cluster.
     """
-    if accelerator == "tpu" or (accelerator == "auto" and has_tpu()):
+    kind = found(accelerator)
+    if kind == "tpu":
         return _tpu_strategy(cluster)
-    gpus = tf.config.list_physical_devices("GPU")
-    if accelerator == "gpu" and not gpus:
-        raise UserError("params.yaml", "gpu: TensorFlow sees none", "use auto or cpu", item="train.accelerator")
-    if accelerator == "cpu":
+    if kind == "cpu":
         tf.config.set_visible_devices([], "GPU")
-        gpus = []
-    for gpu in gpus:
+    for gpu in tf.config.get_visible_devices("GPU"):
         tf.config.experimental.set_memory_growth(gpu, True)
-    return _multi_worker(cluster) if cluster.count > 1 else _one_host("GPU" if gpus else "CPU")
+    return _multi_worker(cluster) if cluster.count > 1 else _one_host("CPU" if kind == "cpu" else "GPU")
 
 
 def _one_host(kind: str) -> tf.distribute.Strategy:
@@ -53,9 +69,6 @@ def _one_host(kind: str) -> tf.distribute.Strategy:
 
 
 def _tpu_strategy(cluster: Cluster) -> tf.distribute.Strategy:
-    if not has_tpu():
-        remedy = "use auto or cpu; where there is one: make install TF=tpu"
-        raise UserError("params.yaml", "tpu: this environment has none", remedy, item="train.accelerator")
     if cluster.count > 1:
         remedy = "unset it, or set train.accelerator to cpu"
         raise UserError(VARIABLE, "several workers with a TPU each are not supported", remedy)
@@ -91,7 +104,7 @@ def _interruptible(console: TextIO) -> Iterator[None]:
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     faulthandler.dump_traceback_later(CONNECT_SECONDS, exit=True, file=console)
     try:
-        for number in before:
+        for number in (number for number, handler in before.items() if handler != signal.SIG_IGN):  # as under nohup
             signal.signal(number, signal.SIG_DFL)
         yield
     finally:

@@ -17,13 +17,21 @@ from detector.errors import UserError
 
 @contextlib.contextmanager
 def opened(
-    cluster: Cluster, root: str, identity: work.Identity, *, keep: int, start: Callable[[work.Work], None], code: str
+    cluster: Cluster,
+    root: str,
+    identity: work.Identity,
+    *,
+    keep: int,
+    start: Callable[[work.Work], None],
+    code: str,
+    devices: str,
 ) -> Iterator[work.Work]:
     """`work.opened` for the chief, and what stands for it for another worker, when all are there and agree.
 
     Args:
         start: what the chief does before all look at what there is to go on from.
         code: a digest of the program.
+        devices: what this worker trains on.
 
     Raises:
         UserError: as of `work.opened`; a worker is missing, or has other data, params or code, or another directory.
@@ -31,13 +39,14 @@ def opened(
     with contextlib.ExitStack() as stack:
         chief = stack.enter_context(work.opened(root, identity, keep=keep)) if cluster.is_chief else None
         with meeting.of(cluster) as together:
-            _check_same(cluster, together.exchange({**identity, "code": code}))
+            _check_same(cluster, together.exchange({**identity, "code": code, "devices": devices}))
             if chief:
                 start(chief)
             kept = chief.latest() if chief else None
             step = together.exchange(kept.step if kept else None)[0]
             own = chief or Follower(files.expanded(root) / work.key(identity), step)
-            _check_shared(cluster, own, step, together.exchange(step is None or own.latest() is not None))
+            sees = (own.folder / work.IDENTITY).exists() and (step is None or own.latest() is not None)
+            _check_shared(cluster, own, step, together.exchange(sees))
         yield own
 
 
@@ -56,19 +65,19 @@ class Follower(work.Work):
     def save(self, state: Mapping[str, Any], size: int, write: Callable[[Path], object]) -> None:
         """Take part in the chief's `save`."""
         if state["step"] != self._saved:  # else it is kept already, and only gets another state
-            _write_for_nothing(write)
+            _write_for_nothing(size, write)
         self._saved = state["step"]
 
     def save_best(self, step: int, size: int, write: Callable[[Path], object]) -> None:
         """Take part in the chief's `save_best`."""
-        _write_for_nothing(write)
+        _write_for_nothing(size, write)
 
     def check_room(self, size: int) -> None:
         """It needs none there."""
 
 
-def _write_for_nothing(write: Callable[[Path], object]) -> None:
-    with tempfile.TemporaryDirectory(prefix="passo-") as folder:
+def _write_for_nothing(size: int, write: Callable[[Path], object]) -> None:
+    with tempfile.TemporaryDirectory(prefix="passo-") as folder, work.disk_errors(Path(folder), size):
         write(Path(folder))
 
 
@@ -93,5 +102,7 @@ def _flat(identity: Mapping[str, Any]) -> dict[str, object]:
 def _check_shared(cluster: Cluster, own: work.Work, step: int | None, seen: list[bool]) -> None:
     blind = ", ".join(cluster.name(index) for index, sees in enumerate(seen) if not sees)
     if blind:
-        reason = f"{own.step(step or 0)}, which {cluster.name(0)} goes on from, cannot be read there"
+        chief = cluster.name(0)
+        kept = f"{own.folder}, where {chief} keeps its work," if step is None else f"{own.step(step)} of {chief}"
+        reason = f"{kept} cannot be read there"
         raise UserError(blind, reason, "train.work_dir in params.yaml must be a folder that all workers share")

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from io import BufferedRWPair
 from typing import Any
 
-from detector.cluster import VARIABLE, Cluster
+from detector.cluster import VARIABLE, Cluster, are_addresses
 from detector.errors import UserError
 
 WAIT_SECONDS = 600  # for the others
@@ -107,7 +107,7 @@ def _connected(cluster: Cluster) -> tuple[int, socket.socket | None]:
     """A connection to the chief, which has been told who this is."""
     host, _, port = cluster.addresses[0].rpartition(":")
     try:
-        connection = socket.create_connection((host.strip("[]"), int(port)), HELLO_SECONDS)
+        connection = socket.create_connection((host, int(port)), HELLO_SECONDS)
         connection.sendall(json.dumps([cluster.index, cluster.addresses]).encode() + b"\n")
     except OSError:
         time.sleep(POLL_SECONDS)
@@ -115,14 +115,27 @@ def _connected(cluster: Cluster) -> tuple[int, socket.socket | None]:
     return 0, connection
 
 
+def _line(connection: socket.socket) -> bytes:
+    """The first line, and nothing past it, in at most `HELLO_SECONDS`."""
+    line, end = b"", time.monotonic() + HELLO_SECONDS
+    while not line.endswith(b"\n"):
+        connection.settimeout(max(0.001, end - time.monotonic()))
+        ready = connection.recv(MOST_BYTES, socket.MSG_PEEK)
+        part = connection.recv(ready.find(b"\n") + 1 or len(ready))
+        line += part
+        if not part or len(line) > MOST_BYTES or time.monotonic() > end:
+            raise ValueError("no line")
+    return line
+
+
 def _accepted(server: socket.socket, cluster: Cluster) -> tuple[int, socket.socket | None]:
     """A connection from another worker, and its index; nobody else is listened to."""
     try:
         connection, (host, *_) = server.accept()
-        connection.settimeout(HELLO_SECONDS)
-        with connection.makefile("rb", buffering=0) as stream:  # which reads nothing past the line
-            index, addresses = json.loads(stream.readline(MOST_BYTES))
-    except (OSError, ValueError, TypeError):
+        index, addresses = json.loads(_line(connection))
+    except (OSError, ValueError, TypeError, RecursionError):
+        return 0, None
+    if type(index) is not int or not are_addresses(addresses):
         return 0, None
     if addresses != list(cluster.addresses):
         reason = f"the worker on {host} was given another cluster: {addresses}"

@@ -281,17 +281,19 @@ def losses(
     Returns:
         The scalar losses, and the model's raw predictions for `model.postprocess`.
     """
-    provide_groundtruth(model, labels)
     shapes = features[InputDataFields.true_image_shape]
     predictions = ops.bfloat16_to_float32_nested(model.predict(features[InputDataFields.image], shapes))
+    # Not before: replicas are traced in turns, which synchronised batch normalisation takes inside of `predict`.
+    provide_groundtruth(model, labels)
     with _counted_matches(model) as matches:
         found = {name.removeprefix("Loss/"): value for name, value in model.loss(predictions, shapes).items()}
     regularization = _sum(ops.bfloat16_to_float32_nested(model.regularization_losses()))
     if replicas > 1:
-        (own,) = matches
-        whole = tf.distribute.get_replica_context().all_reduce("SUM", own)
-        found = {name: value * tf.maximum(own, 1.0) / tf.maximum(whole, 1.0) for name, value in found.items()}
         regularization /= replicas
+        if model._normalize_loss_by_num_matches:
+            (own,) = matches
+            whole = tf.distribute.get_replica_context().all_reduce("SUM", own)
+            found = {name: value * tf.maximum(own, 1.0) / tf.maximum(whole, 1.0) for name, value in found.items()}
     found["regularization_loss"] = regularization
     found["total_loss"] = _sum(list(found.values()))
     return found, predictions

@@ -39,7 +39,8 @@ class Stops:
         self._advice = advice
         self._chain = _chain() if with_parent else []
         self._lock = threading.RLock()
-        self._depth, self._since = 0, 0.0
+        self._depth = 0
+        self._interrupted = 0.0  # when Ctrl-C came first
         self._handlers: dict[int, Any] = {}
 
     def __enter__(self) -> "Stops":
@@ -76,6 +77,17 @@ class Stops:
             if self.requested and not self._depth:
                 self._leave(self.requested)
 
+    def request(self, number: int, reason: str) -> None:
+        """Leave at the end of what is held, as on that signal, or on the one before it."""
+        with self._lock:
+            is_first_interrupt = number == signal.SIGINT and not self._interrupted
+            if is_first_interrupt:
+                self._interrupted = time.monotonic()
+            if is_first_interrupt or not self.requested:
+                again = ", again to stop at once" if is_first_interrupt else ""
+                _say(f"{reason}: stopping after this step{again}")
+            self.requested = self.requested or number
+
     def _listen(self) -> None:
         while True:
             ready, _, _ = select.select([self._ears], [], [], POLL_SECONDS)
@@ -92,12 +104,10 @@ class Stops:
     def _stop(self, number: int, reason: str = "") -> None:
         reason = reason or signal.Signals(number).name
         with self._lock:
-            again = number == signal.SIGINT and self.requested and time.monotonic() - self._since > AGAIN_SECONDS
-            if again or not self._depth:
+            again = self._interrupted and time.monotonic() - self._interrupted > AGAIN_SECONDS
+            if not self._depth or (number == signal.SIGINT and again):
                 self._leave(number, reason)
-            if not self.requested:
-                self.requested, self._since = number, time.monotonic()
-                _say(f"{reason}: stopping after this step" + (", again to stop at once" if number == 2 else ""))
+            self.request(number, reason)
 
     def _leave(self, number: int, reason: str = "") -> None:
         """End the process as a shell reports a death by that signal; never 0, or DVC would record a finished stage."""

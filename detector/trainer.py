@@ -91,6 +91,7 @@ class Trainer:
         is_pretrained = bool(config.train_config.fine_tune_checkpoint)
         self._train_step = TrainStep(model, config, strategy, plan.backbone_learning_rate if is_pretrained else 1.0)
         self._state, self._steps, self._workers = State(), config.train_config.num_steps, workers
+        self._leaving = False  # as all workers have agreed to
         self._hashes: Sequence[tf.Tensor] = ()  # of the last batch's file names
         self._filenames = dict(zip(od_api.hashes(train_filenames), train_filenames, strict=True))
         self._progress = Progress(self._steps, config.train_config.batch_size)
@@ -112,14 +113,16 @@ class Trainer:
             self._work.check_room(sum(self._train_step.sizes()))
             data = iter(self._strategy.distribute_datasets_from_function(self._input))
             self._progress.note("compiling the training step: up to a minute")
-        self._loop(data)
+        # Of several workers none may leave by itself: the others would wait for it in a collective.
+        with stops.held() if self._workers > 1 else contextlib.nullcontext():
+            self._loop(data)
         state = self._state
         best_step = state.best_step or state.step
         return Outcome(state.step, self._stopped_by(), best_step, state.best, self._progress.images_per_second())
 
     def _loop(self, data: Iterator[Any]) -> None:
         held: Callable[[], contextlib.AbstractContextManager[None]] = contextlib.nullcontext
-        while True:
+        while not self._leaving:
             if self._look and self._is_look_due():
                 self._save()  # before the look, which may fail
                 self._judge(*self._look())
@@ -150,7 +153,7 @@ class Trainer:
         self._progress.update(state.step, scalars, rate, limit - state.seconds)
         if state.step % LOG_EVERY == 0 or self._stopped_by():
             self._tell({**{f"loss/{name}": value for name, value in scalars.items()}, "learning_rate": rate})
-        if is_save_due or self._stops.requested:
+        if is_save_due or (self._stops.requested and self._workers == 1):
             self._save()
 
     def _judge(self, losses: Mapping[str, float], scores: dict[str, float]) -> None:
@@ -198,14 +201,15 @@ class Trainer:
         return bool(due or (minutes and time.monotonic() - self._saved >= minutes * 60))
 
     def _agreed(self, is_save_due: bool) -> bool:
-        """Whether to save now, as any of several workers wants to; they agree on the time, too, and on stopping."""
+        """Whether to save now, as any of several workers wants to; they agree on the time, too, and on leaving."""
         if self._workers == 1:
             return is_save_due
         own = (self._state.seconds, is_save_due, bool(self._stops.requested))
-        self._state.seconds, saving, stopping = self._train_step.mean(own)
-        if stopping and not self._stops.requested:
-            self._stops.requested = signal.SIGTERM  # another one got it, or Ctrl-C
-        return saving > 0
+        self._state.seconds, saving, leaving = self._train_step.mean(own)
+        if leaving:
+            self._leaving = True
+            self._stops.request(signal.SIGTERM, "another worker stops")
+        return saving > 0 or self._leaving
 
     # What is kept.
 

@@ -30,6 +30,7 @@ from detector.errors import UserError
 
 KEY_DIGITS = 16
 STATE = "state.json"
+IDENTITY = "identity.json"
 FINISHED = "finished.json"
 SPARE_BYTES = 2**20  # what a file system needs beside the files themselves
 Identity = Mapping[str, object]
@@ -250,7 +251,7 @@ def opened(root: str, identity: Identity, *, keep: int) -> Iterator[Work]:
         lock = (folder / "lock").open("a+")
         _take(lock)
         files.remove_temporaries(folder)
-        files.write_text(folder / "identity.json", json.dumps(identity, indent=2) + "\n")
+        files.write_text(folder / IDENTITY, json.dumps(identity, indent=2) + "\n")
     except OSError as error:
         reason = f"cannot be written to: {error.strerror}"
         raise UserError(str(folder), reason, "choose another folder: train.work_dir in params.yaml") from error
@@ -258,7 +259,7 @@ def opened(root: str, identity: Identity, *, keep: int) -> Iterator[Work]:
         try:
             yield Work(folder, keep)
         finally:
-            if {path.name for path in folder.iterdir()} <= {"lock", "identity.json"}:  # it never came to anything
+            if {path.name for path in folder.iterdir()} <= {"lock", IDENTITY}:  # it never came to anything
                 files.remove_folder(folder)
 
 

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 LOGS = Path("logs")
 INITIAL = paths.PRETRAINED / "ckpt-1"
+A_CROWD = 100  # boxes of an image, to which the API pads by default
 GO_ON = "to go on: dvc repro, or the same dvc exp run"
 NOT_SHAPING = ("accelerator", "checkpoint_every", "checkpoint_minutes", "keep", "work_dir")  # the weights
 STARTS = {
@@ -91,6 +92,23 @@ def _pipeline(train: TrainParams, label_map: Path, images: Sequence[tables.Image
         frozen_blocks=train.frozen_blocks,
         config_override=train.config_override,
     )
+
+
+def _devices(train: TrainParams, workers: cluster.Cluster) -> str:
+    """What this worker trains on; nothing where it is alone, so that other errors need not wait for TensorFlow."""
+    if workers.count == 1:
+        return ""
+    from detector import devices
+
+    return devices.found(train.accelerator)
+
+
+def _tell_crowd(images: Sequence[tables.ImageBoxes]) -> None:
+    count = tables.most_boxes(images)
+    if count > A_CROWD:
+        name = next(image.filename for image in images if len(image.boxes) == count)
+        remedy = f"train.config_override: 'train_input_reader {{ max_number_of_boxes: {A_CROWD} }}' drops those beyond"
+        print(f"{name} has {count} boxes: all images are padded to as many; if memory runs out: {remedy}", flush=True)
 
 
 def _identity(train: TrainParams, config: Any, label_map: Path) -> dict[str, object]:
@@ -249,6 +267,7 @@ def main() -> None:
     train = params.load("train", TrainParams)
     label_map = Path(params.load("dataset", DatasetParams).dir) / paths.LABEL_MAP
     images = tables.read_csv(paths.csv("train"), labels.read(label_map))
+    _tell_crowd(images)
     config = _pipeline(train, label_map, images)
     workers, code, identity = cluster.from_environment(), _code(), _identity(train, config, label_map)
 
@@ -257,7 +276,9 @@ def main() -> None:
 
     with (
         stops.Stops(GO_ON, with_parent="DVC_STAGE" in os.environ) as stop,
-        joint_work.opened(workers, train.work_dir, identity, keep=train.keep, start=start, code=code) as task,
+        joint_work.opened(
+            workers, train.work_dir, identity, keep=train.keep, start=start, code=code, devices=_devices(train, workers)
+        ) as task,
         cluster.lost_workers(workers, lambda: f"{stop.kept}; to go on, start all workers again"),
         work.disk_errors(Path()),
     ):

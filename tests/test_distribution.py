@@ -6,6 +6,7 @@ epsilon is 1e-3, for with 1e-8 its first steps have one size whatever the gradie
 taken in another order decides their direction: after ten steps that is the second digit of the loss.
 """
 
+import contextlib
 import json
 import os
 import shutil
@@ -178,13 +179,50 @@ def say(address: str, line: bytes) -> None:
 def test_strangers_are_not_listened_to() -> None:
     def talk(own: Cluster) -> Any:
         if own.index == 1:
-            for line in (b"GET / HTTP/1.1\r\n\r\n", b"[7, 8, 9]\n", b"5\n", b"{}\n", b"\xff\n"):
+            for line in (
+                b"GET / HTTP/1.1\r\n\r\n",
+                b"[7, 8, 9]\n",
+                b"[1, 2]\n",
+                b"[" * 99999 + b"\n",
+                b"{}\n",
+                b"\xff\n",
+            ):
                 say(own.addresses[0], line)
             say(own.addresses[0], json.dumps([7, own.addresses]).encode() + b"\n")
         with meeting.of(own) as together:
             return together.exchange(own.index)
 
     assert all_at_once(talk, clusters(2)) == [[0, 1], [0, 1]]
+
+
+def test_a_stranger_that_speaks_slowly_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(meeting, "HELLO_SECONDS", 0.5)
+    made = clusters(2)
+    host, _, port = made[0].addresses[0].partition(":")
+
+    def talk(own: Cluster) -> Any:
+        with meeting.of(own) as together:
+            return together.exchange(own.index)
+
+    def drip() -> None:
+        say(made[0].addresses[0], b"")  # until the chief listens
+        with contextlib.suppress(OSError), socket.create_connection((host, int(port)), 30) as stranger:
+            for _ in range(100):
+                stranger.sendall(b"[")
+                time.sleep(0.1)
+
+    slow = threading.Thread(target=drip)
+    chief = threading.Thread(target=lambda: found.append(talk(made[0])))
+    found: list[Any] = []
+    began = time.monotonic()
+    chief.start()
+    slow.start()
+    time.sleep(1)
+    assert talk(made[1]) == [0, 1]
+    chief.join()
+    assert time.monotonic() - began < 8  # the stranger would have taken ten seconds
+    assert found == [[0, 1]]
+    slow.join()
 
 
 def test_who_does_not_come_is_named(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
@@ -218,8 +256,8 @@ def test_a_worker_with_another_cluster_is_refused() -> None:
     assert worker.startswith(f"{other.name(0)}: left before training began")
 
 
-def open_work(own: Cluster, root: Path, identity: dict[str, object], code: str = "a") -> Any:
-    with joint_work.opened(own, str(root), identity, keep=2, start=lambda _: None, code=code) as task:
+def open_work(own: Cluster, root: Path, identity: dict[str, object], code: str = "a", devices: str = "cpu") -> Any:
+    with joint_work.opened(own, str(root), identity, keep=2, start=lambda _: None, code=code, devices=devices) as task:
         latest = task.latest()
         return latest.step if latest else None, task.folder
 
@@ -239,6 +277,8 @@ def test_workers_with_other_data_are_named(tmp_path: Path) -> None:
     found = all_at_once(lambda own: open_work(own, tmp_path, identities[0], "ab"[own.index]), made)
     assert "not the same as on worker 0" in found[0]
     assert found[0].partition("; ")[0].endswith("): code")
+    found = all_at_once(lambda own: open_work(own, tmp_path, identities[0], "a", ["cpu", "2 x gpu"][own.index]), made)
+    assert found[0].partition("; ")[0].endswith("): devices")
 
 
 def write_step(task: work.Work, step: int) -> None:
@@ -255,7 +295,18 @@ def test_all_go_on_from_the_same_step(tmp_path: Path) -> None:
     for line, folder in zip(found, ("shared", "own"), strict=True):
         step = tmp_path / folder / task.folder.name / "step-00000005"
         assert line == (
-            f"{made[0].name(1)}: {step}, which {made[0].name(0)} goes on from, cannot be read there; "
+            f"{made[0].name(1)}: {step} of {made[0].name(0)} cannot be read there; "
+            "train.work_dir in params.yaml must be a folder that all workers share"
+        )
+
+
+def test_a_folder_that_is_not_shared_is_noticed_before_the_first_step(tmp_path: Path) -> None:
+    made = clusters(2)
+    found = all_at_once(lambda own: open_work(own, tmp_path / ["shared", "own"][own.index], {"a": 1}), made)
+    for line in found:
+        assert line.startswith(f"{made[0].name(1)}: {tmp_path}/")
+        assert line.endswith(
+            f", where {made[0].name(0)} keeps its work, cannot be read there; "
             "train.work_dir in params.yaml must be a folder that all workers share"
         )
 
@@ -286,7 +337,8 @@ def test_the_lost_worker_is_named() -> None:
     ):
         with pytest.raises(UserError) as caught, cluster.lost_workers(chief, lambda: "step 5 is kept"):
             raise tf.errors.UnavailableError(None, None, message)
-        assert caught.value.line() == f"{name}: is gone, and the others cannot go on without it; step 5 is kept"
+        reason = f"is gone or has failed, and the others cannot go on without it ({message})"
+        assert caught.value.line() == f"{name}: {reason}; step 5 is kept"
     with pytest.raises(tf.errors.InvalidArgumentError), cluster.lost_workers(chief, str):
         raise tf.errors.InvalidArgumentError(None, None, "/job:worker/task:1: a bad tensor")
     with pytest.raises(tf.errors.UnavailableError), cluster.lost_workers(cluster.ALONE, str):
@@ -337,35 +389,48 @@ def wait(*processes: Any) -> list[int]:
 
 @dataclass
 class Killed:
-    """Two workers, of which the second was killed."""
+    """Two workers, of which one was killed."""
 
     root: Path
+    index: int  # of that one
     codes: list[int]
-    seconds: float  # from the kill to the end of the first
-    line: str  # the last that the first one printed
+    seconds: float  # from the kill to the end of the other
+    line: str  # the last that the other one printed
     resumed: list[int]  # the exit codes of the same two, started again
 
 
-@pytest.fixture(scope="module")
-def killed(project: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Killed]:
-    root = copy(project, tmp_path_factory.mktemp("workers"))
-    workers = start_workers(root)
+@contextlib.contextmanager
+def ended(workers: list[Any]) -> Iterator[list[Any]]:
+    """Whatever happens, none of the workers outlives the test."""
     try:
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        while not list((root / ".work").glob("*/step-*5")):
-            assert [worker.poll() for worker in workers] == [None, None], (root / "log0").read_text()
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
-        workers[1].send_signal(signal.SIGKILL)
-        began = time.monotonic()
-        codes = wait(*workers)
-        seconds, line = time.monotonic() - began, (root / "log0").read_text().splitlines()[-1]
-        workers = start_workers(root)
-        yield Killed(root, codes, seconds, line, wait(*workers))
+        yield workers
     finally:
         for worker in workers:
             worker.kill()
             worker.wait()
+
+
+def wait_for_checkpoint(root: Path, workers: list[Any]) -> None:
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not list((root / ".work").glob("*/step-*5")):
+        assert [worker.poll() for worker in workers] == [None, None], (root / "log0").read_text()
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+@pytest.fixture(scope="module", params=[1, pytest.param(0, marks=pytest.mark.slow)])
+def killed(request: pytest.FixtureRequest, project: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Killed]:
+    root = copy(project, tmp_path_factory.mktemp("workers"))
+    with contextlib.ExitStack() as stack:
+        workers = stack.enter_context(ended(start_workers(root)))
+        wait_for_checkpoint(root, workers)
+        workers[request.param].send_signal(signal.SIGKILL)
+        began = time.monotonic()
+        codes = wait(*workers)
+        seconds = time.monotonic() - began
+        line = (root / f"log{1 - request.param}").read_text().splitlines()[-1]
+        workers = stack.enter_context(ended(start_workers(root)))
+        yield Killed(root, request.param, codes, seconds, line, wait(*workers))
 
 
 @pytest.fixture(scope="module")
@@ -402,10 +467,11 @@ def test_two_devices_train_as_one(project: Path, one: Path, tmp_path: Path) -> N
 
 
 def test_a_killed_worker_ends_the_other_with_a_line(killed: Killed) -> None:
-    assert killed.codes == [2, -signal.SIGKILL]
+    assert killed.codes == ([2, -signal.SIGKILL] if killed.index else [-signal.SIGKILL, 2])
     assert killed.seconds < A_MINUTE
-    assert killed.line.startswith("error: worker 1 (127.0.0.1:")
-    assert "): is gone, and the others cannot go on without it; step " in killed.line
+    assert killed.line.startswith(f"error: worker {killed.index} (127.0.0.1:")
+    assert "): is gone or has failed, and the others cannot go on without it (" in killed.line
+    assert "); step " in killed.line
     assert f" of {STEPS} is kept in .work/" in killed.line
     assert killed.line.endswith("; to go on, start all workers again")
 
@@ -417,6 +483,41 @@ def test_started_again_they_go_on(killed: Killed) -> None:
     assert 5 <= step < STEPS
     assert json.loads((killed.root / paths.TRAIN / "train.json").read_text())["steps"] == STEPS
     assert (killed.root / "log1").read_text().splitlines()[-1].endswith(" writes the model")
+
+
+def test_sigterm_to_one_stops_all_after_the_same_step(project: Path, one: Path, tmp_path: Path) -> None:
+    """And one host alone goes on from there."""
+    root = copy(project, tmp_path)
+    with ended(start_workers(root)) as workers:
+        wait_for_checkpoint(root, workers)
+        workers[1].send_signal(signal.SIGTERM)
+        assert wait(*workers) == [143, 143], (root / "log0").read_text()
+    lines = [(root / f"log{index}").read_text().splitlines() for index in range(2)]
+    assert "SIGTERM: stopping after this step" in lines[1]
+    assert "another worker stops: stopping after this step" in lines[0]
+    last = lines[0][-1]
+    step = int(last.partition("stopped; step ")[2].partition(" ")[0])
+    assert last == lines[1][-1]
+    assert 5 <= step < STEPS
+    assert wait(train(root)) == [0], (root / "log").read_text()
+    assert f"goes on from step {step} of {STEPS}" in (root / "log").read_text()
+    assert_same_curves(one, root)
+
+
+@pytest.mark.slow
+def test_two_devices_with_synchronised_batch_normalisation_train_as_one(project: Path, tmp_path: Path) -> None:
+    """Their statistics are those of the whole batch: nothing needs to be frozen."""
+    norm = "conv_hyperparams { sync_batch_norm { decay: 0.97 scale: true epsilon: 0.001 } }"
+    synchronised = f"""model {{ ssd {{ image_resizer {{ fixed_shape_resizer {{ height: 96 width: 96 }} }}
+        feature_extractor {{ {norm} }} box_predictor {{ convolutional_box_predictor {{ {norm} }} }} }} }}
+        train_config {{ optimizer {{ adam_optimizer {{ epsilon: 1e-3 }} }} }}"""
+    changes = {"train.config_override": f"'{' '.join(synchronised.split())}'"}
+    roots = [copy(project, tmp_path / str(devices), **changes) for devices in (1, 2)]
+    for devices, root in enumerate(roots, start=1):
+        assert wait(train(root, devices=devices)) == [0], (root / "log").read_text()
+    first, second = (curves(root)["total_loss"] for root in roots)
+    np.testing.assert_allclose(second[0], first[0], rtol=ROUNDING)
+    np.testing.assert_allclose(second, first, rtol=0.05)
 
 
 def test_two_workers_train_as_one(killed: Killed, one: Path) -> None:

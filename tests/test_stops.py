@@ -85,6 +85,21 @@ def test_a_second_ctrl_c_does_not_wait(tmp_path: Path) -> None:
     assert not (tmp_path / "saved").exists()
 
 
+def test_a_first_ctrl_c_after_another_request_waits_as_well(tmp_path: Path) -> None:
+    """Such as after the word of another worker: it is the second Ctrl-C that gives up what is being saved."""
+    process = start(tmp_path, "steps", "3")
+    process.send_signal(signal.SIGTERM)
+    time.sleep(1)
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=30)
+    assert process.returncode == 143
+    assert (tmp_path / "saved").read_text() == "1"
+    assert stderr.splitlines()[:2] == [
+        "SIGTERM: stopping after this step",
+        "SIGINT: stopping after this step, again to stop at once",
+    ]
+
+
 def test_what_the_shell_ignores_stays_ignored(tmp_path: Path) -> None:
     """As under nohup."""
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
