@@ -1,16 +1,13 @@
 """How far AP and AP50 can be trusted, and whether two detectors differ: other test images would give other numbers.
 
 Intervals: the percentile bootstrap (Efron 1979). As many images as the test split has are drawn from it, with
-replacement, `RESAMPLES` times; the interval holds the middle 95 % of what the draws measure. In a simulation such
-intervals held the mean AP of splits of that size in 93 % of the cases with 100 images, in 90 % with 30: take them as
-slightly too narrow for few images.
+replacement, `RESAMPLES` times; the interval holds the middle 95 % of what the draws measure. Percentile intervals
+are slightly too narrow for few images.
 
 Difference: a randomisation test (Fisher 1935; for AP in retrieval: Smucker, Allan and Carterette 2007). If it did not
 matter which detector looked at an image, their results on it could be exchanged; p is the share of `RESAMPLES` random
-exchanges that make a difference as large as the true one. That is exact for any number of images. A paired bootstrap's
-p is not: of two equally good detectors on 10 images it called one better in 10 % of simulated cases instead of 5 %
-(this test: 4 %), and with 100 images it found no more true differences. The interval beside p is the bootstrap's, the
-same images drawn for both.
+exchanges that make a difference as large as the true one. That is exact for any number of images, which a paired
+bootstrap's p is not. The interval beside p is the bootstrap's, the same images drawn for both.
 
 Detections are matched to groundtruth once, by pycocotools. A draw only counts each image as often as it was drawn, and
 gives exactly what `COCOeval.accumulate` gives where the split holds copies of the image. As there, a class without

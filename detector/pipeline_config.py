@@ -67,10 +67,11 @@ def build(
         bfloat16: whether training computes in it.
         frozen_blocks: of the backbone's inverted residuals, 0 to `BLOCKS`, from the input on; with any, the first
             convolution too. They keep the weights that they come with; without such weights nothing is frozen.
-        config_override: text of a TrainEvalPipelineConfig, merged into the result: the last word.
+        config_override: text of a TrainEvalPipelineConfig, merged into the result: the last word on the model, the
+            augmentation, Adam, and the numbers of its cosine.
 
     Raises:
-        UserError: `config_override` is no such text.
+        UserError: `config_override` is no such text, or asks for what the training loop does not do.
     """
     template, size = TEMPLATES[model]
     config = text_format.Parse((Path(__file__).parent / "templates" / template).read_text(), TrainEvalPipelineConfig())
@@ -96,6 +97,7 @@ def build(
     except text_format.ParseError as error:
         remedy = "see object_detection/protos/pipeline.proto of the API"
         raise UserError("params.yaml", str(error), remedy, item="train.config_override") from None
+    _check_optimizer(config.train_config)
     if any(option.HasField("random_self_concat_image") for option in config.train_config.data_augmentation_options):
         config.train_input_reader.max_number_of_boxes *= SELF_CONCAT
     return config
@@ -108,6 +110,20 @@ def _fill_optimizer(optimizer: Any, steps: int, learning_rate: float) -> None:
     schedule.total_steps = steps
     schedule.warmup_steps = warmup_steps(steps)
     schedule.warmup_learning_rate = learning_rate / 10 if warmup_steps(steps) else learning_rate
+
+
+def _check_optimizer(train_config: Any) -> None:
+    """Refuse what detector/train_step.py would leave out in silence."""
+    schedule = train_config.optimizer.adam_optimizer.learning_rate
+    for name, is_done in (
+        ("another optimizer than Adam", train_config.optimizer.WhichOneof("optimizer") == "adam_optimizer"),
+        ("another schedule than the cosine", schedule.WhichOneof("learning_rate") == "cosine_decay_learning_rate"),
+        ("use_moving_average", not train_config.optimizer.use_moving_average),
+        ("gradient_clipping_by_norm", not train_config.gradient_clipping_by_norm),
+        ("add_regularization_loss: false", train_config.add_regularization_loss),
+    ):
+        if not is_done:
+            raise UserError("params.yaml", f"{name} is not supported", "leave it out", item="train.config_override")
 
 
 def _fill_checkpoint(train_config: Any, fine_tune_checkpoint_type: str, frozen_blocks: int) -> None:

@@ -35,7 +35,7 @@ class Stops:
 
     def __init__(self, advice: str, *, with_parent: bool = False) -> None:
         self.requested = 0  # the signal that waits for the end of what is held
-        self.kept = "nothing was trained yet"  # what is not lost, for the line that is printed on leaving
+        self.kept = "nothing new was trained"  # what is not lost, for the line that is printed on leaving
         self._advice = advice
         self._chain = _chain() if with_parent else []
         self._lock = threading.RLock()

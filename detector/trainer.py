@@ -229,10 +229,10 @@ class Trainer:
 
     def _save(self) -> None:
         """Keep all, to go on from; never with weights that are no numbers."""
-        if not self._train_step.is_finite():
-            self._refuse("the weights are no longer finite")
-        size, _ = self._train_step.sizes()
         with self._stops.held():
+            if not self._train_step.is_finite():
+                self._refuse("the weights are no longer finite")
+            size, _ = self._train_step.sizes()
             self._work.save(asdict(self._state), size, lambda to: checkpoints.write(self._train_step.everything(), to))
             self._stops.kept = self._where()
         self._saved = time.monotonic()

@@ -111,10 +111,11 @@ class Work:
         Raises:
             UserError: there is not enough all the same.
         """
-        if _free(self.folder) < size + SPARE_BYTES:
-            self._prune(1)
-        if _free(self.folder) < size + SPARE_BYTES:
-            raise _no_room(self.folder, size)
+        with disk_errors(self.folder, size):
+            if _free(self.folder) < size + SPARE_BYTES:
+                self._prune(1)
+            if _free(self.folder) < size + SPARE_BYTES:
+                raise _no_room(self.folder, size)
 
     def finish(self, result: Mapping[str, Any]) -> None:
         """The training has ended: keep its last checkpoint alone, and `result`; drop what other finished ones kept."""
@@ -125,9 +126,10 @@ class Work:
                 _remove_unless_locked(other)
 
     def others(self) -> tuple[list[Path], int]:
-        """The folders of other trainings that have not ended, and the bytes in them."""
+        """The folders of other trainings that have not ended, and do not run, and the bytes in them."""
         folders = [folder for folder in _keys(self.folder.parent) if folder != self.folder]
-        found = [folder for folder in folders if not (folder / FINISHED).exists() and any(folder.glob("*-*"))]
+        unfinished = [folder for folder in folders if not (folder / FINISHED).exists() and any(folder.glob("*-*"))]
+        found = [folder for folder in unfinished if not _is_locked(folder)]
         return found, sum(path.stat().st_size for folder in found for path in folder.rglob("*") if path.is_file())
 
     def finished(self) -> dict[str, Any] | None:
@@ -259,7 +261,10 @@ def opened(root: str, identity: Identity, *, keep: int) -> Iterator[Work]:
         try:
             yield Work(folder, keep)
         finally:
-            if {path.name for path in folder.iterdir()} <= {"lock", IDENTITY}:  # it never came to anything
+            if folder.is_dir() and {path.name for path in folder.iterdir()} <= {
+                "lock",
+                IDENTITY,
+            }:  # it never came to anything
                 files.remove_folder(folder)
 
 
@@ -287,6 +292,11 @@ def _keys(root: Path) -> list[Path]:
     return sorted(path for path in root.iterdir() if re.fullmatch(f"[0-9a-f]{{{KEY_DIGITS}}}", path.name))
 
 
+def _is_locked(folder: Path) -> bool:
+    with (folder / "lock").open("a+") as lock:
+        return not _takes(lock)
+
+
 def _remove_unless_locked(folder: Path) -> None:
     with (folder / "lock").open("a+") as lock:
         if _takes(lock):
@@ -300,9 +310,11 @@ def _free(folder: Path) -> int:
     return shutil.disk_usage(folder).free
 
 
-def _no_room(folder: Path, size: int) -> UserError:
-    needed = f"a checkpoint needs {megabytes(size)}, " if size else ""
-    reason = f"the disk is full: {needed}{megabytes(_free(folder))} are free"
+def _no_room(folder: Path, size: int, *, is_quota: bool = False) -> UserError:
+    needed = f"a checkpoint needs {megabytes(size)}" if size else ""
+    free = "" if is_quota else f"{megabytes(_free(folder))} are free"
+    what = "your quota of the disk is used up" if is_quota else "the disk is full"
+    reason = ": ".join(part for part in (what, ", ".join(part for part in (needed, free) if part)) if part)
     return UserError(str(folder), reason, "make room and run again: it goes on from the last checkpoint")
 
 
@@ -320,9 +332,11 @@ def disk_errors(folder: Path, size: int = 0) -> Iterator[None]:
         raise
     except Exception as error:
         number = error.errno if isinstance(error, OSError) else None
-        if number in (errno.ENOSPC, errno.EDQUOT) or "No space left" in str(error):
-            raise _no_room(folder, size) from error
-        if number in (errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO):
-            where, reason = str(error.filename or folder), f"cannot be written to: {error.strerror}"  # type: ignore[attr-defined]
+        for full in (errno.ENOSPC, errno.EDQUOT):
+            if number == full or os.strerror(full) in str(error):
+                raise _no_room(folder, size, is_quota=full == errno.EDQUOT) from error
+        # While a checkpoint is written, whatever the system says is about the disk: it is gone, or stale, or removed.
+        if isinstance(error, OSError) and (size or number in (errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO)):
+            where, reason = str(error.filename or folder), f"cannot be written to: {error.strerror}"
             raise UserError(where, reason, "mend it and run again: it goes on from the last checkpoint") from error
         raise

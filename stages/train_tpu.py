@@ -19,6 +19,7 @@ import argparse
 import hashlib
 import json
 import os
+import shlex
 import shutil
 import time
 from collections.abc import Mapping, Sequence
@@ -103,6 +104,12 @@ def _devices(train: TrainParams, workers: cluster.Cluster) -> str:
     return devices.found(train.accelerator)
 
 
+def _check_patience(train: TrainParams, val_images: Sequence[tables.ImageBoxes]) -> None:
+    if train.patience and not any(len(image.boxes) for image in val_images):
+        remedy = "raise dataset.val_fraction, or set it to 0"
+        raise UserError("params.yaml", "the validation split has no objects to judge by", remedy, item="train.patience")
+
+
 def _tell_crowd(images: Sequence[tables.ImageBoxes]) -> None:
     count = tables.most_boxes(images)
     if count > A_CROWD:
@@ -132,10 +139,11 @@ def _start(train: TrainParams, task: work.Work, fresh: bool) -> str:
         task.forget()
     others, size = task.others()
     if others:
-        names = " ".join(folder.as_posix() for folder in others)
+        names = shlex.join(folder.as_posix() for folder in others)
         print(f"unfinished trainings of other data or params hold {work.megabytes(size)}; to drop them: rm -r {names}")
     if kept := task.latest():
         return f"goes on from step {kept.step} of {train.steps}, which {kept.folder} holds"
+    task.forget()  # what says that it has ended, where its checkpoint is damaged
     line = f"starts anew from {STARTS[train.fine_tune_checkpoint_type]}, keeps its work in {task.folder}"
     if train.fine_tune_checkpoint_type != "full" and _of_dvc("dvc.lock"):
         line += "; to go on from the last model: dvc exp run -S train.fine_tune_checkpoint_type=full"
@@ -147,6 +155,7 @@ def _fit(
     config: Any,
     label_map: Mapping[str, int],
     images: Sequence[tables.ImageBoxes],
+    val_images: Sequence[tables.ImageBoxes],
     task: work.Work,
     stop: stops.Stops,
     workers: cluster.Cluster,
@@ -165,7 +174,7 @@ def _fit(
         if train.fine_tune_checkpoint_type != "none":
             checkpoints.restore(model, INITIAL, train.fine_tune_checkpoint_type)
     names = {number: name for name, number in label_map.items()}
-    split = validation.Validation(paths.record("val"), tables.read_csv(paths.csv("val"), label_map), names)
+    split = validation.Validation(paths.record("val"), val_images, names)
     device = devices.describe(strategy)
     print(f"{train.model}: {len(images)} images, {train.steps} steps of {train.batch_size} on {device}", flush=True)
     plan = trainer.Plan(**{field.name: getattr(train, field.name) for field in fields(trainer.Plan)})
@@ -264,9 +273,16 @@ def _arguments() -> argparse.Namespace:
 
 def main() -> None:
     fresh = _arguments().fresh or os.environ.get("PASSO_FRESH") == "1"
+    with stops.Stops(GO_ON, with_parent="DVC_STAGE" in os.environ) as stop:
+        _train(fresh, stop)
+
+
+def _train(fresh: bool, stop: stops.Stops) -> None:
     train = params.load("train", TrainParams)
     label_map = Path(params.load("dataset", DatasetParams).dir) / paths.LABEL_MAP
-    images = tables.read_csv(paths.csv("train"), labels.read(label_map))
+    names = labels.read(label_map)
+    images, val_images = (tables.read_csv(paths.csv(split), names) for split in ("train", "val"))
+    _check_patience(train, val_images)
     _tell_crowd(images)
     config = _pipeline(train, label_map, images)
     workers, code, identity = cluster.from_environment(), _code(), _identity(train, config, label_map)
@@ -275,14 +291,13 @@ def main() -> None:
         print(_start(train, task, fresh), flush=True)
 
     with (
-        stops.Stops(GO_ON, with_parent="DVC_STAGE" in os.environ) as stop,
         joint_work.opened(
             workers, train.work_dir, identity, keep=train.keep, start=start, code=code, devices=_devices(train, workers)
         ) as task,
         cluster.lost_workers(workers, lambda: f"{stop.kept}; to go on, start all workers again"),
         work.disk_errors(Path()),
     ):
-        outcome = _fit(train, config, labels.read(label_map), images, task, stop, workers)
+        outcome = _fit(train, config, names, images, val_images, task, stop, workers)
         if not workers.is_chief:
             print(f"trained {outcome.steps} steps; {workers.name(0)} writes the model")
             return

@@ -1,5 +1,6 @@
 """tools.ablation: plans, what is there already, and the table. (What a training itself does: test_training.py.)"""
 
+import hashlib
 import json
 import os
 import subprocess
@@ -27,12 +28,20 @@ def project(tmp_path: Path) -> Path:
 
 def measured(root: Path, variant: str, seed: int, rate: float, ap: float) -> None:
     """What an earlier ablation left behind."""
-    train = YAML(typ="safe").load((root / "params.yaml").read_text())["train"]
+    document = YAML(typ="safe").load((root / "params.yaml").read_text())
     scores = {"val AP": ap, "val AP50": 0.5, "test AP": 0.25, "test AP50": 0.75, "minutes": 2}
     folder = root / "out" / f"{variant}-seed{seed}"
     folder.mkdir(parents=True)
-    document = {"train": {**train, "learning_rate": rate, "seed": seed}, "scores": scores}
-    (folder / "done.json").write_text(json.dumps(document))
+    record = root / "dataset" / "data" / "train.record"
+    record.parent.mkdir(parents=True, exist_ok=True)
+    record.write_text("records")
+    digest = hashlib.sha256(b"records").hexdigest()
+    of = {
+        "train": {**document["train"], "learning_rate": rate, "seed": seed},
+        "dataset": document["dataset"],
+        "files": {"dataset/data/train.record": digest},
+    }
+    (folder / "done.json").write_text(json.dumps({"of": of, "scores": scores}))
 
 
 def test_the_table_has_the_mean_and_the_range_of_the_seeds(project: Path) -> None:
@@ -48,11 +57,14 @@ def test_the_table_has_the_mean_and_the_range_of_the_seeds(project: Path) -> Non
     ]
 
 
-def test_results_of_other_params_are_not_taken_for_these(project: Path) -> None:
-    measured(project, "slow", 1, 0.0002, 0.5)
+@pytest.mark.parametrize(("rate", "content"), [(0.0002, "records"), (0.0001, "other records")])
+def test_results_of_other_params_or_data_are_not_taken_for_these(project: Path, rate: float, content: str) -> None:
+    measured(project, "slow", 1, rate, 0.5)
+    (project / "dataset" / "data" / "train.record").write_text(content)
     done = run(project, "plan.yaml", "--only", "slow", "--seeds", "1", "--output", "out")
     assert done.returncode == 2
-    assert done.stderr == "error: out/slow-seed1: holds a training with other params; remove it: rm -r out/slow-seed1\n"
+    reason = "holds a training with other params or data; remove it: rm -r out/slow-seed1"
+    assert done.stderr == f"error: out/slow-seed1: {reason}\n"
 
 
 @pytest.mark.parametrize(

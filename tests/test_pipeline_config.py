@@ -103,6 +103,25 @@ def test_the_override_has_the_last_word() -> None:
     assert config.model.ssd.loss.classification_weight == build().model.ssd.loss.classification_weight
 
 
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("optimizer { momentum_optimizer { } }", "another optimizer than Adam"),
+        (
+            "optimizer { adam_optimizer { learning_rate { constant_learning_rate { } } } }",
+            "another schedule than the cosine",
+        ),
+        ("optimizer { use_moving_average: true }", "use_moving_average"),
+        ("gradient_clipping_by_norm: 10", "gradient_clipping_by_norm"),
+        ("add_regularization_loss: false", "add_regularization_loss: false"),
+    ],
+)
+def test_what_training_would_leave_out_is_refused(text: str, name: str) -> None:
+    with pytest.raises(UserError) as caught:
+        build(config_override=f"train_config {{ {text} }}")
+    assert caught.value.line() == f"params.yaml: train.config_override: {name} is not supported; leave it out"
+
+
 def test_a_wrong_override_is_told_in_one_line() -> None:
     with pytest.raises(UserError, match=r"train.config_override: 1:9 : .*no field named \"sdd\"") as caught:
         build(config_override="model { sdd { } }")

@@ -1,7 +1,6 @@
 """What train_tpu starts from, and what it knows of DVC: without TensorFlow, on work that looks like a training's."""
 
 import os
-import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -88,13 +87,16 @@ def test_going_on_is_said_with_the_step_and_fresh_forgets(task: work.Work) -> No
 
 
 def test_other_unfinished_trainings_are_told(task: work.Work, capsys: pytest.CaptureFixture[str]) -> None:
-    keep(task, 3)
-    with work.opened(".work", {"a": 2}, keep=2) as other:
-        train_tpu._start(load(), other, False)
+    with work.opened(".work/my work", {"a": 2}, keep=2) as dead:
+        keep(dead, 3)
+    with (
+        work.opened(".work/my work", {"a": 3}, keep=2) as running,
+        work.opened(".work/my work", {"a": 4}, keep=2) as own,
+    ):
+        keep(running, 3)
+        train_tpu._start(load(), own, False)
     line = capsys.readouterr().out
-    assert re.fullmatch(
-        rf"unfinished trainings of other data or params hold 0\.0 MB; to drop them: rm -r {task.folder}\n", line
-    )
+    assert line == f"unfinished trainings of other data or params hold 0.0 MB; to drop them: rm -r '{dead.folder}'\n"
 
 
 def test_dvcs_record_of_a_result_is_recognised(project: Path) -> None:
@@ -132,7 +134,7 @@ def test_a_training_that_has_ended_is_taken_up_unless_dvc_means_another_one(task
 def identity(root: Path, **changes: str) -> str:
     train = load(**changes)
     label_map = root / "dataset/tiny/label_map.pbtxt"
-    return work.key(train_tpu._identity(train, train_tpu._pipeline(train, label_map), label_map))
+    return work.key(train_tpu._identity(train, train_tpu._pipeline(train, label_map, []), label_map))
 
 
 def test_the_key_follows_data_weights_and_params_that_shape_them(project: Path) -> None:

@@ -66,7 +66,7 @@ def test_outside_of_a_step_it_leaves_at_once(tmp_path: Path) -> None:
     process.send_signal(signal.SIGTERM)
     _, stderr = process.communicate(timeout=10)
     assert process.returncode == 143
-    assert stderr == "SIGTERM: stopped; nothing was trained yet; to go on: dvc repro\n"
+    assert stderr == "SIGTERM: stopped; nothing new was trained; to go on: dvc repro\n"
 
 
 def test_a_second_ctrl_c_does_not_wait(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """The work directory: what is kept comes back whole, or not at all, and one training never sees another's."""
 
+import errno
 import json
 import os
 import shutil
@@ -161,15 +162,22 @@ def test_a_second_trainer_is_refused_with_the_pid_of_the_first(kept: work.Work, 
         pass
 
 
-def test_other_trainings_are_counted_and_a_finished_one_goes_when_another_has_ended(
-    kept: work.Work, tmp_path: Path
-) -> None:
+def test_other_trainings_are_counted_unless_they_run(kept: work.Work, tmp_path: Path) -> None:
+    with work.opened(str(tmp_path), {"dead": 1}, keep=1) as dead:
+        dead.save(state(1), 1, writes(""))
     with work.opened(str(tmp_path), {"other": 1}, keep=1) as other:
         folders, size = other.others()
-        assert folders == [kept.folder]
-        assert size == sum(path.stat().st_size for path in kept.folder.rglob("*") if path.is_file()) > 100
-        kept.finish({})
+        assert folders == [dead.folder]  # not `kept`: what runs must not be dropped
+        assert size == sum(path.stat().st_size for path in dead.folder.rglob("*") if path.is_file()) > 100
+    with work.opened(str(tmp_path), {"dead": 1}, keep=1) as dead:
+        dead.finish({})
+    with work.opened(str(tmp_path), {"other": 1}, keep=1) as other:
         assert other.others() == ([], 0)
+
+
+def test_a_finished_one_goes_when_another_has_ended(kept: work.Work, tmp_path: Path) -> None:
+    with work.opened(str(tmp_path), {"other": 1}, keep=1) as other:
+        kept.finish({})
         other.save(state(1), 1, writes(""))
         other.finish({})
         assert kept.folder.exists()  # it is locked: somebody is about to take it up
@@ -292,3 +300,20 @@ def test_a_disk_that_fails_elsewhere_is_one_line_too(tmp_path: Path, small_disk:
         (small_disk / "curve.tsv").write_bytes(bytes(9_000_000))
     with pytest.raises(FileNotFoundError), work.disk_errors(tmp_path):
         (tmp_path / "gone").read_text()
+
+
+def test_a_folder_that_vanishes_while_training_is_one_line(tmp_path: Path) -> None:
+    """As by `git clean -fdX`, or an unmounted disk."""
+    with pytest.raises(UserError) as caught, work.opened(str(tmp_path / "work"), IDENTITY, keep=1) as task:
+        shutil.rmtree(tmp_path / "work")
+        task.save(state(1), 10, writes(""))
+    remedy = "mend it and run again: it goes on from the last checkpoint"
+    assert caught.value.line() == f"{task.folder}: cannot be written to: No such file or directory; {remedy}"
+
+
+def test_a_quota_is_told_from_a_full_disk(tmp_path: Path) -> None:
+    line = f"{tmp_path}: your quota of the disk is used up: a checkpoint needs 6.0 MB; make room and run again: "
+    for error in (OSError(errno.EDQUOT, os.strerror(errno.EDQUOT)), RuntimeError("f; Disk quota exceeded [Op:Save]")):
+        with pytest.raises(UserError) as caught, work.disk_errors(tmp_path, 6_000_000):
+            raise error
+        assert caught.value.line().startswith(line)

@@ -13,7 +13,9 @@ start to end.
 import argparse
 import json
 import os
+import shlex
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
@@ -32,6 +34,7 @@ from detector.errors import UserError
 REPOSITORY = Path(__file__).parent.parent
 SCORES = ("val AP", "val AP50", "test AP", "test AP50")
 DONE = "done.json"
+CLOCK = "seconds"  # that training has taken so far
 Row = tuple[str, int, Mapping[str, float]]
 
 
@@ -76,18 +79,30 @@ def _measure(folder: Path, overrides: Mapping[str, Any]) -> dict[str, float]:
     done = folder / DONE
     if done.exists():
         kept: dict[str, Any] = json.loads(done.read_text())
-        if kept["train"] == document["train"]:
+        if kept["of"] == _of(document):
             return dict(kept["scores"])
-        raise UserError(str(folder), "holds a training with other params", f"remove it: rm -r {folder}")
+        remedy = f"remove it: rm -r {shlex.quote(str(folder))}"
+        raise UserError(str(folder), "holds a training with other params or data", remedy)
     _prepare(folder, document)
-    started = time.monotonic()
-    _run("train_tpu", folder)
-    minutes = (time.monotonic() - started) / 60
+    clock = folder / CLOCK
+    started = time.monotonic() - (float(clock.read_text()) if clock.exists() else 0)
+    try:
+        _run("train_tpu", folder)
+    finally:  # of a training that died, and goes on, the minutes count as well
+        seconds = time.monotonic() - started
+        files.write_text(clock, f"{seconds}\n")
     _run("evaluate", folder)
-    scores = {**_scores(folder), "minutes": round(minutes, 2)}
+    scores = {**_scores(folder), "minutes": round(seconds / 60, 2)}
     shutil.rmtree(folder / paths.TRAIN)  # checkpoints of a whole ablation would fill the disk
-    files.write_text(done, json.dumps({"train": document["train"], "scores": scores}, indent=2) + "\n")
+    files.write_text(done, json.dumps({"of": _of(document), "scores": scores}, indent=2) + "\n")
     return scores
+
+
+def _of(document: Mapping[str, Any]) -> dict[str, Any]:
+    """What the scores are of: the params, the records, the initial weights."""
+    inputs = [*map(paths.record, paths.SPLITS), *sorted(paths.PRETRAINED.glob("ckpt-1.*"))]
+    digests = {path.as_posix(): files.sha256(path) for path in inputs if path.exists()}
+    return {"train": document["train"], "dataset": document["dataset"], "files": digests}
 
 
 def _with(overrides: Mapping[str, Any]) -> dict[str, Any]:
@@ -115,9 +130,15 @@ def _prepare(folder: Path, document: Mapping[str, Any]) -> None:
 
 def _run(stage: str, folder: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
-    code = subprocess.run(
-        [sys.executable, "-m", f"stages.{stage}"], cwd=folder, env=environment, check=False
-    ).returncode
+    before = signal.signal(signal.SIGINT, lambda *_: None)  # Ctrl-C is the training's, which saves first
+    try:
+        code = subprocess.run(
+            [sys.executable, "-m", f"stages.{stage}"], cwd=folder, env=environment, check=False
+        ).returncode
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if code == errors.EXIT_INTERRUPTED:
+        raise KeyboardInterrupt
     if code:
         raise UserError(str(folder), f"stages.{stage} ended with {code}", "see above; run again to go on")
 
