@@ -103,7 +103,7 @@ test-kill: install ## Kill training 20 times, and see that it ends in the same b
 	@PYTHONPATH=. python tests/kill_training.py
 
 .PHONY: bench-train
-bench-train: install ## Images/s of training: ours and the Object Detection API's own loop, in turns: about 20 minutes
+bench-train: install ## Images/s of training: ours and the Object Detection API's own loop, in turns: about half an hour
 	@python -m tools.bench_train
 
 .PHONY: check
