@@ -99,11 +99,11 @@ test-slow: install ## Run the tests that take minutes: real installs and trainin
 	@python -m pytest -m slow
 
 .PHONY: test-kill
-test-kill: install ## Kill training 20 times, and see that it ends in the same bytes: about a quarter of an hour
+test-kill: install ## Kill training 20 times, and see that it ends in the same bytes: 15 minutes
 	@PYTHONPATH=. python tests/kill_training.py
 
 .PHONY: bench-train
-bench-train: install ## Images/s of training: ours and the Object Detection API's own loop, in turns: about half an hour
+bench-train: install ## Images/s of our training loop and of the API's own, in turns: half an hour
 	@python -m tools.bench_train
 
 .PHONY: check

@@ -79,7 +79,7 @@ def weights(model: Any) -> np.ndarray:
     return np.concatenate([variable.numpy().ravel() for variable in model.trainable_variables])
 
 
-@pytest.fixture(scope="module", params=MODELS)
+@pytest.fixture(scope="module", params=[MODELS[0], pytest.param(MODELS[1], marks=pytest.mark.slow)])
 def plain(request: pytest.FixtureRequest, project: Path) -> tuple[str, Training]:
     return request.param, Training(request.param, SIZE)
 
