@@ -517,7 +517,7 @@ def test_two_devices_with_synchronised_batch_normalisation_train_as_one(project:
         assert wait(train(root, devices=devices)) == [0], (root / "log").read_text()
     first, second = (curves(root)["total_loss"] for root in roots)
     np.testing.assert_allclose(second[0], first[0], rtol=ROUNDING)
-    np.testing.assert_allclose(second, first, rtol=0.05)
+    np.testing.assert_allclose(second, first, rtol=0.1)  # statistics of four images enlarge every rounding
 
 
 def test_two_workers_train_as_one(killed: Killed, one: Path) -> None:
