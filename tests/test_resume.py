@@ -6,11 +6,12 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 import tiny
 from stage import REPOSITORY
 
-from detector import params, paths, work
+from detector import params, paths, tables, work
 from detector.errors import UserError
 from stages import train_tpu
 
@@ -173,3 +174,30 @@ def test_help_is_quick_and_an_unknown_word_is_refused(tmp_path: Path) -> None:
         [*command, "again"], env=environment, cwd=tmp_path, capture_output=True, text=True, check=False
     )
     assert (done.returncode, "unrecognized arguments: again" in done.stderr) == (2, True)
+
+
+def crowd(count: int) -> tables.ImageBoxes:
+    return tables.ImageBoxes("crowd.jpg", 9, 9, np.zeros((count, 4)), np.ones(count, int), np.ones(count))
+
+
+def test_patience_needs_objects_to_judge_by(project: Path) -> None:
+    train_tpu._check_patience(load(patience="0"), [])
+    train_tpu._check_patience(load(patience="2"), [crowd(1)])
+    for images in ([], [crowd(0)]):
+        with pytest.raises(UserError) as caught:
+            train_tpu._check_patience(load(patience="2"), images)
+        assert caught.value.line() == (
+            "params.yaml: train.patience: the validation split has no objects to judge by; "
+            "raise dataset.val_fraction, or set it to 0"
+        )
+
+
+def test_a_crowded_image_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    """It sets what all images are padded to, and so what memory is needed."""
+    train_tpu._tell_crowd([crowd(100)])
+    assert capsys.readouterr().out == ""
+    train_tpu._tell_crowd([crowd(1), crowd(101)])
+    assert capsys.readouterr().out == (
+        "crowd.jpg has 101 boxes: all images are padded to as many; if memory runs out: train.config_override: "
+        "'train_input_reader { max_number_of_boxes: 100 }' drops those beyond\n"
+    )
