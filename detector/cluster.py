@@ -22,7 +22,6 @@ VARIABLE = "TF_CONFIG"
 JOBS = ("chief", "worker")  # in the order of TensorFlow's collectives
 EXAMPLE = '{"cluster": {"worker": ["10.0.0.1:2222", "10.0.0.2:2222"]}, "task": {"type": "worker", "index": 0}}'
 GONE = ("UnavailableError", "AbortedError", "DeadlineExceededError")
-
 MOST_OF_CAUSE = 200  # characters of TensorFlow's message
 
 

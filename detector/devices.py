@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TextIO
 
+from detector import stops
 from detector.cluster import ALONE, VARIABLE, Cluster
 from detector.errors import UserError
 from detector.tensorflow_env import quiet, tf
@@ -101,7 +102,7 @@ def _interruptible(console: TextIO) -> Iterator[None]:
 
     Nothing is trained yet: a signal may kill, and where it takes too long, the process ends with a traceback.
     """
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    before = {number: signal.getsignal(number) for number in stops.SIGNALS}
     faulthandler.dump_traceback_later(CONNECT_SECONDS, exit=True, file=console)
     try:
         for number in (number for number, handler in before.items() if handler != signal.SIG_IGN):  # as under nohup

@@ -31,6 +31,7 @@ from detector.errors import UserError
 KEY_DIGITS = 16
 STATE = "state.json"
 IDENTITY = "identity.json"
+LOCK = "lock"
 FINISHED = "finished.json"
 SPARE_BYTES = 2**20  # what a file system needs beside the files themselves
 Identity = Mapping[str, object]
@@ -250,7 +251,7 @@ def opened(root: str, identity: Identity, *, keep: int) -> Iterator[Work]:
     folder = files.expanded(root) / key(identity)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        lock = (folder / "lock").open("a+")
+        lock = (folder / LOCK).open("a+")
         _take(lock)
         files.remove_temporaries(folder)
         files.write_text(folder / IDENTITY, json.dumps(identity, indent=2) + "\n")
@@ -261,10 +262,8 @@ def opened(root: str, identity: Identity, *, keep: int) -> Iterator[Work]:
         try:
             yield Work(folder, keep)
         finally:
-            if folder.is_dir() and {path.name for path in folder.iterdir()} <= {
-                "lock",
-                IDENTITY,
-            }:  # it never came to anything
+            came_to_nothing = folder.is_dir() and {path.name for path in folder.iterdir()} <= {LOCK, IDENTITY}
+            if came_to_nothing:
                 files.remove_folder(folder)
 
 
@@ -293,12 +292,12 @@ def _keys(root: Path) -> list[Path]:
 
 
 def _is_locked(folder: Path) -> bool:
-    with (folder / "lock").open("a+") as lock:
+    with (folder / LOCK).open("a+") as lock:
         return not _takes(lock)
 
 
 def _remove_unless_locked(folder: Path) -> None:
-    with (folder / "lock").open("a+") as lock:
+    with (folder / LOCK).open("a+") as lock:
         if _takes(lock):
             files.remove_folder(folder)
 
@@ -311,10 +310,11 @@ def _free(folder: Path) -> int:
 
 
 def _no_room(folder: Path, size: int, *, is_quota: bool = False) -> UserError:
-    needed = f"a checkpoint needs {megabytes(size)}" if size else ""
-    free = "" if is_quota else f"{megabytes(_free(folder))} are free"
+    facts = [f"a checkpoint needs {megabytes(size)}"] if size else []
+    if not is_quota:  # what the disk has free says nothing then
+        facts.append(f"{megabytes(_free(folder))} are free")
     what = "your quota of the disk is used up" if is_quota else "the disk is full"
-    reason = ": ".join(part for part in (what, ", ".join(part for part in (needed, free) if part)) if part)
+    reason = f"{what}: {', '.join(facts)}" if facts else what
     return UserError(str(folder), reason, "make room and run again: it goes on from the last checkpoint")
 
 

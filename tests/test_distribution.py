@@ -351,13 +351,7 @@ def test_the_lost_worker_is_named() -> None:
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project before train_tpu."""
-    root = tmp_path_factory.mktemp("project")
-    tiny.dataset(root)
-    tiny.params(root, **PARAMS)
-    for name in ("xml2csv", "csv2record", "pretrained"):
-        done = stage.run(name, root)
-        assert done.returncode == 0, done.stderr
-    return root
+    return tiny.prepared(tmp_path_factory.mktemp("project"), **PARAMS)
 
 
 def copy(project: Path, root: Path, **changes: str) -> Path:

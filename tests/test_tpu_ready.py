@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import stage
 import tiny
 
 from detector import batches, checkpoints, od_api, pipeline_config
@@ -30,12 +29,7 @@ BFLOAT16_SIZE = 160
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A project before train_tpu; the tests run in it."""
-    root = tmp_path_factory.mktemp("project")
-    tiny.dataset(root)
-    tiny.params(root)
-    for name in ("xml2csv", "csv2record", "pretrained"):
-        done = stage.run(name, root)
-        assert done.returncode == 0, done.stderr
+    root = tiny.prepared(tmp_path_factory.mktemp("project"))
     with contextlib.chdir(root):
         yield root
 

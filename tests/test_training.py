@@ -34,10 +34,8 @@ def ran(name: str, root: Path) -> Any:
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project after train_tpu, evaluate and export."""
-    root = tmp_path_factory.mktemp("trained")
-    tiny.dataset(root)
-    tiny.params(root, **STEPS)
-    for name in ("xml2csv", "csv2record", "pretrained", "train_tpu", "evaluate", "export"):
+    root = tiny.prepared(tmp_path_factory.mktemp("trained"), **STEPS)
+    for name in ("train_tpu", "evaluate", "export"):
         ran(name, root)
     return root
 

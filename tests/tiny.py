@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 
 from PIL import Image, ImageDraw
-from stage import REPOSITORY
+from stage import REPOSITORY, run
 
 XML = """<annotation>
 <filename>{name}</filename><size><width>{width}</width><height>{height}</height><depth>3</depth></size>
@@ -51,3 +51,13 @@ def params(root: Path, **changes: str) -> None:
         lines.append(f"  {key.partition('.')[2]}: {wanted.pop(key)}" if key in wanted else line)
     assert not wanted, f"no such keys: {wanted}"
     file.write_text("\n".join(lines) + "\n")
+
+
+def prepared(root: Path, **changes: str) -> Path:
+    """`root`, a project with the tiny dataset and all that comes before train_tpu; `changes` as of `params`."""
+    dataset(root)
+    params(root, **changes)
+    for name in ("xml2csv", "csv2record", "pretrained"):
+        done = run(name, root)
+        assert done.returncode == 0, done.stderr
+    return root

@@ -6,8 +6,8 @@ The plan is YAML: `<variant>: {<key of params.yaml's train section>: <value>, ..
 in the current directory, whose records and initial checkpoint must be there (`dvc repro train_tpu`). Every variant is
 trained with every seed by stages.train_tpu and measured by stages.evaluate, in a folder of its own under --output; a
 training that is there already is not repeated, one that died goes on. Selection belongs to the validation split: the
-table has its AP and AP50 at the last step, and then the test split's. Minutes are those of stages.train_tpu, from
-start to end.
+table has its AP and AP50 at the last step, and then the test split's. Minutes are those of stages.train_tpu, all
+its sessions together.
 """
 
 import argparse

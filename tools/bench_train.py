@@ -117,6 +117,7 @@ def _label_map() -> Path:
     return Path(params.load("dataset", DatasetParams).dir) / paths.LABEL_MAP
 
 
+@functools.cache
 def _images() -> list[tables.ImageBoxes]:
     return tables.read_csv(paths.csv("train"), labels.read(_label_map()))
 
