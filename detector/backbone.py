@@ -27,21 +27,21 @@ def build() -> Any:
     return tf.keras.applications.MobileNetV2(weights=None, include_top=False, input_shape=(224, 224, 3))
 
 
-def _package_name(layer: str, variable: str) -> str:
-    """Where the package's file keeps a Keras variable: `block_3_expand_BN`, `gamma` -> `expanded_conv_3/expand/...`."""
+def slim_scope(layer: str) -> str:
+    """TF-Slim's name for a Keras layer's place: `block_3_expand_BN` -> `expanded_conv_3/expand`."""
     name = layer.replace("_BN", "").removeprefix("bn_")
     if name == "Conv1":
-        module = "Conv"
-    elif name in ("Conv_1", "Conv_1_bn"):
-        module = "Conv_1"
-    else:
-        block, _, part = name.rpartition("_")
-        module = f"{block.replace('block_', 'expanded_conv_')}/{part}"
-    if variable == "kernel":
-        return f"{module}/weights:0"
-    if variable == "depthwise_kernel":
-        return f"{module}/depthwise_weights:0"
-    return f"{module}/BatchNorm/{variable}:0"
+        return "Conv"
+    if name in ("Conv_1", "Conv_1_bn"):
+        return "Conv_1"
+    block, _, part = name.rpartition("_")
+    return f"{block.replace('block_', 'expanded_conv_')}/{part}"
+
+
+def _package_name(layer: str, variable: str) -> str:
+    """Where the package's file keeps a Keras variable: `block_3_expand_BN`, `gamma` -> `expanded_conv_3/expand/...`."""
+    kinds = {"kernel": "weights:0", "depthwise_kernel": "depthwise_weights:0"}
+    return f"{slim_scope(layer)}/{kinds.get(variable, f'BatchNorm/{variable}:0')}"
 
 
 def package_file() -> Path:

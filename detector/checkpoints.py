@@ -71,8 +71,10 @@ def restore(model: Any, prefix: str | Path, fine_tune_checkpoint_type: str) -> N
     Raises:
         UserError: naming the checkpoint and the first tensor that is missing or of another shape.
     """
+    from detector import od_api  # here, for who comes without a model has not loaded the API
+
     check_type(prefix, fine_tune_checkpoint_type)
-    target = tf.train.Checkpoint(**model.restore_from_objects(fine_tune_checkpoint_type))
+    target = tf.train.Checkpoint(**od_api.restored_objects(model, fine_tune_checkpoint_type))
     try:
         target.restore(str(prefix)).expect_partial().assert_existing_objects_matched()
     except (AssertionError, ValueError) as error:

@@ -1,12 +1,15 @@
-"""Bring an archive or a checkpoint here, from https:// or gs://, and unpack it. Verified, whole or not at all."""
+"""Bring an archive or a checkpoint here, from https://, gs:// or npm, and unpack it. Verified, whole or not at all."""
 
 import re
 import shutil
+import subprocess
 import tarfile
+import tempfile
 import urllib.error
 import urllib.request
 import zlib
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from http.client import HTTPException
 from pathlib import Path
 
@@ -17,6 +20,14 @@ from detector.errors import UserError
 
 CHUNK = 1 << 20
 TIMEOUT_SECONDS = 60
+NPM_OPTIONS = (
+    "--ignore-scripts",
+    "--loglevel=error",
+    f"--fetch-timeout={TIMEOUT_SECONDS * 1000}",
+    "--fetch-retries=2",
+    "--fetch-retry-mintimeout=1000",
+    "--fetch-retry-maxtimeout=5000",
+)
 DOWNLOADS = Path(".work/downloads")  # by sha256; DVC deletes a stage's output before each run, and not these
 ARCHIVES = (".tar", ".tar.gz", ".tgz")
 MAX_RATIO = 200  # unpacked to packed; weights and photos come to about 1, XML to about 20
@@ -54,6 +65,29 @@ def _stream(url: str, target: Path) -> None:
                 bar.update(len(chunk))
         if expected and out.tell() != expected:
             raise UserError(url, f"{out.tell()} of {expected} bytes came", "try again")
+
+
+@contextmanager
+def npm_package(package: str) -> Iterator[Path]:
+    """Yields the .tgz of `name@version`, which npm has compared with its registry's digest; it is gone afterwards.
+
+    It comes from whatever registry npm is set to. Nothing of the package is installed or run.
+
+    Raises:
+        UserError: there is no npm, no connection, no such package, or its digest is wrong.
+    """
+    npm = shutil.which("npm")
+    if not npm:
+        raise UserError(package, "comes by npm, which is not here", "install Node.js (say: apt-get install npm)")
+    with tempfile.TemporaryDirectory() as folder:
+        command = [npm, "pack", package, f"--pack-destination={folder}", f"--cache={folder}/cache", *NPM_OPTIONS]
+        done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
+        found = sorted(Path(folder).glob("*.tgz"))
+        if done.returncode or len(found) != 1:
+            said = [re.sub(r"^npm (error|ERR!) *", "", line) for line in done.stderr.splitlines() if line.strip()]
+            reason = "; ".join(line for line in said if line and "complete log" not in line)[:300]
+            raise UserError(package, f"npm cannot bring it: {reason}", "check the connection; npm ping")
+        yield found[0]
 
 
 def download_gs(url: str, folder: Path) -> Path:

@@ -216,21 +216,54 @@ def _freeze(model: Any, patterns: Sequence[str]) -> None:
 
     The API reads `freeze_variables` under TensorFlow 1 only.
     """
-    for layer in _backbone(model).layers:
+    for layer in backbone(model).layers:
         names = [variable.name for variable in layer.weights]
         if names and all(any(re.match(pattern, name) for pattern in patterns) for name in names):
             layer.trainable = False
 
 
-def _backbone(model: Any) -> Any:
+def backbone(model: Any) -> Any:
+    """The Keras model of a detector's MobileNetV2."""
     return model._feature_extractor.classification_backbone
+
+
+def feature_map_layers(model: Any) -> list[Any]:
+    """The Keras layers behind the backbone, in the order in which an SSD MobileNetV2 applies them."""
+    return [layer for level in model._feature_extractor.feature_map_generator.convolutions for layer in level]
+
+
+def head_layers(model: Any) -> list[tuple[Any, Any]]:
+    """An SSD MobileNetV2's convolutions that predict boxes and classes, a pair for each feature map."""
+    heads = model._box_predictor._prediction_heads
+    boxes, classes = heads["box_encodings"], heads["class_predictions_with_background"]
+    pairs = zip(boxes, classes, strict=True)
+    return [(box._box_encoder_layers[0], class_._class_predictor_layers[0]) for box, class_ in pairs]
+
+
+def restored_objects(model: Any, fine_tune_checkpoint_type: str) -> dict[str, Any]:
+    """What a `fine_tune_checkpoint_type` takes over, by the names that checkpoints give it.
+
+    `detection` is the API's feature extractor, and the layers that place boxes, which are of no class; the API's own
+    tutorial of few-shot training takes them, too. `classification` and `full` are the API's.
+    """
+    if fine_tune_checkpoint_type != "detection":
+        return dict(model.restore_from_objects(fine_tune_checkpoint_type))
+    predictor = model._box_predictor
+    if hasattr(predictor, "_box_prediction_head"):  # FPNLite: a tower of layers for each kind of head
+        names = ("_base_tower_layers_for_heads", "_box_prediction_head")
+        parts = {name: getattr(predictor, name) for name in names}
+    else:
+        boxes = predictor._prediction_heads["box_encodings"]
+        parts = {"_prediction_heads": tf.train.Checkpoint(box_encodings=boxes)}
+    heads = tf.train.Checkpoint(**parts)
+    return {"model": tf.train.Checkpoint(_feature_extractor=model._feature_extractor, _box_predictor=heads)}
 
 
 def trainable_variables(model: Any) -> tuple[list[Any], list[Any]]:
     """Those of the heads and the layers that the detector adds; those of the backbone, which comes trained."""
-    backbone = _backbone(model).trainable_variables
-    known = {variable.ref() for variable in backbone}
-    return [variable for variable in model.trainable_variables if variable.ref() not in known], backbone
+    pretrained = backbone(model).trainable_variables
+    known = {variable.ref() for variable in pretrained}
+    return [variable for variable in model.trainable_variables if variable.ref() not in known], pretrained
 
 
 def train_loop() -> Callable[..., None]:

@@ -5,34 +5,44 @@
     pretrained.source -> model/pretrained/ckpt-1.*
 
     package       ImageNet MobileNetV2 from the locked package: a `classification` checkpoint, all 260 tensors matched
+    open_images   Google's SSD MobileNetV2 of Open Images V4, by npm: a detection checkpoint for
+                  ssd_mobilenet_v2_320x320; its backbone alone where fine_tune_checkpoint_type is `classification`
     last          the best checkpoint in model/train as it is when this stage runs: a detection checkpoint
     https://...   an archive (.tar.gz) that holds one checkpoint, its digest in pretrained.sha256; stays in .work
     gs://...      the same archive, a checkpoint's prefix, or a folder with just one of them, in a bucket
     a path        the same archive, or a checkpoint's prefix (without .index), on this machine
 
-`train.fine_tune_checkpoint_type: full` goes on from a detector: where the source is `package`, which holds none, it
-takes `last`. What was taken is a DVC output, so dvc.lock tells for every model which weights it came from. That output
-is `persist: true`, for DVC then keeps it out of its run-cache, which would bring back an older `last`; and dvc.yaml
-names the train section and the train record, so that other params or other data take `last` anew.
+`train.fine_tune_checkpoint_type: full` goes on from a detector of your classes: where the source is `package` or
+`open_images`, which hold none, it takes `last`. What was taken is a DVC output, so dvc.lock tells for every model which
+weights it came from. That output is `persist: true`, for DVC then keeps it out of its run-cache, which would bring back
+an older `last`; and dvc.yaml names the train section and the train record, so that other params or other data take
+`last` anew.
 """
 
+import math
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from detector import errors, params, paths
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from detector import errors, images, params, paths, records
 from detector.errors import UserError
 from detector.params import PARAMS_FILE
 
 CHECKPOINT = paths.PRETRAINED / "ckpt-1"
 LAST = paths.TRAIN / "best" / "ckpt-1"
+MEASURED_IMAGES = 128  # that batch normalisation is measured over
 
 
 @dataclass(frozen=True)
 class PretrainedParams:
     """The `pretrained` section of params.yaml."""
 
-    source: str = params.text("package, last, an https:// or gs:// address, or a path")
+    source: str = params.text("package, open_images, last, an https:// or gs:// address, or a path")
     sha256: str = params.text("the archive's sha256", empty=True)
 
 
@@ -41,6 +51,7 @@ class FineTuneParams:
     """What this stage needs of the `train` section."""
 
     fine_tune_checkpoint_type: str = params.one_of("classification", "detection", "full", "none")
+    model: str = params.text("the model")
 
 
 def _from_package() -> None:
@@ -51,6 +62,34 @@ def _from_package() -> None:
     count = backbone.load_package(model, backbone.package_file())
     checkpoints.save(tf.train.Checkpoint(feature_extractor=model), CHECKPOINT)
     print(f"pretrained: ImageNet MobileNetV2, {count} of {backbone.TENSORS} tensors matched")
+
+
+def _from_open_images(fine_tune: FineTuneParams) -> None:
+    from detector import checkpoints, od_api, open_images
+    from detector.tensorflow_env import tf
+
+    is_backbone = fine_tune.fine_tune_checkpoint_type == "classification"
+    if fine_tune.model != open_images.MODEL and not is_backbone:
+        remedy = "train that model, or set train.fine_tune_checkpoint_type to classification: its backbone fits any"
+        raise UserError(
+            PARAMS_FILE, f"open_images is an {open_images.MODEL}, not a {fine_tune.model}", remedy, "pretrained.source"
+        )
+    model, count = open_images.build(open_images.file(), _train_images(open_images.SIZE))
+    part = {"feature_extractor": od_api.backbone(model)} if is_backbone else {"model": model}
+    checkpoints.save(tf.train.Checkpoint(**part), CHECKPOINT)
+    what = "the backbone of its" if is_backbone else "its"
+    print(f"pretrained: Open Images V4, {what} SSD MobileNetV2, all of its {count} tensors matched")
+
+
+def _train_images(size: int) -> Iterator[npt.NDArray[np.float32]]:
+    """Some images of the train record, evenly spread over it, (size, size, 3) in [-1, 1]."""
+    record = paths.record("train")
+    total = len(records.offsets(record))
+    for place, example in enumerate(records.read(record)):
+        if place % math.ceil(total / MEASURED_IMAGES) == 0:
+            picture = images.open_raw(example["image/filename"][0].decode(), example["image/encoded"][0])
+            pixels = np.asarray(picture.resize((size, size), Image.Resampling.BILINEAR), np.float32)
+            yield pixels / 127.5 - 1
 
 
 def _from_last() -> None:
@@ -113,8 +152,10 @@ def main() -> None:
     pretrained = params.load("pretrained", PretrainedParams)
     fine_tune = params.load("train", FineTuneParams, partial=True)
     goes_on = fine_tune.fine_tune_checkpoint_type == "full"
-    if pretrained.source == "last" or (goes_on and pretrained.source == "package"):
+    if pretrained.source == "last" or (goes_on and pretrained.source in ("package", "open_images")):
         _from_last()
+    elif pretrained.source == "open_images":
+        _from_open_images(fine_tune)
     elif pretrained.source == "package":
         _from_package()
     else:

@@ -42,7 +42,7 @@ GO_ON = "to go on: dvc repro, or the same dvc exp run"
 NOT_SHAPING = ("accelerator", "checkpoint_every", "checkpoint_minutes", "keep", "work_dir")  # the weights
 STARTS = {
     "classification": f"the backbone in {paths.PRETRAINED}",
-    "detection": f"the feature extractor in {paths.PRETRAINED}",
+    "detection": f"the feature extractor and the box heads in {paths.PRETRAINED}",
     "full": f"the detector in {paths.PRETRAINED}",
     "none": "random weights",
 }

@@ -25,7 +25,9 @@ needs_archive = pytest.mark.skipif(not ARCHIVE.exists(), reason="the real archiv
 def run(root: Path, kind: str = "classification", **pretrained: str) -> subprocess.CompletedProcess[str]:
     keys = {"source": "package", "sha256": "''", **pretrained}
     lines = "".join(f"  {key}: {value}\n" for key, value in keys.items())
-    (root / "params.yaml").write_text(f"pretrained:\n{lines}train:\n  fine_tune_checkpoint_type: {kind}\n")
+    (root / "params.yaml").write_text(
+        f"pretrained:\n{lines}train:\n  fine_tune_checkpoint_type: {kind}\n  model: any\n"
+    )
     return stage.run("pretrained", root)
 
 

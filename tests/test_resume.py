@@ -69,7 +69,7 @@ def repro(*arguments: str) -> None:
     ("kind", "what"),
     [
         ("classification", "the backbone in model/pretrained"),
-        ("detection", "the feature extractor in model/pretrained"),
+        ("detection", "the feature extractor and the box heads in model/pretrained"),
         ("full", "the detector in model/pretrained"),
         ("none", "random weights"),
     ],

@@ -1,0 +1,58 @@
+"""What each `fine_tune_checkpoint_type` takes over, for both kinds of model."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from detector import pipeline_config
+from detector.errors import UserError
+
+
+def built(model: str, num_classes: int) -> Any:
+    """A DetectionModel with random weights, for an input of 96 pixels, which is built faster."""
+    from detector import od_api
+
+    config = pipeline_config.build(
+        model,
+        label_map=Path("label_map.pbtxt"),
+        num_classes=num_classes,
+        max_number_of_boxes=1,
+        steps=1,
+        batch_size=1,
+        learning_rate=1.0,
+        fine_tune_checkpoint_type="none",
+        config_override="model { ssd { image_resizer { fixed_shape_resizer { height: 96 width: 96 } } } }",
+    )
+    return od_api.build_model(config)
+
+
+def predicted(model: Any) -> dict[str, np.ndarray]:
+    from detector import od_api
+    from detector.tensorflow_env import tf
+
+    od_api.set_training(model, False)
+    image = np.random.default_rng(1).uniform(-1, 1, (1, 96, 96, 3)).astype(np.float32)
+    found = model.predict(tf.constant(image), tf.constant([[96, 96, 3]]))
+    return {name: found[name].numpy() for name in ("box_encodings", "class_predictions_with_background")}
+
+
+@pytest.mark.parametrize("name", ["ssd_mobilenet_v2_320x320", "ssd_mobilenet_v2_fpnlite_320x320"])
+def test_detection_takes_over_features_and_boxes_whatever_the_classes(name: str, tmp_path: Path) -> None:
+    from detector import checkpoints
+    from detector.tensorflow_env import tf
+
+    old, new = built(name, 3), built(name, 2)
+    for variable in old.trainable_variables:
+        variable.assign(variable * 3 + 0.01)  # fresh weights of 0.03 and less let a signal die out on its way
+    before = predicted(new)
+    checkpoints.save(tf.train.Checkpoint(model=old), tmp_path / "old" / "ckpt-1")
+    checkpoints.restore(new, tmp_path / "old" / "ckpt-1", "detection")
+    expected, after = predicted(old), predicted(new)
+    assert not np.array_equal(before["box_encodings"], expected["box_encodings"])
+    assert np.abs(expected["box_encodings"]).max() > 1e-3
+    np.testing.assert_array_equal(after["box_encodings"], expected["box_encodings"])
+    assert after["class_predictions_with_background"].shape[-1] == 3
+    with pytest.raises(UserError, match="does not fit this model"):
+        checkpoints.restore(new, tmp_path / "old" / "ckpt-1", "full")
