@@ -79,7 +79,10 @@ def restore(model: Any, prefix: str | Path, fine_tune_checkpoint_type: str) -> N
         target.restore(str(prefix)).expect_partial().assert_existing_objects_matched()
     except (AssertionError, ValueError) as error:
         reason = f"does not fit this model: {str(error).splitlines()[0]}"
-        remedy = "train.model and the label map must be those that it was trained with (or use detection, or none)"
+        if fine_tune_checkpoint_type == "detection":
+            remedy = "train.model and its anchors (train.config_override) must be those that it was trained with"
+        else:
+            remedy = "train.model and the label map must be those that it was trained with (or use detection, or none)"
         raise UserError(str(prefix), reason, remedy) from error
 
 

@@ -43,17 +43,23 @@ def download(url: str, digest: str) -> Path:
     if not re.fullmatch("[0-9a-fA-F]{64}", digest):
         reason = f"{digest!r} is no sha256" if digest else "empty, but the source is a URL"
         raise UserError("params.yaml", reason, "give the archive's sha256, 64 digits", "pretrained.sha256")
-    kept = DOWNLOADS / digest.lower()
-    if kept.is_file() and files.sha256(kept) == digest.lower():
-        return kept
+    if found := kept(digest):
+        return found
+    place = DOWNLOADS / digest.lower()
     try:
-        with files.whole_file(kept) as temporary:
+        with files.whole_file(place) as temporary:
             _stream(url, temporary)
-            if (found := files.sha256(temporary)) != digest.lower():
-                raise UserError(url, f"its sha256 is {found}, not {digest}", "check pretrained.source and .sha256")
+            if (actual := files.sha256(temporary)) != digest.lower():
+                raise UserError(url, f"its sha256 is {actual}, not {digest}", "check pretrained.source and .sha256")
     except (urllib.error.URLError, HTTPException, OSError, ValueError) as error:
         raise UserError(url, f"cannot be downloaded: {error}", "check the address and the connection") from error
-    return kept
+    return place
+
+
+def kept(digest: str) -> Path | None:
+    """What an earlier run has downloaded, by its sha256, if it is there and undamaged."""
+    place = DOWNLOADS / digest.lower()
+    return place if place.is_file() and files.sha256(place) == digest.lower() else None
 
 
 def _stream(url: str, target: Path) -> None:
@@ -79,15 +85,22 @@ def npm_package(package: str) -> Iterator[Path]:
     npm = shutil.which("npm")
     if not npm:
         raise UserError(package, "comes by npm, which is not here", "install Node.js (say: apt-get install npm)")
-    with tempfile.TemporaryDirectory() as folder:
-        command = [npm, "pack", package, f"--pack-destination={folder}", f"--cache={folder}/cache", *NPM_OPTIONS]
-        done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
+    with tempfile.TemporaryDirectory() as folder:  # old versions of npm know no --pack-destination
+        command = [npm, "pack", package, f"--cache={folder}/cache", *NPM_OPTIONS]
+        done = subprocess.run(
+            command, cwd=folder, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False
+        )
         found = sorted(Path(folder).glob("*.tgz"))
         if done.returncode or len(found) != 1:
-            said = [re.sub(r"^npm (error|ERR!) *", "", line) for line in done.stderr.splitlines() if line.strip()]
-            reason = "; ".join(line for line in said if line and "complete log" not in line)[:300]
-            raise UserError(package, f"npm cannot bring it: {reason}", "check the connection; npm ping")
+            reason = _npm_reason(done.stderr) or f"exit code {done.returncode}"
+            raise UserError(package, f"npm cannot bring it: {reason}", "check the connection and the disk; npm ping")
         yield found[0]
+
+
+def _npm_reason(stderr: str) -> str:
+    """npm's error without its prefixes, its stack and where its log is."""
+    said = [re.sub(r"^npm (error|ERR!) *", "", line).strip() for line in stderr.splitlines()]
+    return "; ".join(line for line in said if line and not line.startswith("at ") and "complete log" not in line)[:300]
 
 
 def download_gs(url: str, folder: Path) -> Path:

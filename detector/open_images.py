@@ -3,12 +3,14 @@
 The one copy in a package registry is a TFLite file inside npm's `@mediapipe/objectron` (Apache-2.0): an input of
 300x300, 23 classes (cat, dog, person, car, bottle...), weights of 16 bits. The Object Detection API made it, so layer
 for layer it is the model that Passo trains; but in a TFLite file batch normalisation is folded into the convolutions.
-`build` takes it apart again: over real images it measures each channel's mean and variance before the normalisation,
-and sets gamma and beta to what gives the folded layer's output with them. So what the model answers is the file's
-answer, whatever the images; they decide only how training sees it.
+`build` takes it apart again: over images of the training set it measures each channel's mean and variance before the
+normalisation, and sets gamma and beta to what gives the folded layer's output with them. So what the model answers is
+the file's answer, whatever the images; they decide only how training sees it.
 """
 
+import itertools
 import tarfile
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,7 +23,7 @@ from detector.backbone import slim_scope
 from detector.errors import UserError
 from detector.tensorflow_env import tf
 
-MODEL, SIZE, CLASSES = "ssd_mobilenet_v2_320x320", 300, 23
+MODEL, CLASSES = "ssd_mobilenet_v2_320x320", 23
 PACKAGE = "@mediapipe/objectron@0.4.1675468480"
 SHA256 = "d0a5255bf8c4f5a0bc4240741a76c41d5e939f7655078f945f50ab53a9375da6"  # of the TFLite file
 _MEMBER, _OFFSET, _BYTES = "package/objectron_solution_packed_assets.data", 184, 9_987_728  # where it lies in there
@@ -29,6 +31,7 @@ _BACKBONE, _NORM = "FeatureExtractor/MobilenetV2", "BatchNorm/FusedBatchNormV3"
 _BATCH = 8  # images that are measured at a time
 
 Array = npt.NDArray[np.float32]
+Pixels = npt.NDArray[np.uint8]
 
 
 class _Layer(NamedTuple):
@@ -45,25 +48,24 @@ def file() -> Path:
     Raises:
         UserError: npm is missing, or cannot bring the package; it holds another file.
     """
-    kept = fetch.DOWNLOADS / SHA256
-    if kept.is_file() and files.sha256(kept) == SHA256:
+    if kept := fetch.kept(SHA256):
         return kept
-    with fetch.npm_package(PACKAGE) as archive, files.whole_file(kept) as temporary:
+    with fetch.npm_package(PACKAGE) as archive, files.whole_file(fetch.DOWNLOADS / SHA256) as temporary:
         try:
             with tarfile.open(archive) as tar, tar.extractfile(_MEMBER) as member:  # type: ignore[union-attr]
                 temporary.write_bytes(member.read(_OFFSET + _BYTES)[_OFFSET:])
-        except (tarfile.TarError, KeyError, EOFError, OSError) as error:
+        except (tarfile.TarError, zlib.error, EOFError, KeyError, TypeError, OSError) as error:
             raise UserError(PACKAGE, f"cannot be unpacked: {error}", "try again") from error
         if (found := files.sha256(temporary)) != SHA256:
             raise UserError(PACKAGE, f"its model's sha256 is {found}, not {SHA256}", "do not trust this package")
-    return kept
+    return fetch.DOWNLOADS / SHA256
 
 
-def build(tflite: Path, images: Iterable[Array]) -> tuple[Any, int]:
-    """The DetectionModel with the file's weights, and how many tensors that was: all that the file holds.
+def build(tflite: Path, images: Iterable[Pixels]) -> Any:
+    """The DetectionModel with the file's weights, all of them.
 
     Args:
-        images: (SIZE, SIZE, 3) float32 in [-1, 1], one at least, to measure the normalisation by.
+        images: (H, W, 3) RGB, one at least, to measure the normalisation by; they are resized as training does it.
     """
     config = pipeline_config.build(
         MODEL,
@@ -76,12 +78,12 @@ def build(tflite: Path, images: Iterable[Array]) -> tuple[Any, int]:
         fine_tune_checkpoint_type="none",
     )
     model = od_api.build_model(config)
-    return model, _load(model, tflite, images)
+    _load(model, tflite, images)
+    return model
 
 
-def _load(model: Any, tflite: Path, images: Iterable[Array]) -> int:
+def _load(model: Any, tflite: Path, images: Iterable[Pixels]) -> None:
     tensors = _tensors(tflite)
-    count = len(tensors)
     layers = [*_of_backbone(model), *_of_feature_maps(model)]
     biases = [tensors.pop((f"{layer.scope}/{_NORM}", 1)) for layer in layers]
     for layer, bias in zip(layers, biases, strict=True):
@@ -92,9 +94,10 @@ def _load(model: Any, tflite: Path, images: Iterable[Array]) -> int:
         convolution.set_weights([_kernel(tensors.pop((f"{scope}/Conv2D", 4))), tensors.pop((f"{scope}/BiasAdd", 1))])
     if tensors:
         raise ValueError(f"{tflite} holds {sorted(tensors)}, which the model has no place for")
-    for layer, bias, measured in zip(layers, biases, _measured(model, layers, images), strict=True):
+    with tf.device("CPU:0"):  # the same bytes, whatever training will run on
+        statistics = _measured(model, layers, images)
+    for layer, bias, measured in zip(layers, biases, statistics, strict=True):
         layer.norm.set_weights(_normalisation(layer, bias, *measured))
-    return count
 
 
 def _kernel(weight: Array) -> Array:
@@ -134,14 +137,15 @@ def _of_heads(model: Any) -> Iterator[tuple[str, Any]]:
         yield f"BoxPredictor_{place}/ClassPredictor", class_predictor
 
 
-def _measured(model: Any, layers: Sequence[_Layer], images: Iterable[Array]) -> list[tuple[Array, Array]]:
+def _measured(model: Any, layers: Sequence[_Layer], images: Iterable[Pixels]) -> list[tuple[Array, Array]]:
     """Mean and variance of each channel, (C,) both, as they come into each normalisation."""
     backbone = od_api.backbone(model)
     inside = [norm.input for _, norm, _ in _of_backbone(model)]
     probe = tf.keras.Model(backbone.input, [*inside, backbone.outputs[-1]])
     sums = [np.zeros((3, layer.norm.gamma.shape[0])) for layer in layers]  # of 1, x, x * x
-    for batch in _batches(images):
-        *found, features = probe(batch, training=False)
+    resized = (model.preprocess(tf.cast(image[np.newaxis], tf.float32))[0] for image in images)
+    while batch := list(itertools.islice(resized, _BATCH)):
+        *found, features = probe(tf.concat(batch, axis=0), training=False)
         for layer in od_api.feature_map_layers(model):
             if layer.name.endswith("_batchnorm"):
                 found.append(features)
@@ -151,14 +155,3 @@ def _measured(model: Any, layers: Sequence[_Layer], images: Iterable[Array]) -> 
             total += np.full(total.shape[1], len(x)), x.sum(0), (x * x).sum(0)
     means = [(total[1] / total[0], total[2] / total[0]) for total in sums]
     return [(m.astype(np.float32), np.maximum(square - m * m, 0).astype(np.float32)) for m, square in means]
-
-
-def _batches(images: Iterable[Array]) -> Iterator[Array]:
-    batch: list[Array] = []
-    for image in images:
-        batch.append(image)
-        if len(batch) == _BATCH:
-            yield np.stack(batch)
-            batch = []
-    if batch:
-        yield np.stack(batch)

@@ -15,10 +15,11 @@
 `train.fine_tune_checkpoint_type: full` goes on from a detector of your classes: where the source is `package` or
 `open_images`, which hold none, it takes `last`. What was taken is a DVC output, so dvc.lock tells for every model which
 weights it came from. That output is `persist: true`, for DVC then keeps it out of its run-cache, which would bring back
-an older `last`; and dvc.yaml names the train section and the train record, so that other params or other data take
-`last` anew.
+an older `last`; and dvc.yaml names the train section and the train record, so that other params, other data and other
+code take `last` anew.
 """
 
+import itertools
 import math
 import tempfile
 from collections.abc import Iterator
@@ -27,7 +28,6 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
 from detector import errors, images, params, paths, records
 from detector.errors import UserError
@@ -65,31 +65,32 @@ def _from_package() -> None:
 
 
 def _from_open_images(fine_tune: FineTuneParams) -> None:
-    from detector import checkpoints, od_api, open_images
+    is_backbone = fine_tune.fine_tune_checkpoint_type in ("classification", "none")
+    record = paths.record("train")
+    if not (total := len(records.offsets(record))):
+        raise UserError(str(record), "holds no image", "make it again: dvc repro --force csv2record")
+    from detector import backbone, checkpoints, od_api, open_images
     from detector.tensorflow_env import tf
 
-    is_backbone = fine_tune.fine_tune_checkpoint_type == "classification"
     if fine_tune.model != open_images.MODEL and not is_backbone:
         remedy = "train that model, or set train.fine_tune_checkpoint_type to classification: its backbone fits any"
         raise UserError(
             PARAMS_FILE, f"open_images is an {open_images.MODEL}, not a {fine_tune.model}", remedy, "pretrained.source"
         )
-    model, count = open_images.build(open_images.file(), _train_images(open_images.SIZE))
-    part = {"feature_extractor": od_api.backbone(model)} if is_backbone else {"model": model}
-    checkpoints.save(tf.train.Checkpoint(**part), CHECKPOINT)
-    what = "the backbone of its" if is_backbone else "its"
-    print(f"pretrained: Open Images V4, {what} SSD MobileNetV2, all of its {count} tensors matched")
+    model = open_images.build(open_images.file(), _spread(record, math.ceil(total / MEASURED_IMAGES)))
+    if is_backbone:
+        checkpoints.save(tf.train.Checkpoint(feature_extractor=od_api.backbone(model)), CHECKPOINT)
+        count = backbone.check(CHECKPOINT)
+        print(f"pretrained: the backbone of Open Images V4, {count} of {backbone.TENSORS} tensors matched")
+    else:
+        checkpoints.save(tf.train.Checkpoint(model=model), CHECKPOINT)
+        print("pretrained: Open Images V4, a detection checkpoint")
 
 
-def _train_images(size: int) -> Iterator[npt.NDArray[np.float32]]:
-    """Some images of the train record, evenly spread over it, (size, size, 3) in [-1, 1]."""
-    record = paths.record("train")
-    total = len(records.offsets(record))
-    for place, example in enumerate(records.read(record)):
-        if place % math.ceil(total / MEASURED_IMAGES) == 0:
-            picture = images.open_raw(example["image/filename"][0].decode(), example["image/encoded"][0])
-            pixels = np.asarray(picture.resize((size, size), Image.Resampling.BILINEAR), np.float32)
-            yield pixels / 127.5 - 1
+def _spread(record: Path, every: int) -> Iterator[npt.NDArray[np.uint8]]:
+    """Every so-manieth image of a record, (H, W, 3) RGB."""
+    for found in itertools.islice(records.read(record), 0, None, every):
+        yield np.asarray(images.open_raw(found["image/filename"][0].decode(), found["image/encoded"][0]))
 
 
 def _from_last() -> None:
