@@ -48,6 +48,7 @@ CHUNK = 256 * 1024  # all chunks of a resumable upload but the last are multiple
 MOST_COMPOSED = 32
 INCOMPLETE = 308
 CANCELLED = 499
+XML_OBJECT = "/(?!(?:storage|upload|download|batch|resumable)/){bucket}/(?P<name>.+)"
 
 
 @dataclass(frozen=True)
@@ -354,11 +355,11 @@ class Api:
 
     # The XML API: /bucket/name.
 
-    @route("GET HEAD", r"/{bucket}/(?P<name>.+)", "storage.objects.get")
+    @route("GET HEAD", XML_OBJECT, "storage.objects.get")
     def xml_get(self, request: Request, bucket: str, name: str) -> Response:
         return media(self.store.bucket(bucket).find(name, request.query), request)
 
-    @route("PUT", r"/{bucket}/(?P<name>.+)")
+    @route("PUT", XML_OBJECT)
     def xml_put(self, request: Request, bucket: str, name: str) -> Response:
         if request.query:
             raise ApiError(501, f"not implemented by this test server: PUT {request.target}")
@@ -366,7 +367,7 @@ class Api:
         stored = self._insert(bucket, name, request.body, metadata, NO_CONDITIONS)
         return Response(headers=described(stored))
 
-    @route("DELETE", r"/{bucket}/(?P<name>.+)", "storage.objects.delete")
+    @route("DELETE", XML_OBJECT, "storage.objects.delete")
     def xml_delete(self, request: Request, bucket: str, name: str) -> Response:
         self.store.bucket(bucket).remove(name, request.query)
         return Response(204)

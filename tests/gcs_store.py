@@ -297,9 +297,9 @@ class Bucket:
 
     def _selected(self, query: Query) -> list[tuple[Key, StoredObject]]:
         versions: Iterable[StoredObject] = self.live.values()
-        if query.get("softDeleted") == "true":
+        if _is_true(query, "softDeleted"):
             versions = self.soft_deleted.values()
-        elif query.get("versions") == "true":
+        elif _is_true(query, "versions"):
             versions = [*self.live.values(), *self.noncurrent.values()]
         pattern = _glob(query["matchGlob"]) if query.get("matchGlob") else re.compile("")
         start, end, prefix = query.get("startOffset", ""), query.get("endOffset", ""), query.get("prefix", "")
@@ -325,8 +325,12 @@ def _rolled_up(selected: Iterable[tuple[Key, StoredObject]], query: Query) -> It
         group = key[0][: place + len(delimiter)]
         if place >= 0:
             yield (group, 0), group
-        if place < 0 or (key[0] == group and query.get("includeTrailingDelimiter") == "true"):
+        if place < 0 or (key[0] == group and _is_true(query, "includeTrailingDelimiter")):
             yield key, stored
+
+
+def _is_true(query: Query, name: str) -> bool:
+    return query.get(name, "").lower() == "true"  # Google's Python client writes `True`
 
 
 def _token(key: Key) -> str:
