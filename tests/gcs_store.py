@@ -159,6 +159,11 @@ class Bucket:
         own = {"kind": "storage#bucket", "id": name, "name": name, "projectNumber": "1", "timeCreated": now()}
         self.metadata: Resource = {"metageneration": "0"}
         self.patch({**merged(settings, metadata), **own})
+        if self.metadata["iamConfiguration"]["uniformBucketLevelAccess"]["enabled"]:
+            self.policy["bindings"] += [
+                {"role": "roles/storage.legacyObjectOwner", "members": ["projectEditor:p", "projectOwner:p"]},
+                {"role": "roles/storage.legacyObjectReader", "members": ["projectViewer:p"]},
+            ]
 
     def patch(self, changes: Resource) -> None:
         """Change settings. Raises: ApiError, for a retention that the service does not have."""
@@ -169,6 +174,7 @@ class Bucket:
         seconds = int(new["softDeletePolicy"]["retentionDurationSeconds"])
         if seconds and not SOFT_DELETE_SECONDS <= seconds <= SOFT_DELETE_MOST:
             raise ApiError(400, "Soft delete policy retention duration must be 0 or between 7 and 90 days.")
+        new["softDeletePolicy"]["retentionDurationSeconds"] = str(seconds)
         new["metageneration"] = str(int(self.metadata["metageneration"]) + 1)
         new.update(updated=now(), etag=new["metageneration"])
         self.metadata = new
