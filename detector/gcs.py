@@ -128,10 +128,12 @@ def _short(error: Exception) -> str:
     cause = getattr(error, "cause", None) or error
     if found := re.search(r"\[Errno -?\d+\] ([^'\")\]]+)", str(cause)):
         return found[1]
-    reasons = [entry.get("message") for entry in getattr(cause, "errors", ()) if isinstance(entry, dict)]
     code = getattr(cause, "code", None)
-    text = next((reason for reason in reasons if reason), None) or str(getattr(cause, "message", cause))
-    return f"{int(code)} {text}"[:300] if isinstance(code, int) else text[:300]
+    reasons = [str(entry["message"]) for entry in getattr(cause, "errors", ()) if entry.get("message")]
+    if in_json := re.search(r'"message": *"((?:[^"\\]|\\.)*)"', str(cause)):
+        reasons.append(in_json[1])
+    text = (reasons or [str(getattr(cause, "message", cause))])[0][:300].rstrip(".")
+    return f"{int(code)} {text}" if isinstance(code, int) else text
 
 
 def _deletes(rule: dict[str, Any], prefix: str) -> bool:
@@ -143,8 +145,16 @@ def _deletes(rule: dict[str, Any], prefix: str) -> bool:
     return rule.get("action", {}).get("type") == "Delete" and not spares_live and touched
 
 
-def _work_goes(bucket: Any) -> bool:
+def work_goes(bucket: Any) -> bool:
+    """Whether some lifecycle rule deletes what is under work/."""
     return any(_deletes(rule, WORK) for rule in bucket.lifecycle_rules)
+
+
+def strangers(bucket: Any) -> list[str]:
+    """What lies under work/ and is no training's, whose folders have names of 16 hexadecimal digits."""
+    listed = bucket.list_blobs(prefix=WORK, delimiter="/", **patience())
+    names = [*(blob.name for blob in listed), *sorted(listed.prefixes)]
+    return [name for name in names if not re.fullmatch(rf"{WORK}([0-9a-f]{{16}}/|\.probe-.*)?", name)]
 
 
 def _let_work_go(bucket: Any) -> None:
@@ -192,7 +202,7 @@ SETTINGS = (
     Setting(
         f"no lifecycle rule for {WORK}: what trainings leave there stays, and costs",
         f"lifecycle: what is under {WORK} is deleted after {WORK_DAYS} days",
-        _work_goes,
+        work_goes,
         _let_work_go,
     ),
 )

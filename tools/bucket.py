@@ -24,7 +24,7 @@ from typing import Any
 
 from detector import errors, gcs
 from detector.errors import UserError
-from tools import remote
+from tools import dvc_config
 
 LOCATION = "us-central1"  # one of the three regions with a free allowance
 TRIES = 5  # where somebody else changes the same bucket at the same time
@@ -52,14 +52,14 @@ def parse_arguments() -> argparse.Namespace:
 
 def check(given: str) -> None:
     """Print what is wrong with the bucket and the remote; exit code 1 where anything is."""
-    of_remote = remote.bucket()
+    of_remote = dvc_config.bucket()
     if not given and not of_remote:
         remedy = "run: make bucket PROJECT=my-project BUCKET=my-pets"
         raise UserError("BUCKET", "is empty, and the default DVC remote lies in no bucket", remedy)
     name = gcs.bucket_name(given or of_remote)
     found = findings(name)
     if name == of_remote:
-        found += [f"{finding.what}; {finding.remedy}" for finding in remote.findings(name)]
+        found += [f"{finding.what}; {finding.remedy}" for finding in dvc_config.findings(name)]
     leave_with(found)
     print(f"gs://{name}: private, and as it should be")
 
@@ -83,7 +83,7 @@ def set_up(arguments: argparse.Namespace) -> None:
     name, project = gcs.bucket_name(arguments.bucket), project_name(arguments.project)
     members = [member(account) for account in arguments.accounts.split(",") if account.strip()]
     say_lowered(("BUCKET", arguments.bucket, name), ("PROJECT", arguments.project, project))
-    remote.check(name)
+    dvc_config.check(name)
     bucket = gcs.client(project).bucket(name)
     with gcs.told(f"gs://{name}"):
         done = [*create(bucket, project, arguments.location), *tighten(bucket), *grant(bucket, members)]
@@ -91,12 +91,13 @@ def set_up(arguments: argparse.Namespace) -> None:
         print(f"gs://{name}: {line}")
     probe(bucket)
     print(f"gs://{name}: wrote, read, listed and deleted an object of its own")
-    written = remote.write(name)
+    written = dvc_config.write(name)
     print("".join(f"{line}\n" for line in written), end="")
     if not done and not written:
         print("nothing had to be changed")
-    if remote.uncommitted():
-        print(f"now: git add {remote.CONFIG}\n     git commit -m 'DVC remote {remote.url(name)}' {remote.CONFIG}")
+    if dvc_config.uncommitted():
+        file = dvc_config.CONFIG
+        print(f"now: git add {file}\n     git commit -m 'DVC remote {dvc_config.url(name)}' {file}")
     leave_with(findings(name))
 
 
@@ -164,9 +165,10 @@ def tighten(bucket: Any) -> list[str]:
     """Bring an existing bucket's settings to ours; returns what was changed.
 
     Raises:
-        UserError: it is public, and nothing was changed.
+        UserError: it is public, or the rule for work/ would delete what is not ours; nothing was changed.
     """
     refuse_public(bucket.name, policy_of(bucket))
+    refuse_strangers(bucket)
 
     def change() -> list[str]:
         bucket.reload(**gcs.patience())
@@ -207,6 +209,16 @@ def refuse_public(name: str, policy: Any) -> None:
     """Raises: UserError: the first public member, and the command that removes it."""
     for finding in gcs.public_bindings(name, policy):
         raise UserError(f"gs://{name}", finding.what, f"nothing was changed; run: {finding.remedy}")
+
+
+def refuse_strangers(bucket: Any) -> None:
+    """Raises: UserError: a new lifecycle rule would delete what no training left under work/."""
+    found = [] if gcs.work_goes(bucket) else gcs.strangers(bucket)
+    if found:
+        reason = f"is no training's, and would be deleted after {gcs.WORK_DAYS} days by the rule for {gcs.WORK}"
+        raise UserError(
+            f"gs://{bucket.name}/{found[0]}", reason, "nothing was changed; move it, or take another BUCKET"
+        )
 
 
 def unless_changed_meanwhile(name: str, change: Callable[[], list[str]]) -> list[str]:
