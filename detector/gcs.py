@@ -1,7 +1,7 @@
 """Buckets of Google Cloud Storage: a client, Google's errors in plain words, how a bucket should be and what is not so.
 
 Google's libraries are imported late. With STORAGE_EMULATOR_HOST set, all of it talks to that address, without
-credentials. PASSO_GCS_SECONDS is how long a request is tried, where it is not 8 seconds.
+credentials. PASSO_GCS_SECONDS is how long a request is tried, where it is not 7 seconds.
 """
 
 import os
@@ -17,8 +17,8 @@ DVC = "dvc"  # where the DVC remote lies in the bucket: gs://BUCKET/dvc
 WORK = "work/"  # where trainings under way keep their checkpoints
 WORK_DAYS = 30  # how long what is under work/ stays
 SOFT_DELETE_DAYS = 7  # how long a deleted object can be had back: the service's default, and its least
-ANSWER_SECONDS = 5  # that one request may take
-PATIENCE_SECONDS = 8.0  # after which a request is not tried again
+ANSWER_SECONDS = 4  # that one request may take
+PATIENCE_SECONDS = 7.0  # after which a request is not tried again
 PUBLIC = ("allUsers", "allAuthenticatedUsers")
 ROLE = "roles/storage.objectUser"  # read, write, list and delete objects, and no say in who else may
 AS_GOOD = (ROLE, "roles/storage.objectAdmin", "roles/storage.admin")
@@ -128,6 +128,8 @@ def _short(error: Exception) -> str:
     cause = getattr(error, "cause", None) or error
     if found := re.search(r"\[Errno -?\d+\] ([^'\")\]]+)", str(cause)):
         return found[1]
+    if "timed out" in str(cause):
+        return "timed out"
     code = getattr(cause, "code", None)
     reasons = [str(entry["message"]) for entry in getattr(cause, "errors", ()) if entry.get("message")]
     if in_json := re.search(r'"message": *"((?:[^"\\]|\\.)*)"', str(cause)):

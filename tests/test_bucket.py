@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -516,6 +517,29 @@ def test_no_credentials_is_one_line(project: Project) -> None:
         os.environ.pop("GOOGLE_APPLICATION_CREDENTIALS", None)
         (line,) = project.refused(*CREATE)
     assert line.startswith("Google Cloud: no credentials on this machine; run: gcloud auth application-default login")
+
+
+def test_what_docs_gcs_md_says_brings_deleted_objects_back(project: Project, gcs: Server) -> None:
+    project.done(*CREATE)
+    gcs.put("my-pets", "dvc/kept", b"kept")
+    for name in ("dvc/lost", "work/lost"):
+        gcs.put("my-pets", name, b"lost")
+        gcs.remove("my-pets", name)
+    text = (REPOSITORY / "docs" / "gcs.md").read_text(encoding="utf-8")
+    (snippet,) = re.findall(r"```python\n(from google.*?)```", text, re.DOTALL)
+    with mock.patch.dict(os.environ, project.environment):
+        exec(compile(snippet, "docs/gcs.md", "exec"), {})  # noqa: S102
+    assert gcs.read("my-pets") == {"dvc/kept": b"kept", "dvc/lost": b"lost"}
+
+
+def test_the_commands_that_docs_gcs_md_gives_for_the_remote(project: Project) -> None:
+    project.done(*CREATE)
+    text = (REPOSITORY / "docs" / "gcs.md").read_text(encoding="utf-8")
+    commands = re.findall(r"^dvc remote remove .*", text, re.MULTILINE)
+    dvc = str(Path(sys.executable).with_name("dvc"))
+    for command in (*commands, "dvc remote list"):
+        done = subprocess.run([dvc, *command.split()[1:]], cwd=project.root, check=True, capture_output=True, text=True)
+    assert (len(commands), done.stdout) == (2, "")
 
 
 def test_findings_for_others(gcs: Server, monkeypatch: pytest.MonkeyPatch) -> None:
