@@ -10,7 +10,7 @@ TF ?= auto
 INSTALLER ?= auto
 
 # Only from the command line: a NAME or a STEPS that a shell happens to export must not steer a training.
-ARGUMENTS := STEPS BATCH DATASET FRESH SRC NAME IMAGES OUTPUT A B
+ARGUMENTS := STEPS BATCH DATASET FRESH SRC NAME IMAGES OUTPUT A B PROJECT BUCKET LOCATION TPU_ACCOUNT
 $(foreach argument,$(ARGUMENTS),$(if $(filter command,$(origin $(argument))),,$(eval override $(argument) :=)))
 # Make would expand a `$` in them on the way into the environment; nothing reads them there.
 unexport $(ARGUMENTS) PYTHON TF INSTALLER
@@ -89,6 +89,15 @@ summary: install ## Print the metrics, and where model, report and pictures lie
 .PHONY: status
 status: _repository install ## Say which stages are out of date
 	@dvc status
+
+.PHONY: bucket
+bucket: install ## A private bucket with DVC's remote: PROJECT=my-project BUCKET=my-pets
+	@python -m tools.bucket $(call option,--project=,PROJECT) $(call option,--bucket=,BUCKET) \
+		$(call option,--location=,LOCATION) $(call option,--accounts=,TPU_ACCOUNT)
+
+.PHONY: bucket-check
+bucket-check: install ## Look at the bucket, and say what is wrong and how to mend it: [BUCKET=my-pets]
+	@python -m tools.bucket --check $(call option,--bucket=,BUCKET)
 
 .PHONY: test
 test: install ## Run the tests
