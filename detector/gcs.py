@@ -1,7 +1,7 @@
 """Buckets of Google Cloud Storage: a client, Google's errors in plain words, how a bucket should be and what is not so.
 
 Google's libraries are imported late. With STORAGE_EMULATOR_HOST set, all of it talks to that address, without
-credentials. PASSO_GCS_SECONDS is how long a request is tried, where it is not 7 seconds.
+credentials. PASSO_GCS_SECONDS is how long a request is tried, where it is not 5 seconds.
 """
 
 import os
@@ -18,7 +18,7 @@ WORK = "work/"  # where trainings under way keep their checkpoints
 WORK_DAYS = 30  # how long what is under work/ stays
 SOFT_DELETE_DAYS = 7  # how long a deleted object can be had back: the service's default, and its least
 ANSWER_SECONDS = 4  # that one request may take
-PATIENCE_SECONDS = 7.0  # after which a request is not tried again
+PATIENCE_SECONDS = 5.0  # after which a request is not tried again
 PUBLIC = ("allUsers", "allAuthenticatedUsers")
 ROLE = "roles/storage.objectUser"  # read, write, list and delete objects, and no say in who else may
 AS_GOOD = (ROLE, "roles/storage.objectAdmin", "roles/storage.admin")
