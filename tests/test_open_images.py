@@ -16,7 +16,7 @@ import pytest
 import stage
 import tiny
 
-from detector import fetch, open_images, pipeline_config, records
+from detector import download, open_images, pipeline_config, records
 
 needs_npm = pytest.mark.skipif(shutil.which("npm") is None, reason="npm is not installed")
 CHECKPOINT = Path("model/pretrained/ckpt-1")
@@ -32,7 +32,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def kept(root: Path) -> Path:
-    return root / fetch.DOWNLOADS / open_images.SHA256
+    return root / download.DOWNLOADS / open_images.SHA256
 
 
 def restored(root: Path, kind: str, num_classes: int):
@@ -230,7 +230,7 @@ def refused(root: Path, *words: str) -> None:
     assert done.stderr.count("\n") == 1 and done.stderr.startswith(f"error: {open_images.PACKAGE}: "), done.stderr
     assert all(word in done.stderr for word in words), done.stderr
     assert not (root / "model").exists()
-    assert not list((root / fetch.DOWNLOADS).glob("*")), "something was left behind"
+    assert not list((root / download.DOWNLOADS).glob("*")), "something was left behind"
 
 
 @needs_npm
@@ -260,4 +260,4 @@ def test_no_npm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_was_kept_needs_no_npm(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.chdir(root)
-    assert open_images.file() == fetch.DOWNLOADS / open_images.SHA256
+    assert open_images.file() == download.DOWNLOADS / open_images.SHA256
