@@ -60,6 +60,7 @@ _experiment: _repository
 
 .PHONY: train
 train: $(if $(OVERRIDES),_experiment,_repository) install ## Data to measured, exported detector: STEPS=5000 BATCH=256 DATASET=pets FRESH=1
+	@python -m tools.doctor --fast $(OVERRIDES)
 	$(RUN)
 	@python -m tools.report
 	@python -m tools.summary
@@ -89,6 +90,10 @@ summary: install ## Print the metrics, and where model, report and pictures lie
 .PHONY: status
 status: _repository install ## Say which stages are out of date
 	@dvc status
+
+.PHONY: doctor
+doctor: install ## Find what would end a training, and the command that mends it; takes STEPS, BATCH, DATASET
+	@python -m tools.doctor $(OVERRIDES)
 
 .PHONY: test
 test: install ## Run the tests
