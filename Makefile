@@ -92,7 +92,7 @@ status: _repository install ## Say which stages are out of date
 	@dvc status
 
 .PHONY: doctor
-doctor: install ## Find what would end a training, and the command that mends it; takes STEPS, BATCH, DATASET
+doctor: install ## Find what would end a training, each with the command that mends it
 	@python -m tools.doctor $(OVERRIDES)
 
 .PHONY: test

@@ -4,8 +4,8 @@
     python -m tools.doctor [--fast] [-S train.steps=1000 ...]
 
 A line for each finding, all at once: `ok`, `note:` where training would run all the same, `error:` where it would fail,
-or where its results would not reach the bucket, or anyone could. Exit code 1 with any error, else 0; 2 where the command
-line is wrong. It changes nothing. TensorFlow, which takes seconds to start, is not asked: device files, nvidia-smi and
+or where its results would not reach the bucket, or anyone could. Exit code 1 with any error, else 0; 2 for a wrong
+command line. It changes nothing. TensorFlow, which takes seconds to start, is not asked: device files, nvidia-smi and
 the packages' own records tell enough. The network gets five seconds.
 
 --fast is the part that needs no network and half a second; it prints errors alone, and `make train` begins with it.
@@ -97,7 +97,6 @@ def _rest(given: settings.Settings) -> list[Named]:
         ("annotations", _of(data.annotations, dataset)),
         ("schedule", _of(training.wasted_steps, train)),
         ("batch", _of(data.large_batch, train, dataset, sample)),
-        (".dvc/config", remote.readable),
         ("remote", remote.configuration),
     ]
 
@@ -108,10 +107,7 @@ def _of(check: Callable[..., Iterable[Line]], *sections: object) -> Check:
 
 
 def _all(given: settings.Settings, faults: Sequence[Line], vital: Sequence[Named]) -> Iterator[Line]:
-    names = remote.buckets(given.train)
-    online: list[Named] = [(f"bucket {name}", partial(remote.bucket, name)) for name in names]
-    online += [("credentials", remote.account)] if names else []
-    until, waiting = time.monotonic() + NETWORK_SECONDS, [Background(*check) for check in online]
+    until, waiting = time.monotonic() + NETWORK_SECONDS, [Background(*check) for check in remote.online(given.train)]
     for thread in waiting:
         thread.start()
     yield from faults or [lines.ok("params.yaml: every value is allowed")]

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from detector import labels, paths
 from detector.dataset import DatasetParams
@@ -58,7 +59,9 @@ def annotations(dataset: DatasetParams) -> Iterator[Line]:
         files = [path for content in contents.values() for path in content.unknown.get(name, [])]
         yield _unknown(name, files, classes, folder)
     if faults := [line for content in contents.values() for line in content.faults]:
-        yield error(f"{len(faults)} faults in XML files; the first: {faults[0]}", "all of them: dvc repro xml2csv")
+        yield error(
+            f"{_count(faults, 'fault')} in XML files, first {faults[0]}", "run: dvc repro xml2csv, which names all"
+        )
     train = contents["train"]
     if train.seen == train.total and (without := [name for name in classes if not train.boxes[name]]):
         what = f"{folder}: no box in train/ is a {' or a '.join(without)}, which the label map has"
@@ -87,8 +90,14 @@ def _content(folder: Path, classes: list[str], deadline: float) -> Content:
     return content
 
 
+def _count(found: list[Any], what: str) -> str:
+    return f"{len(found)} {what}{'s' if len(found) > 1 else ''}"
+
+
 def _unknown(name: str, files: list[Path], classes: list[str], folder: Path) -> Line:
-    what = f"{folder}: class {name} of {files[0]} ({len(files)} files) is not in the label map ({', '.join(classes)})"
+    what = (
+        f"{folder}: class {name} of {files[0]} ({_count(files, 'file')}) is not in the label map ({', '.join(classes)})"
+    )
     if meant := difflib.get_close_matches(name, classes, n=1):
         change = shlex.quote(f"s|<name>{name}</name>|<name>{meant[0]}</name>|")
         if re.fullmatch(r"[\w -]+", name + meant[0]):  # nothing that sed, or XML, reads another way

@@ -8,10 +8,8 @@ import shutil
 import sys
 import tomllib
 from collections.abc import Iterator
-from importlib import metadata
 from pathlib import Path
 
-from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
 from detector import paths, pipeline_config
@@ -162,6 +160,8 @@ def unused_hardware() -> Iterator[Line]:
 
 def packages() -> Iterator[Line]:
     """What is installed against the lock that it should come from."""
+    from packaging.requirements import Requirement
+
     lock = Path("requirements") / f"{build() or 'cpu'}.lock"
     pins = re.findall(r"^([a-z0-9][^\\\n]*==[^\\\n]*)", lock.read_text(encoding="utf-8"), flags=re.MULTILINE)
     wanted = [pin for pin in map(Requirement, pins) if not pin.marker or pin.marker.evaluate()]
@@ -181,6 +181,8 @@ def packages() -> Iterator[Line]:
 
 
 def _version(name: str) -> str:
+    from importlib import metadata
+
     try:
         return metadata.version(name)
     except metadata.PackageNotFoundError:

@@ -5,12 +5,14 @@ import os
 import re
 import shlex
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from detector import files
 from detector.errors import UserError
 from tools.checks import machine, repository
-from tools.checks.lines import Line, error, note, ok
+from tools.checks.lines import Check, Line, error, note, ok
 from tools.checks.settings import Train
 
 CONFIG = ".dvc/config"
@@ -24,9 +26,7 @@ def configuration() -> Iterator[Line]:
     """DVC's remote: there, in a commit, and verified on the way back."""
     name, remote = default_remote()
     if not name:
-        yield note(
-            "no DVC remote: models and data are on this machine alone", "run: make bucket PROJECT=... BUCKET=..."
-        )
+        yield note("no DVC remote: models and data are here alone", "run: make bucket PROJECT=... BUCKET=...")
         return
     url, committed = str(remote.get("url", "")), _sections(repository.git("show", f"HEAD:{CONFIG}").stdout)
     found = [] if url in _urls(committed) else [_uncommitted(name, url)]
@@ -67,7 +67,9 @@ def _sections(text: str) -> list[Mapping[str, Any]]:
 
 
 def _urls(sections: list[Mapping[str, Any]]) -> list[str]:
-    return [str(section["url"]) for section in sections if "url" in section]
+    """Their addresses as DVC gives them: a folder in whole, from that of the configuration on."""
+    found = [str(section["url"]) for section in sections if "url" in section]
+    return [url if "://" in url else os.path.abspath(Path(CONFIG).parent / files.expanded(url)) for url in found]  # noqa: PTH100 (a link stays one)
 
 
 def _uncommitted(name: str, url: str) -> Line:
@@ -99,13 +101,17 @@ def _shown(url: str) -> str:
     return re.sub(r"//[^/@]*@", "//", url)
 
 
-def buckets(train: Train | None) -> list[str]:
-    """The buckets that this project uses: of DVC's remote, and of the work directory."""
+def online(train: Train | None) -> list[tuple[str, Check]]:
+    """What has to be asked over the network: of the buckets of DVC's remote and the work directory, if they are any."""
+    for name, value in PATIENCE.items():  # read by google-auth when it is imported
+        os.environ.setdefault(name, value)
     addresses = [train.work_dir] if train else []
     with contextlib.suppress(UserError):  # said by `configuration`
         addresses.insert(0, str(default_remote()[1].get("url", "")))
     found = [re.match(r"gs://([^/]+)", address) for address in addresses]
-    return list(dict.fromkeys(match[1] for match in found if match))
+    names = dict.fromkeys(match[1] for match in found if match)
+    checks: list[tuple[str, Check]] = [(f"gs://{name}", partial(bucket, name)) for name in names]
+    return [*checks, ("credentials", account)] if names else []
 
 
 def bucket(name: str) -> Iterator[Line]:
@@ -116,7 +122,7 @@ def bucket(name: str) -> Iterator[Line]:
     for finding in found:
         yield error(finding.what, finding.remedy)
     if not found:
-        yield ok(f"bucket {name}: reachable, writable, not public")
+        yield ok(f"gs://{name}: reachable, writable, not public")
 
 
 def account() -> Iterator[Line]:
@@ -124,8 +130,6 @@ def account() -> Iterator[Line]:
     if os.environ.get("STORAGE_EMULATOR_HOST"):
         yield ok("credentials: none, for STORAGE_EMULATOR_HOST is set")
         return
-    for name, value in PATIENCE.items():
-        os.environ.setdefault(name, value)
     from google.auth.exceptions import GoogleAuthError
 
     file, given = os.environ.get("GOOGLE_APPLICATION_CREDENTIALS", ""), default_remote()[1].get("credentialpath")
@@ -148,8 +152,11 @@ def _credentials(file: str | None) -> object:
 
 def _no_credentials(of_dvc: str, of_environment: str) -> Line:
     if of_dvc:
-        return error(f"credentials: {of_dvc} (credentialpath) cannot be read as such", "run: make bucket, or mend it")
+        return error(
+            f"credentials: {of_dvc} (credentialpath) is no credentials file that can be read",
+            "run: make bucket, or mend it",
+        )
     if of_environment:
-        what = f"credentials: {of_environment} (GOOGLE_APPLICATION_CREDENTIALS) cannot be read as such"
+        what = f"credentials: {of_environment} (GOOGLE_APPLICATION_CREDENTIALS) is no credentials file that can be read"
         return error(what, f"run: unset GOOGLE_APPLICATION_CREDENTIALS && {LOGIN}")
     return error("credentials: none found", f"run: {LOGIN}")

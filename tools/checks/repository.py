@@ -69,4 +69,4 @@ def history() -> Iterator[Line]:
     files = sorted(name for name in candidates if Path(name).is_file())
     tracked = git("ls-files", "-z", "--", *files).stdout.split("\0")
     if missing := [name for name in files if name not in tracked]:
-        yield note(f"git: does not track {', '.join(missing)}", f"run: git add {' '.join(missing)} && git commit")
+        yield note(f"git does not track {', '.join(missing)}", f"run: git add {' '.join(missing)} && git commit")

@@ -73,7 +73,7 @@ def batch(train: Train) -> Iterator[Line]:
     """A batch that replicas can share equally."""
     size, workers = _config(train).train_config.batch_size, cluster.from_environment().count
     kind = machine.accelerator(train.accelerator)
-    devices = {"tpu": machine.tpus, "gpu": machine.gpus}[kind]() if kind != "cpu" else 1
+    devices = machine.tpus() if kind == "tpu" else machine.gpus() if kind == "gpu" else 1
     replicas = max(1, devices) * workers
     if size % replicas:
         hosts = f"{workers} hosts with " if workers > 1 else ""
@@ -116,19 +116,19 @@ def _address(source: str, sha256: str) -> Iterator[Line]:
 
 
 def _local(wanted: str, source: str, path: Path) -> Iterator[Line]:
-    kind = "classification" if source == "package" else _kind(Path(str(path).removesuffix(".index")))
-    if not kind and source == "last":
+    found = "classification" if source == "package" else kind(Path(str(path).removesuffix(".index")))
+    if not found and source == "last":
         yield error(
             f"{LAST}: no model to go on from", "run: make train (or, where there was one: dvc checkout train_tpu)"
         )
-    elif not kind and not path.is_file():  # a file may be an archive
+    elif not found and not path.is_file():  # a file may be an archive
         yield error(f"pretrained.source: {source}: not found", "run: dvc exp run -S pretrained.source=package")
-    elif kind and wanted not in FITTING_TYPES[kind]:
-        what = f"train.fine_tune_checkpoint_type: {wanted}, but {source} (pretrained.source) is a {kind} checkpoint"
-        yield error(what, f"{SET}.fine_tune_checkpoint_type={kind}")
+    elif found and wanted not in FITTING_TYPES[found]:
+        what = f"train.fine_tune_checkpoint_type: {wanted}, but {source} (pretrained.source) is a {found} checkpoint"
+        yield error(what, f"{SET}.fine_tune_checkpoint_type={found}")
 
 
-def _kind(prefix: Path) -> str:
+def kind(prefix: Path) -> str:
     """`classification` or `detection`; nothing where there is no such checkpoint.
 
     Its index is a sorted table in which a key leaves out what it shares with the one before it. Every 16th key is
