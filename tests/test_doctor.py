@@ -1,6 +1,7 @@
 """tools.doctor as a child process, in projects with real git and DVC and a bucket on loopback."""
 
 import dataclasses
+import json
 import os
 import re
 import shutil
@@ -110,6 +111,16 @@ def project(tmp_path: Path) -> Project:
     return project
 
 
+def private_bucket(gcs: Server) -> None:
+    """As `make bucket` leaves it."""
+    gcs.create(
+        "bucket",
+        iamConfiguration={"uniformBucketLevelAccess": {"enabled": True}, "publicAccessPrevention": "enforced"},
+        softDeletePolicy={"retentionDurationSeconds": "604800"},
+        lifecycle={"rule": [{"action": {"type": "Delete"}, "condition": {"age": 30, "matchesPrefix": ["work/"]}}]},
+    )
+
+
 def last_model(project: Project, classes: int, model: str = "ssd_mobilenet_v2_320x320") -> None:
     """What an earlier training left: its configuration, and of its checkpoint the table of contents."""
     options: dict[str, Any] = {"label_map": Path("label_map.pbtxt"), "num_classes": classes, "max_number_of_boxes": 1}
@@ -144,9 +155,13 @@ MANY = [  # level, what, command
     ("note", "your name is not known", "git config user.name 'You' && git config user.email you@example.com"),
     ("note", "a shallow clone", "git fetch --unshallow"),
     ("note", "git does not track dvc.lock", "git add dvc.lock && git commit"),
-    ("error", "class dgo of dataset/tiny/train/image01.xml (1 file)", "sed -i 's|<name>dgo</name>|<name>dog</name>|' "),
+    (
+        "error",
+        "dataset/tiny/train/image01.xml: class dgo (1 file) is not in the label map",
+        "sed -i 's|<name>dgo</name>|<name>dog</name>|' ",
+    ),
     ("error", "1 fault in XML files, first dataset/tiny/train/image02.xml: broken XML", "dvc repro xml2csv"),
-    ("note", "no box in train/ is a bird", "dataset/tiny/label_map.pbtxt"),
+    ("note", "no box in dataset/tiny/train is a bird", "$EDITOR dataset/tiny/label_map.pbtxt"),
     ("error", "num_classes is 2, dataset/tiny/label_map.pbtxt has 3", "-S train.fine_tune_checkpoint_type=detection"),
     ("note", "a rate for 50000 steps, in a training of 90", "-S train.config_override=''"),
     ("note", "train.eval_every 100 of 90 steps", "dvc exp run -S train.eval_every=18"),
@@ -155,7 +170,11 @@ MANY = [  # level, what, command
     ("error", "train.work_dir dvc.yaml/work: ", "mv "),
     ("note", "remote store: its address is in no commit", "git add .dvc/config && git commit"),
     ("note", "remote store: verify is off", "dvc remote modify store verify true"),
-    ("error", "allUsers", "gcloud "),
+    (
+        "error",
+        "gs://bucket: roles/storage.objectViewer is given to allUsers",
+        "gcloud storage buckets remove-iam-policy",
+    ),
 ]
 
 
@@ -186,7 +205,7 @@ def spoiled(origin: Project) -> Project:
 
 def test_many_faults_at_once_each_with_its_command(tmp_path: Path, gcs: Server) -> None:
     project = spoiled(Project(tmp_path / "origin").fill())
-    gcs.create("bucket")
+    private_bucket(gcs)
     gcs.policy("bucket")["bindings"].append({"role": "roles/storage.objectViewer", "members": ["allUsers"]})
     project.must("dvc", "remote", "add", "--quiet", "--default", "store", "gs://bucket/dvc")
     hosts = '"10.0.0.1:1", "10.0.0.2:1", "10.0.0.3:1"'
@@ -403,17 +422,18 @@ def test_a_disk_that_is_too_small(project: Project) -> None:
     )
 
 
-def test_a_class_with_a_hostile_name_is_one_line_and_one_word(project: Project) -> None:
+def test_the_commands_for_unknown_classes_mend_them(project: Project) -> None:
     folder = tiny.dataset(project.root)
-    xml = folder / "train" / "image01.xml"
-    xml.write_text(xml.read_text().replace("dog", "dog'; touch pwned\n"))
+    for number, name in ((1, "dgo"), (3, "dog'; touch pwned\n")):
+        xml = folder / "train" / f"image{number:02}.xml"
+        xml.write_text(xml.read_text().replace("dog", name))
     project.params(**{"train.batch_size": "8"})
     project.commit()
-    (found,) = project.findings()
-    command = found.partition("; add it: ")[2]
-    project.must("sh", "-c", command)
+    for line in project.findings():
+        project.must("sh", "-c", line.partition("run: ")[2].removesuffix(", or rename it in the XML"))
     assert not (project.root / "pwned").exists()
     assert project.findings() == []
+    assert "<name>dog</name>" in (folder / "train" / "image01.xml").read_text()
 
 
 def test_a_bucket_that_is_gone_costs_seconds(project: Project, gcs: Server) -> None:
@@ -430,14 +450,17 @@ def test_a_bucket_that_is_gone_costs_seconds(project: Project, gcs: Server) -> N
 
 
 def test_a_remote_in_use_is_in_order(project: Project, gcs: Server) -> None:
-    gcs.create("bucket", iamConfiguration={"uniformBucketLevelAccess": {"enabled": True},
-                                           "publicAccessPrevention": "enforced"})  # fmt: skip
+    private_bucket(gcs)
     project.must("dvc", "remote", "add", "--quiet", "--default", "--force", "store", "gs://bucket/dvc")
     project.must("dvc", "remote", "modify", "--quiet", "store", "verify", "true")
+    project.params(**{"train.work_dir": "gs://bucket/work", "dataset.dir": "dataset/sample"})
     project.commit()
+    assert project.findings(**gcs.environment()) == []
     lines = project.doctor(**gcs.environment()).stdout.splitlines()
     assert "ok     remote store: gs://bucket/dvc, in a commit" in lines
+    assert lines.count("ok     gs://bucket: reachable, writable, not public") == 1
     assert "ok     credentials: none, for STORAGE_EMULATOR_HOST is set" in lines
+    assert gcs.read("bucket") == {}
 
 
 def test_credentials_that_are_none_are_named_and_never_shown(project: Project) -> None:
@@ -456,6 +479,33 @@ def test_credentials_that_are_none_are_named_and_never_shown(project: Project) -
         done = project.doctor(STORAGE_EMULATOR_HOST="", **variables)
         assert line in done.stdout.splitlines()
         assert "hunter2" not in done.stdout + done.stderr
+
+
+def test_an_account_is_named_and_its_key_is_not(project: Project) -> None:
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric import rsa
+
+    project.must("dvc", "remote", "add", "--quiet", "--default", "--force", "store", "gs://bucket/dvc")
+    file, secret = project.root.parent / "key.json", rsa.generate_private_key(65537, 2048)
+    form = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    account = {"type": "service_account", "client_email": "robot@p.iam.gserviceaccount.com", "project_id": "p"}
+    account |= {"token_uri": "http://127.0.0.1:9/token", "private_key": secret.private_bytes(*form).decode()}
+    file.write_text(json.dumps(account))
+    done = project.doctor(GOOGLE_APPLICATION_CREDENTIALS=str(file))
+    assert f"ok     credentials: robot@p.iam.gserviceaccount.com, {file}" in done.stdout.splitlines()
+    assert "PRIVATE" not in done.stdout + done.stderr
+
+
+def test_a_key_file_belongs_into_the_local_configuration(project: Project) -> None:
+    project.must("dvc", "remote", "add", "--quiet", "--default", "--force", "store", "gs://bucket/dvc")
+    project.must("dvc", "remote", "modify", "--quiet", "store", "credentialpath", "no.json")
+    project.commit()
+    lines = project.doctor().stdout.splitlines()
+    assert any(line.startswith("note:  remote store: credentialpath is in a commit") for line in lines)
+    assert (
+        f"error: credentials: {project.root}/no.json (credentialpath) is no credentials file that can be read; "
+        "run: dvc remote modify --local --unset store credentialpath && gcloud auth application-default login"
+    ) in lines
 
 
 def test_a_remote_in_the_local_configuration_alone_is_told(project: Project) -> None:

@@ -36,38 +36,34 @@ def label_map(dataset: DatasetParams) -> Iterator[Line]:
 class Content:
     """What the XML files of a split hold, as far as time allowed."""
 
+    folder: Path
     total: int = 0
     seen: int = 0
     boxes: Counter[str] = field(default_factory=Counter)
-    unknown: dict[str, list[Path]] = field(default_factory=dict)  # by class
+    unknown: list[tuple[str, Path]] = field(default_factory=list)  # class and file
     faults: list[str] = field(default_factory=list)
 
 
 def annotations(dataset: DatasetParams) -> Iterator[Line]:
     """The label map against the classes in the XML files; the files' other faults are counted."""
-    folder = Path(dataset.dir)
-    if not (folder / paths.LABEL_MAP).is_file():
+    label_map = Path(dataset.dir) / paths.LABEL_MAP
+    if not label_map.is_file():
         return  # said by `label_map`
-    classes, deadline = list(labels.read(folder / paths.LABEL_MAP)), time.monotonic() + LOOK_SECONDS
-    contents = {split: _content(folder / split, classes, deadline) for split in ("train", "test")}
-    for split, content in contents.items():
+    classes, deadline = list(labels.read(label_map)), time.monotonic() + LOOK_SECONDS
+    train, test = (_content(label_map.with_name(split), classes, deadline) for split in ("train", "test"))
+    for content in (train, test):
         if not content.total:
-            yield error(
-                f"{folder / split}: no image with an XML beside it", "run: make dataset SRC=photos.zip NAME=new"
-            )
-    for name in sorted({name for content in contents.values() for name in content.unknown}):
-        files = [path for content in contents.values() for path in content.unknown.get(name, [])]
-        yield _unknown(name, files, classes, folder)
-    if faults := [line for content in contents.values() for line in content.faults]:
-        yield error(
-            f"{_count(faults, 'fault')} in XML files, first {faults[0]}", "run: dvc repro xml2csv, which names all"
-        )
-    train = contents["train"]
+            yield error(f"{content.folder}: no image with an XML", "run: make dataset SRC=photos.zip NAME=new")
+    unknown = [*train.unknown, *test.unknown]
+    for name in sorted({name for name, _ in unknown}):
+        yield _unknown(name, [path for other, path in unknown if other == name], classes, label_map)
+    if faults := [*train.faults, *test.faults]:
+        yield error(f"{_count(faults, 'fault')} in XML files, first {faults[0]}", "run: dvc repro xml2csv, to see all")
     if train.seen == train.total and (without := [name for name in classes if not train.boxes[name]]):
-        what = f"{folder}: no box in train/ is a {' or a '.join(without)}, which the label map has"
-        yield note(what, f"label some, or take it out: {folder / paths.LABEL_MAP}")
-    seen, total = (sum(getattr(content, name) for content in contents.values()) for name in ("seen", "total"))
-    yield ok(f"{folder}: looked at {seen} of {total} XML files, {train.boxes.total()} boxes in train/")
+        what = f"{label_map}: no box in {train.folder} is a {' or a '.join(without)}"
+        yield note(what, f"label some, or take it out: $EDITOR {shlex.quote(label_map.as_posix())}")
+    seen, total = train.seen + test.seen, train.total + test.total
+    yield ok(f"{dataset.dir}: looked at {seen} of {total} XML files, {train.boxes.total()} boxes in train/")
 
 
 def _content(folder: Path, classes: list[str], deadline: float) -> Content:
@@ -76,17 +72,16 @@ def _content(folder: Path, classes: list[str], deadline: float) -> Content:
 
     stems = images_and_xml.pairs(folder) if folder.is_dir() else {}
     files = [folder / xml_names[0] for image_names, xml_names in stems.values() if image_names and xml_names]
-    content = Content(total=len(files))
+    content = Content(folder, total=len(files))
     for path in files:
         if time.monotonic() > deadline:
             break
         annotation, problems = voc.parse(path.read_bytes(), None)
+        names = [found.name for found in annotation.objects] if annotation else []
         content.seen += 1
+        content.boxes.update(names)
+        content.unknown += [(name, path) for name in sorted({*names} - {*classes, ""})]
         content.faults += [f"{path}: {problem.reason}" for problem in problems if problem.action == voc.ERROR]
-        for name in {found.name for found in annotation.objects} if annotation else ():
-            if name and name not in classes:
-                content.unknown.setdefault(name, []).append(path)
-        content.boxes.update(found.name for found in (annotation.objects if annotation else ()))
     return content
 
 
@@ -94,17 +89,15 @@ def _count(found: list[Any], what: str) -> str:
     return f"{len(found)} {what}{'s' if len(found) > 1 else ''}"
 
 
-def _unknown(name: str, files: list[Path], classes: list[str], folder: Path) -> Line:
-    what = (
-        f"{folder}: class {name} of {files[0]} ({_count(files, 'file')}) is not in the label map ({', '.join(classes)})"
-    )
-    if meant := difflib.get_close_matches(name, classes, n=1):
-        change = shlex.quote(f"s|<name>{name}</name>|<name>{meant[0]}</name>|")
-        if re.fullmatch(r"[\w -]+", name + meant[0]):  # nothing that sed, or XML, reads another way
-            names = shlex.quote(folder.as_posix())
-            return error(what, f"is {meant[0]} meant? run: sed -i {change} {names}/*/*.xml")
-    item = shlex.quote(f"item {{ id: {len(classes) + 1} name: {name!r} }}")
-    return error(what, f"add it: echo {item} >> {shlex.quote((folder / paths.LABEL_MAP).as_posix())}")
+def _unknown(name: str, files: list[Path], classes: list[str], label_map: Path) -> Line:
+    what = f"{files[0]}: class {name} ({_count(files, 'file')}) is not in the label map, which has {', '.join(classes)}"
+    meant = difflib.get_close_matches(name, classes, n=1)
+    if meant and re.fullmatch(r"[\w -]+", name + meant[0]):  # nothing that sed, or XML, reads another way
+        change = f"s|<name>{name}</name>|<name>{meant[0]}</name>|"
+        folder = shlex.quote(label_map.parent.as_posix())
+        return error(what, f"is {meant[0]} meant? run: sed -i {shlex.quote(change)} {folder}/*/*.xml")
+    item = f"item {{ id: {len(classes) + 1} name: {name!r} }}"
+    return error(what, f"run: echo {shlex.quote(item)} >> {shlex.quote(label_map.as_posix())}, or rename it in the XML")
 
 
 def large_batch(train: Train, dataset: DatasetParams, sample: Sample) -> Iterator[Line]:

@@ -18,8 +18,9 @@ from tools.checks.settings import Train
 CONFIG = ".dvc/config"
 OF_ONE_MACHINE = ("credentialpath", "endpointurl")
 LOGIN = "gcloud auth application-default login"
-# Where there is no metadata server, google-auth would look for one three times, three seconds each.
-PATIENCE = {"GCE_METADATA_TIMEOUT": "1", "GCE_METADATA_DETECT_RETRIES": "1"}
+# Less than tools.doctor waits: of detector/gcs.py, and of google-auth, which would look for a metadata server three
+# times, three seconds each.
+PATIENCE = {"PASSO_GCS_SECONDS": "3", "GCE_METADATA_TIMEOUT": "1", "GCE_METADATA_DETECT_RETRIES": "1"}
 
 
 def configuration() -> Iterator[Line]:
@@ -103,7 +104,7 @@ def _shown(url: str) -> str:
 
 def online(train: Train | None) -> list[tuple[str, Check]]:
     """What has to be asked over the network: of the buckets of DVC's remote and the work directory, if they are any."""
-    for name, value in PATIENCE.items():  # read by google-auth when it is imported
+    for name, value in PATIENCE.items():  # read when they are imported
         os.environ.setdefault(name, value)
     addresses = [train.work_dir] if train else []
     with contextlib.suppress(UserError):  # said by `configuration`
@@ -120,7 +121,7 @@ def bucket(name: str) -> Iterator[Line]:
 
     found = gcs.findings(name)
     for finding in found:
-        yield error(finding.what, finding.remedy)
+        yield error(f"gs://{name}: {finding.what}", finding.remedy)
     if not found:
         yield ok(f"gs://{name}: reachable, writable, not public")
 
@@ -132,11 +133,12 @@ def account() -> Iterator[Line]:
         return
     from google.auth.exceptions import GoogleAuthError
 
-    file, given = os.environ.get("GOOGLE_APPLICATION_CREDENTIALS", ""), default_remote()[1].get("credentialpath")
+    name, remote = default_remote()
+    file, given = os.environ.get("GOOGLE_APPLICATION_CREDENTIALS", ""), remote.get("credentialpath")
     try:
         credentials = _credentials(given)
     except (GoogleAuthError, OSError, ValueError):  # whose text may hold what the file does
-        yield _no_credentials(str(given or ""), file)
+        yield _no_credentials(name, str(given or ""), file)
         return
     names = (getattr(credentials, key, "") for key in ("service_account_email", "account"))
     whose = next(filter(None, names), "") or type(credentials).__module__.removeprefix("google.")
@@ -150,13 +152,12 @@ def _credentials(file: str | None) -> object:
     return found[0]
 
 
-def _no_credentials(of_dvc: str, of_environment: str) -> Line:
+def _no_credentials(remote: str, of_dvc: str, of_environment: str) -> Line:
+    reason = "is no credentials file that can be read"
     if of_dvc:
-        return error(
-            f"credentials: {of_dvc} (credentialpath) is no credentials file that can be read",
-            "run: make bucket, or mend it",
-        )
+        unset = f"dvc remote modify --local --unset {shlex.quote(remote)} credentialpath"
+        return error(f"credentials: {of_dvc} (credentialpath) {reason}", f"run: {unset} && {LOGIN}")
     if of_environment:
-        what = f"credentials: {of_environment} (GOOGLE_APPLICATION_CREDENTIALS) is no credentials file that can be read"
+        what = f"credentials: {of_environment} (GOOGLE_APPLICATION_CREDENTIALS) {reason}"
         return error(what, f"run: unset GOOGLE_APPLICATION_CREDENTIALS && {LOGIN}")
     return error("credentials: none found", f"run: {LOGIN}")

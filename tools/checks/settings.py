@@ -109,7 +109,7 @@ def read(overrides: Sequence[str]) -> tuple[Settings, list[Line]]:
         return Settings(), [_line(refused)]
     for override in overrides:
         section, key, value = _parts(override)
-        document.setdefault(section, {})[key] = value
+        document[section] = {**(document.get(section) or {}), key: value}
     sections, lines = {}, []
     for section, cls in SECTIONS.items():
         try:

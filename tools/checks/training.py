@@ -86,19 +86,20 @@ def batch(train: Train) -> Iterator[Line]:
 def weights(train: Train, pretrained: Pretrained, dataset: DatasetParams) -> Iterator[Line]:
     """`train.fine_tune_checkpoint_type` against what `pretrained.source` holds."""
     wanted, source = train.fine_tune_checkpoint_type, pretrained.source
+    if wanted == "none":
+        yield ok("weights: random")
+        return
     if wanted == "full" and source in ("package", "open_images"):
         source = "last"  # as stages/pretrained.py has it
-    if wanted == "none":
-        found: list[Line] = []
-    elif source == "open_images":
-        found = list(_open_images(train))
+    if source == "open_images":
+        found = [*_open_images(train)]
     elif "://" in source:
-        found = list(_address(source, pretrained.sha256))
+        found = [*_address(source, pretrained.sha256)]
+    elif source == "last":
+        found = [*_local(wanted, source, LAST)] or [*_last(train, dataset)]
     else:
-        found = list(_local(wanted, source, LAST if source == "last" else files.expanded(source)))
-    if source == "last" and wanted != "none" and not found:
-        found = list(_last(train, dataset))
-    yield from found or [ok(f"weights: {'random' if wanted == 'none' else f'{wanted} of {source}'}")]
+        found = [*_local(wanted, source, files.expanded(source))]
+    yield from found or [ok(f"weights: {wanted} of {source}")]
 
 
 def _open_images(train: Train) -> Iterator[Line]:
