@@ -281,7 +281,11 @@ ARCHIVE = "pretrained.source=https://a.example/b c.tar.gz"
         (not_a_repository, [], "not a git repository (a downloaded zip?); run: git init && git add . && git commit"),
         (not_dvcs, [], ".dvc: not found, so there is no pipeline here; run: dvc init"),
         (without_pyproject, [], "pyproject.toml: cannot be read: No such file or directory; look at it: ls -ld"),
-        (with_a_broken_label_map, [], "dataset/tiny/label_map.pbtxt: ids are [2]; give 1 to 1, each once"),
+        (
+            with_a_broken_label_map,
+            [],
+            "dataset/tiny/label_map.pbtxt: ids are [2]; give 1 to 1, each once: $EDITOR dataset/tiny/label",
+        ),
         (tracked_by_dvc, [], "dataset/tiny: tracked by DVC, but not here; run: dvc pull dataset/tiny.dvc"),
         (None, ["dataset.dir=dataset/pets"], "dataset/pets (dataset.dir): not found; run: make dataset SRC="),
         (None, ["train.keep=abc"], "params.yaml: train.keep: 'abc' is not allowed; give a whole number from 1 to 1000"),

@@ -13,6 +13,7 @@ from typing import Any
 
 from detector import labels, paths
 from detector.dataset import DatasetParams
+from detector.errors import UserError
 from tools.checks.lines import Line, error, note, ok
 from tools.checks.settings import Sample, Train
 
@@ -23,13 +24,22 @@ def label_map(dataset: DatasetParams) -> Iterator[Line]:
     """The dataset is there, and its label map makes sense."""
     folder = Path(dataset.dir)
     if folder.exists():
-        yield ok(f"{folder}: label map has {', '.join(labels.read(folder / paths.LABEL_MAP))}")
+        yield ok(f"{folder}: label map has {', '.join(classes_of(folder / paths.LABEL_MAP))}")
     elif folder == paths.SAMPLE:
         yield ok(f"{folder}: not drawn yet, make train does it")
     elif Path(f"{folder}.dvc").exists():
         yield error(f"{folder}: tracked by DVC, but not here", f"run: dvc pull {shlex.quote(f'{folder}.dvc')}")
     else:
         yield error(f"{folder} (dataset.dir): not found", f"run: make dataset SRC=photos.zip NAME={folder.name}")
+
+
+def classes_of(label_map: Path) -> list[str]:
+    """The names in a label map; its errors with the command to mend them."""
+    try:
+        return list(labels.read(label_map))
+    except UserError as refused:
+        mend = f"{refused.remedy}: $EDITOR {shlex.quote(label_map.as_posix())}"
+        raise UserError(refused.where, refused.reason, mend, refused.item) from refused
 
 
 @dataclass
@@ -49,7 +59,7 @@ def annotations(dataset: DatasetParams) -> Iterator[Line]:
     label_map = Path(dataset.dir) / paths.LABEL_MAP
     if not label_map.is_file():
         return  # said by `label_map`
-    classes, deadline = list(labels.read(label_map)), time.monotonic() + LOOK_SECONDS
+    classes, deadline = classes_of(label_map), time.monotonic() + LOOK_SECONDS
     train, test = (_content(label_map.with_name(split), classes, deadline) for split in ("train", "test"))
     for content in (train, test):
         if not content.total:

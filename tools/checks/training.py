@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from detector import cluster, files, labels, paths, pipeline_config
+from detector import cluster, files, paths, pipeline_config
 from detector.dataset import DatasetParams
 from detector.errors import UserError
-from tools.checks import machine
+from tools.checks import data, machine
 from tools.checks.lines import Line, error, note, ok
 from tools.checks.settings import Pretrained, Train
 
@@ -27,17 +27,20 @@ LEAVE_OUT = f"leave it out, or {SET.removeprefix('run: ')}.config_override=''"
 def _config(train: Train) -> Any:
     """The pipeline configuration that training would build, but for what the dataset has in it."""
     rate = train.learning_rate
-    return pipeline_config.build(
-        train.model,
-        label_map=Path(paths.LABEL_MAP),
-        num_classes=1,
-        max_number_of_boxes=1,
-        steps=train.steps,
-        batch_size=train.batch_size,
-        learning_rate=rate if isinstance(rate, float) else pipeline_config.auto_learning_rate(train.batch_size),
-        fine_tune_checkpoint_type=train.fine_tune_checkpoint_type,
-        config_override=train.config_override,
-    )
+    try:
+        return pipeline_config.build(
+            train.model,
+            label_map=Path(paths.LABEL_MAP),
+            num_classes=1,
+            max_number_of_boxes=1,
+            steps=train.steps,
+            batch_size=train.batch_size,
+            learning_rate=rate if isinstance(rate, float) else pipeline_config.auto_learning_rate(train.batch_size),
+            fine_tune_checkpoint_type=train.fine_tune_checkpoint_type,
+            config_override=train.config_override,
+        )
+    except UserError as refused:
+        raise UserError(refused.where, refused.reason, f"{refused.remedy}; {LEAVE_OUT}", refused.item) from refused
 
 
 def _cosine(train: Train) -> Any:
@@ -157,7 +160,7 @@ def _last(train: Train, dataset: DatasetParams) -> Iterator[Line]:
         yield error(what, f"{SET}.fine_tune_checkpoint_type=classification -S pretrained.source=package")
     if not label_map.is_file() or train.fine_tune_checkpoint_type != "full":
         return
-    count = len(labels.read(label_map))
+    count = len(data.classes_of(label_map))
     if count != old.num_classes:
         what = f"{file}: num_classes is {old.num_classes}, {label_map} has {count}, and full takes the class heads over"
         yield error(what, f"{SET}.fine_tune_checkpoint_type=detection -S pretrained.source=last")
