@@ -60,6 +60,7 @@ _experiment: _repository
 
 .PHONY: train
 train: $(if $(OVERRIDES),_experiment,_repository) install ## Data to measured, exported detector: STEPS=5000 BATCH=256 DATASET=pets FRESH=1
+	@python -m tools.doctor --fast $(OVERRIDES)
 	$(RUN)
 	@python -m tools.report
 	@python -m tools.summary
@@ -102,6 +103,10 @@ bucket-check: install ## Look at the bucket, and say what is wrong and how to me
 .PHONY: push-records
 push-records: install ## Copy the TFRecords to gs://BUCKET/records/, for another trainer: BUCKET=my-bucket
 	@python -m tools.records $(call option,--bucket=,BUCKET)
+
+.PHONY: doctor
+doctor: install ## Find what would end a training, each with the command that mends it
+	@python -m tools.doctor $(OVERRIDES)
 
 .PHONY: test
 test: install ## Run the tests

@@ -81,7 +81,9 @@ def test_help_is_the_default_and_lists_every_target(copy: Copy) -> None:
 
 
 def test_the_command_set_is_complete() -> None:
-    for_users = "help install train dataset predict compare report summary status bucket bucket-check push-records"
+    for_users = (
+        "help install train dataset predict compare report summary status bucket bucket-check push-records doctor"
+    )
     for_developers = "test test-slow test-kill bench-train check format lock clean"
     assert sorted(TARGETS) == sorted(f"{for_users} {for_developers}".split())
 
@@ -93,15 +95,22 @@ def test_every_target_is_phony() -> None:
 
 
 def test_train_reproduces_the_pipeline_or_runs_an_experiment(repository: Copy) -> None:
+    before = ["python", "-m", "tools.doctor", "--fast"]
     after = [["python", "-m", "tools.report"], ["python", "-m", "tools.summary"]]
     assert repository.make("train").returncode == 0
-    assert repository.recorded() == [["dvc", "repro"], *after]
+    assert repository.recorded() == [before, ["dvc", "repro"], *after]
 
     repository.calls.unlink()
     identity = {"GIT_COMMITTER_NAME": "a", "GIT_COMMITTER_EMAIL": "a@example.com"}
     assert repository.make("train", "STEPS=5000", "BATCH=256", "DATASET=my pets", **identity).returncode == 0
     overrides = ["-S", "train.steps=5000", "-S", "train.batch_size=256", "-S", "dataset.dir=dataset/my pets"]
-    assert repository.recorded() == [["dvc", "exp", "run", *overrides], *after]
+    assert repository.recorded() == [[*before, *overrides], ["dvc", "exp", "run", *overrides], *after]
+
+
+def test_doctor_looks_at_the_values_that_train_would_take(repository: Copy) -> None:
+    repository.make("doctor", "STEPS=5000", "DATASET=my pets")
+    overrides = ["-S", "train.steps=5000", "-S", "dataset.dir=dataset/my pets"]
+    assert repository.recorded() == [["python", "-m", "tools.doctor", *overrides]]
 
 
 def test_fresh_reaches_the_stage_through_dvc(repository: Copy) -> None:
@@ -125,7 +134,7 @@ def test_dry_run_shows_the_commands_and_runs_none(repository: Copy) -> None:
 def test_a_variable_of_the_shell_steers_no_training(repository: Copy) -> None:
     """WSL, for one, exports NAME."""
     repository.make("train", STEPS="1", NAME="desktop", DATASET="other")
-    assert repository.recorded()[0] == ["dvc", "repro"]
+    assert repository.recorded()[1] == ["dvc", "repro"]
 
 
 @pytest.mark.parametrize("value", HOSTILE)
@@ -185,7 +194,7 @@ def test_an_experiment_needs_a_commit_and_a_name(copy: Copy) -> None:
     assert "git config user.name 'You' && git config user.email you@example.com" in done.stderr
     assert copy.recorded() == []
     assert copy.make("train", **nobody).returncode == 0  # dvc repro needs neither
-    assert copy.recorded()[0] == ["dvc", "repro"]
+    assert copy.recorded()[1] == ["dvc", "repro"]
 
 
 def test_a_failed_set_up_stops_everything(repository: Copy) -> None:

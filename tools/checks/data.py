@@ -1,0 +1,121 @@
+"""The dataset: there, its label map and its XML files against each other."""
+
+import difflib
+import math
+import re
+import shlex
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from detector import labels, paths
+from detector.dataset import DatasetParams
+from detector.errors import UserError
+from tools.checks.lines import Line, error, note, ok
+from tools.checks.settings import Sample, Train
+
+LOOK_SECONDS = 4  # at most, for XML files: a large dataset is looked at in part
+
+
+def label_map(dataset: DatasetParams) -> Iterator[Line]:
+    """The dataset is there, and its label map makes sense."""
+    folder = Path(dataset.dir)
+    if folder.exists():
+        yield ok(f"{folder}: label map has {', '.join(classes_of(folder / paths.LABEL_MAP))}")
+    elif folder == paths.SAMPLE:
+        yield ok(f"{folder}: not drawn yet, make train does it")
+    elif Path(f"{folder}.dvc").exists():
+        yield error(f"{folder}: tracked by DVC, but not here", f"run: dvc pull {shlex.quote(f'{folder}.dvc')}")
+    else:
+        yield error(f"{folder} (dataset.dir): not found", f"run: make dataset SRC=photos.zip NAME={folder.name}")
+
+
+def classes_of(label_map: Path) -> list[str]:
+    """The names in a label map; its errors with the command to mend them."""
+    try:
+        return list(labels.read(label_map))
+    except UserError as refused:
+        mend = f"{refused.remedy}: $EDITOR {shlex.quote(label_map.as_posix())}"
+        raise UserError(refused.where, refused.reason, mend, refused.item) from refused
+
+
+@dataclass
+class Content:
+    """What the XML files of a split hold, as far as time allowed."""
+
+    folder: Path
+    total: int = 0
+    seen: int = 0
+    boxes: Counter[str] = field(default_factory=Counter)
+    unknown: list[tuple[str, Path]] = field(default_factory=list)  # class and file
+    faults: list[str] = field(default_factory=list)
+
+
+def annotations(dataset: DatasetParams) -> Iterator[Line]:
+    """The label map against the classes in the XML files; the files' other faults are counted."""
+    label_map = Path(dataset.dir) / paths.LABEL_MAP
+    if not label_map.is_file():
+        return  # said by `label_map`
+    classes, deadline = classes_of(label_map), time.monotonic() + LOOK_SECONDS
+    train, test = (_content(label_map.with_name(split), classes, deadline) for split in ("train", "test"))
+    for content in (train, test):
+        if not content.total:
+            yield error(f"{content.folder}: no image with an XML", "run: make dataset SRC=photos.zip NAME=new")
+    unknown = [*train.unknown, *test.unknown]
+    for name in sorted({name for name, _ in unknown}):
+        yield _unknown(name, [path for other, path in unknown if other == name], classes, label_map)
+    if faults := [*train.faults, *test.faults]:
+        yield error(f"{_count(faults, 'fault')} in XML files, first {faults[0]}", "run: dvc repro xml2csv, to see all")
+    if train.seen == train.total and (without := [name for name in classes if not train.boxes[name]]):
+        what = f"{label_map}: no box in {train.folder} is a {' or a '.join(without)}"
+        yield note(what, f"label some, or take it out: $EDITOR {shlex.quote(label_map.as_posix())}")
+    seen, total = train.seen + test.seen, train.total + test.total
+    yield ok(f"{dataset.dir}: looked at {seen} of {total} XML files, {train.boxes.total()} boxes in train/")
+
+
+def _content(folder: Path, classes: list[str], deadline: float) -> Content:
+    from detector import annotations as images_and_xml
+    from detector import voc
+
+    stems = images_and_xml.pairs(folder) if folder.is_dir() else {}
+    files = [folder / xml_names[0] for image_names, xml_names in stems.values() if image_names and xml_names]
+    content = Content(folder, total=len(files))
+    for path in files:
+        if time.monotonic() > deadline:
+            break
+        annotation, problems = voc.parse(path.read_bytes(), None)
+        names = [found.name for found in annotation.objects] if annotation else []
+        content.seen += 1
+        content.boxes.update(names)
+        content.unknown += [(name, path) for name in sorted({*names} - {*classes, ""})]
+        content.faults += [f"{path}: {problem.reason}" for problem in problems if problem.action == voc.ERROR]
+    return content
+
+
+def _count(found: list[Any], what: str) -> str:
+    return f"{len(found)} {what}{'s' if len(found) > 1 else ''}"
+
+
+def _unknown(name: str, files: list[Path], classes: list[str], label_map: Path) -> Line:
+    what = f"{files[0]}: class {name} ({_count(files, 'file')}) is not in the label map, which has {', '.join(classes)}"
+    meant = difflib.get_close_matches(name, classes, n=1)
+    if meant and re.fullmatch(r"[\w -]+", name + meant[0]):  # nothing that sed, or XML, reads another way
+        change = f"s|<name>{name}</name>|<name>{meant[0]}</name>|"
+        folder = shlex.quote(label_map.parent.as_posix())
+        return error(what, f"is {meant[0]} meant? run: sed -i {shlex.quote(change)} {folder}/*/*.xml")
+    item = f"item {{ id: {len(classes) + 1} name: {name!r} }}"
+    return error(what, f"run: echo {shlex.quote(item)} >> {shlex.quote(label_map.as_posix())}, or rename it in the XML")
+
+
+def large_batch(train: Train, dataset: DatasetParams, sample: Sample) -> Iterator[Line]:
+    """A batch that holds an image more than once."""
+    folder, images = Path(dataset.dir), sample.train_images
+    if folder.exists():
+        images = sum(path.suffix.lower() == ".xml" for path in (folder / "train").glob("*"))
+    images = round(images * (1 - dataset.val_fraction))
+    if 0 < images < train.batch_size:
+        what = f"train.batch_size: {train.batch_size} is more than the {images} images or so to train on"
+        yield note(what, f"run: make train BATCH={2 ** int(math.log2(images))}")
