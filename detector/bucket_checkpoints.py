@@ -101,7 +101,9 @@ class Checkpoints:
         commit()
         written = self._put(manifest.name, manifest.text().encode(), there)
         self._known[manifest.name, written.generation] = manifest
-        staying = [manifest, *(other for other in others if other.step != kept.step)][: 1 if finished else self._keep]
+        staying = [manifest, *(other for other in others if other.step != kept.step)][
+            : 1 if finished is not None else self._keep
+        ]
         needed = {name for one in staying for name in one.objects}
         self._remove({name: found for name, found in there.items() if PRUNED.match(name) and name not in needed})
         return kept.step

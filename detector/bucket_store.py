@@ -20,6 +20,7 @@ class Pace:
     """How long to try, and how often; in seconds."""
 
     attempt: float = 15  # a request is repeated for so long
+    pause: float = 0.5  # before the first repetition; then twice as long each time, by chance up to that
     again: float = 20  # between two attempts of an upload that failed
     renew: float = 30  # between two renewals of the lease
     stale: float = 150  # after which a lease that is not renewed is anybody's
@@ -127,7 +128,7 @@ class Store:
         from google.api_core.exceptions import NotFound, PreconditionFailed
         from google.cloud.storage.retry import DEFAULT_RETRY
 
-        retry = DEFAULT_RETRY.with_timeout(self._pace.attempt).with_delay(initial=0.5, maximum=4)
+        retry = DEFAULT_RETRY.with_timeout(self._pace.attempt).with_delay(initial=self._pace.pause, maximum=4)
         try:
             yield {"retry": retry, "timeout": (CONNECT_SECONDS, READ_SECONDS)}
         except PreconditionFailed as error:
@@ -144,6 +145,7 @@ def _told(error: Exception, bucket: str) -> StoreError:
     """What the client library raised, in words."""
     from google.api_core import exceptions
     from google.auth.exceptions import DefaultCredentialsError, RefreshError
+    from google.cloud.storage.exceptions import InvalidResponse
     from requests.exceptions import RequestException
 
     cause = error.cause if isinstance(error, exceptions.RetryError) and error.cause else error
@@ -161,6 +163,8 @@ def _told(error: Exception, bucket: str) -> StoreError:
         return StoreError(f"it was refused: {_short(cause)}", "check the address", is_final=True)
     if isinstance(cause, exceptions.GoogleAPICallError):
         return StoreError(f"the server answers {cause.code or ''} {_short(cause)}".replace("  ", " "))
+    if isinstance(cause, InvalidResponse):
+        return StoreError(f"the server answers {cause.response.status_code}")
     if isinstance(cause, RequestException | ConnectionError | TimeoutError):
         return StoreError("the server cannot be reached")
     return StoreError(f"{type(cause).__name__}: {_short(cause)}")

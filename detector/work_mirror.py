@@ -17,6 +17,7 @@ and the newest checkpoint is uploaded when it can be.
 import contextlib
 import json
 import math
+import re
 import shutil
 import sys
 import tempfile
@@ -46,25 +47,36 @@ def local_root(root: str) -> str:
 
 
 @contextlib.contextmanager
-def opened(root: str, identity: work.Identity, *, keep: int, pace: Pace = PACE) -> Iterator[work.Work]:
-    """`work.opened`, with a mirror where `root` is on a bucket.
+def opened(
+    root: str, identity: work.Identity, *, keep: int, pace: Pace = PACE, local: str = LOCAL
+) -> Iterator[work.Work]:
+    """`work.opened`; where `root` is on a bucket, of the folder `local`, with `root` as its mirror.
 
     Raises:
         UserError: as of `work.opened`; another machine trains this; the bucket's answer is that it does not exist, or
             is not for us, and there is nothing here to go on from.
     """
-    with work.opened(local_root(root), identity, keep=keep) as local:
-        if not root.startswith(SCHEME):
-            yield local
-            return
-        mirror = Mirror(f"{root.rstrip('/')}/{work.key(identity)}", local.folder, identity, keep=keep, pace=pace)
+    if not root.startswith(SCHEME):
+        with work.opened(root, identity, keep=keep) as task:
+            yield task
+        return
+    url = f"{_checked(root)}/{work.key(identity)}"
+    with work.opened(local, identity, keep=keep) as task:
+        mirror = Mirror(url, task.folder, identity, keep=keep, pace=pace)
         mirror.open()
         try:
-            yield Mirrored(local.folder, keep, mirror)
+            yield Mirrored(task.folder, keep, mirror)
         except BaseException:
             mirror.close(pace.last)
             raise
         mirror.close()
+
+
+def _checked(root: str) -> str:
+    """The address of the work directory, without a slash at its end."""
+    if not re.fullmatch(r"gs://[a-z0-9][\w.-]+[a-z0-9](/[^/\s]+)*/?", root):
+        raise UserError("params.yaml", f"{root} is no address", "give gs://bucket/work", item="train.work_dir")
+    return root.rstrip("/")
 
 
 class Mirrored(work.Work):
@@ -210,7 +222,7 @@ class Mirror:
             work.Work.forget(local)
             for folder in sorted(Path(new).iterdir()):  # the best before the step that needs it
                 folder.rename(self._folder / folder.name)
-        if manifest.finished:
+        if manifest.finished is not None:
             files.write_text(self._folder / work.FINISHED, json.dumps(manifest.finished, indent=2) + "\n")
         _say(f"took step {manifest.step} from {self._url}: {work.megabytes(manifest.size)}")
         return True
@@ -355,7 +367,7 @@ class Mirror:
     def _say_what_is_missing(self, limit: float) -> None:
         why = self._trouble or f"{limit:.0f} s are over"
         there = f"the newest there is step {self._there}" if self._there else "none is there"
-        if work.Work(self._folder, 1).finished():
+        if work.Work(self._folder, 1).finished() is not None:
             remedy = "training has ended, and its model is here: make push keeps it"
         else:
             remedy = f"it is kept in {self._folder}: the next run uploads it"
