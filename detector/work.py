@@ -52,6 +52,11 @@ class Work:
     def __init__(self, folder: Path, keep: int) -> None:
         self.folder, self._keep = folder, keep
 
+    @property
+    def where(self) -> str:
+        """Where the work is kept, for people."""
+        return str(self.folder)
+
     def latest(self) -> Kept | None:
         """The newest whole checkpoint; damaged ones are said so and put aside."""
         for folder in reversed(self._steps()):

@@ -86,6 +86,11 @@ class Mirrored(work.Work):
         super().__init__(folder, keep)
         self._mirror, self._is_fetched = mirror, False
 
+    @property
+    def where(self) -> str:
+        """Both places."""
+        return f"{self.folder} and {self._mirror.url}"
+
     def latest(self) -> work.Kept | None:
         """The newest whole checkpoint of both places, which is in the folder then."""
         self._fetch()
@@ -147,7 +152,7 @@ class Mirror:
 
     def __init__(self, url: str, folder: Path, identity: work.Identity, *, keep: int, pace: Pace) -> None:
         self.logs: Path | None = None
-        self._url, self._folder, self._pace = url, folder, pace
+        self.url, self._folder, self._pace = url, folder, pace
         store = Store(url, pace)
         self._checkpoints = Checkpoints(store, folder.name, keep)
         self._lease = Lease(store, (json.dumps(identity, indent=2) + "\n").encode(), pace, folder)
@@ -172,7 +177,7 @@ class Mirror:
         except StoreError as error:
             if error.is_final and not any(self._folder.glob("step-*")):
                 remedy = f"{error.remedy}; or give a folder: train.work_dir in params.yaml"
-                raise UserError(self._url, error.reason, remedy) from error
+                raise UserError(self.url, error.reason, remedy) from error
             self._tell(error)
         for name, target in (("upload", self._upload_when_wanted), ("lease", self._renew)):
             threading.Thread(target=target, name=name, daemon=True).start()
@@ -208,7 +213,7 @@ class Mirror:
                 return
 
     def _is_brought(self, manifest: Manifest, local: work.Work) -> bool:
-        where = f"{self._url}/{manifest.name}"
+        where = f"{self.url}/{manifest.name}"
         local.check_room(manifest.size)
         with tempfile.TemporaryDirectory(dir=self._folder, prefix=files.TEMPORARY) as new:
             try:
@@ -224,7 +229,7 @@ class Mirror:
                 folder.rename(self._folder / folder.name)
         if manifest.finished is not None:
             files.write_text(self._folder / work.FINISHED, json.dumps(manifest.finished, indent=2) + "\n")
-        _say(f"took step {manifest.step} from {self._url}: {work.megabytes(manifest.size)}")
+        _say(f"took step {manifest.step} from {self.url}: {work.megabytes(manifest.size)}")
         return True
 
     def forget(self) -> None:
@@ -236,7 +241,7 @@ class Mirror:
                 self._checkpoints.forget()
         except StoreError as error:
             self._tell(error)
-            _say(f"warning: {self._url}: not forgotten there; give FRESH=1 again when it can be used")
+            _say(f"warning: {self.url}: not forgotten there; give FRESH=1 again when it can be used")
 
     def leave(self) -> None:
         """`close` in the last seconds of the process."""
@@ -252,7 +257,7 @@ class Mirror:
             self._changed.notify_all()
             if not self._changed.wait_for(lambda: self._is_settled(began), QUIET_SECONDS):
                 at_most = f", for {limit:.0f} s at most" if limit < math.inf else ""
-                _say(f"uploading the last checkpoint to {self._url}{at_most}")
+                _say(f"uploading the last checkpoint to {self.url}{at_most}")
                 rest = limit - QUIET_SECONDS - RELEASE_SECONDS
                 self._changed.wait_for(lambda: self._is_settled(began), rest if rest < math.inf else None)
             self._is_over, is_whole = True, self._done == self._wanted
@@ -326,7 +331,7 @@ class Mirror:
                 there = self._checkpoints.put(kept, finished, self._lease.hold)
                 if there > max(kept.step, self._there):
                     what = f"holds step {there} already: start again to go on from it; until then nothing is uploaded"
-                    _say(f"warning: {self._url}: {what}")
+                    _say(f"warning: {self.url}: {what}")
                 self._there = there
             if self.logs:
                 self._checkpoints.put_logs(self.logs)
@@ -355,14 +360,14 @@ class Mirror:
             if self._trouble:
                 return
             self._trouble = error.reason if isinstance(error, StoreError) else f"{type(error).__name__}: {error}"
-        _say(f"warning: {self._url}: {self._trouble}; training goes on in {self._folder}, and uploads follow")
+        _say(f"warning: {self.url}: {self._trouble}; training goes on in {self._folder}, and uploads follow")
 
     def _tell_well(self) -> None:
         with self._changed:
             if not self._trouble or self._done < self._wanted:
                 return
             self._trouble = ""
-        _say(f"{self._url}: can be used again" + (f": step {self._there} is there" if self._there else ""))
+        _say(f"{self.url}: can be used again" + (f": step {self._there} is there" if self._there else ""))
 
     def _say_what_is_missing(self, limit: float) -> None:
         why = self._trouble or f"{limit:.0f} s are over"
@@ -371,7 +376,7 @@ class Mirror:
             remedy = "training has ended, and its model is here: make push keeps it"
         else:
             remedy = f"it is kept in {self._folder}: the next run uploads it"
-        _say(f"warning: {self._url}: the last checkpoint was not uploaded ({why}), {there}; {remedy}")
+        _say(f"warning: {self.url}: the last checkpoint was not uploaded ({why}), {there}; {remedy}")
 
 
 def _link(source: Path, target: Path) -> dict[str, Any]:

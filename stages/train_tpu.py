@@ -143,7 +143,7 @@ def _start(train: TrainParams, task: work.Work, fresh: bool) -> str:
         print(f"unfinished trainings of other data or params hold {work.megabytes(size)}; to drop them: rm -r {names}")
     if kept := task.latest():
         return f"goes on from step {kept.step} of {train.steps}, which {kept.folder} holds"
-    line = f"starts anew from {STARTS[train.fine_tune_checkpoint_type]}, keeps its work in {task.folder}"
+    line = f"starts anew from {STARTS[train.fine_tune_checkpoint_type]}, keeps its work in {task.where}"
     if train.fine_tune_checkpoint_type != "full" and _of_dvc("dvc.lock"):
         line += "; to go on from the last model: dvc exp run -S train.fine_tune_checkpoint_type=full"
     return line

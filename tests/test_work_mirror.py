@@ -6,6 +6,7 @@ Against a real HTTP server. The checkpoints are small made-up files, but for the
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,12 +16,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import tiny
 from gcs_server import Server
-from stage import REPOSITORY
+from stage import REPOSITORY, run
+from test_distribution import all_at_once, clusters
 
-from detector import work, work_mirror
+from detector import joint_work, params, paths, work, work_mirror
 from detector.bucket_store import Pace
+from detector.cluster import Cluster
 from detector.errors import UserError
+from stages import train_tpu
 
 IDENTITY = {"files": {"train.record": "ab"}, "train": {"steps": 50}}
 KEY = work.key(IDENTITY)
@@ -761,3 +766,118 @@ def test_a_second_ctrl_c_does_not_wait_for_the_upload(bucket: Server) -> None:
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=3)
     assert process.returncode == 128 + signal.SIGINT
+
+
+# What training makes of it.
+
+
+def test_fresh_forgets_without_a_download(bucket: Server, tmp_path: Path) -> None:
+    keeps(bucket, 10)
+    tiny.params(tmp_path)
+    train = params.load("train", train_tpu.TrainParams)
+    with machine("second") as task:
+        line = train_tpu._start(train, task, True)
+        assert line.endswith(f", keeps its work in second/{KEY} and {URL}")
+        assert manifests(bucket) == []
+    assert not any("ckpt" in path for method, path, *_ in bucket.log if method == "GET")
+    keeps(bucket, 10)
+    with machine("third") as task:
+        assert train_tpu._start(train, task, False) == f"goes on from step 10 of 500, which {task.step(10)} holds"
+
+
+def test_all_workers_go_on_from_what_the_chief_took_from_the_bucket(bucket: Server) -> None:
+    keeps(bucket, 10)
+    chief, other = clusters(2)
+
+    def go_on(own: Cluster) -> Any:
+        options: dict[str, Any] = {"start": lambda _: None, "code": "a", "devices": "cpu", "keep": 2}
+        with joint_work.opened(own, "gs://bkt/work", IDENTITY, **options) as task:
+            latest = task.latest()
+            return type(task).__name__, latest and latest.step, task.folder.as_posix()
+
+    assert all_at_once(go_on, [chief, other]) == [("Mirrored", 10, f".work/{KEY}"), ("Follower", 10, f".work/{KEY}")]
+
+
+STEPS = {"train.steps": "16", "train.batch_size": "2", "train.eval_every": "8", "train.frozen_blocks": "3"}
+ON_BUCKET = {**STEPS, "train.checkpoint_every": "3", "train.work_dir": "gs://bkt/work"}
+
+
+def copied(source: Path, root: Path, **changes: str) -> Path:
+    for folder in ("dataset", "model/pretrained"):
+        shutil.copytree(source / folder, root / folder)
+    tiny.params(root, **changes)
+    return root
+
+
+def start(root: Path) -> "subprocess.Popen[str]":
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    command = [sys.executable, "-m", "stages.train_tpu"]
+    return subprocess.Popen(
+        command, cwd=root, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def outputs(root: Path) -> dict[str, bytes]:
+    found = [path for folder in (paths.TRAIN, paths.TRAIN_RESULTS) for path in (root / folder).rglob("*")]
+    return {path.relative_to(root).as_posix(): path.read_bytes() for path in found if path.is_file()}
+
+
+def newest(server: Server) -> int:
+    found = (re.fullmatch(r"work/\w+/step-(\d{8})\.json", name) for name in server.read("bkt"))
+    return max((int(name[1]) for name in found if name), default=0)
+
+
+@pytest.mark.slow
+def test_a_training_whose_machine_is_gone_ends_in_the_same_bytes(bucket: Server, tmp_path: Path) -> None:
+    """SIGKILL, then SIGTERM, each with its folder; then to the end, on a third machine."""
+    base = tiny.prepared(tmp_path / "base", **STEPS)
+    first = copied(base, tmp_path / "one", **ON_BUCKET)
+    with start(first) as process:
+        wait_for_long(lambda: newest(bucket) >= 3, process)
+        process.kill()
+    shutil.rmtree(first)
+    kept = newest(bucket)
+
+    second = copied(base, tmp_path / "two", **ON_BUCKET, **{"train.checkpoint_minutes": "0"})
+    with start(second) as process:
+        wait_for_long(lambda: newest(bucket) > kept, process)
+        process.send_signal(signal.SIGTERM)
+        out, err = process.communicate(timeout=300)
+    assert process.returncode == 128 + signal.SIGTERM
+    assert f"goes on from step {kept} of 16, which .work/" in out
+    assert f"took step {kept} from gs://bkt/work/" in err
+    said = re.search(r"SIGTERM: stopped; step (\d+) of 16 is kept", err)
+    assert said
+    assert newest(bucket) == int(said[1])
+    shutil.rmtree(second)
+
+    third = copied(base, tmp_path / "three", **ON_BUCKET)
+    done = run("train_tpu", third)
+    assert done.returncode == 0, done.stderr
+    assert f"goes on from step {said[1]} of 16" in done.stdout
+    done = run("train_tpu", base)
+    assert done.returncode == 0, done.stderr
+    assert outputs(third) == outputs(base)
+    assert not [name for name in bucket.read("bkt") if name.endswith("lease.json")]
+
+
+def wait_for_long(condition: Callable[[], object], process: "subprocess.Popen[str]") -> None:
+    deadline = time.monotonic() + 300
+    while not condition():
+        assert time.monotonic() < deadline
+        assert process.poll() is None
+        time.sleep(0.05)
+
+
+@pytest.mark.slow
+def test_a_training_ends_well_though_the_bucket_died(bucket: Server, tmp_path: Path) -> None:
+    root = tiny.prepared(tmp_path / "one", **ON_BUCKET)
+    with start(root) as process:
+        wait_for_long(lambda: newest(bucket) >= 3, process)
+        bucket.stop()
+        _, err = process.communicate(timeout=300)
+    assert process.returncode == 0
+    assert err.count("training goes on in .work/") == 1
+    assert "training has ended, and its model is here: make push keeps it" in err
+    assert "Traceback" not in err
+    assert (root / paths.TRAIN / "train.json").exists()
