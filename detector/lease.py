@@ -46,6 +46,11 @@ class Lease:
         started = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
         self._own = {"id": secrets.token_hex(8), "host": platform.node(), "since": started, **_process(os.getpid())}
 
+    @property
+    def is_held(self) -> bool:
+        """Whether it was taken, by what is known here."""
+        return self._generation > 0
+
     def hold(self) -> None:
         """Take it, or renew it.
 

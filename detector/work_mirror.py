@@ -324,7 +324,8 @@ class Mirror:
         return False
 
     def _upload(self) -> None:
-        self._lease.hold()
+        if not self._lease.is_held:
+            self._lease.hold()
         with self._uploading, tempfile.TemporaryDirectory(dir=self._folder, prefix=files.TEMPORARY) as new:
             if kept := self._linked(Path(new)):
                 finished = work.Work(self._folder, 1).finished()
