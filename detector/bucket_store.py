@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 CHUNK = 8 * 2**20  # bytes of one request of an upload; what a fault costs
+LOGIN = "run: gcloud auth application-default login (in Colab: from google.colab import auth; auth.authenticate_user())"
 CONNECT_SECONDS, READ_SECONDS = 5, 60
 
 
@@ -149,15 +150,14 @@ def _told(error: Exception, bucket: str) -> StoreError:
     from requests.exceptions import RequestException
 
     cause = error.cause if isinstance(error, exceptions.RetryError) and error.cause else error
-    login = "log in: gcloud auth application-default login"
     if isinstance(cause, DefaultCredentialsError):
-        return StoreError("no credentials were found", login, is_final=True)
+        return StoreError("no credentials on this machine", LOGIN, is_final=True)
     if isinstance(cause, RefreshError):
-        return StoreError(f"the credentials are no longer good: {_short(cause)}", login, is_final=True)
+        return StoreError(f"the credentials are no longer good: {_short(cause)}", LOGIN, is_final=True)
     if isinstance(cause, exceptions.NotFound):
-        return StoreError(f"there is no bucket {bucket}", "make it, or mend the name", is_final=True)
+        return StoreError(f"there is no bucket {bucket}", "make it: make bucket PROJECT=... BUCKET=...", is_final=True)
     if isinstance(cause, exceptions.Forbidden | exceptions.Unauthorized):
-        remedy = "let this account read and write there (storage.objectUser on the bucket)"
+        remedy = "log in with an account that may read and write there: docs/gcs.md"
         return StoreError(f"access is denied: {_short(cause)}", remedy, is_final=True)
     if isinstance(cause, exceptions.BadRequest):
         return StoreError(f"it was refused: {_short(cause)}", "check the address", is_final=True)

@@ -21,7 +21,7 @@ from gcs_server import Server
 from stage import REPOSITORY, run
 from test_distribution import all_at_once, clusters
 
-from detector import joint_work, params, paths, work, work_mirror
+from detector import bucket_store, joint_work, params, paths, work, work_mirror
 from detector.bucket_store import Pace
 from detector.cluster import Cluster
 from detector.errors import UserError
@@ -512,7 +512,7 @@ def test_no_such_bucket(bucket: Server, capsys: pytest.CaptureFixture[str]) -> N
         work_mirror.opened("gs://nobucket/work/", IDENTITY, keep=2, pace=PACE, local="first"),
     ):
         pass
-    remedy = "make it, or mend the name; or give a folder: train.work_dir in params.yaml"
+    remedy = "make it: make bucket PROJECT=... BUCKET=...; or give a folder: train.work_dir in params.yaml"
     assert caught.value.line() == f"gs://nobucket/work/{KEY}: there is no bucket nobucket; {remedy}"
     assert list(Path("first").iterdir()) == []
 
@@ -550,8 +550,7 @@ def test_no_credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None
     with pytest.raises(UserError) as caught, machine("first"):
         pass
     assert caught.value.line() == (
-        f"{URL}: no credentials were found; log in: gcloud auth application-default login; "
-        "or give a folder: train.work_dir in params.yaml"
+        f"{URL}: no credentials on this machine; {bucket_store.LOGIN}; or give a folder: train.work_dir in params.yaml"
     )
 
 
