@@ -120,6 +120,10 @@ test-slow: install ## Run the tests that take minutes: real installs and trainin
 test-kill: install ## Kill training 20 times, and see that it ends in the same bytes: 15 minutes
 	@PYTHONPATH=. python tests/kill_training.py
 
+.PHONY: test-kill-bucket
+test-kill-bucket: install ## The same with its machine: each next one goes on from a bucket: 10 minutes
+	@PYTHONPATH=. python tests/kill_on_bucket.py
+
 .PHONY: bench-train
 bench-train: install ## Images/s of our training loop and of the API's own, in turns: half an hour
 	@python -m tools.bench_train

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from detector import files, meeting, work
+from detector import files, meeting, work, work_mirror
 from detector.cluster import Cluster
 from detector.errors import UserError
 
@@ -26,7 +26,7 @@ def opened(
     code: str,
     devices: str,
 ) -> Iterator[work.Work]:
-    """`work.opened` for the chief, and what stands for it for another worker, when all are there and agree.
+    """`work_mirror.opened` for the chief, and what stands for it for another worker, when all are there and agree.
 
     Args:
         start: what the chief does before all look at what there is to go on from.
@@ -34,17 +34,18 @@ def opened(
         devices: what this worker trains on.
 
     Raises:
-        UserError: as of `work.opened`; a worker is missing, or has other data, params or code, or another directory.
+        UserError: as of `work_mirror.opened`; a worker is missing, or has other data, params, code or directory.
     """
     with contextlib.ExitStack() as stack:
-        chief = stack.enter_context(work.opened(root, identity, keep=keep)) if cluster.is_chief else None
+        chief = stack.enter_context(work_mirror.opened(root, identity, keep=keep)) if cluster.is_chief else None
         with meeting.of(cluster) as together:
             _check_same(cluster, together.exchange({**identity, "code": code, "devices": devices}))
             if chief:
                 start(chief)
             kept = chief.latest() if chief else None
             step = together.exchange(kept.step if kept else None)[0]
-            own = chief or Follower(files.expanded(root) / work.key(identity), step)
+            local = files.expanded(work_mirror.local_root(root))
+            own = chief or Follower(local / work.key(identity), step)
             sees = (own.folder / work.IDENTITY).exists() and (step is None or own.latest() is not None)
             _check_shared(cluster, own, step, together.exchange(sees))
         yield own

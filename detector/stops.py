@@ -15,7 +15,7 @@ import select
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,8 @@ class Stops:
     def __init__(self, advice: str, *, with_parent: bool = False) -> None:
         self.requested = 0  # the signal that waits for the end of what is held
         self.kept = "nothing new was trained"  # what is not lost, for the line that is printed on leaving
+        self.farewell: Callable[[], object] = lambda: None  # done before the process ends; it limits its own time
+        self._is_leaving = False
         self._advice = advice
         self._chain = _chain() if with_parent else []
         self._lock = threading.RLock()
@@ -67,15 +69,19 @@ class Stops:
     def held(self) -> Iterator[None]:
         """A signal in here waits until the end of it (of the outermost, where they are nested), and then leaves."""
         with self._lock:
-            self._depth += 1
+            is_leaving, self._depth = self._is_leaving, self._depth + 1
+        if is_leaving:
+            _wait_for_the_end()
         try:
             yield
         finally:
             with self._lock:
                 self._depth -= 1
         with self._lock:
-            if self.requested and not self._depth:
+            if is_leaving := bool(self.requested and not self._depth):
                 self._leave(self.requested)
+        if is_leaving:
+            _wait_for_the_end()
 
     def request(self, number: int, reason: str) -> None:
         """Leave at the end of what is held, as on that signal, or on the one before it."""
@@ -105,14 +111,34 @@ class Stops:
         reason = reason or signal.Signals(number).name
         with self._lock:
             again = self._interrupted and time.monotonic() - self._interrupted > AGAIN_SECONDS
-            if not self._depth or (number == signal.SIGINT and again):
+            if number == signal.SIGINT and again:
+                self._end(number, reason)
+            elif self._is_leaving or not self._depth:
+                self._interrupted = self._interrupted or (time.monotonic() if number == signal.SIGINT else 0.0)
                 self._leave(number, reason)
-            self.request(number, reason)
+            else:
+                self.request(number, reason)
 
     def _leave(self, number: int, reason: str = "") -> None:
+        """End the process after the farewell, in a thread of its own: this one may be the one that listens."""
+
+        def leave() -> None:
+            with contextlib.suppress(Exception):
+                self.farewell()
+            self._end(number, reason)
+
+        if not self._is_leaving:
+            self._is_leaving = True
+            threading.Thread(target=leave, name="farewell", daemon=True).start()
+
+    def _end(self, number: int, reason: str) -> None:
         """End the process as a shell reports a death by that signal; never 0, or DVC would record a finished stage."""
         _say(f"{reason or signal.Signals(number).name}: stopped; {self.kept}; {self._advice}")
         os._exit(128 + number)  # the interpreter's own way out waits for TensorFlow's threads
+
+
+def _wait_for_the_end() -> None:
+    threading.Event().wait()
 
 
 def _say(line: str) -> None:

@@ -52,6 +52,11 @@ class Work:
     def __init__(self, folder: Path, keep: int) -> None:
         self.folder, self._keep = folder, keep
 
+    @property
+    def where(self) -> str:
+        """Where the work is kept, for people."""
+        return str(self.folder)
+
     def latest(self) -> Kept | None:
         """The newest whole checkpoint; damaged ones are said so and put aside."""
         for folder in reversed(self._steps()):
@@ -60,6 +65,7 @@ class Work:
             except _DamageError as damaged:
                 print(f"warning: {damaged}; going back to the checkpoint before it", file=sys.stderr)
                 self._put_aside(folder, damaged.folder)
+        (self.folder / FINISHED).unlink(missing_ok=True)  # with nothing left of it, it has not ended
         return None
 
     def kept(self, step: int) -> Kept | None:
@@ -146,6 +152,12 @@ class Work:
         (self.folder / FINISHED).unlink(missing_ok=True)
         for folder in (*self._steps(), *self._bests()):
             files.remove_folder(folder)
+
+    def watch(self, logs: Path) -> None:
+        """Where the logs of this session lie: of interest to who keeps the work elsewhere, too."""
+
+    def leave(self) -> None:
+        """The process is about to end at a signal."""
 
     def _put(self, folder: Path, size: int, write: Callable[[Path], object], state: Mapping[str, Any]) -> None:
         self.check_room(size)
@@ -246,8 +258,8 @@ def opened(root: str, identity: Identity, *, keep: int) -> Iterator[Work]:
         UserError: another process is training it, or the folder cannot be written to.
     """
     if "://" in root:
-        reason = f"{root} is no folder on this machine, which is all that can be used for now"
-        raise UserError("params.yaml", reason, "give a path, such as .work", item="train.work_dir")
+        reason = f"{root} is neither a folder on this machine nor on a bucket"
+        raise UserError("params.yaml", reason, "give a path, such as .work, or gs://bucket/work", item="train.work_dir")
     folder = files.expanded(root) / key(identity)
     try:
         folder.mkdir(parents=True, exist_ok=True)

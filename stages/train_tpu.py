@@ -75,7 +75,7 @@ class TrainParams:
     checkpoint_every: int = params.number(0, 10_000_000)
     checkpoint_minutes: float = params.number(0, 1_000_000)
     keep: int = params.number(1, 1000)
-    work_dir: str = params.text("a folder")
+    work_dir: str = params.text("a folder, or gs://bucket/folder")
 
 
 def _pipeline(train: TrainParams, label_map: Path, images: Sequence[tables.ImageBoxes]) -> Any:
@@ -134,7 +134,7 @@ def _identity(train: TrainParams, config: Any, label_map: Path) -> dict[str, obj
 
 def _start(train: TrainParams, task: work.Work, fresh: bool) -> str:
     """Drop what must not be gone on from; returns a line that says what this training starts from."""
-    finished = task.finished()
+    finished = None if fresh else task.finished()
     if fresh or (finished and (finished["code"] != _code() or _is_recorded(finished["result"], train))):
         task.forget()
     others, size = task.others()
@@ -143,8 +143,7 @@ def _start(train: TrainParams, task: work.Work, fresh: bool) -> str:
         print(f"unfinished trainings of other data or params hold {work.megabytes(size)}; to drop them: rm -r {names}")
     if kept := task.latest():
         return f"goes on from step {kept.step} of {train.steps}, which {kept.folder} holds"
-    task.forget()  # what says that it has ended, where its checkpoint is damaged
-    line = f"starts anew from {STARTS[train.fine_tune_checkpoint_type]}, keeps its work in {task.folder}"
+    line = f"starts anew from {STARTS[train.fine_tune_checkpoint_type]}, keeps its work in {task.where}"
     if train.fine_tune_checkpoint_type != "full" and _of_dvc("dvc.lock"):
         line += "; to go on from the last model: dvc exp run -S train.fine_tune_checkpoint_type=full"
     return line
@@ -182,7 +181,7 @@ def _fit(
     fitting = trainer.Trainer(
         model, config, strategy, plan=plan, work=task, train_filenames=filenames, workers=workers.count
     )
-    with _Log() if workers.is_chief else nullcontext(_no_log) as log:
+    with _Log(task) if workers.is_chief else nullcontext(_no_log) as log:
         return fitting.run(split, log, stop)
 
 
@@ -193,13 +192,17 @@ def _no_log(step: int, scalars: Mapping[str, float]) -> None:
 class _Log:
     """Scalars to DVCLive (an output of the stage) and to TensorBoard (for looking on)."""
 
+    def __init__(self, task: work.Work) -> None:
+        self._folder = LOGS / time.strftime("%Y%m%d-%H%M%S")
+        task.watch(self._folder)
+
     def __enter__(self) -> "_Log":
         from dvclive import Live
 
         from detector.tensorflow_env import tf
 
         self._live = Live(str(paths.TRAIN_RESULTS), save_dvc_exp=False, dvcyaml=None, report=None)
-        self._summaries = tf.summary.create_file_writer(str(LOGS / time.strftime("%Y%m%d-%H%M%S")))
+        self._summaries = tf.summary.create_file_writer(str(self._folder))
         return self
 
     def __call__(self, step: int, scalars: Mapping[str, float]) -> None:
@@ -288,6 +291,7 @@ def _train(fresh: bool, stop: stops.Stops) -> None:
     workers, code, identity = cluster.from_environment(), _code(), _identity(train, config, label_map)
 
     def start(task: work.Work) -> None:
+        stop.farewell = task.leave
         print(_start(train, task, fresh), flush=True)
 
     with (

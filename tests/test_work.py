@@ -190,12 +190,12 @@ def test_a_finished_one_goes_when_another_has_ended(kept: work.Work, tmp_path: P
     )
 
 
-def test_a_bucket_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError) as caught, work.opened("gs://bucket/work", IDENTITY, keep=1):
+def test_what_is_no_folder_is_refused() -> None:
+    with pytest.raises(UserError) as caught, work.opened("s3://bucket/work", IDENTITY, keep=1):
         pass
     assert caught.value.line() == (
-        "params.yaml: train.work_dir: gs://bucket/work is no folder on this machine, which is all that can be used for "
-        "now; give a path, such as .work"
+        "params.yaml: train.work_dir: s3://bucket/work is neither a folder on this machine nor on a bucket; "
+        "give a path, such as .work, or gs://bucket/work"
     )
 
 
