@@ -84,7 +84,7 @@ def test_the_command_set_is_complete() -> None:
     for_users = (
         "help install train dataset predict compare report summary status bucket bucket-check push-records doctor"
     )
-    for_developers = "test test-slow test-kill bench-train check format lock clean"
+    for_developers = "test test-slow test-kill test-kill-bucket bench-train check format lock clean"
     assert sorted(TARGETS) == sorted(f"{for_users} {for_developers}".split())
 
 
