@@ -10,7 +10,7 @@ TF ?= auto
 INSTALLER ?= auto
 
 # Only from the command line: a NAME or a STEPS that a shell happens to export must not steer a training.
-ARGUMENTS := STEPS BATCH DATASET FRESH SRC NAME IMAGES OUTPUT A B PROJECT BUCKET LOCATION TPU_ACCOUNT
+ARGUMENTS := STEPS BATCH DATASET FRESH SRC NAME SHA256 IMAGES OUTPUT A B PROJECT BUCKET LOCATION TPU_ACCOUNT
 $(foreach argument,$(ARGUMENTS),$(if $(filter command,$(origin $(argument))),,$(eval override $(argument) :=)))
 # Make would expand a `$` in them on the way into the environment; nothing reads them there.
 unexport $(ARGUMENTS) PYTHON TF INSTALLER
@@ -65,8 +65,8 @@ train: $(if $(OVERRIDES),_experiment,_repository) install ## Data to measured, e
 	@python -m tools.summary
 
 .PHONY: dataset
-dataset: install ## Bring in your VOC data: SRC=photos.zip NAME=pets, then make train DATASET=pets
-	@python -m tools.dataset $(call option,--src=,SRC) $(call option,--name=,NAME)
+dataset: install ## Bring in VOC data: SRC=photos.zip (or https, gs, kaggle:) NAME=pets [SHA256=...]
+	@python -m tools.dataset $(call option,--src=,SRC) $(call option,--name=,NAME) $(call option,--sha256=,SHA256)
 
 .PHONY: predict
 predict: install ## Detect in your own photos: IMAGES=folder|file|'glob' [OUTPUT=folder]
@@ -98,6 +98,10 @@ bucket: install ## A private bucket with DVC's remote: PROJECT=my-project BUCKET
 .PHONY: bucket-check
 bucket-check: install ## Look at the bucket, and say what is wrong and how to mend it: [BUCKET=my-pets]
 	@python -m tools.bucket --check $(call option,--bucket=,BUCKET)
+
+.PHONY: push-records
+push-records: install ## Copy the TFRecords to gs://BUCKET/records/, for another trainer: BUCKET=my-bucket
+	@python -m tools.records $(call option,--bucket=,BUCKET)
 
 .PHONY: test
 test: install ## Run the tests

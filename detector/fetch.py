@@ -1,21 +1,30 @@
 """Bring an archive or a checkpoint here, from https://, gs:// or npm, and unpack it. Verified, whole or not at all."""
 
+import base64
+import bz2
+import gzip
+import io
+import lzma
+import os
 import re
 import shutil
 import subprocess
 import tarfile
 import tempfile
-import urllib.error
-import urllib.request
+import unicodedata
 import zlib
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from http.client import HTTPException
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from typing import Any
 
 from tqdm import tqdm
 
+from detector import download as web
 from detector import files
+from detector.download import DOWNLOADS as DOWNLOADS
+from detector.download import kept as kept
 from detector.errors import UserError
 
 CHUNK = 1 << 20
@@ -28,49 +37,27 @@ NPM_OPTIONS = (
     "--fetch-retry-mintimeout=1000",
     "--fetch-retry-maxtimeout=5000",
 )
-DOWNLOADS = Path(".work/downloads")  # by sha256; DVC deletes a stage's output before each run, and not these
 ARCHIVES = (".tar", ".tar.gz", ".tgz")
 MAX_RATIO = 200  # unpacked to packed; weights and photos come to about 1, XML to about 20
 RATIO_MATTERS = 2**28  # bytes unpacked, below which no ratio does harm
+MOST_NAME_BYTES = 255  # of a file, on every file system that is in use
+MOST_PATH_BYTES = 1024  # below the folder; a whole path may have 4,096
+TAR_READ = 2**16  # bytes read from a tar at once; no header that is not hostile is larger
+COMPRESSIONS: dict[bytes, Any] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ": lzma.open}
+DAMAGE = (tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, OSError, ValueError, RecursionError)
+GS_THREADS = 8  # connections that google-cloud-storage keeps open at most
 
 
 def download(url: str, digest: str) -> Path:
     """The file at `url`, whose sha256 is `digest`; it is kept, so that the next time needs no network.
 
     Raises:
-        UserError: no digest given, no connection, an HTTP error, a body cut short, or another digest.
+        UserError: no digest given, or as in `detector.download.get`.
     """
     if not re.fullmatch("[0-9a-fA-F]{64}", digest):
         reason = f"{digest!r} is no sha256" if digest else "empty, but the source is a URL"
         raise UserError("params.yaml", reason, "give the archive's sha256, 64 digits", "pretrained.sha256")
-    if found := kept(digest):
-        return found
-    place = DOWNLOADS / digest.lower()
-    try:
-        with files.whole_file(place) as temporary:
-            _stream(url, temporary)
-            if (actual := files.sha256(temporary)) != digest.lower():
-                raise UserError(url, f"its sha256 is {actual}, not {digest}", "check pretrained.source and .sha256")
-    except (urllib.error.URLError, HTTPException, OSError, ValueError) as error:
-        raise UserError(url, f"cannot be downloaded: {error}", "check the address and the connection") from error
-    return place
-
-
-def kept(digest: str) -> Path | None:
-    """What an earlier run has downloaded, by its sha256, if it is there and undamaged."""
-    place = DOWNLOADS / digest.lower()
-    return place if place.is_file() and files.sha256(place) == digest.lower() else None
-
-
-def _stream(url: str, target: Path) -> None:
-    with urllib.request.urlopen(url, timeout=TIMEOUT_SECONDS) as response, target.open("wb") as out:  # noqa: S310
-        expected = int(response.headers.get("Content-Length") or 0)
-        with tqdm(total=expected or None, unit="B", unit_scale=True, desc=url.rpartition("/")[2], disable=None) as bar:
-            while chunk := response.read(CHUNK):
-                out.write(chunk)
-                bar.update(len(chunk))
-        if expected and out.tell() != expected:
-            raise UserError(url, f"{out.tell()} of {expected} bytes came", "try again")
+    return web.get(url, digest)
 
 
 @contextmanager
@@ -111,28 +98,127 @@ def download_gs(url: str, folder: Path) -> Path:
     Raises:
         UserError: no credentials, no such bucket, nothing or too much there, or no connection.
     """
-    from google.api_core.exceptions import GoogleAPIError
-    from google.auth.exceptions import GoogleAuthError
+    with gs_errors(url):
+        prefix, blobs = _objects(url, "give an archive, or a checkpoint's prefix without .index")
+        chosen = choose(blobs, prefix, url)
+        for name in sorted(blobs):
+            if belongs(name, chosen):
+                with files.whole_file(folder / _last(name)) as temporary:
+                    _download_object(blobs[name], temporary)
+    return folder / _last(chosen)
+
+
+def download_gs_data(url: str, folder: Path) -> Path:
+    """Download the object that a gs:// URL names, or all that lie below that prefix, into `folder`; hidden ones not.
+
+    What an earlier try has brought is kept where its checksum is still the object's.
+
+    Returns: the path of the object; `folder`, where the URL names a prefix.
+
+    Raises:
+        UserError: as in `download_gs`; a name that would leave the folder, or no room on the disk.
+    """
+    with gs_errors(url):
+        prefix, blobs = _objects(url, "give gs://bucket/dataset.zip or gs://bucket/folder/")
+        is_one = prefix in blobs and not prefix.endswith("/")
+        below = prefix.rpartition("/")[0] + "/" if is_one else prefix.rstrip("/") + "/"
+        targets = _targets(url, blobs, [prefix] if is_one else blobs, below.removeprefix("/"))
+        folder.mkdir(parents=True, exist_ok=True)
+        missing = _missing(folder, targets)
+        size = sum(blob.size or 0 for blob in missing.values())
+        if size > (free := shutil.disk_usage(folder).free):
+            raise UserError(url, f"{size:,} bytes, the disk has {free:,} free", "make room")
+        _download_objects(missing)
+    return folder / _last(prefix) if is_one else folder
+
+
+def _objects(url: str, remedy: str) -> tuple[str, dict[str, Any]]:
+    """(The object's name or prefix that a gs:// URL holds, {name: object} of all that begin with it)."""
     from google.cloud import storage
-    from google.cloud.storage.retry import DEFAULT_RETRY
 
     bucket, _, prefix = url.removeprefix("gs://").partition("/")
     if not bucket or not prefix.strip("/"):
-        raise UserError(url, "names no object in a bucket", "give an archive, or a checkpoint's prefix without .index")
+        raise UserError(url, "names no object in a bucket", remedy)
+    client = storage.Client(project=None)  # objects need no project, and Colab's credentials name none
+    return prefix, {blob.name: blob for blob in client.list_blobs(bucket, prefix=prefix, retry=gs_retry())}
+
+
+def _targets(url: str, blobs: Mapping[str, Any], names: Iterable[str], below: str) -> dict[str, Any]:
+    """{path in the folder: object} of the objects below a prefix."""
+    targets: dict[str, Any] = {}
+    seen: dict[str, str] = {}
+    for name in sorted(names):
+        path = name.removeprefix(below)
+        if not name.startswith(below) or name.endswith("/") or is_hidden(path):
+            continue  # a sibling with a longer name, the marker of a folder, or nothing of the user's making
+        if fault := path_fault(path, seen):
+            raise UserError(url, fault, "nothing was downloaded; rename that object", item=repr(name))
+        targets[path] = blobs[name]
+    if not targets:
+        raise UserError(url, "nothing there", "check the address: gsutil ls, or the bucket's page")
+    return targets
+
+
+def _missing(folder: Path, targets: Mapping[str, Any]) -> dict[Path, Any]:
+    """{path: object} of what the folder lacks; what is there and is none of the objects is removed."""
+    there = {path for path in folder.rglob("*") if path.is_file()}
+    same = {folder / name for name, blob in targets.items() if folder / name in there and is_same(folder / name, blob)}
+    for path in there - same:
+        path.unlink()
+    return {folder / name: blob for name, blob in targets.items() if folder / name not in same}
+
+
+def is_same(path: Path, blob: Any) -> bool:
+    """Whether a file has the checksum of an object."""
+    import google_crc32c
+
+    with path.open("rb") as file:
+        checksum = google_crc32c.Checksum()
+        for _ in checksum.consume(file, CHUNK):
+            pass
+    return bool(base64.b64encode(checksum.digest()).decode() == blob.crc32c)
+
+
+def _download_objects(targets: Mapping[Path, Any]) -> None:
+    def bring(path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _download_object(targets[path], path)
+
+    with (
+        ThreadPoolExecutor(GS_THREADS) as pool,
+        tqdm(pool.map(bring, targets), total=len(targets), unit="file", disable=None, leave=False) as progress,
+    ):
+        for _ in progress:
+            pass
+
+
+def _download_object(blob: Any, path: Path) -> None:
+    """The object as it was listed, its checksum verified; another version of it is an error, as is a vanished one."""
+    blob.download_to_filename(str(path), checksum="crc32c", retry=gs_retry())
+
+
+def gs_retry() -> Any:
+    """How long google-cloud-storage goes on trying."""
+    from google.cloud.storage.retry import DEFAULT_RETRY
+
+    return DEFAULT_RETRY.with_timeout(TIMEOUT_SECONDS)
+
+
+@contextmanager
+def gs_errors(url: str, verb: str = "read", role: str = "roles/storage.objectViewer") -> Iterator[None]:
+    """What goes wrong between here and a bucket becomes an error of one line about `url`."""
+    from google.api_core.exceptions import Forbidden, GoogleAPIError, Unauthorized
+    from google.auth.exceptions import GoogleAuthError
+    from google.cloud.storage.exceptions import DataCorruption
+
     try:
-        client = storage.Client()
-        retry = DEFAULT_RETRY.with_timeout(TIMEOUT_SECONDS)
-        blobs = {blob.name: blob for blob in client.list_blobs(bucket, prefix=prefix, retry=retry)}
-        chosen = choose(blobs, prefix, url)
-        names = [name for name in sorted(blobs) if belongs(name, chosen)]
-        for name in names:
-            with files.whole_file(folder / _last(name)) as temporary:
-                blobs[name].download_to_filename(str(temporary), checksum="crc32c", retry=retry)
-    except (GoogleAPIError, GoogleAuthError, OSError, ValueError) as error:
-        raise UserError(
-            url, f"cannot be read: {error}", "check the bucket, and: gcloud auth application-default login"
-        ) from error
-    return folder / _last(chosen)
+        yield
+    except (Forbidden, Unauthorized) as error:
+        remedy = f"ask the bucket's owner for {role}, or use another account: gcloud auth list"
+        raise UserError(url, f"cannot be {verb}: {error}", remedy) from error
+    except (GoogleAPIError, GoogleAuthError, DataCorruption, OSError, ValueError) as error:
+        remedy = "check the bucket, and: gcloud auth application-default login"
+        raise UserError(url, f"cannot be {verb}: {error}", remedy) from error
 
 
 def choose(names: Collection[str], prefix: str, url: str) -> str:
@@ -163,6 +249,33 @@ def _last(name: str) -> str:
     return name.rpartition("/")[2]
 
 
+def is_hidden(name: str) -> bool:
+    """Whether a path is of no interest to the user: hidden, or macOS's own."""
+    return any(part.startswith(".") or part == "__MACOSX" for part in PurePosixPath(name).parts)
+
+
+def path_fault(name: str, seen: dict[str, str]) -> str:
+    """Why a file from an archive or a bucket may not be written under its own name; empty where it may.
+
+    Args:
+        name: its path, as the archive says.
+        seen: the names so far, {as a file system without upper case sees it: name}; this one is added.
+    """
+    path = PurePosixPath(name)
+    if not path.parts:
+        return "is no file name"
+    if path.is_absolute() or ".." in path.parts or "\\" in name or ":" in path.parts[0]:
+        return "would be written outside of the folder"
+    encoded = [os.fsencode(part) for part in path.parts]
+    if max(map(len, encoded)) > MOST_NAME_BYTES or len(b"/".join(encoded)) > MOST_PATH_BYTES:
+        return "has a name that is too long"
+    folded = unicodedata.normalize("NFC", str(path)).casefold()
+    if folded not in seen:
+        seen[folded] = name
+        return ""
+    return "is there twice" if seen[folded] == name else f"differs from {seen[folded]!r} in upper and lower case alone"
+
+
 def check_size(archive: Path, unpacked: int, free: int, name: str) -> None:
     """Refuse an archive that unpacks to too many bytes for its own size, or for the `free` bytes of the disk."""
     packed = max(archive.stat().st_size, 1)
@@ -173,24 +286,68 @@ def check_size(archive: Path, unpacked: int, free: int, name: str) -> None:
 
 
 def unpack_tar(archive: Path, folder: Path, name: str) -> None:
-    """Unpack the regular files of a tar archive into a new folder. (tarfile's own `filter` came with Python 3.11.4.)
+    """Unpack the regular files of a tar archive into a new folder, hidden ones left out.
 
     Raises:
-        UserError: naming the archive as `name`; a member that would land outside `folder`, a link or a device, a bomb,
-            one too large for the disk, or a damaged archive.
+        UserError: naming the archive as `name`; a member that would land outside `folder`, a link or a device, two of
+            one name, a bomb, one too large for the disk, or a damaged archive.
     """
     try:
         folder.mkdir()
-        unpacked, free = 0, shutil.disk_usage(folder).free
-        with tarfile.open(archive) as tar:
+        free = shutil.disk_usage(folder).free
+        with _opened_tar(archive) as stream, tarfile.open(fileobj=stream, mode="r:") as tar:
+            unpacked = 0
+            seen: dict[str, str] = {}
             for member in tar:
-                target = (folder / member.name).resolve()
-                if not target.is_relative_to(folder.resolve()) or not (member.isreg() or member.isdir()):
-                    raise UserError(name, f"{member.name} leaves the archive", "do not trust this archive")
+                _check_member(member, name, seen)
                 unpacked += member.size
-                check_size(archive, unpacked, free, name)
-                if member.isreg() and (content := tar.extractfile(member)):
-                    with files.whole_file(target) as temporary, temporary.open("wb") as out:
-                        shutil.copyfileobj(content, out)
-    except (tarfile.TarError, zlib.error, EOFError, OSError, ValueError) as error:
+                check_size(archive, max(unpacked, stream.tell()), free, name)
+                content = tar.extractfile(member)
+                if content and not is_hidden(member.name):
+                    with files.whole_file(folder / member.name) as temporary, temporary.open("wb") as out:
+                        shutil.copyfileobj(content, out, TAR_READ)
+            stream.expect_end()
+            while stream.read(TAR_READ):  # to its end, where the checksum of a compressed archive is
+                check_size(archive, stream.tell(), free, name)
+    except DAMAGE as error:
         raise UserError(name, f"cannot be unpacked: {error}", "give a whole .tar or .tar.gz archive") from error
+
+
+def _check_member(member: tarfile.TarInfo, name: str, seen: dict[str, str]) -> None:
+    """Refuse all but folders and plain files with names that stay in the folder."""
+    if member.isdir():
+        fault = path_fault(member.name, {}) if PurePosixPath(member.name).parts else ""
+    elif not member.isreg() or member.issparse():
+        fault = "is a link, a device or a sparse file"
+    else:
+        fault = path_fault(member.name, seen)
+    if fault:
+        reason = f"{member.name} leaves the archive: it {fault}"
+        raise UserError(name, reason, "nothing was unpacked; do not trust this archive")
+
+
+class _TarStream(io.BufferedReader):
+    """The bytes of a tar, decompressed, for `tarfile`, which would read a header of any size into memory, and would
+    take an archive that is cut off between two files for a whole one."""
+
+    last = b""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if size is None or not 0 <= size <= TAR_READ:
+            raise tarfile.ReadError("a header that is too long")
+        self.last = super().read(size)
+        return self.last
+
+    def expect_end(self) -> None:
+        """Refuse an archive whose last header is not the block of zeros that ends every tar."""
+        if self.last != bytes(tarfile.BLOCKSIZE):
+            raise tarfile.ReadError("it is cut off")
+
+
+@contextmanager
+def _opened_tar(archive: Path) -> Iterator[_TarStream]:
+    with archive.open("rb") as file:
+        start = file.read(max(map(len, COMPRESSIONS)))
+    opener = next((opener for magic, opener in COMPRESSIONS.items() if start.startswith(magic)), open)
+    with opener(archive, "rb") as raw, _TarStream(raw) as stream:
+        yield stream

@@ -1,59 +1,73 @@
-"""Unpack a zip that came from anywhere: nothing outside the folder, no links, no bombs, no half of it."""
+"""Unpack a zip or a tar that came from anywhere: nothing outside the folder, no links, no bombs, no half of it."""
 
+import lzma
 import shutil
 import stat
+import struct
 import zipfile
 import zlib
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from detector import fetch
 from detector.errors import UserError
 
 _BLOCK = 2**20  # bytes
+_TAR_MAGIC = (257, b"ustar")  # where it stands in a tar that is not compressed
+_DAMAGE = (
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError, NotImplementedError, RuntimeError),
+    *(OSError, ValueError),
+)
 
 
-def unpack(archive: Path, folder: Path) -> None:
-    """Unpack a zip into an existing folder, hidden files left out.
+def unpack(archive: Path, folder: Path, name: str = "") -> Path:
+    """Unpack a zip, or a tar of any compression, into a folder, hidden files left out; returns the folder.
+
+    Args:
+        name: what the user calls the archive, for messages; else its path.
 
     Raises:
-        UserError: it is no zip, or is damaged, encrypted, a bomb, too large for the disk, or reaches out of the folder.
+        UserError: it is neither, damaged, encrypted, a bomb, too large for the disk, or reaches out of the folder.
     """
+    if _is_tar(archive):
+        fetch.unpack_tar(archive, folder, name or str(archive))
+    else:
+        folder.mkdir(exist_ok=True)
+        _unpack_zip(archive, folder, name or str(archive))
+    return folder
+
+
+def _is_tar(archive: Path) -> bool:
+    with archive.open("rb") as file:
+        start = file.read(512)
+    offset, magic = _TAR_MAGIC
+    return start.startswith((*fetch.COMPRESSIONS,)) or start[offset:].startswith(magic)
+
+
+def _unpack_zip(archive: Path, folder: Path, name: str) -> None:
     try:
         with zipfile.ZipFile(archive) as source:
             members = [info for info in source.infolist() if not info.filename.endswith("/")]
-            _check(archive, members, shutil.disk_usage(folder).free)
+            _check(members, name)
+            fetch.check_size(archive, sum(info.file_size for info in members), shutil.disk_usage(folder).free, name)
             for info in members:
-                if not _is_hidden(info.filename):
+                if not fetch.is_hidden(info.filename):
                     _extract(source, info, folder)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError, ValueError) as error:
-        raise UserError(
-            str(archive), f"cannot be unpacked: {error}", "fetch or pack it again, as a plain zip"
-        ) from error
+    except _DAMAGE as error:
+        raise UserError(name, f"cannot be unpacked: {error}", "fetch or pack it again, as a plain zip") from error
 
 
-def _is_hidden(name: str) -> bool:
-    return any(part.startswith(".") or part == "__MACOSX" for part in PurePosixPath(name).parts)
-
-
-def _check(archive: Path, members: list[zipfile.ZipInfo], free: int) -> None:
+def _check(members: list[zipfile.ZipInfo], name: str) -> None:
     """Judge a zip by its directory, before a byte of it is written."""
-    names = set()
+    seen: dict[str, str] = {}
     for info in members:
-        fault = _fault(info) or ("is there twice" if info.filename in names else "")
-        if fault:
-            raise UserError(str(archive), fault, "nothing was unpacked; pack it again", item=repr(info.filename))
-        names.add(info.filename)
-    fetch.check_size(archive, sum(info.file_size for info in members), free, str(archive))
+        if fault := fetch.path_fault(info.filename, seen) or _fault(info):
+            raise UserError(name, fault, "nothing was unpacked; pack it again", item=repr(info.filename))
 
 
 def _fault(info: zipfile.ZipInfo) -> str:
-    path = PurePosixPath(info.filename)
-    if not path.parts:
-        return "is no file name"
-    if path.is_absolute() or ".." in path.parts or "\\" in info.filename or ":" in path.parts[0]:
-        return "would be written outside of the folder"
-    if stat.S_ISLNK(info.external_attr >> 16):
-        return "is a link"
+    kind = stat.S_IFMT(info.external_attr >> 16)
+    if kind not in (0, stat.S_IFREG, stat.S_IFDIR):  # 0: packed where files have no such thing
+        return "is a link" if kind == stat.S_IFLNK else "is a device"
     return "is encrypted" if info.flag_bits & 1 else ""
 
 

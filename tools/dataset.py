@@ -1,10 +1,12 @@
 """Bring a user's VOC data into the project: dataset/<name>/{train,test}/ and label_map.pbtxt, tracked by DVC.
 
-    make dataset SRC=<folder or zip> NAME=pets
-    python -m tools.dataset --src=<folder or zip> --name=pets [--test-fraction=0.1]
+    make dataset SRC=<folder, zip or tar, https://..., gs://..., kaggle:owner/name> NAME=pets [SHA256=...]
+    python -m tools.dataset --src=... --name=pets [--sha256=...] [--test-fraction=0.1]
 
-The source is only read. An image keeps its name and its bytes; images without XML, and the other way round, come along,
-so that xml2csv can name them. The folder appears whole or not at all, and one that is there is never written to.
+tools/sources.py lists what SRC may be, tools/layouts.py how the data may lie in it; TFRecords are unpacked, as
+tools/records.py says. The source is only read. An image keeps its name and its bytes; images without XML, and the other
+way round, come along, so that xml2csv can name them. The folder appears whole or not at all, and one that is there is
+never written to.
 """
 
 import argparse
@@ -23,7 +25,7 @@ from tqdm import tqdm
 
 from detector import errors, files, labels, paths, voc
 from detector.errors import UserError
-from tools import archive, layouts
+from tools import archive, layouts, records, sources
 from tools.layouts import Plan
 
 RESERVED = ("sample", "data")  # the embedded dataset, and the stages' own folder
@@ -33,13 +35,12 @@ DATASETS = Path("dataset")
 def main() -> None:
     arguments = parse_arguments()
     target = target_folder(arguments.name)
-    source = files.expanded(arguments.src)
-    with readable(source), opened(source) as folder:
+    with readable(sources.shown(arguments.src)), opened(arguments.src, arguments.sha256) as (folder, found):
         plan = layouts.find(folder, arguments.test_fraction)
         content = {path: voc.parse(read(plan.targets[path]), None)[0] for path in plan.targets if is_xml(path)}
         label_map, origin = find_label_map(plan.root, class_names(content))
         is_new = bring(plan, label_map, target)
-        notes = [*plan.notes, f"label map {origin}", *descriptions(plan, content)]
+        notes = [*found, *plan.notes, f"label map {origin}", *descriptions(plan, content)]
     track(target)
     print(f"{target}: {'imported' if is_new else 'already there, with the same content'}")
     print("".join(f"  {note}\n" for note in notes), end="")
@@ -48,15 +49,18 @@ def main() -> None:
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tools.dataset", description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--src", default="", help="a folder or a zip with images and PASCAL VOC XML")
+    parser.add_argument(
+        "--src", default="", help="a folder or an archive with images and PASCAL VOC XML, or its address"
+    )
     parser.add_argument("--name", default="", help="of the dataset: it goes to dataset/<name>")
+    parser.add_argument("--sha256", default="", help="of the archive")
     parser.add_argument(
         "--test-fraction", type=float, default=0.1, help="for test/, where the source has none (default 0.1)"
     )
     arguments = parser.parse_args()
     for option, value in (("SRC", arguments.src), ("NAME", arguments.name)):
         if not value:
-            raise UserError(option, "is empty", "run: make dataset SRC=<folder or zip> NAME=pets")
+            raise UserError(option, "is empty", "run: make dataset SRC=<folder or archive> NAME=pets")
     if not 0 < arguments.test_fraction < 1:
         raise UserError(
             "--test-fraction", f"{arguments.test_fraction:g} is not allowed", "give a share between 0 and 1"
@@ -74,21 +78,37 @@ def target_folder(name: str) -> Path:
 
 
 @contextmanager
-def opened(source: Path) -> Iterator[Path]:
-    """The source as a folder; a zip is unpacked for the time being."""
-    if source.is_dir():
-        yield source
-    elif not source.is_file():
-        raise UserError(str(source), "not found", "give SRC=<folder or zip>")
-    else:
-        DATASETS.mkdir(exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=DATASETS, prefix=".import.") as folder:
-            archive.unpack(source, Path(folder))
-            yield Path(folder)
+def opened(source: str, sha256: str) -> Iterator[tuple[Path, list[str]]]:
+    """The source as a folder of images and XML, and what to tell of it; archives and records are unpacked a while."""
+    DATASETS.mkdir(exist_ok=True)
+    notes: list[str] = []
+    with (
+        sources.opened(source, sha256) as path,
+        tempfile.TemporaryDirectory(dir=DATASETS, prefix=".import.") as temporary,
+        told_of(source, temporary),
+    ):
+        if path.is_file():
+            if sources.is_web(source) and not sha256:
+                notes.append(f"its sha256 is {files.sha256(path)}; SHA256=... refuses any other")
+            path = archive.unpack(path, Path(temporary) / "archive", sources.shown(source))
+        if found := records.find(path):
+            path, told = records.unpack(found, Path(temporary) / "records")
+            notes += told
+        yield path, notes
 
 
 @contextmanager
-def readable(path: Path) -> Iterator[None]:
+def told_of(source: str, temporary: str) -> Iterator[None]:
+    """Errors about files in a temporary folder become errors about files in the source."""
+    try:
+        yield
+    except UserError as error:
+        where = re.sub(re.escape(temporary) + r"/(archive|records)", lambda _: sources.shown(source), error.where)
+        raise UserError(where, error.reason, error.remedy, error.item) from error
+
+
+@contextmanager
+def readable(path: Path | str) -> Iterator[None]:
     """What the system refuses is told as one line, about the file that it names, or `path`."""
     try:
         yield

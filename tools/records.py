@@ -1,0 +1,193 @@
+"""Records made elsewhere come in, and records made here go out to a bucket.
+
+    make dataset SRC=folder NAME=pets       where the folder holds train.record, and maybe val.record, test.record
+    make push-records BUCKET=my-bucket      dataset/data/*.record and the label map -> gs://my-bucket/records/
+    python -m tools.records --bucket=my-bucket
+
+Records (of tf.train.Example, with the Object Detection API's feature keys) become what they were made from: images,
+byte for byte, and PASCAL VOC XML whose boxes give the same fractions again. So every stage, report and picture works as
+with any other dataset. Names: {train,val,test}.record or .tfrecord, shards (train.record-00000-of-00010) too.
+
+An object in the bucket is replaced only if nobody else has replaced it meanwhile, and is verified by its crc32c.
+"""
+
+import argparse
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+from lxml import etree
+from tqdm import tqdm
+
+from detector import errors, fetch, files, images, labels, params, paths, records
+from detector.dataset import DatasetParams
+from detector.errors import UserError
+
+FOLDER = "records"  # in the bucket
+_RECORD = re.compile(r"(train|val|valid|validation|test)\.(?:tf)?records?(?:-\d{5}-of-\d{5})?")
+_SPLITS = {"train": "train", "test": "test"}  # all others are for validation
+_SUFFIXES = {"JPEG": (".jpg", ".jpeg", ".jpe", ".jfif"), "TIFF": (".tif", ".tiff")}  # of the formats with several
+_CORNERS = ("xmin", "ymin", "xmax", "ymax")
+_READ = {f"image/object/{key}" for key in (*(f"bbox/{corner}" for corner in _CORNERS), "class/text", "class/label")}
+_MOST_DECIMALS = 17  # that tell every float64 from its neighbours
+
+
+def find(root: Path) -> dict[Path, str]:
+    """{record: train, valid or test} of a folder without XML; none where it holds no records, or other folders too."""
+    while True:
+        inside = sorted(path for path in root.iterdir() if not path.name.startswith("."))
+        found = [path for path in inside if path.is_file() and _RECORD.fullmatch(path.name)]
+        if found and not any(path.suffix.lower() == ".xml" for path in inside):
+            return {path: _SPLITS.get(path.name.partition(".")[0], "valid") for path in found}
+        folders = [path for path in inside if path.is_dir()]
+        if len(folders) != 1:
+            return {}
+        root = folders[0]
+
+
+def unpack(found: Mapping[Path, str], folder: Path) -> tuple[Path, list[str]]:
+    """Write the images of some records, their XML, and the label map beside the first into `folder`.
+
+    Returns: the folder, and notes on what was found and what does not come along.
+
+    Raises:
+        UserError: a record is damaged, or an example holds no image, no class, or boxes that make no sense.
+    """
+    label_map = next(iter(found)).with_name(paths.LABEL_MAP)
+    names = {number: name for name, number in labels.read(label_map).items()} if label_map.exists() else {}
+    taken: set[str] = set()
+    left_out: set[str] = set()
+    for path, split in found.items():
+        (folder / split).mkdir(parents=True, exist_ok=True)
+        for number, example in _examples(path):
+            where = f"{path}: record {number}"
+            content, name = _image(example, where, f"{split}_{number:06}", taken)
+            (folder / split / name).write_bytes(content)
+            (folder / split / name).with_suffix(".xml").write_bytes(_voc(example, where, name, content, names))
+            left_out |= {key for key in example if key.startswith("image/object/")} - _READ
+    if names:
+        files.write_bytes(folder / paths.LABEL_MAP, label_map.read_bytes())
+    notes = [f"unpacked {len(taken)} images from {', '.join(path.name for path in found)}"]
+    return folder, notes + ([f"left out: {', '.join(sorted(left_out))}"] if left_out else [])
+
+
+def _examples(path: Path) -> Iterator[tuple[int, dict[str, list[Any]]]]:
+    try:
+        yield from enumerate(tqdm(records.read(path), desc=path.name, unit="image", disable=None, leave=False), start=1)
+    except UserError as error:
+        raise UserError(error.where, error.reason, "fetch that record again", error.item) from error
+
+
+def _image(example: Mapping[str, list[Any]], where: str, default: str, taken: set[str]) -> tuple[bytes, str]:
+    """The image's bytes and a file name whose stem no other image has; its own where that can be."""
+    content = next(iter(example.get("image/encoded", [])), b"")
+    if not content:
+        raise UserError(where, "holds no image/encoded", "records must hold whole images, as JPEG or PNG")
+    format_ = images.check(where, content).format
+    given = next((example[key][0] for key in ("image/filename", "image/source_id") if example.get(key)), b"")
+    name = PurePosixPath(given.decode(errors="replace").replace("\\", "/")).name
+    if not name or fetch.is_hidden(name) or fetch.path_fault(name, {}):
+        name = default
+    suffixes = _SUFFIXES.get(format_, (f".{format_.lower()}",))
+    stem, suffix = (name[: -len(Path(name).suffix)], Path(name).suffix) if images.is_image(name) else (name, "")
+    while stem.casefold() in taken:
+        stem += "_"
+    taken.add(stem.casefold())
+    return content, stem + (suffix if suffix.lower() in suffixes else suffixes[0])
+
+
+def _voc(example: Mapping[str, list[Any]], where: str, name: str, content: bytes, names: Mapping[int, str]) -> bytes:
+    """The XML of an example: its boxes in pixels of the image as it is stored, which is how TensorFlow reads it."""
+    size = images.check(where, content).raw_size
+    root = etree.Element("annotation")
+    etree.SubElement(root, "filename").text = name
+    frame = etree.SubElement(root, "size")
+    for tag, value in zip(("width", "height", "depth"), (*size, 3), strict=True):
+        etree.SubElement(frame, tag).text = str(value)
+    fractions = [example.get(f"image/object/bbox/{corner}", []) for corner in _CORNERS]
+    classes = _classes(example, where, names)
+    if {len(values) for values in fractions} != {len(classes)}:
+        counts = ", ".join(str(len(values)) for values in (*fractions, classes))
+        raise UserError(where, f"xmin, ymin, xmax, ymax and class have {counts} values", "make that record again")
+    for label, *box in zip(classes, *fractions, strict=True):
+        found = etree.SubElement(root, "object")
+        etree.SubElement(found, "name").text = label
+        element = etree.SubElement(found, "bndbox")
+        for corner, fraction, side in zip(_CORNERS, box, (*size, *size), strict=True):
+            etree.SubElement(element, corner).text = pixels(fraction, side)
+    return bytes(etree.tostring(root, pretty_print=True, encoding="utf-8"))
+
+
+def _classes(example: Mapping[str, list[Any]], where: str, names: Mapping[int, str]) -> list[str]:
+    """The class of each object: its text, or its number's name; where there are both, they must agree."""
+    texts = [text.decode(errors="replace") for text in example.get("image/object/class/text", [])]
+    numbers = example.get("image/object/class/label", [])
+    unknown = sorted(set(numbers) - set(names))
+    if unknown and (names or not texts):
+        reason = f"class {unknown[0]} is not in {paths.LABEL_MAP}"
+        raise UserError(where, reason, f"put the records' own {paths.LABEL_MAP} beside them")
+    named = [names[number] for number in numbers] if names else []
+    if texts and named and texts != named:
+        reason = f"its classes are {', '.join(texts)}, but {paths.LABEL_MAP} says {', '.join(named)}"
+        raise UserError(where, reason, f"put the records' own {paths.LABEL_MAP} beside them")
+    return texts or named
+
+
+def pixels(fraction: float, side: int) -> str:
+    """A fraction of a side (pixels) as the shortest decimal number of pixels that gives that float32 again."""
+    exact = float(fraction) * side
+    for decimals in range(_MOST_DECIMALS):
+        text = f"{exact:.{decimals}f}"
+        if np.float32(float(text) / side) == np.float32(fraction):
+            return text
+    return repr(exact)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tools.records", description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--bucket", default="", help="the records go to gs://BUCKET/records/")
+    bucket = parser.parse_args().bucket.removeprefix("gs://").rstrip("/")
+    if not re.fullmatch(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]", bucket):
+        raise UserError("BUCKET", f"{bucket!r} is no bucket's name", "run: make push-records BUCKET=my-bucket")
+    dataset = params.load("dataset", DatasetParams)
+    sources = [*(paths.record(split) for split in paths.SPLITS), Path(dataset.dir) / paths.LABEL_MAP]
+    for path in sources:
+        if not path.is_file():
+            raise UserError(str(path), "not found", "run: dvc repro csv2record")
+    for path in sources:
+        print(push(path, bucket, f"{FOLDER}/{path.name}"))
+
+
+def push(path: Path, bucket: str, name: str) -> str:
+    """Upload a file, unless the object is there with the same content; returns a line that says what was done.
+
+    Raises:
+        UserError: no credentials, no such bucket, not allowed, no connection, or somebody else wrote there meanwhile.
+    """
+    from google.api_core.exceptions import PreconditionFailed
+    from google.cloud import storage
+
+    url, size = f"gs://{bucket}/{name}", path.stat().st_size
+    with fetch.gs_errors(url, "written", "roles/storage.objectUser"):
+        place = storage.Client(project=None).bucket(bucket)
+        there = place.get_blob(name, retry=fetch.gs_retry())
+        if there and fetch.is_same(path, there):
+            return f"{url}: already there, {size:,} bytes"
+        try:
+            with path.open("rb") as raw, tqdm.wrapattr(raw, "read", total=size, desc=path.name, disable=None) as file:
+                place.blob(name).upload_from_file(
+                    file,
+                    size=size,
+                    if_generation_match=there.generation if there else 0,
+                    checksum="crc32c",
+                    retry=fetch.gs_retry(),
+                )
+        except PreconditionFailed:
+            raise UserError(url, "somebody else wrote it meanwhile", "look who; then run the command again") from None
+    return f"{url}: {'replaced' if there else 'uploaded'}, {size:,} bytes"
+
+
+if __name__ == "__main__":
+    errors.run(main)
