@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from requests import Response, Session
 
 DOWNLOADS = Path(".work/downloads")  # DVC deletes a stage's output before each run, and not these
-CHUNK = 2**20  # bytes
+CHUNK = 2**16  # bytes; what an interrupt may lose
 TIMEOUT_SECONDS = 60
 TRIES = 5  # without a new byte, before giving up
 LONGEST_WAIT = 60  # seconds that a server may ask for
@@ -130,8 +130,8 @@ def _fill(url: str, part: Path) -> None:
             return _attempt(session, url, part)
         except _BrokenError as error:
             come = part.stat().st_size
-            tries, most = (0 if come > most else tries + 1), max(come, most)
-            wait = max(float(os.environ.get("PASSO_BACKOFF_SECONDS", "1")) * 2**tries, error.wait)
+            tries, most = (1 if come > most else tries + 1), max(come, most)
+            wait = max(float(os.environ.get("PASSO_BACKOFF_SECONDS", "1")) * 2 ** (tries - 1), error.wait)
             if tries >= TRIES or error.wait > LONGEST_WAIT:
                 remedy = "run the command again: it goes on from there" if _version(part) else "try again"
                 raise _UnfinishedError(shown(url), str(error), remedy) from error

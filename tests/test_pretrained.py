@@ -57,11 +57,12 @@ def pack(folder: Path, archive: Path) -> str:
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[str]:
+def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """A real web server on loopback for the files in tmp_path/www; /cut/x promises more bytes than it sends, and
     /chunk/x a chunk that it does not send to its end."""
     root = tmp_path / "www"
     root.mkdir()
+    monkeypatch.setenv("PASSO_BACKOFF_SECONDS", "0.01")
 
     class Handler(http.server.SimpleHTTPRequestHandler):
         def __init__(self, *arguments: object) -> None:
