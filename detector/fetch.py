@@ -149,11 +149,12 @@ def _targets(url: str, blobs: Mapping[str, Any], names: Iterable[str], below: st
     seen: dict[str, str] = {}
     for name in sorted(names):
         path = name.removeprefix(below)
-        if not name.startswith(below) or name.endswith("/") or is_hidden(path):
-            continue  # a sibling with a longer name, the marker of a folder, or nothing of the user's making
+        if not name.startswith(below) or name.endswith("/"):
+            continue  # a sibling with a longer name, or the marker of a folder
         if fault := path_fault(path, seen):
             raise UserError(url, fault, "nothing was downloaded; rename that object", item=repr(name))
-        targets[path] = blobs[name]
+        if not is_hidden(path):
+            targets[path] = blobs[name]
     if not targets:
         raise UserError(url, "nothing there", "check the address: gsutil ls, or the bucket's page")
     return targets

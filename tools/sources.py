@@ -105,7 +105,7 @@ def _from_kaggle(handle: str) -> Path:
         try:
             kagglehub = import_module("kagglehub")
         except ImportError:
-            raise UserError(KAGGLE + handle, "needs the package kagglehub", "run: pip install kagglehub") from None
+            raise UserError(KAGGLE + handle, "needs the package kagglehub", "run: make install") from None
         try:
             return Path(kagglehub.dataset_download(handle))
         except Exception as error:  # it raises whatever requests, zipfile and its own parts do
