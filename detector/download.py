@@ -62,19 +62,18 @@ def get(url: str, digest: str = "") -> Path:
         UserError: no connection, an HTTP error, a redirect that leads elsewhere, a body cut short, no room, or another
             digest.
     """
-    if digest and (there := kept(digest)):
-        return there
+    if digest and (found := kept(digest)):
+        return found
     if re.search(r"[\x00-\x20\x7f]", url):
         raise UserError(
             shown(url), "cannot be downloaded: URL can't contain control characters", "write %20 for a blank"
         )
     with _partial(url) as part:
         _fill(url, part)
-        found = files.sha256(part)
-        if digest and found != digest.lower():
-            raise UserError(shown(url), f"its sha256 is {found}, not {digest}", "check the address and the sha256")
-        part.replace(DOWNLOADS / found)
-    return DOWNLOADS / found
+        actual = files.sha256(part)
+        if digest and actual != digest.lower():
+            raise UserError(shown(url), f"its sha256 is {actual}, not {digest}", "check the address and the sha256")
+        return part.replace(DOWNLOADS / actual)
 
 
 def kept(digest: str) -> Path | None:

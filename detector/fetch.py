@@ -1,6 +1,5 @@
 """Bring an archive or a checkpoint here, from https://, gs:// or npm, and unpack it. Verified, whole or not at all."""
 
-import base64
 import bz2
 import gzip
 import io
@@ -13,16 +12,13 @@ import tarfile
 import tempfile
 import unicodedata
 import zlib
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from tqdm import tqdm
-
 from detector import download as web
-from detector import files
+from detector import files, gcs
 from detector.errors import UserError
 
 CHUNK = 1 << 20
@@ -43,7 +39,6 @@ MOST_PATH_BYTES = 1024  # below the folder; a whole path may have 4,096
 TAR_READ = 2**16  # bytes read from a tar at once; no header that is not hostile is larger
 COMPRESSIONS: dict[bytes, Any] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ": lzma.open}
 DAMAGE = (tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, OSError, ValueError, RecursionError)
-GS_THREADS = 8  # connections that google-cloud-storage keeps open at most
 
 
 def download(url: str, digest: str) -> Path:
@@ -96,128 +91,38 @@ def download_gs(url: str, folder: Path) -> Path:
     Raises:
         UserError: no credentials, no such bucket, nothing or too much there, or no connection.
     """
-    with gs_errors(url):
-        prefix, blobs = _objects(url, "give an archive, or a checkpoint's prefix without .index")
-        chosen = choose(blobs, prefix, url)
-        for name in sorted(blobs):
-            if belongs(name, chosen):
-                with files.whole_file(folder / _last(name)) as temporary:
-                    _download_object(blobs[name], temporary)
+    try:
+        with gcs.told(url):
+            prefix, blobs = objects(url, "give an archive, or a checkpoint's prefix without .index")
+            chosen = choose(blobs, prefix, url)
+            for name in sorted(blobs):
+                if belongs(name, chosen):
+                    with files.whole_file(folder / _last(name)) as temporary:
+                        download_object(blobs[name], temporary)
+    except (OSError, ValueError) as error:
+        raise UserError(url, f"cannot be read: {error}", "check the address, and the room on the disk") from error
     return folder / _last(chosen)
 
 
-def download_gs_data(url: str, folder: Path) -> Path:
-    """Download the object that a gs:// URL names, or all that lie below that prefix, into `folder`; hidden ones not.
-
-    What an earlier try has brought is kept where its checksum is still the object's.
-
-    Returns: the path of the object; `folder`, where the URL names a prefix.
-
-    Raises:
-        UserError: as in `download_gs`; a name that would leave the folder, or no room on the disk.
-    """
-    with gs_errors(url):
-        prefix, blobs = _objects(url, "give gs://bucket/dataset.zip or gs://bucket/folder/")
-        is_one = prefix in blobs and not prefix.endswith("/")
-        below = prefix.rpartition("/")[0] + "/" if is_one else prefix.rstrip("/") + "/"
-        targets = _targets(url, blobs, [prefix] if is_one else blobs, below.removeprefix("/"))
-        folder.mkdir(parents=True, exist_ok=True)
-        missing = _missing(folder, targets)
-        size = sum(blob.size or 0 for blob in missing.values())
-        if size > (free := shutil.disk_usage(folder).free):
-            raise UserError(url, f"{size:,} bytes, the disk has {free:,} free", "make room")
-        _download_objects(missing)
-    return folder / _last(prefix) if is_one else folder
-
-
-def _objects(url: str, remedy: str) -> tuple[str, dict[str, Any]]:
+def objects(url: str, remedy: str) -> tuple[str, dict[str, Any]]:
     """(The object's name or prefix that a gs:// URL holds, {name: object} of all that begin with it)."""
-    from google.cloud import storage
-
     bucket, _, prefix = url.removeprefix("gs://").partition("/")
     if not bucket or not prefix.strip("/"):
         raise UserError(url, "names no object in a bucket", remedy)
-    client = storage.Client(project=None)  # objects need no project, and Colab's credentials name none
-    return prefix, {blob.name: blob for blob in client.list_blobs(bucket, prefix=prefix, retry=gs_retry())}
+    return prefix, {blob.name: blob for blob in gcs.client().list_blobs(bucket, prefix=prefix, **patience())}
 
 
-def _targets(url: str, blobs: Mapping[str, Any], names: Iterable[str], below: str) -> dict[str, Any]:
-    """{path in the folder: object} of the objects below a prefix."""
-    targets: dict[str, Any] = {}
-    seen: dict[str, str] = {}
-    for name in sorted(names):
-        path = name.removeprefix(below)
-        if not name.startswith(below) or name.endswith("/"):
-            continue  # a sibling with a longer name, or the marker of a folder
-        if fault := path_fault(path, seen):
-            raise UserError(url, fault, "nothing was downloaded; rename that object", item=repr(name))
-        if not is_hidden(path):
-            targets[path] = blobs[name]
-    if not targets:
-        raise UserError(url, "nothing there", "check the address: gsutil ls, or the bucket's page")
-    return targets
-
-
-def _missing(folder: Path, targets: Mapping[str, Any]) -> dict[Path, Any]:
-    """{path: object} of what the folder lacks; what is there and is none of the objects is removed."""
-    there = {path for path in folder.rglob("*") if path.is_file()}
-    same = {folder / name for name, blob in targets.items() if folder / name in there and is_same(folder / name, blob)}
-    for path in there - same:
-        path.unlink()
-    return {folder / name: blob for name, blob in targets.items() if folder / name not in same}
-
-
-def is_same(path: Path, blob: Any) -> bool:
-    """Whether a file has the checksum of an object."""
-    import google_crc32c
-
-    with path.open("rb") as file:
-        checksum = google_crc32c.Checksum()
-        for _ in checksum.consume(file, CHUNK):
-            pass
-    return bool(base64.b64encode(checksum.digest()).decode() == blob.crc32c)
-
-
-def _download_objects(targets: Mapping[Path, Any]) -> None:
-    def bring(path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _download_object(targets[path], path)
-
-    with (
-        ThreadPoolExecutor(GS_THREADS) as pool,
-        tqdm(pool.map(bring, targets), total=len(targets), unit="file", disable=None, leave=False) as progress,
-    ):
-        for _ in progress:
-            pass
-
-
-def _download_object(blob: Any, path: Path) -> None:
+def download_object(blob: Any, path: Path) -> None:
     """The object as it was listed, its checksum verified; another version of it is an error, as is a vanished one."""
-    blob.download_to_filename(str(path), checksum="crc32c", retry=gs_retry())
+    blob.download_to_filename(str(path), checksum="crc32c", **patience())
 
 
-def gs_retry() -> Any:
-    """How long google-cloud-storage goes on trying."""
-    from google.cloud.storage.retry import DEFAULT_RETRY
-
-    return DEFAULT_RETRY.with_timeout(TIMEOUT_SECONDS)
-
-
-@contextmanager
-def gs_errors(url: str, verb: str = "read", role: str = "roles/storage.objectViewer") -> Iterator[None]:
-    """What goes wrong between here and a bucket becomes an error of one line about `url`."""
-    from google.api_core.exceptions import Forbidden, GoogleAPIError, Unauthorized
-    from google.auth.exceptions import GoogleAuthError
-    from google.cloud.storage.exceptions import DataCorruption
-
-    try:
-        yield
-    except (Forbidden, Unauthorized) as error:
-        remedy = f"ask the bucket's owner for {role}, or use another account: gcloud auth list"
-        raise UserError(url, f"cannot be {verb}: {error}", remedy) from error
-    except (GoogleAPIError, GoogleAuthError, DataCorruption, OSError, ValueError) as error:
-        remedy = "check the bucket, and: gcloud auth application-default login"
-        raise UserError(url, f"cannot be {verb}: {error}", remedy) from error
+def patience() -> dict[str, Any]:
+    """As `gcs.patience`, for what is large: a minute, where PASSO_GCS_SECONDS says nothing else."""
+    found = gcs.patience()
+    if os.environ.get("PASSO_GCS_SECONDS"):
+        return found
+    return {"retry": found["retry"].with_timeout(TIMEOUT_SECONDS), "timeout": TIMEOUT_SECONDS}
 
 
 def choose(names: Collection[str], prefix: str, url: str) -> str:

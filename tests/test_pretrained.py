@@ -186,7 +186,7 @@ def test_a_bucket_with_an_archive_or_a_checkpoint(tmp_path: Path, packaged: Path
         assert done.stdout == f"pretrained: {source}, 260 of 260 tensors matched\n"
         shutil.rmtree(tmp_path / "model")
     refused(run(tmp_path, source="gs://weights/nothing"), tmp_path, "gs://weights/nothing: nothing there")
-    refused(run(tmp_path, source="gs://other/x"), tmp_path, "gs://other/x: cannot be read", "no such bucket")
+    refused(run(tmp_path, source="gs://other/x"), tmp_path, "gs://other/x: not found", "no such bucket")
 
 
 def test_a_bucket_gives_just_what_its_address_names(tmp_path: Path, packaged: Path, bucket: Path) -> None:

@@ -22,10 +22,9 @@ import numpy as np
 import pytest
 import stage
 import web as web_server
-from gcs_server import serve
 from PIL import Image
 
-from detector import download, errors, fetch, records
+from detector import download, errors, images, records
 from tests import faults
 from tools import dataset
 from tools import records as tool
@@ -50,12 +49,11 @@ def web():
 
 
 @pytest.fixture
-def bucket(monkeypatch):
-    with serve() as server:
-        server.create("data")
-        for name, value in server.environment().items():
-            monkeypatch.setenv(name, value)
-        yield server
+def bucket(gcs, monkeypatch):
+    gcs.create("data")
+    for name, value in gcs.environment().items():
+        monkeypatch.setenv(name, value)
+    return gcs
 
 
 @pytest.fixture
@@ -304,9 +302,9 @@ def test_a_folder_in_a_bucket(root, bucket, photos, source):
 
 def test_a_bucket_that_breaks_off_goes_on_file_by_file(root, bucket, photos, monkeypatch):
     fill(bucket, photos)
-    monkeypatch.setattr(fetch, "TIMEOUT_SECONDS", 1)
+    monkeypatch.setenv("PASSO_GCS_SECONDS", "1")
     bucket.fault(path=r"o/pets%2Ftest%2Fb2\.jpg.*alt=media", status=503, times=999)
-    refused(bring(root, "gs://data/pets/"), "gs://data/pets/: cannot be read: ")
+    refused(bring(root, "gs://data/pets/"), "gs://data/pets/: no answer: ")
     damaged = next((root / download.DOWNLOADS).rglob("a0.jpg"))
     damaged.write_bytes(b"damaged")
     damaged.with_name("stray.jpg").write_bytes(b"of an object that is gone")
@@ -327,7 +325,7 @@ def test_faults_on_the_way_from_a_bucket(root, bucket, photos):
 
 def test_buckets_that_are_refused(root, bucket, photos, monkeypatch):
     refused(bring(root, "gs://data/none/"), "gs://data/none/: nothing there")
-    refused(bring(root, "gs://other/pets/"), "gs://other/pets/: cannot be read: 404")
+    refused(bring(root, "gs://other/pets/"), "gs://other/pets/: not found: 404")
     refused(bring(root, "gs://data"), "gs://data: names no object in a bucket; give gs://bucket/dataset.zip or gs://")
     bucket.put("data", "evil/../../a.jpg", b"x")
     refused(bring(root, "gs://data/evil/"), "'evil/../../a.jpg': would be written outside of the folder; nothing was")
@@ -335,11 +333,11 @@ def test_buckets_that_are_refused(root, bucket, photos, monkeypatch):
     bucket.put("data", "twice/A.jpg", b"x")
     refused(bring(root, "gs://data/twice/"), "'twice/a.jpg': differs from 'A.jpg' in upper and lower case alone")
     bucket.deny("data", "storage.objects.list")
-    refused(bring(root, "gs://data/evil/"), "ask the bucket's owner for roles/storage.objectViewer")
+    refused(bring(root, "gs://data/evil/"), "gs://data/evil/: access denied: 403")
     monkeypatch.delenv("STORAGE_EMULATOR_HOST")
     monkeypatch.setenv("HOME", str(root))
     monkeypatch.setenv("CLOUDSDK_CONFIG", str(root))
-    refused(bring(root, "gs://data/evil/"), "cannot be read: Your default credentials were not found.")
+    refused(bring(root, "gs://data/evil/"), "no credentials on this machine; run: gcloud auth")
     assert not list(root.glob("dataset/*")) and not list((root / ".work").rglob("*.jpg"))
 
 
@@ -513,6 +511,22 @@ def test_records_of_another_maker(root, tmp_path, monkeypatch):
     assert done.returncode == 0, done.stderr
 
 
+def test_exif_does_not_turn_an_image_from_under_its_boxes(tmp_path):
+    """TensorFlow sees the pixels as they are stored, and so must everybody else."""
+    for number, (size, order) in enumerate([((40, 40), "<"), ((40, 30), ">"), ((40, 30), "<")]):
+        exif = Image.Exif()
+        exif.endian = order
+        exif[0x0112] = 6 if number == 2 else 3  # the third one shows by its size that it is turned: it stays as it is
+        content = jpeg(size=size, exif=exif)
+        assert images.check("a", content).turned
+        write(tmp_path / f"{number}/train.record", example(content))
+        folder, _ = tool.unpack(tool.find(tmp_path / str(number)), tmp_path / f"out{number}")
+        found = (folder / "train/train_000001.jpg").read_bytes()
+        assert images.check("a", found).turned == (number == 2)
+        assert sum(a != b for a, b in zip(content, found, strict=True)) == (number != 2)
+        assert "<width>40</width>" in (folder / "train/train_000001.xml").read_text()
+
+
 @pytest.mark.parametrize(
     ("bad", "reason"),
     [
@@ -583,12 +597,12 @@ def test_push_records(root, bucket, photos):
 
 
 def test_push_records_that_is_refused(root, bucket, photos):
-    refused(push(root, ""), "BUCKET: '' is no bucket's name; run: make push-records BUCKET=my-bucket")
+    refused(push(root, ""), "BUCKET: '' is no bucket's name")
     refused(push(root, "My Bucket"), "BUCKET: 'My Bucket' is no bucket's name")
     made(root, photos)
-    refused(push(root, "none"), "gs://none/records/train.record: cannot be written: 404")
+    refused(push(root, "none"), "gs://none/records/train.record: not found: 404")
     bucket.deny("data", "storage.objects.create")
-    refused(push(root), "ask the bucket's owner for roles/storage.objectUser")
+    refused(push(root), "gs://data/records/train.record: access denied: 403")
     (root / "dataset/data/val.record").unlink()
     refused(push(root), "dataset/data/val.record: not found; run: dvc repro csv2record")
     assert bucket.read("data") == {}

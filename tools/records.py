@@ -21,9 +21,11 @@ import numpy as np
 from lxml import etree
 from tqdm import tqdm
 
-from detector import errors, fetch, files, images, labels, params, paths, records
+from detector import errors, fetch, files, gcs, images, labels, params, paths, records
 from detector.dataset import DatasetParams
 from detector.errors import UserError
+from detector.images import ImageInfo
+from tools import objects
 
 FOLDER = "records"  # in the bucket
 _RECORD = re.compile(r"(train|val|valid|validation|test)\.(?:tf)?records?(?:-\d{5}-of-\d{5})?")
@@ -31,6 +33,10 @@ _SPLITS = {"train": "train", "test": "test"}  # all others are for validation
 _SUFFIXES = {"JPEG": (".jpg", ".jpeg", ".jpe", ".jfif"), "TIFF": (".tif", ".tiff")}  # of the formats with several
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
 _READ = {f"image/object/{key}" for key in (*(f"bbox/{corner}" for corner in _CORNERS), "class/text", "class/label")}
+# EXIF's entry for the orientation (tag 0x0112, one 16-bit number), big-endian or little-endian.
+_ORIENTATION = re.compile(
+    rb"(\x01\x12\x00\x03\x00\x00\x00\x01|(\x12\x01\x03\x00\x01\x00\x00\x00))(?:\x00[\x02-\x08]|[\x02-\x08]\x00)"
+)
 _MOST_DECIMALS = 17  # that tell every float64 from its neighbours
 
 
@@ -63,9 +69,10 @@ def unpack(found: Mapping[Path, str], folder: Path) -> tuple[Path, list[str]]:
         (folder / split).mkdir(parents=True, exist_ok=True)
         for number, example in _examples(path):
             where = f"{path}: record {number}"
-            content, name = _image(example, where, f"{split}_{number:06}", taken)
+            content, info = _image(example, where)
+            name = _name(example, info, f"{split}_{number:06}", taken)
             (folder / split / name).write_bytes(content)
-            (folder / split / name).with_suffix(".xml").write_bytes(_voc(example, where, name, content, names))
+            (folder / split / name).with_suffix(".xml").write_bytes(_voc(example, where, name, info.raw_size, names))
             left_out |= {key for key in example if key.startswith("image/object/")} - _READ
     if names:
         files.write_bytes(folder / paths.LABEL_MAP, label_map.read_bytes())
@@ -80,27 +87,42 @@ def _examples(path: Path) -> Iterator[tuple[int, dict[str, list[Any]]]]:
         raise UserError(error.where, error.reason, "fetch that record again", error.item) from error
 
 
-def _image(example: Mapping[str, list[Any]], where: str, default: str, taken: set[str]) -> tuple[bytes, str]:
-    """The image's bytes and a file name whose stem no other image has; its own where that can be."""
+def _image(example: Mapping[str, list[Any]], where: str) -> tuple[bytes, ImageInfo]:
+    """The image's bytes; they are changed only where EXIF would turn it unnoticed away from under its boxes.
+
+    Boxes of records are of the pixels as they are stored, for TensorFlow knows no EXIF. In VOC data <size> says so, but
+    not where the picture is square, or turned by half.
+    """
     content = next(iter(example.get("image/encoded", [])), b"")
     if not content:
         raise UserError(where, "holds no image/encoded", "records must hold whole images, as JPEG or PNG")
-    format_ = images.check(where, content).format
+    info = images.check(where, content)
+    if info.turned and info.size == info.raw_size:
+        content = _ORIENTATION.sub(lambda found: found[1] + (b"\1\0" if found[2] else b"\0\1"), content, count=1)
+        info = images.check(where, content)
+        if info.turned:
+            raise UserError(where, "its EXIF turns the image", "turn its pixels, or take the EXIF away")
+    return content, info
+
+
+def _name(example: Mapping[str, list[Any]], info: ImageInfo, default: str, taken: set[str]) -> str:
+    """The image's file name, its own where that can be; its stem is one that no other image has."""
     given = next((example[key][0] for key in ("image/filename", "image/source_id") if example.get(key)), b"")
     name = PurePosixPath(given.decode(errors="replace").replace("\\", "/")).name
     if not name or fetch.is_hidden(name) or fetch.path_fault(name, {}):
         name = default
-    suffixes = _SUFFIXES.get(format_, (f".{format_.lower()}",))
+    suffixes = _SUFFIXES.get(info.format, (f".{info.format.lower()}",))
     stem, suffix = (name[: -len(Path(name).suffix)], Path(name).suffix) if images.is_image(name) else (name, "")
     while stem.casefold() in taken:
         stem += "_"
     taken.add(stem.casefold())
-    return content, stem + (suffix if suffix.lower() in suffixes else suffixes[0])
+    return stem + (suffix if suffix.lower() in suffixes else suffixes[0])
 
 
-def _voc(example: Mapping[str, list[Any]], where: str, name: str, content: bytes, names: Mapping[int, str]) -> bytes:
-    """The XML of an example: its boxes in pixels of the image as it is stored, which is how TensorFlow reads it."""
-    size = images.check(where, content).raw_size
+def _voc(
+    example: Mapping[str, list[Any]], where: str, name: str, size: tuple[int, int], names: Mapping[int, str]
+) -> bytes:
+    """The XML of an example: its boxes in pixels of the image as it is stored, (width, height) `size`."""
     root = etree.Element("annotation")
     etree.SubElement(root, "filename").text = name
     frame = etree.SubElement(root, "size")
@@ -148,45 +170,14 @@ def pixels(fraction: float, side: int) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tools.records", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--bucket", default="", help="the records go to gs://BUCKET/records/")
-    bucket = parser.parse_args().bucket.removeprefix("gs://").rstrip("/")
-    if not re.fullmatch(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]", bucket):
-        raise UserError("BUCKET", f"{bucket!r} is no bucket's name", "run: make push-records BUCKET=my-bucket")
+    bucket = gcs.bucket_name(parser.parse_args().bucket)
     dataset = params.load("dataset", DatasetParams)
     sources = [*(paths.record(split) for split in paths.SPLITS), Path(dataset.dir) / paths.LABEL_MAP]
     for path in sources:
         if not path.is_file():
             raise UserError(str(path), "not found", "run: dvc repro csv2record")
     for path in sources:
-        print(push(path, bucket, f"{FOLDER}/{path.name}"))
-
-
-def push(path: Path, bucket: str, name: str) -> str:
-    """Upload a file, unless the object is there with the same content; returns a line that says what was done.
-
-    Raises:
-        UserError: no credentials, no such bucket, not allowed, no connection, or somebody else wrote there meanwhile.
-    """
-    from google.api_core.exceptions import PreconditionFailed
-    from google.cloud import storage
-
-    url, size = f"gs://{bucket}/{name}", path.stat().st_size
-    with fetch.gs_errors(url, "written", "roles/storage.objectUser"):
-        place = storage.Client(project=None).bucket(bucket)
-        there = place.get_blob(name, retry=fetch.gs_retry())
-        if there and fetch.is_same(path, there):
-            return f"{url}: already there, {size:,} bytes"
-        try:
-            with path.open("rb") as raw, tqdm.wrapattr(raw, "read", total=size, desc=path.name, disable=None) as file:
-                place.blob(name).upload_from_file(
-                    file,
-                    size=size,
-                    if_generation_match=there.generation if there else 0,
-                    checksum="crc32c",
-                    retry=fetch.gs_retry(),
-                )
-        except PreconditionFailed:
-            raise UserError(url, "somebody else wrote it meanwhile", "look who; then run the command again") from None
-    return f"{url}: {'replaced' if there else 'uploaded'}, {size:,} bytes"
+        print(objects.upload(path, bucket, f"{FOLDER}/{path.name}"))
 
 
 if __name__ == "__main__":

@@ -17,8 +17,9 @@ from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 
-from detector import download, fetch, files
+from detector import download, files
 from detector.errors import UserError
+from tools import objects
 
 DRIVE = Path("/content/drive")  # where Colab's notebooks mount it
 KAGGLE = "kaggle:"
@@ -89,7 +90,7 @@ def _from_web(url: str, sha256: str) -> Iterator[Path]:
 def _from_bucket(url: str) -> Iterator[Path]:
     """What came of a broken download stays, for the next try; what is whole is gone afterwards."""
     folder = download.DOWNLOADS / download.key(url)
-    path = fetch.download_gs_data(url, folder)
+    path = objects.download(url, folder)
     try:
         yield path
     finally:
