@@ -6,7 +6,7 @@
 A line for each finding, all at once: `ok`, `note:` where training would run all the same, `error:` where it would fail,
 or where its results would not reach the bucket, or anyone could. Exit code 1 with any error, else 0; 2 for a wrong
 command line. It changes nothing. TensorFlow, which takes seconds to start, is not asked: device files, nvidia-smi and
-the packages' own records tell enough. The network gets five seconds.
+the packages' own records tell enough. The network gets five seconds, or two more than PASSO_GCS_SECONDS.
 
 --fast is the part that needs no network and half a second; it prints errors alone, and `make train` begins with it.
 -S is that of `dvc exp run`: a value to look at in place of the one in params.yaml.
@@ -23,28 +23,25 @@ from detector import errors
 from tools.checks import data, lines, machine, remote, repository, settings, training
 from tools.checks.lines import Check, Line
 
-NETWORK_SECONDS = 5.0
+LEAST_SECONDS = 2.0  # for answers, after all else is done
 Named = tuple[str, Check]
 
 
 class Background(threading.Thread):
-    """A check that waits for others; it dies with the process, however long it would still wait."""
+    """A check that waits for others, for so many seconds; it dies with the process, whatever it is waiting for."""
 
-    def __init__(self, name: str, check: Check) -> None:
+    def __init__(self, name: str, check: Check, seconds: float) -> None:
         super().__init__(name=name, daemon=True)
-        self._check, self._found = check, [_silence(name)]
+        silence = lines.error(f"{name}: no answer within {seconds:g} s", "is the network up? run: make doctor")
+        self._check, self._found, self._until = check, [silence], time.monotonic() + seconds
 
     def run(self) -> None:
         self._found = lines.answers(self.name, self._check)
 
-    def answer(self, until: float) -> list[Line]:
+    def answer(self) -> list[Line]:
         """What it has found by then."""
-        self.join(max(0.0, until - time.monotonic()))
+        self.join(max(LEAST_SECONDS, self._until - time.monotonic()))
         return self._found
-
-
-def _silence(name: str) -> Line:
-    return lines.error(f"{name}: no answer within {NETWORK_SECONDS:g} s", "is the network up? run: make doctor")
 
 
 def main() -> None:
@@ -107,14 +104,14 @@ def _of(check: Callable[..., Iterable[Line]], *sections: object) -> Check:
 
 
 def _all(given: settings.Settings, faults: Sequence[Line], vital: Sequence[Named]) -> Iterator[Line]:
-    until, waiting = time.monotonic() + NETWORK_SECONDS, [Background(*check) for check in remote.online(given.train)]
+    waiting = [Background(*check, remote.seconds()) for check in remote.online(given.train)]
     for thread in waiting:
         thread.start()
     yield from faults or [lines.ok("params.yaml: every value is allowed")]
     for name, check in (*vital, *_rest(given)):
         yield from lines.answers(name, check)
     for thread in waiting:
-        yield from thread.answer(until)
+        yield from thread.answer()
 
 
 def _show(found: Iterable[Line]) -> int:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from packaging.specifiers import SpecifierSet
 
-from detector import paths, pipeline_config
+from detector import paths, pipeline_config, work_mirror
 from detector.dataset import DatasetParams
 from tools import install
 from tools.checks.lines import Line, error, note, ok
@@ -46,10 +46,9 @@ def disk(train: Train, dataset: DatasetParams, sample: Sample) -> Iterator[Line]
     drawn = (sample.train_images + sample.test_images) * DRAWN_BYTES
     images = _size(paths.DATA) or _size(Path(dataset.dir)) or drawn
     yield _room(Path(), RESULTS_BYTES + 2 * images, "records, model and results", "free some: dvc gc --workspace")
-    if "://" not in train.work_dir:
-        kept = train.keep + 1  # a new one is whole before an old one goes
-        what = f"{kept} checkpoints in {train.work_dir}"
-        yield _room(Path(train.work_dir), kept * CHECKPOINT_BYTES, what, "run: dvc exp run -S train.keep=1")
+    place, kept = work_mirror.local_root(train.work_dir), train.keep + 1  # a new one is whole before an old one goes
+    what = f"{kept} checkpoints in {place}"
+    yield _room(Path(place), kept * CHECKPOINT_BYTES, what, "run: dvc exp run -S train.keep=1")
 
 
 def _room(place: Path, needed: float, what: str, remedy: str) -> Line:

@@ -9,86 +9,50 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from detector import files
 from detector.errors import UserError
-from tools.checks import machine, repository
+from tools import dvc_config
+from tools.checks import machine
 from tools.checks.lines import Check, Line, error, note, ok
 from tools.checks.settings import Train
 
-CONFIG = ".dvc/config"
-OF_ONE_MACHINE = ("credentialpath", "endpointurl")
 LOGIN = "gcloud auth application-default login"
-# Less than tools.doctor waits: of detector/gcs.py, and of google-auth, which would look for a metadata server three
-# times, three seconds each.
+# How long detector/gcs.py tries, and google-auth, which would look for a metadata server for nine seconds.
 PATIENCE = {"PASSO_GCS_SECONDS": "3", "GCE_METADATA_TIMEOUT": "1", "GCE_METADATA_DETECT_RETRIES": "1"}
 
 
 def configuration() -> Iterator[Line]:
     """DVC's remote: there, in a commit, and verified on the way back."""
-    name, remote = default_remote()
+    if not dvc_config.DVC_DIR.is_dir():
+        return  # said by repository.dvc
+    name, remote = dvc_config.default()
+    url = str(remote.get("url", ""))
     if not name:
         yield note("no DVC remote: models and data are here alone", "run: make bucket PROJECT=... BUCKET=...")
-        return
-    url, committed = str(remote.get("url", "")), _sections(repository.git("show", f"HEAD:{CONFIG}").stdout)
-    found = [] if url in _urls(committed) else [_uncommitted(name, url)]
-    found += _of_one_machine(name, committed)
-    if url.startswith("gs://") and remote.get("verify") is not True:
+    elif not url:
+        yield error(
+            f"{dvc_config.CONFIG}: core.remote is {name}, which is no remote", "run: dvc remote default --unset"
+        )
+    else:
+        yield from list(_remote(name, remote, url)) or [ok(f"remote {name}: {_shown(url)}, in a commit")]
+
+
+def _remote(name: str, remote: Mapping[str, Any], url: str) -> Iterator[Line]:
+    from dvc.config import Config
+
+    mine, quoted = Config(str(dvc_config.DVC_DIR)).load_one("repo")["remote"].get(name, {}), shlex.quote(name)
+    if mine.get("url") != url or dvc_config.uncommitted():
+        what = f"remote {name}: its address is in no commit, so that dvc exp push would send nothing and say nothing"
+        add = "" if mine.get("url") == url else f"dvc remote add -f -d {quoted} {shlex.quote(_shown(url))} && "
+        yield note(what, f"run: {add}git add {dvc_config.CONFIG} && git commit -m 'DVC remote' {dvc_config.CONFIG}")
+    for key in (key for key in dvc_config.PRIVATE if key in mine):
+        what = f"remote {name}: {key} is in {dvc_config.CONFIG}, and holds for one machine only"
+        remedy = f"run: dvc remote modify --unset {quoted} {key}, then: dvc remote modify --local {quoted} {key} VALUE"
+        yield note(what, remedy)
+    if url.startswith("gs://") and not remote.get("verify"):
         what = f"remote {name}: verify is off, so that a damaged object would be pulled in silence"
-        found.append(note(what, f"run: dvc remote modify {shlex.quote(name)} verify true"))
+        yield note(what, f"run: dvc remote modify {quoted} verify true")
     if "://" not in url:
-        found += _folder(name, Path(url))
-    yield from found or [ok(f"remote {name}: {_shown(url)}, in a commit")]
-
-
-def default_remote() -> tuple[str, Mapping[str, Any]]:
-    """The name and the settings of the remote that `dvc push` takes; nothing where there is none.
-
-    Raises:
-        UserError: DVC's configuration cannot be read, or names a remote that it does not have.
-    """
-    from dvc.config import Config, ConfigError
-
-    if not Path(".dvc").is_dir():
-        return "", {}  # said by repository.dvc
-    try:
-        config = Config(".dvc")
-    except ConfigError as refused:
-        raise UserError(CONFIG, str(refused), f"run: git checkout {CONFIG}") from refused
-    name = str(config["core"].get("remote", ""))
-    if name and name not in config["remote"]:
-        raise UserError(CONFIG, f"core.remote is {name}, which is no remote", "run: dvc remote default --unset")
-    return name, config["remote"].get(name, {})
-
-
-def _sections(text: str) -> list[Mapping[str, Any]]:
-    """The sections of DVC's configuration, as it is written."""
-    from configobj import ConfigObj  # type: ignore[import-untyped]
-
-    return [section for section in ConfigObj(text.splitlines()).values() if isinstance(section, dict)]
-
-
-def _urls(sections: list[Mapping[str, Any]]) -> list[str]:
-    """Their addresses as DVC gives them: a folder in whole, from that of the configuration on."""
-    found = [str(section["url"]) for section in sections if "url" in section]
-    return [url if "://" in url else os.path.abspath(Path(CONFIG).parent / files.expanded(url)) for url in found]  # noqa: PTH100 (a link stays one)
-
-
-def _uncommitted(name: str, url: str) -> Line:
-    what = f"remote {name}: its address is in no commit, so that dvc exp push would send nothing and say nothing"
-    commit = f"git add {CONFIG} && git commit -m 'DVC remote' {CONFIG}"
-    if url in _urls(_sections(Path(CONFIG).read_text(encoding="utf-8") if Path(CONFIG).exists() else "")):
-        return note(what, f"run: {commit}")
-    add = f"dvc remote add --force --default {shlex.quote(name)} {shlex.quote(_shown(url))}"
-    return note(what, f"run: {add} && {commit}")
-
-
-def _of_one_machine(name: str, committed: list[Mapping[str, Any]]) -> Iterator[Line]:
-    for key in OF_ONE_MACHINE:
-        if any(key in section for section in committed):
-            quoted = shlex.quote(name)
-            what = f"remote {name}: {key} is in a commit, and holds for one machine only"
-            remedy = f"run: dvc remote modify --unset {quoted} {key}, then set it with: dvc remote modify --local ..."
-            yield note(what, remedy)
+        yield from _folder(name, Path(url))
 
 
 def _folder(name: str, folder: Path) -> Iterator[Line]:
@@ -108,11 +72,18 @@ def online(train: Train | None) -> list[tuple[str, Check]]:
         os.environ.setdefault(name, value)
     addresses = [train.work_dir] if train else []
     with contextlib.suppress(UserError):  # said by `configuration`
-        addresses.insert(0, str(default_remote()[1].get("url", "")))
+        addresses.insert(0, str(dvc_config.default()[1].get("url", "")))
     found = [re.match(r"gs://([^/]+)", address) for address in addresses]
     names = dict.fromkeys(match[1] for match in found if match)
     checks: list[tuple[str, Check]] = [(f"gs://{name}", partial(bucket, name)) for name in names]
     return [*checks, ("credentials", account)] if names else []
+
+
+def seconds() -> float:
+    """How long to wait for these checks: a little more than each of their requests is tried."""
+    with contextlib.suppress(ValueError):  # told by detector/gcs.py
+        return float(os.environ["PASSO_GCS_SECONDS"]) + 2
+    return 5.0
 
 
 def bucket(name: str) -> Iterator[Line]:
@@ -133,7 +104,7 @@ def account() -> Iterator[Line]:
         return
     from google.auth.exceptions import GoogleAuthError
 
-    name, remote = default_remote()
+    name, remote = dvc_config.default()
     file, given = os.environ.get("GOOGLE_APPLICATION_CREDENTIALS", ""), remote.get("credentialpath")
     try:
         credentials = _credentials(given)

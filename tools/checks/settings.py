@@ -59,7 +59,7 @@ class Train:
     checkpoint_every: int = params.number(0, 10_000_000)
     checkpoint_minutes: float = params.number(0, 1_000_000)
     keep: int = params.number(1, 1000)
-    work_dir: str = params.text("a folder")
+    work_dir: str = params.text("a folder, or gs://bucket/folder")
 
 
 @dataclass(frozen=True)

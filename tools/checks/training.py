@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from detector import cluster, files, paths, pipeline_config
+from detector import cluster, files, paths, pipeline_config, work_mirror
 from detector.dataset import DatasetParams
 from detector.errors import UserError
 from tools.checks import data, machine
@@ -167,14 +167,13 @@ def _last(train: Train, dataset: DatasetParams) -> Iterator[Line]:
 
 
 def work_dir(train: Train) -> Iterator[Line]:
-    """`train.work_dir`, where it is on this machine, can be written to."""
-    if "://" in train.work_dir:
-        return
-    place = machine.existing(Path(train.work_dir))
+    """The folder that training keeps its work in, which a bucket may mirror, can be written to."""
+    folder = work_mirror.local_root(train.work_dir)
+    place = machine.existing(Path(folder))
     where = shlex.quote(str(place))
     if not place.is_dir():
-        yield error(f"train.work_dir {train.work_dir}: {place} is no folder", f"run: mv {where} {where}.old")
+        yield error(f"train.work_dir {folder}: {place} is no folder", f"run: mv {where} {where}.old")
     elif not os.access(place, os.W_OK | os.X_OK):
-        yield error(f"train.work_dir {train.work_dir}: {place} is not writable", f"run: chmod u+rwx {where}")
+        yield error(f"train.work_dir {folder}: {place} is not writable", f"run: chmod u+rwx {where}")
     else:
-        yield ok(f"work_dir: {train.work_dir} is writable")
+        yield ok(f"work_dir: {folder} is writable")
