@@ -99,6 +99,14 @@ bucket: install ## A private bucket with DVC's remote: PROJECT=my-project BUCKET
 bucket-check: install ## Look at the bucket, and say what is wrong and how to mend it: [BUCKET=my-pets]
 	@python -m tools.bucket --check $(call option,--bucket=,BUCKET)
 
+.PHONY: push
+push: _repository install ## Keep data, models, runs and experiments on the DVC remote, and check what is there
+	@python -m tools.remote push
+
+.PHONY: pull
+pull: _repository install ## Bring them back, each checked; what is in the way stays
+	@python -m tools.remote pull
+
 .PHONY: test
 test: install ## Run the tests
 	@python -m pytest -m "not slow" -n 2 --dist loadfile

@@ -1,0 +1,274 @@
+"""What a DVC remote holds: the names, and the md5 of each object where it can be told without downloading it.
+
+    gs://bucket/dvc     listed by the bucket, which keeps the md5 of what was uploaded in one piece, as DVC does
+    /mnt/disk/dvc       a folder: its files are read
+    ssh://, s3://, ...  listed through DVC's own file systems: names alone
+
+Names are relative to the remote's root: `files/md5/ab/cdef...` for an object, `runs/...` for the run-cache.
+"""
+
+import base64
+import hashlib
+import itertools
+import logging
+import re
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from fsspec.callbacks import Callback  # type: ignore[import-untyped]
+from tqdm import tqdm
+
+from detector.errors import UserError
+
+FOLDERS = ("files/md5", "runs")
+PROBE_SECONDS = 8.0  # that a bucket is given to answer at all
+LIST_SECONDS = 60.0  # for one page of its list, with everything that goes wrong on the way
+CONNECT_SECONDS = 5.0
+READ_SECONDS = 30.0
+ADDRESS = re.compile(r"\S*https?://\S*")
+MOST_LETTERS = 200  # of what a library says of an error
+TURNS = 4  # of `jobs` transfers, between two looks at whether a remote where one failed still answers
+
+
+class Store:
+    """Any kind of remote: through DVC's file system it says what is there; no md5."""
+
+    def __init__(self, remote: Any) -> None:
+        self.fs, self.root, self.jobs = remote.fs, remote.path, remote.fs.jobs
+        self.url = remote.fs.unstrip_protocol(remote.path)
+        self.sizes: dict[str, int] = {}  # of what is there, as of the last `look`; 0 where it is not told
+
+    def probe(self) -> None:
+        """Raises: UserError; it cannot be reached."""
+        with self.told():
+            self.fs.exists(self.root)
+
+    def look(self) -> None:
+        """See anew what is there."""
+        with self.told():
+            self.fs.fs.invalidate_cache()
+            folders = [self.path(folder) for folder in FOLDERS if self.fs.exists(self.path(folder))]
+            found = [path for folder in folders for path in self.fs.find(folder)]
+            self.sizes = {self.fs.as_posix(self.fs.relpath(path, self.root)): 0 for path in found}
+
+    def md5(self, name: str) -> str | None:
+        """The hexadecimal digest of an object that is there; None where only a download could tell."""
+        del name
+        return None
+
+    def path(self, name: str) -> str:
+        return str(self.fs.join(self.root, *name.split("/")))
+
+    def batches(self, names: Collection[str], total: int, action: str) -> Iterator[tuple[list[str], Callback]]:
+        """Names in parts, each to be copied at a time, with what moves the one progress bar of `total` bytes."""
+        rest = iter(sorted(names))
+        with tqdm(total=total, unit="B", unit_scale=True, desc=action, disable=None, leave=False) as bar:
+            while part := list(itertools.islice(rest, self.jobs * TURNS)):
+                yield part, _Progress(bar)
+
+    def send(self, local: Any, sources: Mapping[str, Path], progress: Callback) -> dict[str, str]:
+        """Copy files to the remote, under the given names. Returns: what failed, and why."""
+        pairs = {name: (str(path), self.path(name)) for name, path in sources.items()}
+        return self._copy(local, self.fs, pairs, progress)
+
+    def bring(self, local: Any, targets: Mapping[str, Path], progress: Callback) -> dict[str, str]:
+        """Copy objects of the remote to new files. Returns: what failed, and why."""
+        pairs = {name: (self.path(name), str(path)) for name, path in targets.items()}
+        return self._copy(self.fs, local, pairs, progress)
+
+    def _copy(
+        self, source_fs: Any, target_fs: Any, pairs: Mapping[str, tuple[str, str]], progress: Callback
+    ) -> dict[str, str]:
+        """Raises: UserError; it has gone away. (Without that look, each later file would wait for it in vain.)"""
+        from dvc_objects.fs import generic
+
+        names = {source: name for name, (source, _) in pairs.items()}
+        failed: dict[str, str] = {}
+
+        def note(source: str, _: str, error: BaseException) -> None:
+            failed[names[source]] = reason(error)
+
+        sources, targets = [source for source, _ in pairs.values()], [target for _, target in pairs.values()]
+        generic.copy(source_fs, sources, target_fs, targets, callback=progress, batch_size=self.jobs, on_error=note)
+        if failed:
+            self.probe()
+        return failed
+
+    @contextmanager
+    def told(self) -> Iterator[None]:
+        """What goes wrong at the remote, as one line."""
+        try:
+            yield
+        except UserError:
+            raise
+        except Exception as error:  # DVC's file systems let through whatever their libraries raise
+            remedy = "check the network, and the address in .dvc/config"
+            raise UserError(self.url, f"cannot be reached: {reason(error)}", remedy) from error
+
+
+class Folder(Store):
+    """A folder of this machine, or one that is mounted."""
+
+    def __init__(self, remote: Any) -> None:
+        super().__init__(remote)
+        self.url = self.root
+        self._digests: dict[str, str] = {}
+
+    def probe(self) -> None:
+        """Raises: UserError; it is not there, and is not to be made, for the disk that holds it is not there either."""
+        if not Path(self.root).parent.is_dir():
+            raise UserError(self.url, "is not there", "mount its disk, or make the folder that is to hold it")
+
+    def look(self) -> None:
+        self.probe()
+        root = Path(self.root)
+        with self.told():
+            found = [path for folder in FOLDERS for path in (root / folder).rglob("*") if path.is_file()]
+            self.sizes = {path.relative_to(root).as_posix(): path.stat().st_size for path in found}
+        self._digests = {}
+
+    def md5(self, name: str) -> str | None:
+        if name not in self._digests:
+            with self.told():
+                self._digests[name] = md5(Path(self.root, name))
+        return self._digests[name]
+
+
+class Bucket(Store):
+    """A bucket of Google Cloud Storage, asked with the credentials that DVC is set to use."""
+
+    def __init__(self, remote: Any) -> None:
+        super().__init__(remote)
+        self.bucket, _, prefix = self.root.strip("/").partition("/")
+        self.prefix = f"{prefix}/" if prefix else ""
+        self._digests: dict[str, str | None] = {}  # base64
+        with self.told():
+            self.client = _client(remote.config)
+
+    def probe(self) -> None:
+        with self.told():
+            next(iter(self._list("", PROBE_SECONDS, max_results=1)), None)
+
+    def look(self) -> None:
+        self.probe()
+        with self.told():
+            blobs = [blob for folder in FOLDERS for blob in self._list(f"{folder}/", LIST_SECONDS)]
+        self.sizes = {blob.name.removeprefix(self.prefix): blob.size for blob in blobs}
+        self._digests = {blob.name.removeprefix(self.prefix): blob.md5_hash for blob in blobs}
+
+    def _list(self, prefix: str, seconds: float, **options: Any) -> Any:
+        from google.cloud.storage.retry import DEFAULT_RETRY
+
+        return self.client.list_blobs(
+            self.bucket,
+            prefix=self.prefix + prefix,
+            fields="items(name,size,md5Hash),nextPageToken",
+            timeout=(CONNECT_SECONDS, READ_SECONDS),
+            retry=DEFAULT_RETRY.with_timeout(seconds),
+            **options,
+        )
+
+    def md5(self, name: str) -> str | None:
+        digest = self._digests[name]
+        return base64.b64decode(digest).hex() if digest else None
+
+    @contextmanager
+    def told(self) -> Iterator[None]:
+        from google.api_core import exceptions
+        from google.auth.exceptions import GoogleAuthError
+
+        bucket = f"gs://{self.bucket}"
+        try:
+            yield
+        except exceptions.NotFound as error:
+            raise UserError(bucket, "there is no such bucket", f"run: make bucket BUCKET={self.bucket}") from error
+        except (exceptions.Forbidden, exceptions.Unauthorized) as error:
+            remedy = "ask its owner for roles/storage.objectAdmin on it, or: gcloud auth application-default login"
+            raise UserError(bucket, f"this account may not list it: {reason(error)}", remedy) from error
+        except GoogleAuthError as error:
+            raise UserError(bucket, reason(error), "run: gcloud auth application-default login") from error
+        except (exceptions.GoogleAPIError, OSError, ValueError) as error:
+            remedy = "check the network, and the address in .dvc/config and .dvc/config.local"
+            raise UserError(bucket, f"cannot be reached: {reason(error)}", remedy) from error
+
+
+def _client(config: dict[str, Any]) -> Any:
+    """With the account, the address and the project of the DVC remote's settings."""
+    import google.auth
+    from google.auth.credentials import AnonymousCredentials
+    from google.cloud import storage
+
+    address = config.get("endpointurl")
+    credentials = None
+    if config.get("allow_anonymous_login") or str(address).startswith("http://"):
+        credentials = AnonymousCredentials()  # type: ignore[no-untyped-call]
+    elif config.get("credentialpath"):
+        credentials, _ = google.auth.load_credentials_from_file(config["credentialpath"])  # type: ignore[no-untyped-call]
+    options = {"api_endpoint": address} if address else None
+    return storage.Client(project=config.get("projectname"), credentials=credentials, client_options=options)
+
+
+def connect(repo: Any) -> Store:
+    """The project's default remote, looked at.
+
+    Raises:
+        UserError: there is none, its settings make no sense, or it cannot be reached.
+    """
+    from dvc.config import ConfigError, NoRemoteError
+
+    try:
+        remote = repo.cloud.get_remote()
+    except NoRemoteError:
+        raise UserError(".dvc/config", "names no remote", "run: make bucket PROJECT=... BUCKET=...") from None
+    except ConfigError as error:
+        raise UserError(".dvc/config", reason(error), "mend it, or run make bucket") from error
+    store = {"gs": Bucket, "local": Folder}.get(remote.fs.protocol, Store)(remote)
+    store.look()
+    return store
+
+
+class _Progress(Callback):  # type: ignore[misc]  # fsspec has no types
+    """Moves a bar by the bytes of each file."""
+
+    def __init__(self, bar: Any) -> None:
+        super().__init__()
+        self.bar, self.seen = bar, 0
+
+    def branched(self, *_: Any, **__: Any) -> Callback:
+        return _FileProgress(self.bar)
+
+
+class _FileProgress(_Progress):
+    def call(self, *_: Any, **__: Any) -> None:
+        self.bar.update(self.value - self.seen)
+        self.seen = self.value
+
+
+def md5(path: Path) -> str:
+    """The hexadecimal digest of a file, by which DVC names it."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+
+
+def reason(error: BaseException) -> str:
+    """The innermost cause, in one short line and without addresses."""
+    while isinstance(deeper := _deeper(error), Exception):
+        error = deeper
+    text = " ".join(ADDRESS.sub("", str(error)).split()).strip(":") or type(error).__name__
+    return text if len(text) <= MOST_LETTERS else f"{text[:MOST_LETTERS]}..."
+
+
+def _deeper(error: BaseException) -> object:
+    """What an error wraps: DVC, api_core, requests and urllib3 have a place of their own for it each."""
+    first = error.args[0] if error.args else None
+    places = (getattr(error, "cause", None), getattr(error, "reason", None), first, error.__cause__)
+    return next((place for place in places if isinstance(place, Exception)), None)
+
+
+def silence() -> None:
+    """What DVC and its libraries log is told by this tool in lines of its own."""
+    for name in ("dvc", "dvc_data", "dvc_objects", "gcsfs", "fsspec", "asyncio"):
+        logging.getLogger(name).addHandler(logging.NullHandler())
+        logging.getLogger(name).propagate = False
