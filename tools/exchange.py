@@ -31,8 +31,8 @@ def send(store: Store, cache: Cache, oids: Collection[str]) -> dict[str, str]:
 def send_files(store: Store, cache: Cache, names: Collection[str]) -> dict[str, str]:
     """Copy files of the cache to a remote. Returns: what failed, and why."""
     failed: dict[str, str] = {}
-    total = sum((cache.root / name).stat().st_size for name in names)
-    for batch, progress in store.batches(names, total, "sending"):
+    sizes = {name: (cache.root / name).stat().st_size for name in names}
+    for batch, progress in store.batches(sizes, "sending"):
         failed |= store.send(cache.fs, {name: cache.root / name for name in batch}, progress)
     return failed
 
@@ -65,8 +65,7 @@ WHERE_WHOLE = "run: make push, on a machine where it is whole"
 def _bring(store: Store, cache: Cache, wanted: dict[str, str]) -> dict[str, str]:
     """Copy objects (name: md5) to the cache, each under its name only when it is right. Returns: what failed, why."""
     faults = {}
-    total = sum(store.sizes[name] for name in wanted)
-    for batch, progress in store.batches(wanted, total, "bringing"):
+    for batch, progress in store.batches({name: store.sizes[name] for name in wanted}, "bringing"):
         with cache.beside() as folder:
             arrived = {name: folder / str(number) for number, name in enumerate(batch)}
             failed = store.bring(cache.fs, arrived, progress)

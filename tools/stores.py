@@ -9,10 +9,10 @@ Names are relative to the remote's root: `files/md5/ab/cdef...` for an object, `
 
 import base64
 import hashlib
-import itertools
 import logging
 import re
-from collections.abc import Collection, Iterator, Mapping
+import threading
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -29,14 +29,18 @@ CONNECT_SECONDS = 5.0
 READ_SECONDS = 30.0
 ADDRESS = re.compile(r"\S*https?://\S*")
 MOST_LETTERS = 200  # of what a library says of an error
-TURNS = 4  # of `jobs` transfers, between two looks at whether a remote where one failed still answers
+LOOK_SECONDS = 10.0  # without a byte moved, after which the remote is asked whether it is still there
+AT_ONCE = 32  # objects in a batch
+MOST_BYTES = 2**28  # that one batch may hold in memory
+CHUNK = 50 * 2**20  # bytes that gcsfs reads of each file that it uploads
 
 
 class Store:
     """Any kind of remote: through DVC's file system it says what is there; no md5."""
 
     def __init__(self, remote: Any) -> None:
-        self.fs, self.root, self.jobs = remote.fs, remote.path, remote.fs.jobs
+        self.fs, self.root = remote.fs, remote.path
+        self.at_once = remote.config.get("jobs") or AT_ONCE
         self.url = remote.fs.unstrip_protocol(remote.path)
         self.sizes: dict[str, int] = {}  # of what is there, as of the last `look`; 0 where it is not told
 
@@ -61,37 +65,56 @@ class Store:
     def path(self, name: str) -> str:
         return str(self.fs.join(self.root, *name.split("/")))
 
-    def batches(self, names: Collection[str], total: int, action: str) -> Iterator[tuple[list[str], Callback]]:
-        """Names in parts, each to be copied at a time, with what moves the one progress bar of `total` bytes."""
-        rest = iter(sorted(names))
+    def batches(self, sizes: Mapping[str, int], action: str) -> Iterator[tuple[list[str], "_Progress"]]:
+        """Names in batches, each to be copied at once, with what moves the one progress bar of all the bytes."""
+        batch: list[str] = []
+        total = sum(sizes.values())
         with tqdm(total=total, unit="B", unit_scale=True, desc=action, disable=None, leave=False) as bar:
-            while part := list(itertools.islice(rest, self.jobs * TURNS)):
-                yield part, _Progress(bar)
+            for name in sorted(sizes):
+                held = sum(min(sizes[other], CHUNK) for other in batch)
+                if batch and (len(batch) == self.at_once or held + min(sizes[name], CHUNK) > MOST_BYTES):
+                    yield batch, _Progress(bar)
+                    batch = []
+                batch.append(name)
+            if batch:
+                yield batch, _Progress(bar)
 
-    def send(self, local: Any, sources: Mapping[str, Path], progress: Callback) -> dict[str, str]:
+    def send(self, local: Any, sources: Mapping[str, Path], progress: "_Progress") -> dict[str, str]:
         """Copy files to the remote, under the given names. Returns: what failed, and why."""
         pairs = {name: (str(path), self.path(name)) for name, path in sources.items()}
         return self._copy(local, self.fs, pairs, progress)
 
-    def bring(self, local: Any, targets: Mapping[str, Path], progress: Callback) -> dict[str, str]:
+    def bring(self, local: Any, targets: Mapping[str, Path], progress: "_Progress") -> dict[str, str]:
         """Copy objects of the remote to new files. Returns: what failed, and why."""
         pairs = {name: (self.path(name), str(path)) for name, path in targets.items()}
         return self._copy(self.fs, local, pairs, progress)
 
     def _copy(
-        self, source_fs: Any, target_fs: Any, pairs: Mapping[str, tuple[str, str]], progress: Callback
+        self, source_fs: Any, target_fs: Any, pairs: Mapping[str, tuple[str, str]], progress: "_Progress"
     ) -> dict[str, str]:
-        """Raises: UserError; it has gone away. (Without that look, each later file would wait for it in vain.)"""
+        """Raises: UserError; the remote has gone away. (gcsfs alone goes on asking it for minutes, file by file.)"""
         from dvc_objects.fs import generic
 
         names = {source: name for name, (source, _) in pairs.items()}
+        sources, targets = [source for source, _ in pairs.values()], [target for _, target in pairs.values()]
         failed: dict[str, str] = {}
 
         def note(source: str, _: str, error: BaseException) -> None:
             failed[names[source]] = reason(error)
 
-        sources, targets = [source for source, _ in pairs.values()], [target for _, target in pairs.values()]
-        generic.copy(source_fs, sources, target_fs, targets, callback=progress, batch_size=self.jobs, on_error=note)
+        def copy() -> None:
+            try:
+                generic.copy(source_fs, sources, target_fs, targets, progress, batch_size=len(pairs), on_error=note)
+            except Exception as error:  # what is no fault of a single file
+                failed.update(dict.fromkeys(pairs, reason(error)))
+
+        copying = threading.Thread(target=copy, daemon=True)
+        copying.start()
+        while copying.is_alive():
+            before = progress.moved
+            copying.join(LOOK_SECONDS)
+            if copying.is_alive() and progress.moved == before:
+                self.probe()
         if failed:
             self.probe()
         return failed
@@ -234,15 +257,23 @@ class _Progress(Callback):  # type: ignore[misc]  # fsspec has no types
 
     def __init__(self, bar: Any) -> None:
         super().__init__()
-        self.bar, self.seen = bar, 0
+        self.bar, self.moved = bar, 0
 
     def branched(self, *_: Any, **__: Any) -> Callback:
-        return _FileProgress(self.bar)
+        return _FileProgress(self)
+
+    def move(self, count: int) -> None:
+        self.moved += count
+        self.bar.update(count)
 
 
-class _FileProgress(_Progress):
+class _FileProgress(Callback):  # type: ignore[misc]
+    def __init__(self, whole: _Progress) -> None:
+        super().__init__()
+        self.whole, self.seen = whole, 0
+
     def call(self, *_: Any, **__: Any) -> None:
-        self.bar.update(self.value - self.seen)
+        self.whole.move(self.value - self.seen)
         self.seen = self.value
 
 
