@@ -46,14 +46,14 @@ def main() -> None:
 
 @contextmanager
 def project() -> Iterator[Any]:
-    """DVC's view of the project around the working directory, locked; its root becomes the working directory."""
+    """DVC's view of the project around the working directory; its root becomes the working directory."""
     os.environ.setdefault("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")  # else gcsfs asks over gRPC, which may hang
     from dvc.exceptions import DvcException
-    from dvc.repo import Repo, lock_repo
+    from dvc.repo import Repo
 
     stores.silence()
     try:
-        with Repo() as repo, lock_repo(repo):
+        with Repo() as repo:
             os.chdir(repo.root_dir)
             yield repo
     except DvcException as error:
@@ -126,6 +126,7 @@ def pull(repo: Any) -> list[str]:
     store, cache = stores.connect(repo), Cache(repo)
     if (git_remote := experiments.git_remote()) and (fault := experiments.pull(git_remote)):
         print(f"not pulled from the git remote {git_remote}: experiments ({fault})")
+    cache.tidy()
     named = tracked.outputs(repo, experiments.local() if git_remote else {})
     if not named:
         raise UserError("dvc.lock", "names nothing to pull", "was it committed where it was pushed? run: git pull")

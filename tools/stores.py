@@ -13,20 +13,18 @@ import logging
 import re
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
 from fsspec.callbacks import Callback  # type: ignore[import-untyped]
 from tqdm import tqdm
 
+from detector import gcs
 from detector.errors import UserError
 
 FOLDERS = ("files/md5", "runs")
-PROBE_SECONDS = 8.0  # that a bucket is given to answer at all
-LIST_SECONDS = 60.0  # for one page of its list, with everything that goes wrong on the way
-CONNECT_SECONDS = 5.0
-READ_SECONDS = 30.0
+LIST_SECONDS = 60.0  # for one page of a bucket's list, with everything that goes wrong on the way
 ADDRESS = re.compile(r"\S*https?://\S*")
 MOST_LETTERS = 200  # of what a library says of an error
 LOOK_SECONDS = 10.0  # without a byte moved, after which the remote is asked whether it is still there
@@ -119,16 +117,9 @@ class Store:
             self.probe()
         return failed
 
-    @contextmanager
-    def told(self) -> Iterator[None]:
+    def told(self) -> AbstractContextManager[None]:
         """What goes wrong at the remote, as one line."""
-        try:
-            yield
-        except UserError:
-            raise
-        except Exception as error:  # DVC's file systems let through whatever their libraries raise
-            remedy = "check the network, and the address in .dvc/config"
-            raise UserError(self.url, f"cannot be reached: {reason(error)}", remedy) from error
+        return told(self.url)
 
 
 class Folder(Store):
@@ -172,7 +163,7 @@ class Bucket(Store):
 
     def probe(self) -> None:
         with self.told():
-            next(iter(self._list("", PROBE_SECONDS, max_results=1)), None)
+            next(iter(self._list("", max_results=1)), None)
 
     def look(self) -> None:
         self.probe()
@@ -181,40 +172,19 @@ class Bucket(Store):
         self.sizes = {blob.name.removeprefix(self.prefix): blob.size for blob in blobs}
         self._digests = {blob.name.removeprefix(self.prefix): blob.md5_hash for blob in blobs}
 
-    def _list(self, prefix: str, seconds: float, **options: Any) -> Any:
-        from google.cloud.storage.retry import DEFAULT_RETRY
-
-        return self.client.list_blobs(
-            self.bucket,
-            prefix=self.prefix + prefix,
-            fields="items(name,size,md5Hash),nextPageToken",
-            timeout=(CONNECT_SECONDS, READ_SECONDS),
-            retry=DEFAULT_RETRY.with_timeout(seconds),
-            **options,
-        )
+    def _list(self, prefix: str, seconds: float = 0, **options: Any) -> Any:
+        options |= gcs.patience()
+        if seconds:
+            options["retry"] = options["retry"].with_timeout(seconds)
+        fields = "items(name,size,md5Hash),nextPageToken"
+        return self.client.list_blobs(self.bucket, prefix=self.prefix + prefix, fields=fields, **options)
 
     def md5(self, name: str) -> str | None:
         digest = self._digests[name]
         return base64.b64decode(digest).hex() if digest else None
 
-    @contextmanager
-    def told(self) -> Iterator[None]:
-        from google.api_core import exceptions
-        from google.auth.exceptions import GoogleAuthError
-
-        bucket = f"gs://{self.bucket}"
-        try:
-            yield
-        except exceptions.NotFound as error:
-            raise UserError(bucket, "there is no such bucket", f"run: make bucket BUCKET={self.bucket}") from error
-        except (exceptions.Forbidden, exceptions.Unauthorized) as error:
-            remedy = "ask its owner for roles/storage.objectAdmin on it, or: gcloud auth application-default login"
-            raise UserError(bucket, f"this account may not list it: {reason(error)}", remedy) from error
-        except GoogleAuthError as error:
-            raise UserError(bucket, reason(error), "run: gcloud auth application-default login") from error
-        except (exceptions.GoogleAPIError, OSError, ValueError) as error:
-            remedy = "check the network, and the address in .dvc/config and .dvc/config.local"
-            raise UserError(bucket, f"cannot be reached: {reason(error)}", remedy) from error
+    def told(self) -> AbstractContextManager[None]:
+        return gcs.told(f"gs://{self.bucket}")
 
 
 def _client(config: dict[str, Any]) -> Any:
@@ -250,6 +220,16 @@ def connect(repo: Any) -> Store:
     store = {"gs": Bucket, "local": Folder}.get(remote.fs.protocol, Store)(remote)
     store.look()
     return store
+
+
+@contextmanager
+def told(where: str) -> Iterator[None]:
+    """Whatever goes wrong at a remote, as one line: DVC's file systems let through what their libraries raise."""
+    try:
+        yield
+    except Exception as error:
+        remedy = "check the network, and the address in .dvc/config"
+        raise UserError(where, f"cannot be reached: {reason(error)}", remedy) from error
 
 
 class _Progress(Callback):  # type: ignore[misc]  # fsspec has no types

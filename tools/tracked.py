@@ -4,7 +4,9 @@ An object is a file under its md5, `abcdef...`; that of a folder ends in `.dir` 
 """
 
 import json
+import shutil
 import tempfile
+import time
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +19,7 @@ from detector.files import TEMPORARY
 from tools.stores import md5, reason
 
 DIGITS = 32  # of an md5
+LEFT_SECONDS = 24 * 3600  # without a change, after which a folder of unfinished files is nobody's
 
 
 @dataclass(frozen=True)
@@ -82,6 +85,12 @@ class Cache:
         self.root.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=self.root, prefix=TEMPORARY) as folder:
             yield Path(folder)
+
+    def tidy(self) -> None:
+        """Remove what a killed pull has left `beside`; not what another one, of a cache that is shared, is at."""
+        for folder in self.root.glob(f"{TEMPORARY}*"):
+            if time.time() - folder.stat().st_mtime > LEFT_SECONDS:
+                shutil.rmtree(folder, ignore_errors=True)
 
     def adopt(self, path: Path, name: str) -> None:
         """Give a whole file its place; DVC knows its objects to be whole by their mode."""
