@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from unittest import mock
 from urllib.parse import quote
 
@@ -361,12 +362,14 @@ def test_experiments(project: Project, gcs: Server) -> None:
 def test_an_experiment_that_knows_no_remote(project: Project, gcs: Server) -> None:
     """`dvc exp push` sends nothing of one that was made before .dvc/config was committed, and says nothing."""
     config = (project.root / ".dvc/config").read_text()
+    local = (project.root / ".dvc/config.local").rename(project.root / "../config.local")
     (project.root / ".dvc/config").write_text("[core]\n    analytics = false\n")
     project.commit()
     project.must("dvc", "exp", "run", "-q", "-S", "number=2", "-n", "two")
     project.must("git", "checkout", "-q", ".")
     project.must("dvc", "checkout", "-q")
     (project.root / ".dvc/config").write_text(config)
+    local.rename(project.root / ".dvc/config.local")
     project.must("git", "init", "-q", "--bare", "../origin.git")
     project.must("git", "remote", "add", "origin", "../origin.git")
     assert "git add .dvc/config" in project.well("push")
@@ -385,6 +388,7 @@ def test_what_cannot_be_done_at_all(project: Project, gcs: Server) -> None:
     config = project.root / ".dvc/config"
     config.write_text(config.read_text().replace(GS, "gs://no-such-bucket/dvc"))
     assert project.refusal("push").startswith("gs://no-such-bucket: not found: ")
+    (project.root / ".dvc/config.local").unlink()
     config.write_text("[core]\n    analytics = false\n")
     assert project.refusal("push") == ".dvc/config: names no remote; run: make bucket PROJECT=... BUCKET=..."
     config.write_text("[core\n")
@@ -453,7 +457,7 @@ def test_the_project_s_own_pipeline(tmp_path: Path, gcs: Server) -> None:
         for file in [path] if path.suffix else [path / "train" / "x", path / "test" / "x", path / "label_map.pbtxt"]:
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(str(file))
-    project.must("dvc", "commit", "-qf")
+    project.must("dvc", "commit", "-q", "-f")
     project.commit()
     project.well("push")
     clone = project.clone()
@@ -484,7 +488,7 @@ def filled(project: Project, files: int, large: int) -> None:
     project.commit()
 
 
-def survives(project: Project, gcs: Server, rules: list[dict[str, object]]) -> None:
+def survives(project: Project, gcs: Server, rules: list[dict[str, Any]]) -> None:
     """Both ways under faults of each kind of request: the same bytes there and back."""
     for rule in rules:
         gcs.fault(path="/upload/.*uploadType", after=2, **rule)  # photos, and the beginning of the large file
@@ -492,13 +496,13 @@ def survives(project: Project, gcs: Server, rules: list[dict[str, object]]) -> N
         gcs.fault(path="/o[?].*prefix", after=1, **{**rule, "times": 1})
     project.well("push")
     hits = [fault for *_, fault in gcs.log].count(True)
-    assert hits >= 3 * len(rules)
+    assert hits >= 2 * sum(rule["times"] for rule in rules)
     gcs.clear_faults()
     for rule in rules:
         gcs.fault(path="alt=media|/download/", after=5, **rule)
     clone = project.clone(f"clone{len(gcs.log)}")
     clone.well("pull")
-    assert [fault for *_, fault in gcs.log].count(True) >= hits + 3 * len(rules)
+    assert [fault for *_, fault in gcs.log].count(True) == hits + sum(rule["times"] for rule in rules)
     for path in ("large", *(f"photos/{file.name}" for file in (project.root / "photos").iterdir())):
         assert (clone.root / path).read_bytes() == (project.root / path).read_bytes(), path
     assert clone.must("dvc", "repro").splitlines()[-1] == UP_TO_DATE

@@ -164,7 +164,7 @@ def in_the_way(output: Output, message: str) -> list[str]:
         return [f"{output.path}: {first}"]
     remedy = f"move it away and run make pull, or let go of it: dvc checkout --force {output.path}"
     fault = "is not what dvc.lock says, and is kept nowhere else: left as it is"
-    return [f"{os.path.relpath(path)}: {fault}; {remedy}" for path in paths]
+    return [f"{os.path.relpath(path)}: {fault}; {remedy}" for path in sorted(paths)]
 
 
 if __name__ == "__main__":
