@@ -108,6 +108,14 @@ push-records: install ## Copy the TFRecords to gs://BUCKET/records/, for another
 doctor: install ## Find what would end a training, each with the command that mends it
 	@python -m tools.doctor $(OVERRIDES)
 
+.PHONY: push
+push: _repository install ## Keep data, models, runs and experiments on the DVC remote, and check what is there
+	@python -m tools.remote push
+
+.PHONY: pull
+pull: _repository install ## Bring them back, each checked; what is in the way stays
+	@python -m tools.remote pull
+
 .PHONY: test
 test: install ## Run the tests
 	@python -m pytest -m "not slow" -n 2 --dist loadfile

@@ -1,0 +1,171 @@
+"""Keep everything on the DVC remote, and bring it back: what `dvc push` and `dvc pull` do, and a proof of it.
+
+    make push
+    make pull
+    python -m tools.remote push
+    python -m tools.remote pull
+
+`push` sends what dvc.lock and the .dvc files name, the run-cache, and the experiments, whose names go to the git
+remote. A file of the cache whose md5 is not its name stays here. Afterwards the remote is asked what it holds: each
+object must be there with the right md5, which Google Cloud Storage tells without a download.
+
+`pull` brings the same. An object gets its place in the cache only when its md5 is right, an output its place in the
+working tree only when all of its objects are, and a file that is in the way and kept nowhere else stays as it is.
+
+Exit code 0: everything is there and right. 1: what is not, a line each. 2: the remote cannot be used at all.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from detector import errors
+from detector.errors import UserError
+from tools import exchange, experiments, stores, tracked
+from tools.stores import Store, reason
+from tools.tracked import Cache, Output, Part
+
+EXIT_FINDINGS = 1
+IN_THE_WAY = "Can't remove the following unsaved files"  # the beginning of DVC's message; the paths follow it
+CONFIG = ".dvc/config"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tools.remote", description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("command", choices=("push", "pull"))
+    command = parser.parse_args().command
+    with project() as repo:
+        findings = push(repo) if command == "push" else pull(repo)
+    errors.show(findings)
+    if findings:
+        sys.exit(EXIT_FINDINGS)
+
+
+@contextmanager
+def project() -> Iterator[Any]:
+    """DVC's view of the project around the working directory; its root becomes the working directory."""
+    os.environ.setdefault("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")  # else gcsfs asks over gRPC, which may hang
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+
+    stores.silence()
+    try:
+        with Repo() as repo:
+            os.chdir(repo.root_dir)
+            yield repo
+    except DvcException as error:
+        raise UserError("DVC", reason(error), "mend that, and run the command again") from error
+
+
+def push(repo: Any) -> list[str]:
+    """Send everything. Returns: what is not on the remote afterwards, a line each."""
+    store, cache = stores.connect(repo), Cache(repo)
+    git_remote, known = experiments.git_remote(), experiments.local()
+    named = tracked.outputs(repo, known if git_remote else {})
+    if not named:
+        raise UserError("dvc.lock", "names nothing to push", "run: make train")
+    exchange.bring_lists(store, cache, named)
+    parts = tracked.parts(cache, named)
+    absent = [oid for oid in parts if not exchange.is_right(store, oid)]
+    damaged = cache.damaged(absent)
+    failed = exchange.send(store, cache, [oid for oid in absent if cache.has(oid) and oid not in damaged])
+    failed |= exchange.send_files(store, cache, exchange.absent_runs(store, cache))
+    store.look()
+    lost = {oid: parts[oid] for oid in parts if not exchange.is_right(store, oid)}
+    held_back = {oid for oid in lost if lost.keys() & cache.entries(oid).values()}  # lists whose files have their lines
+    findings = [
+        f"{part.label}: {unsent(store, cache, oid, part, damaged, failed)}"
+        for oid, part in lost.items()
+        if oid not in held_back
+    ]
+    runs = exchange.absent_runs(store, cache)
+    findings += [f"{run}: of the run-cache: {failed.get(run, 'it is damaged there')}; run: make push" for run in runs]
+    findings += experiments.push(git_remote) if git_remote else []
+    sent = sum(oid not in lost for oid in absent)
+    print(f"{store.url}: {summary(store, parts, len(lost))}; sent {sent:,}")
+    print_unkept(repo, git_remote, known)
+    return findings
+
+
+def unsent(
+    store: Store, cache: Cache, oid: str, part: Part, damaged: Mapping[str, str], failed: Mapping[str, str]
+) -> str:
+    """Why an object is not on the remote, and what to do."""
+    name = tracked.name(oid)
+    if oid in damaged:
+        path = os.path.relpath(cache.path(oid))
+        return f"damaged in the cache, and not pushed: {damaged[oid]}; run: rm -f {path}, then {part.remedy}"
+    if not cache.has(oid):
+        return f"neither in the cache nor on the remote; run: {part.remedy}, then make push"
+    fault = failed.get(name) or f"it is {'damaged' if name in store.sizes else 'missing'} there"
+    return f"not pushed as {store.url}/{name}: {fault}; run: make push"
+
+
+def summary(store: Store, parts: Collection[str], lost: int) -> str:
+    """How much of what is tracked the remote holds, and how far that is proven."""
+    untold = sum(store.md5(name) is None for name in map(tracked.name, parts) if name in store.sizes)
+    note = f" ({untold:,} of them without an md5 there: they were not compared)" if untold else ""
+    return f"{len(parts) - lost:,} of {len(parts):,} objects are there and right{note}"
+
+
+def print_unkept(repo: Any, git_remote: str, known: Mapping[str, str]) -> None:
+    """What no remote keeps: experiments without a git remote, and what a fresh clone would not know of."""
+    if known and not git_remote:
+        names = ", ".join(sorted(known.values()))
+        print(f"not pushed, for there is no git remote: experiments {names}; run: git remote add origin ADDRESS")
+    if changed := experiments.uncommitted(CONFIG, "dvc.lock", "dvc.yaml", "params.yaml", "*.dvc"):
+        files = " ".join(changed)
+        print(f"a fresh clone needs these as they are now: git add {files} && git commit -m 'As pushed'")
+
+
+def pull(repo: Any) -> list[str]:
+    """Bring everything. Returns: what is not here afterwards, a line each."""
+    store, cache = stores.connect(repo), Cache(repo)
+    if (git_remote := experiments.git_remote()) and (fault := experiments.pull(git_remote)):
+        print(f"not pulled from the git remote {git_remote}: experiments ({fault})")
+    cache.tidy()
+    named = tracked.outputs(repo, experiments.local() if git_remote else {})
+    if not named:
+        raise UserError("dvc.lock", "names nothing to pull", "was it committed where it was pushed? run: git pull")
+    absent = {output.oid for output in named if not cache.has(output.oid)}
+    exchange.bring_lists(store, cache, named)
+    parts = tracked.parts(cache, named)
+    absent |= {oid for oid in parts if not cache.has(oid)}
+    lost = exchange.bring(store, cache, parts)
+    findings = [f"{parts[oid].label}: {fault}" for oid, fault in lost.items()]
+    findings += exchange.bring_runs(store, cache)
+    here = [output for output in named if not output.experiment]
+    findings += checkout(repo, [output for output in here if cache.is_whole(output.oid, lost)])
+    print(f"{store.url}: {len(parts) - len(lost):,} of {len(parts):,} objects are here and right; ", end="")
+    print(f"brought {len(absent - lost.keys()):,}")
+    return findings
+
+
+def checkout(repo: Any, whole: Sequence[Output]) -> list[str]:
+    """Give the outputs their place in the working tree. Returns: what is in the way, a line each."""
+    from dvc.exceptions import DvcException
+
+    findings = []
+    for output in whole:
+        try:
+            repo.checkout(targets=[output.path])
+        except DvcException as error:
+            findings += in_the_way(output, str(error))
+    return findings
+
+
+def in_the_way(output: Output, message: str) -> list[str]:
+    """DVC's refusal to overwrite, a line for each file."""
+    first, *paths = message.splitlines()
+    if not first.startswith(IN_THE_WAY):
+        return [f"{output.path}: {first}"]
+    remedy = f"move it away and run make pull, or let go of it: dvc checkout --force {output.path}"
+    fault = "is not what dvc.lock says, and is kept nowhere else: left as it is"
+    return [f"{os.path.relpath(path)}: {fault}; {remedy}" for path in sorted(paths)]
+
+
+if __name__ == "__main__":
+    errors.run(main)
