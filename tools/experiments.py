@@ -32,29 +32,31 @@ def _refs(listed: str) -> Iterator[tuple[str, str]]:
 
 
 def push(remote: str) -> list[str]:
-    """Send the refs of all experiments; what the git remote does not have afterwards is a finding, a line each."""
+    """Send the refs of all experiments. Returns: what the git remote does not have afterwards, a line each."""
     if not (here := local()):
         return []
-    said = _dvc("push", remote)
+    said = ""
     try:
-        there = dict(_refs(_git("ls-remote", remote, "refs/exps/*")))
+        if lost := here.keys() - there(remote).keys():
+            said = _dvc("push", remote)
+            lost = here.keys() - there(remote).keys()
     except ValueError as error:
-        said, there = str(error), {}
-    lost = {commit: name for commit, name in here.items() if commit not in there}
-    remedy = "push it yourself: dvc exp push"
-    return [
-        f"experiment {name}: not on the git remote {remote}: {said}; {remedy} {remote} {name}" for name in lost.values()
-    ]
+        said, lost = str(error), set(here)
+    fault = f"not on the git remote {remote}: {said or 'it has another one of that name: dvc exp rename yours'}"
+    return [f"experiment {name}: {fault}; then: make push" for name in sorted(here[commit] for commit in lost)]
 
 
 def pull(remote: str) -> str:
     """Bring the refs of the git remote's experiments. Returns: why they did not come; empty where they did."""
     try:
-        if not dict(_refs(_git("ls-remote", remote, "refs/exps/*"))):
-            return ""
+        return _dvc("pull", remote) if there(remote).keys() - local().keys() else ""
     except ValueError as error:
         return str(error)
-    return _dvc("pull", remote)
+
+
+def there(remote: str) -> dict[str, str]:
+    """The experiments of a git remote: the name by the commit. Raises: ValueError; it cannot be reached."""
+    return dict(_refs(_git("ls-remote", remote, "refs/exps/*")))
 
 
 def uncommitted(*patterns: str) -> list[str]:

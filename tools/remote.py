@@ -145,16 +145,18 @@ def pull(repo: Any) -> list[str]:
 
 
 def checkout(repo: Any, whole: Sequence[Output]) -> list[str]:
-    """Give the outputs their place in the working tree. Returns: what is in the way, a line each."""
+    """Give outputs their place in the working tree, all those that nothing is in the way of. Returns: what is."""
     from dvc.exceptions import DvcException
 
-    findings = []
-    for output in whole:
-        try:
-            repo.checkout(targets=[output.path])
-        except DvcException as error:
-            findings += in_the_way(output, str(error))
-    return findings
+    if not whole:
+        return []  # without a target DVC takes everything
+    try:
+        repo.checkout(targets=[output.path for output in whole])
+    except DvcException as error:
+        if len(whole) == 1:
+            return in_the_way(whole[0], str(error))
+        return [finding for output in whole for finding in checkout(repo, [output])]
+    return []
 
 
 def in_the_way(output: Output, message: str) -> list[str]:

@@ -46,8 +46,9 @@ class Part:
 
 def outputs(repo: Any, experiments: dict[str, str]) -> list[Output]:
     """What belongs on the default remote, of the working tree and of experiments (commit: name)."""
-    found = []
+    found, config = [], repo.config
     for revision in repo.brancher(revs=sorted(experiments), sha_only=True):
+        repo.config = config  # that of an older commit may not know the remote which config.local is about: DVC fails
         name = experiments.get(revision, "")
         found += [_output(repo, out, name) for out in repo.index.outs if _belongs_there(out)]
     return found
