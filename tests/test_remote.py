@@ -403,6 +403,16 @@ def test_nothing_to_push_or_to_pull(tmp_path: Path, gcs: Server) -> None:
     assert project.refusal("pull").startswith("dvc.lock: names nothing to pull; ")
 
 
+def test_what_has_a_remote_of_its_own_is_left_to_dvc(project: Project) -> None:
+    (project.root / "secret").write_text("x")
+    project.must("dvc", "add", "-q", "secret")
+    with (project.root / "secret.dvc").open("a") as file:
+        file.write("  remote: other\n")
+    assert project.findings("push") == [
+        "secret: has a remote of its own, or is kept as DVC 2 did; run: dvc push secret"
+    ]
+
+
 def test_an_account_that_may_not_write(project: Project, gcs: Server) -> None:
     gcs.deny("bucket", "storage.objects.create")
     found = project.findings("push")

@@ -39,6 +39,8 @@ def main() -> None:
     command = parser.parse_args().command
     with project() as repo:
         findings = push(repo) if command == "push" else pull(repo)
+        fault = "has a remote of its own, or is kept as DVC 2 did"
+        findings += [f"{path}: {fault}; run: dvc {command} {path}" for path in tracked.left_to_dvc(repo)]
     errors.show(findings)
     if findings:
         sys.exit(EXIT_FINDINGS)

@@ -54,9 +54,18 @@ def outputs(repo: Any, experiments: dict[str, str]) -> list[Output]:
     return found
 
 
+def left_to_dvc(repo: Any) -> list[str]:
+    """The paths in the working tree that DVC keeps elsewhere: on a remote of their own, or as DVC 2 did."""
+    kept = [out for out in repo.index.outs if _is_kept(out) and not _belongs_there(out)]
+    return sorted(repo.fs.relpath(out.fs_path, repo.root_dir) for out in kept)
+
+
+def _is_kept(out: Any) -> bool:
+    return bool(out.is_in_repo and out.use_cache and out.can_push and not out.stage.is_repo_import and out.hash_info)
+
+
 def _belongs_there(out: Any) -> bool:
-    kept = out.is_in_repo and out.use_cache and out.can_push and not out.remote and not out.stage.is_repo_import
-    return bool(kept and out.hash_info and out.hash_info.name == "md5")
+    return _is_kept(out) and not out.remote and out.hash_info.name == "md5"
 
 
 def _output(repo: Any, out: Any, experiment: str) -> Output:
