@@ -479,6 +479,7 @@ def test_started_again_they_go_on(killed: Killed) -> None:
     assert (killed.root / "log1").read_text().splitlines()[-1].endswith(" writes the model")
 
 
+@pytest.mark.slow
 def test_sigterm_to_one_stops_all_after_the_same_step(project: Path, one: Path, tmp_path: Path) -> None:
     """And one host alone goes on from there."""
     root = copy(project, tmp_path)
