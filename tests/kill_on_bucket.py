@@ -73,7 +73,7 @@ def went_on_from(log: Path) -> int:
 
 
 def torture(base: Project, server: Server, chance: random.Random, kills: int) -> tuple[Project, int, bool]:
-    """One training, killed until its last step is on the bucket, `kills` times at most; returns its last machine, and what came of it."""
+    """One training, killed `kills` times at most, while there is something left to train; returns its last machine."""
     project, done, before, is_well = machine(base), 0, 0, True
     while True:
         if done == kills or on_bucket(server) == STEPS:  # with nothing left to train, a kill would show nothing
