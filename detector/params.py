@@ -10,7 +10,7 @@ Read as YAML 1.2, as DVC reads it: `1e-3` is a number and `no` is a string.
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -80,7 +80,13 @@ def _converted(field: dataclasses.Field[Any], value: Any) -> Any:
     return float(value) if "low" in field.metadata and not _is_int(field) and value != "auto" else value
 
 
-def _read(path: Path) -> dict[str, Any]:
+def read(path: str | Path = PARAMS_FILE) -> dict[str, Any]:
+    """The sections of `path`, unchecked.
+
+    Raises:
+        UserError: it is missing, or no YAML of sections.
+    """
+    path = Path(path)
     try:
         document = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -92,9 +98,6 @@ def _read(path: Path) -> dict[str, Any]:
         raise UserError(str(path), f"not valid YAML: {error}", "mend that line") from error
     if not isinstance(document, dict):
         raise UserError(str(path), "holds no sections", "restore it: git checkout params.yaml")
-    for name in document:
-        if name not in SECTIONS:
-            raise UserError(str(path), "unknown section", f"there are {', '.join(SECTIONS)}", item=str(name))
     return document
 
 
@@ -104,7 +107,22 @@ def load(section: str, cls: type[Section], path: str | Path = PARAMS_FILE, *, pa
     Raises:
         UserError: naming `section.key`, its value and what is allowed.
     """
-    values = _read(Path(path)).get(section)
+    return checked(read(path), section, cls, path, partial=partial)
+
+
+def checked(
+    document: Mapping[str, Any],
+    section: str,
+    cls: type[Section],
+    path: str | Path = PARAMS_FILE,
+    *,
+    partial: bool = False,
+) -> Section:
+    """`load`, of sections that were read already; errors name `path`."""
+    for name in document:
+        if name not in SECTIONS:
+            raise UserError(str(path), "unknown section", f"there are {', '.join(SECTIONS)}", item=str(name))
+    values = document.get(section)
     if not isinstance(values, dict):
         raise UserError(str(path), f"section {section} is missing or empty", "restore it: git checkout params.yaml")
     fields: Sequence[dataclasses.Field[Any]] = dataclasses.fields(cls)  # type: ignore[arg-type]

@@ -5,10 +5,8 @@ them equal. A stage would refuse a wrong value, too, but only when its turn come
 """
 
 import dataclasses
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
@@ -103,17 +101,18 @@ class Settings:
 def read(overrides: Sequence[str]) -> tuple[Settings, list[Line]]:
     """params.yaml with `section.key=value` as `dvc exp run -S` would have it, and a line for every fault in it."""
     try:
-        params.load("train", dataclasses.make_dataclass("Nothing", []), partial=True)
-        document = YAML(typ="safe", pure=True).load(Path(params.PARAMS_FILE).read_text(encoding="utf-8"))
+        document = params.read()
+        params.checked(document, "train", dataclasses.make_dataclass("Nothing", []), partial=True)
     except UserError as refused:
         return Settings(), [_line(refused)]
     for override in overrides:
         section, key, value = _parts(override)
         document[section] = {**(document.get(section) or {}), key: value}
-    sections, lines = {}, []
+    sections: dict[str, Any] = {}
+    lines: list[Line] = []
     for section, cls in SECTIONS.items():
         try:
-            sections[section] = _load(section, cls, document)
+            sections[section] = params.checked(document, section, cls)
         except UserError as refused:
             lines += list(_each(section, cls, document.get(section))) or [_line(refused)]
     return Settings(**sections), list(dict.fromkeys(lines))
@@ -130,16 +129,6 @@ def _parts(override: str) -> tuple[str, str, Any]:
         return section, key, text
 
 
-def _load(section: str, cls: type, document: Mapping[str, Any], *, partial: bool = False) -> Any:
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / params.PARAMS_FILE
-        YAML(typ="safe", pure=True).dump(dict(document), path)
-        try:
-            return params.load(section, cls, path, partial=partial)
-        except UserError as refused:
-            raise UserError(params.PARAMS_FILE, refused.reason, refused.remedy, refused.item) from refused
-
-
 def _each(section: str, cls: type, values: object) -> Iterator[Line]:
     """The faults of a section key by key, for loading it ends with the first."""
     if not isinstance(values, dict):
@@ -148,7 +137,7 @@ def _each(section: str, cls: type, values: object) -> Iterator[Line]:
     for key in dict.fromkeys([*fields, *values]):
         alone = {section: {key: values[key]} if key in values else {}}
         try:
-            _load(section, _only(fields[key]) if key in fields else cls, alone)
+            params.checked(alone, section, _only(fields[key]) if key in fields else cls)
         except UserError as refused:
             yield _line(refused)
 
