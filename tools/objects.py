@@ -1,20 +1,18 @@
 """Objects of a bucket to a folder, and files to a bucket: verified by crc32c, and only where the two differ."""
 
-import base64
 import shutil
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import google_crc32c
 from tqdm import tqdm
 
 from detector import fetch, gcs
+from detector.bucket_store import measure
 from detector.errors import UserError
 
 THREADS = 8  # google-cloud-storage keeps ten connections open at most
-CHUNK = 2**20  # bytes
 
 
 def download(url: str, folder: Path) -> Path:
@@ -69,11 +67,7 @@ def upload(path: Path, bucket: str, name: str) -> str:
 
 def is_same(path: Path, blob: Any) -> bool:
     """Whether a file has the checksum of an object."""
-    with path.open("rb") as file:
-        checksum = google_crc32c.Checksum()
-        for _ in checksum.consume(file, CHUNK):
-            pass
-    return bool(base64.b64encode(checksum.digest()).decode() == blob.crc32c)
+    return bool(measure(path)[1] == blob.crc32c)
 
 
 def _targets(url: str, blobs: Mapping[str, Any], names: Iterable[str], below: str) -> dict[str, Any]:

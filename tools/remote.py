@@ -24,13 +24,12 @@ from typing import Any
 
 from detector import errors
 from detector.errors import UserError
-from tools import exchange, experiments, stores, tracked
+from tools import dvc_config, exchange, experiments, stores, tracked
 from tools.stores import Store, reason
 from tools.tracked import Cache, Output, Part
 
 EXIT_FINDINGS = 1
 IN_THE_WAY = "Can't remove the following unsaved files"  # the beginning of DVC's message; the paths follow it
-CONFIG = ".dvc/config"
 
 
 def main() -> None:
@@ -118,7 +117,7 @@ def print_unkept(repo: Any, git_remote: str, known: Mapping[str, str]) -> None:
     if known and not git_remote:
         names = ", ".join(sorted(known.values()))
         print(f"not pushed, for there is no git remote: experiments {names}; run: git remote add origin ADDRESS")
-    if changed := experiments.uncommitted(CONFIG, "dvc.lock", "dvc.yaml", "params.yaml", "*.dvc"):
+    if changed := experiments.uncommitted(str(dvc_config.CONFIG), "dvc.lock", "dvc.yaml", "params.yaml", "*.dvc"):
         files = " ".join(changed)
         print(f"a fresh clone needs these as they are now: git add {files} && git commit -m 'As pushed'")
 
