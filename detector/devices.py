@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TextIO
 
-from detector import stops
+from detector import stops, tpu_node
 from detector.cluster import ALONE, VARIABLE, Cluster
 from detector.errors import UserError
 from detector.tensorflow_env import quiet, tf
@@ -33,8 +33,10 @@ def found(accelerator: str) -> str:
     Nothing of TensorFlow is started yet.
 
     Raises:
-        UserError: it is not there.
+        UserError: it is not there, or it is a TPU on another machine.
     """
+    if accelerator in ("auto", "tpu") and (variable := tpu_node.found()):
+        raise tpu_node.refusal(variable)
     if accelerator == "tpu" and not has_tpu():
         remedy = "use auto or cpu; where there is one: make install TF=tpu"
         raise UserError("params.yaml", "tpu: this environment has none", remedy, item="train.accelerator")

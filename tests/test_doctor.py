@@ -23,7 +23,9 @@ from stages import evaluate, predict, pretrained, sample, train_tpu
 from tools.checks import settings, training
 
 COPIED = ("dvc.yaml", "params.yaml", "pyproject.toml", "requirements", ".dvc/config", ".dvc/.gitignore", ".gitignore")
-OF_THE_MACHINE = re.compile("TF_CONFIG|TPU_|COLAB_|CUDA_|GIT_|GOOGLE_|STORAGE_EMULATOR|MAKE|MFLAGS|PASSO_FRESH|PYTHON$")
+OF_THE_MACHINE = re.compile(
+    "TF_CONFIG|TPU_|COLAB_|KUBE_|CUDA_|GIT_|GOOGLE_|STORAGE_EMULATOR|MAKE|MFLAGS|PASSO_FRESH|PYTHON$"
+)
 LAST = Path("model/train/best/ckpt-1.index")
 
 
@@ -419,6 +421,13 @@ def test_a_tpu_and_its_tensorflow_belong_together(project: Project) -> None:
         project.findings(**libtpu)
     )
     assert "ok     accelerator: tpu, TensorFlow's tpu build" in project.doctor(**libtpu, **attached).stdout.splitlines()
+
+
+def test_a_tpu_node_is_refused_before_anything_runs(project: Project) -> None:
+    done = project.doctor("--fast", COLAB_TPU_ADDR="10.0.0.2:8470")
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: COLAB_TPU_ADDR: this is a TPU node, which reads gs:// alone; ")
+    assert project.doctor("--fast", "-S", "train.accelerator=cpu", COLAB_TPU_ADDR="10.0.0.2:8470").returncode == 0
 
 
 def test_a_disk_that_is_too_small(project: Project) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from packaging.specifiers import SpecifierSet
 
-from detector import paths, pipeline_config, work_mirror
+from detector import paths, pipeline_config, tpu_node, work_mirror
 from detector.dataset import DatasetParams
 from tools import install
 from tools.checks.lines import Line, error, note, ok
@@ -135,7 +135,10 @@ def accelerator(wanted: str) -> str:
 def hardware(train: Train) -> Iterator[Line]:
     """`train.accelerator` and the installed TensorFlow against what is attached: what training would fail of."""
     wanted, found = train.accelerator, build()
-    if not found:
+    if wanted in ("auto", "tpu") and (variable := tpu_node.found()):
+        refused = tpu_node.refusal(variable)
+        yield error(f"{variable}: {refused.reason}", refused.remedy)
+    elif not found:
         yield error("TensorFlow is not installed", AGAIN)
     elif wanted == "tpu" and found != "tpu":
         yield error(f"train.accelerator is tpu, TensorFlow's {found} build is installed", "run: make install TF=tpu")
