@@ -24,7 +24,7 @@ from tools.checks import settings, training
 
 COPIED = ("dvc.yaml", "params.yaml", "pyproject.toml", "requirements", ".dvc/config", ".dvc/.gitignore", ".gitignore")
 OF_THE_MACHINE = re.compile(
-    "TF_CONFIG|TPU_|COLAB_|KUBE_|CUDA_|GIT_|GOOGLE_|STORAGE_EMULATOR|MAKE|MFLAGS|PASSO_FRESH|PYTHON$"
+    "TF_CONFIG|(TPU|COLAB|KUBE|CUDA|GIT|GOOGLE)_|STORAGE_EMULATOR|MAKE|MFLAGS|PASSO_FRESH|PYTHON$"
 )
 LAST = Path("model/train/best/ckpt-1.index")
 

@@ -128,6 +128,6 @@ def test_a_tpu_node_is_refused_and_the_cpu_beside_it_is_not(monkeypatch: pytest.
 
     monkeypatch.setenv("TPU_NAME", "my-node")
     for accelerator in ("auto", "tpu"):
-        with pytest.raises(UserError, match="^TPU_NAME: this is a TPU node, which reads gs:// alone; .* v5e-1 TPU"):
+        with pytest.raises(UserError, match=r"^TPU_NAME: this is a TPU node, which reads gs:// alone; .* v5e-1 TPU"):
             devices.found(accelerator)
     assert devices.found("cpu") == "cpu"
