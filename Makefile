@@ -10,7 +10,7 @@ TF ?= auto
 INSTALLER ?= auto
 
 # Only from the command line: a NAME or a STEPS that a shell happens to export must not steer a training.
-ARGUMENTS := STEPS BATCH DATASET FRESH SRC NAME SHA256 IMAGES OUTPUT A B PROJECT BUCKET LOCATION TPU_ACCOUNT
+ARGUMENTS := STEPS BATCH DATASET FRESH SRC NAME SHA256 IMAGES OUTPUT A B PROJECT BUCKET LOCATION TPU_ACCOUNT COMMIT WORK_DIR
 $(foreach argument,$(ARGUMENTS),$(if $(filter command,$(origin $(argument))),,$(eval override $(argument) :=)))
 # Make would expand a `$` in them on the way into the environment; nothing reads them there.
 unexport $(ARGUMENTS) PYTHON TF INSTALLER
@@ -33,7 +33,7 @@ export GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT := false
 
 # One changed parameter makes an experiment, which `dvc exp show` lists; none makes `dvc repro`.
 OVERRIDES := $(strip $(call option,-S train.steps=,STEPS) $(call option,-S train.batch_size=,BATCH) \
-	$(call option,-S dataset.dir=dataset/,DATASET))
+	$(call option,-S dataset.dir=dataset/,DATASET) $(call option,-S train.work_dir=,WORK_DIR))
 RUN := $(if $(filter 1,$(value FRESH)),PASSO_FRESH=1 )$(if $(OVERRIDES),dvc exp run $(OVERRIDES),dvc repro)
 
 .PHONY: help
@@ -113,8 +113,8 @@ push: _repository install ## Keep data, models, runs and experiments on the DVC 
 	@python -m tools.remote push
 
 .PHONY: pull
-pull: _repository install ## Bring them back, each checked; what is in the way stays
-	@python -m tools.remote pull
+pull: _repository install ## Bring them back, each checked: [COMMIT=1a2b3c4] [BUCKET=my-pets]
+	@python -m tools.remote pull $(call option,--commit=,COMMIT) $(call option,--bucket=,BUCKET)
 
 .PHONY: test
 test: install ## Run the tests

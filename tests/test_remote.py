@@ -78,34 +78,41 @@ class Project:
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
-    def remote(self, command: str) -> subprocess.CompletedProcess[str]:
-        """`python -m tools.remote COMMAND`, in this process: DVC is imported once for all tests."""
+    def remote(self, *command: str) -> subprocess.CompletedProcess[str]:
+        """`python -m tools.remote COMMAND...`, in this process: DVC is imported once for all tests."""
         out, err, code = io.StringIO(), io.StringIO(), 0
         with contextlib.chdir(self.root), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             try:
-                with mock.patch.dict(os.environ, self.variables()), mock.patch.object(sys, "argv", ["remote", command]):
+                with (
+                    mock.patch.dict(os.environ, self.variables()),
+                    mock.patch.object(sys, "argv", ["remote", *command]),
+                ):
                     errors.run(remote.main)
             except SystemExit as exit_:
                 code = int(exit_.code or 0)
-        return subprocess.CompletedProcess(["remote", command], code, out.getvalue(), err.getvalue())
+        return subprocess.CompletedProcess(["remote", *command], code, out.getvalue(), err.getvalue())
 
-    def well(self, command: str) -> str:
+    def well(self, *command: str) -> str:
         """What a push or a pull prints that finds all in order."""
-        done = self.remote(command)
+        done = self.remote(*command)
         assert (done.returncode, done.stderr) == (0, ""), done.stdout + done.stderr
         return done.stdout
 
-    def findings(self, command: str) -> list[str]:
+    def pushed(self) -> str:
+        """The first line of a push that finds all in order: what is on the remote."""
+        return self.well("push").partition("\n")[0]
+
+    def findings(self, *command: str) -> list[str]:
         """What a push or a pull finds wrong."""
-        done = self.remote(command)
+        done = self.remote(*command)
         assert done.returncode == 1, done.stdout + done.stderr
         lines = done.stderr.splitlines()
         assert all(line.startswith("error: ") for line in lines), done.stderr
         return [line.removeprefix("error: ") for line in lines]
 
-    def refusal(self, command: str) -> str:
+    def refusal(self, *command: str) -> str:
         """Why a push or a pull cannot be done: one line."""
-        done = self.remote(command)
+        done = self.remote(*command)
         assert (done.returncode, done.stdout) == (2, ""), done.stdout + done.stderr
         assert done.stderr.count("\n") == 1
         return done.stderr.removeprefix("error: ").rstrip()
@@ -196,14 +203,14 @@ def folder_list(project: Project) -> str:
 
 
 def test_there_and_back(project: Project, gcs: Server) -> None:
-    assert project.well("push") == f"{GS}: 4 of 4 objects are there and right; sent 4\n"
-    stored = {key: value for key, value in gcs.read("bucket").items() if "/runs/" not in key}
+    assert project.pushed() == f"{GS}: 4 of 4 objects are there and right; sent 4"
+    stored = {key: value for key, value in gcs.read("bucket").items() if "/files/" in key}
     assert set(stored) == {name(oid) for oid in project.objects()}
     assert stored[name(HELLO)] == b"hello"
     assert {entry["relpath"] for entry in json.loads(stored[name(folder_list(project))])} == {"a.txt", "b.txt"}
 
     gcs.log.clear()
-    assert project.well("push") == f"{GS}: 4 of 4 objects are there and right; sent 0\n"
+    assert project.pushed() == f"{GS}: 4 of 4 objects are there and right; sent 0"
     assert {method for method, *_ in gcs.log} == {"GET"}
 
     clone = project.clone()
@@ -234,7 +241,7 @@ def test_a_damaged_object_on_the_remote(project: Project, gcs: Server) -> None:
     assert not (clone.root / "out").exists()
     assert (clone.root / "count.txt").read_text().strip() == "5"
 
-    assert project.well("push").endswith("sent 1\n")
+    assert project.pushed().endswith("sent 1")
     assert clone.well("pull").endswith("brought 1\n")
     assert clone.must("dvc", "repro").splitlines()[-1] == UP_TO_DATE
 
@@ -261,7 +268,7 @@ def test_what_the_remote_has_lost(project: Project, gcs: Server) -> None:
     listed = folder_list(project)
     request(gcs, "DELETE", listed)
     assert project.clone("other").findings("pull") == [f"out: {fault.replace(name(HELLO), name(listed))}"]
-    assert project.well("push").endswith("sent 2\n")
+    assert project.pushed().endswith("sent 2")
     assert clone.well("pull").endswith("brought 1\n")
 
 
@@ -281,7 +288,7 @@ def test_a_damaged_file_of_the_cache_is_not_pushed(project: Project, gcs: Server
         "out/a.txt: neither in the cache nor on the remote; run: dvc repro copy, then make push"
     ]
     project.must("dvc", "repro", "copy")
-    assert project.well("push").endswith("sent 2\n")
+    assert project.pushed().endswith("sent 2")
 
 
 def test_a_damaged_file_of_the_cache_comes_anew(project: Project) -> None:
@@ -333,30 +340,101 @@ def test_data_of_ones_own(project: Project) -> None:
         assert (clone.root / path).read_text() == path
 
 
-def test_experiments(project: Project, gcs: Server) -> None:
+def experiment(project: Project) -> None:
+    """One by the name of `two`; the working tree is the last commit's again."""
     project.must("dvc", "exp", "run", "-q", "-S", "number=2", "-n", "two")
     project.must("git", "checkout", "-q", ".")
     project.must("dvc", "checkout", "-q")
-    said = project.well("push")
-    assert "not pushed, for there is no git remote: experiments two; run: git remote add origin ADDRESS" in said
-    assert name(digest(b"number: 2\n")) not in gcs.read("bucket")
 
+
+def test_experiments(project: Project, gcs: Server) -> None:
+    experiment(project)
     project.must("git", "init", "-q", "--bare", "../origin.git")
     project.must("git", "remote", "add", "origin", "../origin.git")
     project.must("git", "push", "-q", "origin", "main")
-    assert project.well("push").endswith("6 of 6 objects are there and right; sent 2\n")
+    assert project.well("push") == f"{GS}: 6 of 6 objects are there and right; sent 6\n"  # git has the rest
     assert gcs.read("bucket")[name(digest(b"number: 2\n"))] == b"number: 2\n"
-
-    (project.root / "../origin.git").rename(project.root / "../gone.git")
-    (finding,) = project.findings("push")
-    assert finding.startswith("experiment two: not on the git remote origin: ")
     clone = project.clone()
     clone.must("git", "remote", "set-url", "origin", "../origin.git")
-    assert "not pulled from the git remote origin: experiments (" in clone.well("pull")
-    (project.root / "../gone.git").rename(project.root / "../origin.git")
-    assert clone.well("pull").endswith("6 of 6 objects are here and right; brought 2\n")
+    assert clone.well("pull").endswith("6 of 6 objects are here and right; brought 6\n")
     clone.must("dvc", "exp", "apply", "two")
     assert (clone.root / "out/b.txt").read_text() == "number: 2\n"
+
+
+def test_a_git_remote_that_takes_nothing(project: Project, gcs: Server) -> None:
+    """As of a notebook: a clone of somebody else's repository, whose disk goes with the session."""
+    upstream = project.clone("upstream")
+    notebook = upstream.clone("notebook")
+    upstream.root.rename(project.root / "../closed")
+    (notebook.root / "params.yaml").write_text("number: 3\n")
+    notebook.must("dvc", "repro", "-q")
+    notebook.commit()
+    head = notebook.must("git", "rev-parse", "HEAD").strip()
+    experiment(notebook)
+    first, refused, kept = notebook.well("push").splitlines()
+    assert first.endswith("6 of 6 objects are there and right; sent 6")
+    assert refused.startswith("not on the git remote origin: experiments two: ")
+    assert kept == (
+        f"no git remote has it all, so commit {head[:10]} and experiments two is there as well: "
+        f"make pull COMMIT={head[:10]}"
+    )
+    (bundle,) = (key for key in gcs.read("bucket") if "/commits/" in key)
+    assert re.fullmatch(rf"dvc/commits/{head}-[0-9a-f]{{16}}\.bundle", bundle)
+    gcs.log.clear()
+    assert notebook.well("push").splitlines()[-1] == kept
+    assert {method for method, *_ in gcs.log} == {"GET"}  # it is there
+
+    (project.root / "../closed").rename(upstream.root)
+    clone = upstream.clone("elsewhere")
+    shutil.rmtree(notebook.root)
+    assert "not pulled" not in clone.well("pull", f"--commit={head[:10]}")
+    assert clone.must("git", "rev-parse", "HEAD").strip() == head
+    assert (clone.root / "out/b.txt").read_text() == "number: 3\n"
+    assert clone.must("dvc", "repro").splitlines()[-1] == UP_TO_DATE
+    clone.must("dvc", "exp", "apply", "two")
+    assert (clone.root / "out/b.txt").read_text() == "number: 2\n"
+
+
+def test_a_clone_that_knows_no_remote_is_told_the_bucket(project: Project, gcs: Server) -> None:
+    upstream = project.clone("upstream")
+    (upstream.root / ".dvc/config").write_text("[core]\n    analytics = false\n")
+    (upstream.root / ".dvc/config.local").unlink()
+    upstream.commit()
+    notebook, clone = upstream.clone("notebook"), upstream.clone("elsewhere")
+    for made in (notebook, clone):
+        made.environment["STORAGE_EMULATOR_HOST"] = gcs.url
+    assert notebook.refusal("push") == ".dvc/config: names no remote; run: make bucket PROJECT=... BUCKET=..."
+    notebook.remote("pull", "--bucket=bucket")  # there is nothing to pull yet
+    notebook.must("dvc", "repro", "-q", "--force")
+    notebook.commit()
+    notebook.well("push")
+    head = notebook.must("git", "rev-parse", "--short", "HEAD").strip()
+    said = clone.well("pull", "--bucket=bucket", f"--commit={head}")
+    assert said.startswith(".dvc/config: default remote gcs = gs://bucket/dvc, verify = true\n")
+    assert clone.must("dvc", "repro").splitlines()[-1] == UP_TO_DATE
+    assert clone.must("git", "status", "--porcelain") == ""
+    other = project.refusal("pull", "--bucket=other")
+    assert other.startswith(".dvc/config: the remote store is gs://bucket/dvc, not gs://other/dvc; ")
+
+
+def test_a_commit_that_is_not_there_or_is_damaged(project: Project, gcs: Server) -> None:
+    assert project.refusal("pull", "--commit=abcdef1") == (
+        "COMMIT: no commit abcdef1 here, nor in gs://bucket/dvc/commits; "
+        "give more of it, or run make push in the clone that has it"
+    )
+    clone, other = project.clone(), project.clone("other")
+    (project.root / "source").write_text("other")
+    project.must("dvc", "repro", "-q")
+    project.commit()
+    project.well("push")
+    head = project.must("git", "rev-parse", "HEAD").strip()
+    (clone.root / "dvc.lock").write_text("mine\n")
+    assert "dvc.lock" in clone.refusal("pull", f"--commit={head}")
+    assert (clone.root / "dvc.lock").read_text() == "mine\n"
+    (bundle,) = (key for key in gcs.read("bucket") if "/commits/" in key)
+    gcs.put("bucket", bundle, gcs.read("bucket")[bundle][:-100])
+    assert bundle in other.refusal("pull", f"--commit={head}")
+    assert other.objects() == set()
 
 
 def test_an_experiment_that_knows_no_remote(project: Project, gcs: Server) -> None:
@@ -419,7 +497,7 @@ def test_an_account_that_may_not_write(project: Project, gcs: Server) -> None:
     assert all("storage.objects.create" in finding and "http" not in finding for finding in found)
     paths = {finding.partition(":")[0] for finding in found}
     assert {"out/a.txt", "out/b.txt", "count.txt"} <= paths and "out" not in paths
-    assert len(found) == 5  # and two of the run-cache
+    assert len(found) == 6  # and two of the run-cache, and the commit
 
 
 def test_a_folder_as_the_remote(plain: Project, tmp_path: Path) -> None:
@@ -427,7 +505,7 @@ def test_a_folder_as_the_remote(plain: Project, tmp_path: Path) -> None:
     with_folder(plain, store)
     assert plain.refusal("push").startswith(f"{store}: is not there; mount its disk")
     store.parent.mkdir()
-    assert plain.well("push") == f"{store}: 4 of 4 objects are there and right; sent 4\n"
+    assert plain.pushed() == f"{store}: 4 of 4 objects are there and right; sent 4"
     file = store / "files/md5" / HELLO[:2] / HELLO[2:]
     file.chmod(0o644)
     file.write_bytes(b"hellp")
@@ -435,7 +513,7 @@ def test_a_folder_as_the_remote(plain: Project, tmp_path: Path) -> None:
     (finding,) = clone.findings("pull")
     assert finding.startswith(f"out/a.txt: damaged on the remote: the md5 of {file} is {digest(b'hellp')}; ")
     assert HELLO not in clone.objects()
-    assert plain.well("push").endswith("sent 1\n")
+    assert plain.pushed().endswith("sent 1")
     clone.well("pull")
     assert clone.must("dvc", "repro").splitlines()[-1] == UP_TO_DATE
 
@@ -450,7 +528,7 @@ def test_a_remote_of_which_nothing_but_names_is_known(plain: Project, tmp_path: 
         store = Store(repo.cloud.get_remote())
     store.look()
     assert f"files/md5/{HELLO[:2]}/{HELLO[2:]}" in store.sizes
-    assert len(store.sizes) == 6
+    assert len(store.sizes) == 7  # 4 objects, 2 of the run-cache, a commit
     assert store.md5(f"files/md5/{HELLO[:2]}/{HELLO[2:]}") is None
 
 

@@ -88,6 +88,10 @@ def absent_runs(store: Store, cache: Cache) -> list[str]:
 def bring_runs(store: Store, cache: Cache) -> list[str]:
     """Bring what the run-cache lacks. Returns: what failed, a line each."""
     known = set(cache.runs())
-    wanted = {name: store.md5(name) or "" for name in store.sizes if RUN.fullmatch(name) and name not in known}
-    faults = _bring(store, cache, wanted)
+    faults = bring_files(store, cache, [name for name in store.sizes if RUN.fullmatch(name) and name not in known])
     return [f"{name}: of the run-cache: {fault}" for name, fault in faults.items()]
+
+
+def bring_files(store: Store, cache: Cache, names: Collection[str]) -> dict[str, str]:
+    """Copy files of the remote to their places in the cache. Returns: what failed, and why."""
+    return _bring(store, cache, {name: store.md5(name) or "" for name in names})

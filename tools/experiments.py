@@ -7,6 +7,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from detector.errors import UserError
+from tools import dvc_config
 from tools.stores import reason
 
 REF = re.compile(r"refs/exps/[0-9a-f]{2}/[0-9a-f]{38}/(.+)")  # others are DVC's own: its queue, its stash
@@ -15,26 +17,35 @@ GIT_SECONDS = 60
 
 def git_remote() -> str:
     """The git remote that experiments go to: origin, or the only one; empty where there is none."""
-    found = _git("remote").split()
+    found = git("remote").split()
     return "origin" if "origin" in found else found[0] if len(found) == 1 else ""
+
+
+def refs() -> dict[str, str]:
+    """The experiments of this clone: the ref by the commit."""
+    return dict(_refs(git("for-each-ref", "--format=%(objectname) %(refname)", "refs/exps/")))
 
 
 def local() -> dict[str, str]:
     """The experiments of this clone: the name by the commit."""
-    return dict(_refs(_git("for-each-ref", "--format=%(objectname) %(refname)", "refs/exps/")))
+    return {commit: _name(ref) for commit, ref in refs().items()}
 
 
 def _refs(listed: str) -> Iterator[tuple[str, str]]:
     for line in listed.splitlines():
         commit, ref = line.split(maxsplit=1)
-        if found := REF.fullmatch(ref):
-            yield commit, found[1]
+        if REF.fullmatch(ref):
+            yield commit, ref
 
 
-def push(remote: str) -> list[str]:
-    """Send the refs of all experiments. Returns: what the git remote does not have afterwards, a line each."""
+def _name(ref: str) -> str:
+    return ref.split("/", 4)[4]
+
+
+def push(remote: str) -> tuple[set[str], str]:
+    """Send the refs of all experiments. Returns: the commits that the git remote does not have then, and why."""
     if not (here := local()):
-        return []
+        return set(), ""
     said = ""
     try:
         if lost := here.keys() - there(remote).keys():
@@ -42,8 +53,7 @@ def push(remote: str) -> list[str]:
             lost = here.keys() - there(remote).keys()
     except ValueError as error:
         said, lost = str(error), set(here)
-    fault = f"not on the git remote {remote}: {said or 'it has another one of that name: dvc exp rename yours'}"
-    return [f"experiment {name}: {fault}; then: make push" for name in sorted(here[commit] for commit in lost)]
+    return set(lost), said or "it has another one of that name: dvc exp rename yours"
 
 
 def pull(remote: str) -> str:
@@ -56,12 +66,47 @@ def pull(remote: str) -> str:
 
 def there(remote: str) -> dict[str, str]:
     """The experiments of a git remote: the name by the commit. Raises: ValueError; it cannot be reached."""
-    return dict(_refs(_git("ls-remote", remote, "refs/exps/*")))
+    return {commit: _name(ref) for commit, ref in _refs(git("ls-remote", remote, "refs/exps/*"))}
+
+
+def head() -> str:
+    """The last commit; empty where there is none."""
+    return commit("HEAD")
+
+
+def commit(text: str) -> str:
+    """The whole name of a commit of this clone, from what git takes for one; empty where it takes it for none."""
+    try:
+        return git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{text}^{{commit}}").strip()
+    except ValueError:
+        return ""
+
+
+def is_on_a_remote(commit: str) -> bool:
+    """Whether a git remote had this commit when this clone last heard of it."""
+    return bool(git("branch", "--remotes", "--contains", commit).strip())
+
+
+def switch(commit: str) -> None:
+    """Have the working tree be that of a commit; what would be lost by it is left as it is.
+
+    Raises:
+        UserError: something would.
+    """
+    if commit == head():
+        return
+    config = dvc_config.CONFIG.as_posix()
+    try:
+        if git("hash-object", config) == git("rev-parse", f"{commit}:{config}"):
+            git("add", config)  # as `make bucket` left it: for git no reason to refuse
+        git("checkout", "--quiet", "--detach", commit)
+    except ValueError as error:
+        raise UserError("COMMIT", str(error), "commit what you changed, or git stash it") from error
 
 
 def uncommitted(*patterns: str) -> list[str]:
     """The files that fit the patterns and are not committed as they are."""
-    status = _git("status", "--porcelain", "--untracked-files=all", "-z", "--", *patterns)
+    status = git("status", "--porcelain", "--untracked-files=all", "-z", "--", *patterns)
     return sorted(entry[3:] for entry in status.split("\0") if entry)
 
 
@@ -74,8 +119,12 @@ def _dvc(action: str, remote: str) -> str:
     return " ".join(said[:1])[:200] or f"dvc exp {action} failed" if done.returncode else ""
 
 
-def _git(*arguments: str) -> str:
-    """What git prints. Raises: ValueError with what it says of its failure."""
+def git(*arguments: str) -> str:
+    """What git prints.
+
+    Raises:
+        ValueError: what it says of its failure.
+    """
     environment = {**os.environ, "GIT_TERMINAL_PROMPT": "0"}
     try:
         done = subprocess.run(

@@ -4,7 +4,8 @@
     /mnt/disk/dvc       a folder: its files are read
     ssh://, s3://, ...  listed through DVC's own file systems: names alone
 
-Names are relative to the remote's root: `files/md5/ab/cdef...` for an object, `runs/...` for the run-cache.
+Names are relative to the remote's root: `files/md5/ab/cdef...` for an object, `runs/...` for the run-cache,
+`commits/...` for git bundles (tools/bundles.py).
 """
 
 import base64
@@ -23,7 +24,7 @@ from tqdm import tqdm
 from detector import gcs
 from detector.errors import UserError
 
-FOLDERS = ("files/md5", "runs")
+FOLDERS = ("files/md5", "runs", "commits")
 LIST_SECONDS = 60.0  # for one page of a bucket's list, with everything that goes wrong on the way
 ADDRESS = re.compile(r"\S*https?://\S*")
 MOST_LETTERS = 200  # of what a library says of an error
