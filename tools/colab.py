@@ -1,0 +1,155 @@
+"""What the notebooks in notebooks/ need of Colab beside `make`: the standard library and google.colab alone, for it runs
+in the notebook's own Python, before anything is installed.
+"""
+
+import codecs
+import contextlib
+import os
+import pty
+import shlex
+import subprocess
+import sys
+import termios
+import time
+import urllib.request
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+CTRL_C = b"\x03"
+SECRETS = ("KAGGLE_API_TOKEN", "KAGGLE_USERNAME", "KAGGLE_KEY")  # of Colab's, that `make dataset` may need
+TENSORBOARD_PORT = 6006
+TENSORBOARD_SECONDS = 60
+
+
+class Stopped(Exception):  # noqa: N818 - what ends "Run all" is no bug
+    """A command failed: the cells below do not run. The command has said why; a traceback would bury it."""
+
+    def _render_traceback_(self) -> list[str]:
+        return [str(self)]
+
+
+def run(*command: str) -> None:
+    """Run a command in a terminal of its own, whose output appears here.
+
+    Stopping the cell is its Ctrl-C, after which a training saves what it has; where the notebook's Python dies, its
+    terminal is closed, which is the same to it.
+
+    Raises:
+        Stopped: it ended with another code than 0.
+    """
+    print(f"$ {shlex.join(command)}", flush=True)
+    ours, its = _terminal()
+    in_it = ["setsid", "--ctty", "--wait", *command]
+    environment = {**os.environ, "GIT_TERMINAL_PROMPT": "0", "COLUMNS": "100"}
+    process = subprocess.Popen(in_it, stdin=its, stdout=its, stderr=its, env=environment)
+    os.close(its)
+    decode = codecs.getincrementaldecoder("utf-8")("replace").decode
+    with contextlib.closing(os.fdopen(ours, "rb", buffering=0)) as terminal:
+        while True:
+            try:
+                try:
+                    chunk = terminal.read(4096)
+                except OSError:  # all programs in it have ended
+                    break
+                if not chunk:
+                    break
+                sys.stdout.write(decode(chunk))
+                sys.stdout.flush()
+            except KeyboardInterrupt:
+                os.write(ours, CTRL_C)
+    code = process.wait()
+    if code:
+        raise Stopped(f"{shlex.join(command)} ended with {code}: see above; nothing below was run")
+
+
+def _terminal() -> tuple[int, int]:
+    """Our end of a new terminal, and the program's; newlines come as they are, and Ctrl-C is not shown."""
+    ours, its = pty.openpty()
+    settings = termios.tcgetattr(its)
+    settings[1] &= ~termios.ONLCR
+    settings[3] &= ~termios.ECHO
+    termios.tcsetattr(its, termios.TCSANOW, settings)
+    return ours, its
+
+
+def sign_in() -> None:
+    """To Google, so that `make` may use your buckets.
+
+    Colab leaves the login where Google's libraries look for it, in this machine, which is gone with the session.
+    """
+    from google.colab import auth  # type: ignore[import-not-found]
+
+    auth.authenticate_user()
+
+
+def secrets() -> None:
+    """Hand on the secrets of Colab (the key in its left margin) that `make dataset` may need, where there are any."""
+    from google.colab import userdata
+
+    for name in SECRETS:
+        with contextlib.suppress(Exception):  # it is not there, or not for this notebook: of several classes
+            os.environ[name] = userdata.get(name)
+
+
+def introduce(name: str, email: str) -> None:
+    """Tell git whose name to write into commits."""
+    for key, value in (("user.name", name), ("user.email", email)):
+        run("git", "config", key, value)
+
+
+def commit(message: str, *paths: str) -> None:
+    """Commit these paths as they are, if git has them otherwise."""
+    run("git", "add", "--", *paths)
+    if subprocess.run(["git", "diff", "--cached", "--quiet"], check=False).returncode:
+        run("git", "commit", "--quiet", "-m", message)
+
+
+def tensorboard(logs: str = "logs", port: int = TENSORBOARD_PORT) -> None:
+    """TensorBoard of a folder of logs, in the cell's output; one that runs already is shown again."""
+    from google.colab import output
+
+    address = f"http://localhost:{port}/"
+    if not _answers(address):
+        command = ["tensorboard", "--logdir", logs, "--port", str(port), "--reload_interval", "15"]
+        beside = Path(".venv/bin/tensorboard")
+        if beside.exists():
+            command[0] = str(beside)
+        quiet = subprocess.DEVNULL
+        subprocess.Popen(command, stdin=quiet, stdout=quiet, stderr=quiet, start_new_session=True)
+        until = time.monotonic() + TENSORBOARD_SECONDS
+        while not _answers(address):
+            if time.monotonic() > until:
+                raise Stopped(f"TensorBoard does not answer at {address}; the cells below need it not")
+            time.sleep(0.5)
+    output.serve_kernel_port_as_iframe(port, height=600)
+
+
+def _answers(address: str) -> bool:
+    try:
+        with urllib.request.urlopen(address, timeout=5):  # noqa: S310 - http, of this machine
+            return True
+    except OSError:
+        return False
+
+
+def upload(folder: str) -> None:
+    """Let the user choose photos, and put them into a folder.
+
+    Raises:
+        Stopped: none was chosen.
+    """
+    from google.colab import files
+
+    Path(folder).mkdir(exist_ok=True)
+    with contextlib.chdir(folder):  # where Colab writes them to
+        if not files.upload():
+            raise Stopped("no photo was chosen: run this cell again")
+
+
+def show(folder: str, most: int = 4, width: int = 800) -> None:
+    """The first pictures of a folder, by name."""
+    from IPython import display  # type: ignore[import-not-found]
+
+    for path in sorted(Path(folder).iterdir())[:most]:
+        display.display(display.Image(filename=str(path), width=width))
