@@ -1,25 +1,25 @@
-"""What the notebooks in notebooks/ need of Colab beside `make`: the standard library and google.colab alone, for it runs
-in the notebook's own Python, before anything is installed.
+"""What the notebooks need of Colab beside `make`.
+
+It runs in the notebook's own Python, before anything is installed: with the standard library and google.colab alone.
 """
 
+import atexit
 import codecs
 import contextlib
 import os
 import pty
 import shlex
+import socket
 import subprocess
 import sys
 import termios
 import time
 import urllib.request
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 CTRL_C = b"\x03"
 SECRETS = ("KAGGLE_API_TOKEN", "KAGGLE_USERNAME", "KAGGLE_KEY")  # of Colab's, that `make dataset` may need
-TENSORBOARD_PORT = 6006
-TENSORBOARD_SECONDS = 60
+TENSORBOARD_SECONDS = 60  # that it may take to answer
 
 
 class Stopped(Exception):  # noqa: N818 - what ends "Run all" is no bug
@@ -78,7 +78,7 @@ def sign_in() -> None:
 
     Colab leaves the login where Google's libraries look for it, in this machine, which is gone with the session.
     """
-    from google.colab import auth  # type: ignore[import-not-found]
+    from google.colab import auth
 
     auth.authenticate_user()
 
@@ -105,29 +105,33 @@ def commit(message: str, *paths: str) -> None:
         run("git", "commit", "--quiet", "-m", message)
 
 
-def tensorboard(logs: str = "logs", port: int = TENSORBOARD_PORT) -> None:
-    """TensorBoard of a folder of logs, in the cell's output; one that runs already is shown again."""
+def tensorboard(logs: str = "logs") -> None:
+    """TensorBoard of a folder of logs, in the cell's output; it ends with the notebook's Python."""
     from google.colab import output
 
-    address = f"http://localhost:{port}/"
-    if not _answers(address):
-        command = ["tensorboard", "--logdir", logs, "--port", str(port), "--reload_interval", "15"]
-        beside = Path(".venv/bin/tensorboard")
-        if beside.exists():
-            command[0] = str(beside)
-        quiet = subprocess.DEVNULL
-        subprocess.Popen(command, stdin=quiet, stdout=quiet, stderr=quiet, start_new_session=True)
-        until = time.monotonic() + TENSORBOARD_SECONDS
-        while not _answers(address):
-            if time.monotonic() > until:
-                raise Stopped(f"TensorBoard does not answer at {address}; the cells below need it not")
-            time.sleep(0.5)
+    with socket.create_server(("localhost", 0)) as free:
+        port = free.getsockname()[1]
+    command = [_program("tensorboard"), "--logdir", logs, "--port", str(port), "--reload_interval", "15"]
+    quiet = subprocess.DEVNULL
+    server = subprocess.Popen(command, stdin=quiet, stdout=quiet, stderr=quiet)
+    atexit.register(server.kill)
+    until = time.monotonic() + TENSORBOARD_SECONDS
+    while not _answers(port):
+        if time.monotonic() > until or server.poll() is not None:
+            raise Stopped("TensorBoard does not start; the cells below can do without it")
+        time.sleep(0.5)
     output.serve_kernel_port_as_iframe(port, height=600)
 
 
-def _answers(address: str) -> bool:
+def _program(name: str) -> str:
+    """One that `make install` has installed, or else one on PATH."""
+    beside = Path(".venv", "bin", name)
+    return str(beside.absolute()) if beside.exists() else name
+
+
+def _answers(port: int) -> bool:
     try:
-        with urllib.request.urlopen(address, timeout=5):  # noqa: S310 - http, of this machine
+        with urllib.request.urlopen(f"http://localhost:{port}/", timeout=5):
             return True
     except OSError:
         return False
@@ -149,7 +153,7 @@ def upload(folder: str) -> None:
 
 def show(folder: str, most: int = 4, width: int = 800) -> None:
     """The first pictures of a folder, by name."""
-    from IPython import display  # type: ignore[import-not-found]
+    from IPython import display
 
     for path in sorted(Path(folder).iterdir())[:most]:
         display.display(display.Image(filename=str(path), width=width))
