@@ -152,8 +152,8 @@ def upload(folder: str) -> None:
 
 
 def show(folder: str, most: int = 4, width: int = 800) -> None:
-    """The first pictures of a folder, by name."""
+    """The first JPEGs of a folder, by name."""
     from IPython import display
 
-    for path in sorted(Path(folder).iterdir())[:most]:
+    for path in sorted(Path(folder).glob("*.jpg"))[:most]:
         display.display(display.Image(filename=str(path), width=width))
