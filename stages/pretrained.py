@@ -32,18 +32,11 @@ import numpy.typing as npt
 from detector import errors, images, params, paths, records
 from detector.errors import UserError
 from detector.params import PARAMS_FILE
+from detector.params_pretrained import PretrainedParams
 
 CHECKPOINT = paths.PRETRAINED / "ckpt-1"
 LAST = paths.TRAIN / "best" / "ckpt-1"
 MEASURED_IMAGES = 128  # that batch normalisation is measured over
-
-
-@dataclass(frozen=True)
-class PretrainedParams:
-    """The `pretrained` section of params.yaml."""
-
-    source: str = params.text("package, open_images, last, an https:// or gs:// address, or a path")
-    sha256: str = params.text("the archive's sha256", empty=True)
 
 
 @dataclass(frozen=True)

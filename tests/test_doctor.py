@@ -18,9 +18,7 @@ from gcs_server import Server
 from stage import REPOSITORY
 
 from detector import pipeline_config
-from detector.dataset import DatasetParams
-from stages import evaluate, predict, pretrained, sample, train_tpu
-from tools.checks import settings, training
+from tools.checks import training
 
 COPIED = ("dvc.yaml", "params.yaml", "pyproject.toml", "requirements", ".dvc/config", ".dvc/.gitignore", ".gitignore")
 OF_THE_MACHINE = re.compile(
@@ -585,22 +583,3 @@ def test_both_kinds_of_checkpoints_are_told_apart(tmp_path: Path) -> None:
         assert (training.kind(prefix), checkpoints.kind(prefix)) == (kind, kind)
     assert training.FITTING_TYPES == checkpoints.FITTING_TYPES
     assert training.OPEN_IMAGES_MODEL == open_images.MODEL
-
-
-def test_sections_are_those_of_the_stages() -> None:
-    """But for the words in which a text is described."""
-    stages = {
-        "sample": sample.SampleParams,
-        "dataset": DatasetParams,
-        "pretrained": pretrained.PretrainedParams,
-        "train": train_tpu.TrainParams,
-        "evaluate": evaluate.EvaluateParams,
-        "predict": predict.PredictParams,
-    }
-
-    def fields(cls: Any) -> list[Any]:
-        return [(field.name, field.type, {**field.metadata, "text": None}) for field in dataclasses.fields(cls)]
-
-    assert {name: fields(cls) for name, cls in settings.SECTIONS.items()} == {
-        name: fields(cls) for name, cls in stages.items()
-    }

@@ -12,9 +12,10 @@ from typing import Any
 from detector import cluster, files, paths, pipeline_config, work_mirror
 from detector.dataset import DatasetParams
 from detector.errors import UserError
+from detector.params_pretrained import PretrainedParams
+from detector.params_train import TrainParams
 from tools.checks import data, machine
 from tools.checks.lines import Line, error, note, ok
-from tools.checks.settings import Pretrained, Train
 
 SET = "run: dvc exp run -S train"
 LAST = paths.TRAIN / "best" / "ckpt-1"
@@ -24,7 +25,7 @@ LEAVE_OUT = f"leave it out, or {SET.removeprefix('run: ')}.config_override=''"
 
 
 @functools.cache
-def _config(train: Train) -> Any:
+def _config(train: TrainParams) -> Any:
     """The pipeline configuration that training would build, but for what the dataset has in it."""
     rate = train.learning_rate
     try:
@@ -43,11 +44,11 @@ def _config(train: Train) -> Any:
         raise UserError(refused.where, refused.reason, f"{refused.remedy}; {LEAVE_OUT}", refused.item) from refused
 
 
-def _cosine(train: Train) -> Any:
+def _cosine(train: TrainParams) -> Any:
     return _config(train).train_config.optimizer.adam_optimizer.learning_rate.cosine_decay_learning_rate
 
 
-def schedule(train: Train) -> Iterator[Line]:
+def schedule(train: TrainParams) -> Iterator[Line]:
     """`train.config_override`: text that the API takes, and a cosine that can be computed."""
     config, cosine = _config(train).train_config, _cosine(train)
     where = "train.config_override: "
@@ -61,7 +62,7 @@ def schedule(train: Train) -> Iterator[Line]:
         yield ok(f"train: {train.model}, {config.num_steps} steps of {config.batch_size}")
 
 
-def wasted_steps(train: Train) -> Iterator[Line]:
+def wasted_steps(train: TrainParams) -> Iterator[Line]:
     """A cosine of another length than the training, and looks at the validation split that never come."""
     steps, total = _config(train).train_config.num_steps, _cosine(train).total_steps
     if total != steps:
@@ -72,7 +73,7 @@ def wasted_steps(train: Train) -> Iterator[Line]:
         yield note(what, f"{SET}.eval_every={max(1, steps // 5)}")
 
 
-def batch(train: Train) -> Iterator[Line]:
+def batch(train: TrainParams) -> Iterator[Line]:
     """A batch that replicas can share equally."""
     size, workers = _config(train).train_config.batch_size, cluster.from_environment().count
     kind = machine.accelerator(train.accelerator)
@@ -86,7 +87,7 @@ def batch(train: Train) -> Iterator[Line]:
         yield ok(f"batch: {size // replicas} images for each of {replicas} replicas")
 
 
-def weights(train: Train, pretrained: Pretrained, dataset: DatasetParams) -> Iterator[Line]:
+def weights(train: TrainParams, pretrained: PretrainedParams, dataset: DatasetParams) -> Iterator[Line]:
     """`train.fine_tune_checkpoint_type` against what `pretrained.source` holds."""
     wanted, source = train.fine_tune_checkpoint_type, pretrained.source
     if wanted == "none":
@@ -105,7 +106,7 @@ def weights(train: Train, pretrained: Pretrained, dataset: DatasetParams) -> Ite
     yield from found or [ok(f"weights: {wanted} of {source}")]
 
 
-def _open_images(train: Train) -> Iterator[Line]:
+def _open_images(train: TrainParams) -> Iterator[Line]:
     if train.model != OPEN_IMAGES_MODEL and train.fine_tune_checkpoint_type != "classification":
         what = f"pretrained.source: open_images is an {OPEN_IMAGES_MODEL}, not a {train.model}"
         yield error(what, f"{SET}.fine_tune_checkpoint_type=classification")
@@ -149,7 +150,7 @@ def kind(prefix: Path) -> str:
     return "classification" if content else ""
 
 
-def _last(train: Train, dataset: DatasetParams) -> Iterator[Line]:
+def _last(train: TrainParams, dataset: DatasetParams) -> Iterator[Line]:
     """What of the last model does not fit this training, by its pipeline.config."""
     file, label_map = paths.TRAIN / "pipeline.config", Path(dataset.dir) / paths.LABEL_MAP
     if not file.is_file():
@@ -166,7 +167,7 @@ def _last(train: Train, dataset: DatasetParams) -> Iterator[Line]:
         yield error(what, f"{SET}.fine_tune_checkpoint_type=detection -S pretrained.source=last")
 
 
-def work_dir(train: Train) -> Iterator[Line]:
+def work_dir(train: TrainParams) -> Iterator[Line]:
     """The folder that training keeps its work in, which a bucket may mirror, can be written to."""
     folder = work_mirror.local_root(train.work_dir)
     place = machine.existing(Path(folder))
