@@ -22,9 +22,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from detector import errors, evaluation, files, labels, params, paths, tables
-from detector.dataset import DatasetParams
 from detector.errors import UserError
 from detector.evaluation import Evaluation
+from detector.params_dataset import DatasetParams
 from detector.params_evaluate import EvaluateParams
 from detector.tables import ImageBoxes
 

@@ -28,8 +28,8 @@ from PIL import Image
 from tqdm import tqdm
 
 from detector import draw, errors, files, images, params, paths, photos, predictions, saved_model
-from detector.dataset import DatasetParams
 from detector.errors import UserError
+from detector.params_dataset import DatasetParams
 from detector.params_predict import PredictParams
 from detector.photos import Photo
 from detector.tables import ImageBoxes

@@ -29,8 +29,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from detector import cluster, errors, files, joint_work, labels, params, paths, pipeline_config, stops, tables, work
-from detector.dataset import DatasetParams
 from detector.errors import UserError
+from detector.params_dataset import DatasetParams
 from detector.params_train import TrainParams
 
 if TYPE_CHECKING:

@@ -28,8 +28,8 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from detector import errors, files, params, paths
-from detector.dataset import DatasetParams
 from detector.errors import UserError
+from detector.params_dataset import DatasetParams
 
 REPOSITORY = Path(__file__).parent.parent
 SCORES = ("val AP", "val AP50", "test AP", "test AP50")

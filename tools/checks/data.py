@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from detector import labels, paths
-from detector.dataset import DatasetParams
 from detector.errors import UserError
+from detector.params_dataset import DatasetParams
 from detector.params_sample import SampleParams
 from detector.params_train import TrainParams
 from tools.checks.lines import Line, error, note, ok

@@ -13,7 +13,7 @@ from pathlib import Path
 from packaging.specifiers import SpecifierSet
 
 from detector import paths, pipeline_config, tpu_node, work_mirror
-from detector.dataset import DatasetParams
+from detector.params_dataset import DatasetParams
 from detector.params_sample import SampleParams
 from detector.params_train import TrainParams
 from tools import install

@@ -12,8 +12,8 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from detector import params
-from detector.dataset import DatasetParams
 from detector.errors import UserError
+from detector.params_dataset import DatasetParams
 from detector.params_evaluate import EvaluateParams
 from detector.params_predict import PredictParams
 from detector.params_pretrained import PretrainedParams

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from detector import cluster, files, paths, pipeline_config, work_mirror
-from detector.dataset import DatasetParams
 from detector.errors import UserError
+from detector.params_dataset import DatasetParams
 from detector.params_pretrained import PretrainedParams
 from detector.params_train import TrainParams
 from tools.checks import data, machine
