@@ -21,9 +21,10 @@ import numpy.typing as npt
 from detector import download, fetch, files, od_api, paths, pipeline_config
 from detector.backbone import slim_scope
 from detector.errors import UserError
+from detector.params_pretrained import OPEN_IMAGES_MODEL
 from detector.tensorflow_env import tf
 
-MODEL, CLASSES = "ssd_mobilenet_v2_320x320", 23
+CLASSES = 23
 PACKAGE = "@mediapipe/objectron@0.4.1675468480"
 SHA256 = "d0a5255bf8c4f5a0bc4240741a76c41d5e939f7655078f945f50ab53a9375da6"  # of the TFLite file
 _MEMBER, _OFFSET, _BYTES = "package/objectron_solution_packed_assets.data", 184, 9_987_728  # where it lies in there
@@ -68,7 +69,7 @@ def build(tflite: Path, images: Iterable[Pixels]) -> Any:
         images: (H, W, 3) RGB, one at least, to measure the normalisation by; they are resized as training does it.
     """
     config = pipeline_config.build(
-        MODEL,
+        OPEN_IMAGES_MODEL,
         label_map=Path(paths.LABEL_MAP),
         num_classes=CLASSES,
         max_number_of_boxes=1,

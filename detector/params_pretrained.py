@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 from detector import params
 
+OPEN_IMAGES_MODEL = "ssd_mobilenet_v2_320x320"  # that the source open_images is
+
 
 @dataclass(frozen=True)
 class PretrainedParams:

@@ -32,7 +32,7 @@ import numpy.typing as npt
 from detector import errors, images, params, paths, records
 from detector.errors import UserError
 from detector.params import PARAMS_FILE
-from detector.params_pretrained import PretrainedParams
+from detector.params_pretrained import OPEN_IMAGES_MODEL, PretrainedParams
 
 CHECKPOINT = paths.PRETRAINED / "ckpt-1"
 LAST = paths.TRAIN / "best" / "ckpt-1"
@@ -65,10 +65,10 @@ def _from_open_images(fine_tune: FineTuneParams) -> None:
     from detector import backbone, checkpoints, od_api, open_images
     from detector.tensorflow_env import tf
 
-    if fine_tune.model != open_images.MODEL and not is_backbone:
+    if fine_tune.model != OPEN_IMAGES_MODEL and not is_backbone:
         remedy = "train that model, or set train.fine_tune_checkpoint_type to classification: its backbone fits any"
         raise UserError(
-            PARAMS_FILE, f"open_images is an {open_images.MODEL}, not a {fine_tune.model}", remedy, "pretrained.source"
+            PARAMS_FILE, f"open_images is an {OPEN_IMAGES_MODEL}, not a {fine_tune.model}", remedy, "pretrained.source"
         )
     model = open_images.build(open_images.file(), _spread(record, math.ceil(total / MEASURED_IMAGES)))
     if is_backbone:

