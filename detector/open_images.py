@@ -11,7 +11,7 @@ the file's answer, whatever the images; they decide only how training sees it.
 import itertools
 import tarfile
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -121,15 +121,18 @@ def _tensors(tflite: Path) -> dict[tuple[str, int], Array]:
 
 
 def _of_backbone(model: Any) -> Iterator[_Layer]:
-    layers = [layer for layer in od_api.backbone(model).layers if layer.weights]
-    for convolution, norm in zip(layers[::2], layers[1::2], strict=True):
-        yield _Layer(convolution, norm, f"{_BACKBONE}/{slim_scope(norm.name)}")
+    return _paired(od_api.backbone(model).layers, slim_scope)
 
 
 def _of_feature_maps(model: Any) -> Iterator[_Layer]:
-    layers = [layer for layer in od_api.feature_map_layers(model) if layer.weights]
-    for convolution, norm in zip(layers[::2], layers[1::2], strict=True):
-        yield _Layer(convolution, norm, f"{_BACKBONE}/{norm.name.removesuffix('_batchnorm')}")
+    return _paired(od_api.feature_map_layers(model), lambda name: name.removesuffix("_batchnorm"))
+
+
+def _paired(layers: Iterable[Any], scope: Callable[[str], str]) -> Iterator[_Layer]:
+    """The convolutions with the normalisations behind them; `scope` makes the file's name of a normalisation's."""
+    weighted = [layer for layer in layers if layer.weights]
+    for convolution, norm in zip(weighted[::2], weighted[1::2], strict=True):
+        yield _Layer(convolution, norm, f"{_BACKBONE}/{scope(norm.name)}")
 
 
 def _of_heads(model: Any) -> Iterator[tuple[str, Any]]:
