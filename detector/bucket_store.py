@@ -5,14 +5,15 @@ google-cloud-storage is imported when the first object is asked for.
 
 import base64
 import contextlib
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from detector import gcs_client
+from detector.gcs_client import LOGIN
+
 CHUNK = 8 * 2**20  # bytes of one request of an upload; what a fault costs
-LOGIN = "run: gcloud auth application-default login (in Colab: from google.colab import auth; auth.authenticate_user())"
 CONNECT_SECONDS, READ_SECONDS = 5, 60
 
 
@@ -116,11 +117,7 @@ class Store:
             self._bucket().blob(self._prefix + name).delete(if_generation_match=generation, **options)
 
     def _bucket(self) -> Any:
-        if not self._client:
-            from google.cloud import storage
-
-            # Objects need no project; an account's default one need not be known.
-            self._client = storage.Client(project=os.environ.get("GOOGLE_CLOUD_PROJECT"))
+        self._client = self._client or gcs_client.make()
         return self._client.bucket(self._bucket_name)
 
     @contextlib.contextmanager

@@ -8,11 +8,10 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from detector import files
+from detector import files, pipeline_config
 from detector.errors import UserError
 from detector.tensorflow_env import tf
 
-FITTING_TYPES = {"classification": ("classification", "none"), "detection": ("full", "detection", "none")}
 NAME = "ckpt-1"
 VARIABLE = "/.ATTRIBUTES/VARIABLE_VALUE"
 
@@ -54,7 +53,7 @@ def kind(prefix: str | Path) -> str:
 def check_type(prefix: str | Path, fine_tune_checkpoint_type: str) -> None:
     """Refuse a `fine_tune_checkpoint_type` that the checkpoint cannot serve, naming the one that it can."""
     found = kind(prefix)
-    fitting = FITTING_TYPES[found]
+    fitting = pipeline_config.FITTING_TYPES[found]
     if fine_tune_checkpoint_type not in fitting:
         raise UserError(
             "params.yaml",

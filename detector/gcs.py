@@ -11,7 +11,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from detector import gcs_client
 from detector.errors import UserError
+from detector.gcs_client import LOGIN
 
 DVC = "dvc"  # where the DVC remote lies in the bucket: gs://BUCKET/dvc
 WORK = "work/"  # where trainings under way keep their checkpoints
@@ -23,7 +25,6 @@ PUBLIC = ("allUsers", "allAuthenticatedUsers")
 ROLE = "roles/storage.objectUser"  # read, write, list and delete objects, and no say in who else may
 AS_GOOD = (ROLE, "roles/storage.objectAdmin", "roles/storage.admin")
 PERMISSIONS = tuple(f"storage.objects.{verb}" for verb in ("create", "delete", "get", "list"))
-LOGIN = "run: gcloud auth application-default login (in Colab: from google.colab import auth; auth.authenticate_user())"
 DENIED = "log in with an account that may, or take another bucket (names are shared by all the world): docs/gcs.md"
 
 
@@ -65,15 +66,13 @@ def bucket_name(text: str) -> str:
 
 
 def client(project: str = "") -> Any:
-    """A `google.cloud.storage.Client`. `project` matters only where a bucket is created.
+    """As `gcs_client.make`.
 
     Raises:
         UserError: no credentials.
     """
-    from google.cloud import storage
-
     with told("Google Cloud"):
-        return storage.Client(project=project or "-")
+        return gcs_client.make(project)
 
 
 def patience() -> dict[str, Any]:

@@ -11,7 +11,7 @@ the file's answer, whatever the images; they decide only how training sees it.
 import itertools
 import tarfile
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,9 +21,10 @@ import numpy.typing as npt
 from detector import download, fetch, files, od_api, paths, pipeline_config
 from detector.backbone import slim_scope
 from detector.errors import UserError
+from detector.params_pretrained import OPEN_IMAGES_MODEL
 from detector.tensorflow_env import tf
 
-MODEL, CLASSES = "ssd_mobilenet_v2_320x320", 23
+CLASSES = 23
 PACKAGE = "@mediapipe/objectron@0.4.1675468480"
 SHA256 = "d0a5255bf8c4f5a0bc4240741a76c41d5e939f7655078f945f50ab53a9375da6"  # of the TFLite file
 _MEMBER, _OFFSET, _BYTES = "package/objectron_solution_packed_assets.data", 184, 9_987_728  # where it lies in there
@@ -68,7 +69,7 @@ def build(tflite: Path, images: Iterable[Pixels]) -> Any:
         images: (H, W, 3) RGB, one at least, to measure the normalisation by; they are resized as training does it.
     """
     config = pipeline_config.build(
-        MODEL,
+        OPEN_IMAGES_MODEL,
         label_map=Path(paths.LABEL_MAP),
         num_classes=CLASSES,
         max_number_of_boxes=1,
@@ -120,15 +121,18 @@ def _tensors(tflite: Path) -> dict[tuple[str, int], Array]:
 
 
 def _of_backbone(model: Any) -> Iterator[_Layer]:
-    layers = [layer for layer in od_api.backbone(model).layers if layer.weights]
-    for convolution, norm in zip(layers[::2], layers[1::2], strict=True):
-        yield _Layer(convolution, norm, f"{_BACKBONE}/{slim_scope(norm.name)}")
+    return _paired(od_api.backbone(model).layers, slim_scope)
 
 
 def _of_feature_maps(model: Any) -> Iterator[_Layer]:
-    layers = [layer for layer in od_api.feature_map_layers(model) if layer.weights]
-    for convolution, norm in zip(layers[::2], layers[1::2], strict=True):
-        yield _Layer(convolution, norm, f"{_BACKBONE}/{norm.name.removesuffix('_batchnorm')}")
+    return _paired(od_api.feature_map_layers(model), lambda name: name.removesuffix("_batchnorm"))
+
+
+def _paired(layers: Iterable[Any], scope: Callable[[str], str]) -> Iterator[_Layer]:
+    """The convolutions with the normalisations behind them; `scope` makes the file's name of a normalisation's."""
+    weighted = [layer for layer in layers if layer.weights]
+    for convolution, norm in zip(weighted[::2], weighted[1::2], strict=True):
+        yield _Layer(convolution, norm, f"{_BACKBONE}/{scope(norm.name)}")
 
 
 def _of_heads(model: Any) -> Iterator[tuple[str, Any]]:

@@ -1,9 +1,9 @@
 """params.yaml -> one frozen dataclass per section, checked.
 
-Each stage declares the dataclass of its own section and calls `load("section", Class)` once, in `main`. There are no
-defaults in Python: params.yaml is the only place where a number is chosen. Every field is made by `number`, `one_of`,
-`flag` or `text`, which hold what is allowed; an unknown, missing, mistyped or out-of-range value is an error that names
-the key.
+The dataclass of a section stands in detector/params_SECTION.py, which alone a stage needs as a dep; the stage calls
+`load("section", Class)` once, in `main`, and `make doctor` checks them all. There are no defaults in Python:
+params.yaml is the only place where a number is chosen. Every field is made by `number`, `one_of`, `flag` or `text`,
+which hold what is allowed; an unknown, missing, mistyped or out-of-range value is an error that names the key.
 
 Read as YAML 1.2, as DVC reads it: `1e-3` is a number and `no` is a string.
 """

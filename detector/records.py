@@ -5,6 +5,7 @@ checksums are CRC-32C, masked (tensorflow/core/lib/hash/crc32c.h). An Example is
 bytes, floats or integers (tensorflow/core/example/{example,feature}.proto), of which the few messages are built here.
 """
 
+import os
 import struct
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
@@ -73,11 +74,13 @@ def read_frames(path: str | Path) -> Iterator[bytes]:
     Raises:
         UserError: the file is missing, cut off or damaged, with the number of the record.
     """
-    try:
-        with Path(path).open("rb") as file:
-            yield from _frames(file, str(path))
-    except FileNotFoundError:
-        raise UserError(str(path), "not found", "run: dvc repro csv2record") from None
+    with _opened(path) as (file, size):
+        number, end = 0, 0
+        while end < size:
+            number += 1
+            data = _frame(file, size - end, str(path), number)
+            end += _FRAME_BYTES + len(data)
+            yield data
 
 
 def offsets(path: str | Path) -> "array[int]":
@@ -103,25 +106,45 @@ def named_damage(path: str | Path) -> Iterator[None]:
 def read(path: str | Path) -> Iterator[dict[str, list[Any]]]:
     """The examples of a TFRecord, decoded. Errors as in `read_frames`."""
     for number, data in enumerate(read_frames(path), start=1):
-        try:
-            yield decode(data)
-        except ValueError as error:
-            raise UserError(str(path), str(error), _DAMAGED, item=f"record {number}") from error
+        yield _example(data, str(path), number)
 
 
-def _frames(file: BinaryIO, path: str) -> Iterator[bytes]:
-    number, left = 0, Path(path).stat().st_size
-    while left:
-        number += 1
-        header = file.read(12)
-        length = struct.unpack("<Q", header[:8])[0] if len(header) == 12 else 0
-        left -= 12 + length + 4
-        if len(header) < 12 or header[8:] != _checksum(header[:8]) or left < 0:
-            raise UserError(path, "cut off or damaged", _DAMAGED, item=f"record {number}")
-        data = file.read(length)
-        if file.read(4) != _checksum(data):
-            raise UserError(path, "damaged: its checksum is wrong", _DAMAGED, item=f"record {number}")
-        yield data
+def read_every(path: str | Path, step: int, starts: "array[int]") -> Iterator[dict[str, list[Any]]]:
+    """The first of every `step` examples, decoded; `starts` are the `offsets` of all. Errors as in `read_frames`."""
+    with _opened(path) as (file, size):
+        for number in range(0, len(starts), step):
+            file.seek(starts[number])
+            data = _frame(file, size - starts[number], str(path), number + 1)
+            yield _example(data, str(path), number + 1)
+
+
+@contextmanager
+def _opened(path: str | Path) -> Iterator[tuple[BinaryIO, int]]:
+    """An open TFRecord and its size."""
+    try:
+        with Path(path).open("rb") as file:
+            yield file, os.fstat(file.fileno()).st_size
+    except FileNotFoundError:
+        raise UserError(str(path), "not found", "run: dvc repro csv2record") from None
+
+
+def _frame(file: BinaryIO, left: int, path: str, number: int) -> bytes:
+    """The record that begins here, with `left` bytes to the end of the file."""
+    header = file.read(12)
+    length = struct.unpack("<Q", header[:8])[0] if len(header) == 12 else 0
+    if len(header) < 12 or header[8:] != _checksum(header[:8]) or length > left - _FRAME_BYTES:
+        raise UserError(path, "cut off or damaged", _DAMAGED, item=f"record {number}")
+    data = file.read(length)
+    if file.read(4) != _checksum(data):
+        raise UserError(path, "damaged: its checksum is wrong", _DAMAGED, item=f"record {number}")
+    return data
+
+
+def _example(data: bytes, path: str, number: int) -> dict[str, list[Any]]:
+    try:
+        return decode(data)
+    except ValueError as error:
+        raise UserError(path, str(error), _DAMAGED, item=f"record {number}") from error
 
 
 def _checksum(data: bytes) -> bytes:

@@ -19,8 +19,8 @@ from pathlib import Path
 from tqdm import tqdm
 
 from detector import errors, examples, files, hashing, labels, params, paths, records, tables
-from detector.dataset import DatasetParams
 from detector.errors import UserError
+from detector.params_dataset import DatasetParams
 from detector.tables import ImageBoxes
 
 BATCH = 64  # images in memory at once

@@ -19,25 +19,16 @@ whether two runs differ by more than that.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from detector import errors, evaluation, files, labels, params, paths, tables
-from detector.dataset import DatasetParams
 from detector.errors import UserError
 from detector.evaluation import Evaluation
+from detector.params_dataset import DatasetParams
+from detector.params_evaluate import EvaluateParams
 from detector.tables import ImageBoxes
 
 PICTURES = "pictures"
-
-
-@dataclass(frozen=True)
-class EvaluateParams:
-    """The `evaluate` section of params.yaml."""
-
-    score_threshold: float = params.number(0, 1)
-    iou_threshold: float = params.number(0.05, 1)
-    pictures: int = params.number(0)
 
 
 def main() -> None:

@@ -22,27 +22,20 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import Image
 from tqdm import tqdm
 
 from detector import draw, errors, files, images, params, paths, photos, predictions, saved_model
-from detector.dataset import DatasetParams
 from detector.errors import UserError
+from detector.params_dataset import DatasetParams
+from detector.params_predict import PredictParams
 from detector.photos import Photo
 from detector.tables import ImageBoxes
 
 PICTURES = "pictures"
 AHEAD = 3  # photos decoded while the model runs
-
-
-@dataclass(frozen=True)
-class PredictParams:
-    """params.yaml: predict."""
-
-    score_threshold: float = params.number(0, 1)
 
 
 def detect_all(

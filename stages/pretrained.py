@@ -19,9 +19,9 @@ an older `last`; and dvc.yaml names the train section and the train record, so t
 code take `last` anew.
 """
 
-import itertools
 import math
 import tempfile
+from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,18 +32,11 @@ import numpy.typing as npt
 from detector import errors, images, params, paths, records
 from detector.errors import UserError
 from detector.params import PARAMS_FILE
+from detector.params_pretrained import OPEN_IMAGES_MODEL, PretrainedParams
 
 CHECKPOINT = paths.PRETRAINED / "ckpt-1"
 LAST = paths.TRAIN / "best" / "ckpt-1"
 MEASURED_IMAGES = 128  # that batch normalisation is measured over
-
-
-@dataclass(frozen=True)
-class PretrainedParams:
-    """The `pretrained` section of params.yaml."""
-
-    source: str = params.text("package, open_images, last, an https:// or gs:// address, or a path")
-    sha256: str = params.text("the archive's sha256", empty=True)
 
 
 @dataclass(frozen=True)
@@ -67,17 +60,17 @@ def _from_package() -> None:
 def _from_open_images(fine_tune: FineTuneParams) -> None:
     is_backbone = fine_tune.fine_tune_checkpoint_type in ("classification", "none")
     record = paths.record("train")
-    if not (total := len(records.offsets(record))):
+    if not (starts := records.offsets(record)):
         raise UserError(str(record), "holds no image", "make it again: dvc repro --force csv2record")
     from detector import backbone, checkpoints, od_api, open_images
     from detector.tensorflow_env import tf
 
-    if fine_tune.model != open_images.MODEL and not is_backbone:
+    if fine_tune.model != OPEN_IMAGES_MODEL and not is_backbone:
         remedy = "train that model, or set train.fine_tune_checkpoint_type to classification: its backbone fits any"
         raise UserError(
-            PARAMS_FILE, f"open_images is an {open_images.MODEL}, not a {fine_tune.model}", remedy, "pretrained.source"
+            PARAMS_FILE, f"open_images is an {OPEN_IMAGES_MODEL}, not a {fine_tune.model}", remedy, "pretrained.source"
         )
-    model = open_images.build(open_images.file(), _spread(record, math.ceil(total / MEASURED_IMAGES)))
+    model = open_images.build(open_images.file(), _spread(record, starts))
     if is_backbone:
         checkpoints.save(tf.train.Checkpoint(feature_extractor=od_api.backbone(model)), CHECKPOINT)
         count = backbone.check(CHECKPOINT)
@@ -87,9 +80,9 @@ def _from_open_images(fine_tune: FineTuneParams) -> None:
         print("pretrained: Open Images V4, a detection checkpoint")
 
 
-def _spread(record: Path, every: int) -> Iterator[npt.NDArray[np.uint8]]:
-    """Every so-manieth image of a record, (H, W, 3) RGB."""
-    for found in itertools.islice(records.read(record), 0, None, every):
+def _spread(record: Path, starts: "array[int]") -> Iterator[npt.NDArray[np.uint8]]:
+    """At most MEASURED_IMAGES of a record's images, evenly spread, (H, W, 3) RGB."""
+    for found in records.read_every(record, math.ceil(len(starts) / MEASURED_IMAGES), starts):
         yield np.asarray(images.open_raw(found["image/filename"][0].decode(), found["image/encoded"][0]))
 
 

@@ -17,21 +17,12 @@ from typing import TYPE_CHECKING
 from lxml import etree
 
 from detector import errors, files, params, paths
-from detector.params import number
+from detector.params_sample import SampleParams
 
 if TYPE_CHECKING:
     from detector.scene import SceneObject
 
 CLASSES = ("cat", "dog")  # ids 1 and 2
-
-
-@dataclass(frozen=True)
-class SampleParams:
-    """Section `sample`; every image is drawn from (seed, split, number of the image)."""
-
-    seed: int = number(0, 2**32 - 1)
-    train_images: int = number(1, 100_000)
-    test_images: int = number(1, 100_000)
 
 
 @dataclass(frozen=True)

@@ -24,13 +24,14 @@ import shutil
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from detector import cluster, errors, files, joint_work, labels, params, paths, pipeline_config, stops, tables, work
-from detector.dataset import DatasetParams
 from detector.errors import UserError
+from detector.params_dataset import DatasetParams
+from detector.params_train import TrainParams
 
 if TYPE_CHECKING:
     from detector.trainer import Outcome
@@ -51,31 +52,6 @@ STOPPED_BY = {
     "max_minutes": "train.max_minutes are over",
     "patience": "AP has not got better for train.patience looks",
 }
-
-
-@dataclass(frozen=True)
-class TrainParams:
-    """The `train` section of params.yaml."""
-
-    model: str = params.one_of(*pipeline_config.MODELS)
-    fine_tune_checkpoint_type: str = params.one_of("classification", "detection", "full", "none")
-    steps: int = params.number(1, 10_000_000)
-    batch_size: int = params.number(1, 65_536)
-    learning_rate: float | str = params.number(1e-8, 10, auto=True)
-    backbone_learning_rate: float = params.number(0, 1)
-    frozen_blocks: int = params.number(0, pipeline_config.BLOCKS)
-    config_override: str = params.text("text of a TrainEvalPipelineConfig", empty=True)
-    eval_every: int = params.number(1, 10_000_000)
-    patience: int = params.number(0, 10_000_000)
-    max_minutes: float = params.number(0, 1_000_000)
-    seed: int = params.number(0, 2**31 - 1)
-    deterministic: bool = params.flag()
-    bfloat16: bool = params.flag()
-    accelerator: str = params.one_of("auto", "tpu", "gpu", "cpu")
-    checkpoint_every: int = params.number(0, 10_000_000)
-    checkpoint_minutes: float = params.number(0, 1_000_000)
-    keep: int = params.number(1, 1000)
-    work_dir: str = params.text("a folder, or gs://bucket/folder")
 
 
 def _pipeline(train: TrainParams, label_map: Path, images: Sequence[tables.ImageBoxes]) -> Any:

@@ -17,8 +17,8 @@ from pathlib import Path
 
 from detector import annotations, errors, hashing, params, paths, tables, voc
 from detector.annotations import Finding, LabelledImage
-from detector.dataset import DatasetParams
 from detector.errors import UserError
+from detector.params_dataset import DatasetParams
 
 REPORT = paths.DATA / "annotation_report.csv"
 

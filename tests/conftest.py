@@ -4,6 +4,7 @@ import signal
 from collections.abc import Iterator
 
 import pytest
+import web as web_server
 from gcs_server import Server, serve
 
 for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
@@ -15,4 +16,11 @@ for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIG
 def gcs() -> Iterator[Server]:
     """A Cloud Storage server on loopback, empty."""
     with serve() as server:
+        yield server
+
+
+@pytest.fixture
+def web() -> Iterator[web_server.Web]:
+    """A web server on loopback, empty."""
+    with web_server.serve() as server:
         yield server

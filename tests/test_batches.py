@@ -57,16 +57,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def configuration(root: Path, batch: int, augmentation: list[str] | None = AS_TRAINED, images: int = 5) -> Any:
-    config = pipeline_config.build(
-        "ssd_mobilenet_v2_320x320",
-        label_map=root / "dataset" / "tiny" / "label_map.pbtxt",
-        num_classes=2,
-        max_number_of_boxes=1,
-        steps=10,
-        batch_size=batch,
-        learning_rate=0.001,
-        fine_tune_checkpoint_type="none",
-    )
+    config = tiny.config(label_map=root / "dataset" / "tiny" / "label_map.pbtxt", batch_size=batch)
     size = config.model.ssd.image_resizer.fixed_shape_resizer
     size.height = size.width = 40
     config.train_input_reader.tf_record_input_reader.input_path[:] = [str(root / f"{images}.record")]

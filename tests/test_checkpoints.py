@@ -5,26 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-
-from detector import pipeline_config
-
-
-def built(model: str, num_classes: int) -> Any:
-    """A DetectionModel with random weights, for an input of 96 pixels, which is built faster."""
-    from detector import od_api
-
-    config = pipeline_config.build(
-        model,
-        label_map=Path("label_map.pbtxt"),
-        num_classes=num_classes,
-        max_number_of_boxes=1,
-        steps=1,
-        batch_size=1,
-        learning_rate=1.0,
-        fine_tune_checkpoint_type="none",
-        config_override="model { ssd { image_resizer { fixed_shape_resizer { height: 96 width: 96 } } } }",
-    )
-    return od_api.build_model(config)
+import tiny
 
 
 def predicted(model: Any) -> dict[str, np.ndarray]:
@@ -32,8 +13,8 @@ def predicted(model: Any) -> dict[str, np.ndarray]:
     from detector.tensorflow_env import tf
 
     od_api.set_training(model, False)
-    image = np.random.default_rng(1).uniform(-1, 1, (1, 96, 96, 3)).astype(np.float32)
-    found = model.predict(tf.constant(image), tf.constant([[96, 96, 3]]))
+    image = np.random.default_rng(1).uniform(-1, 1, (1, tiny.SIDE, tiny.SIDE, 3)).astype(np.float32)
+    found = model.predict(tf.constant(image), tf.constant([[tiny.SIDE, tiny.SIDE, 3]]))
     return {name: found[name].numpy() for name in ("box_encodings", "class_predictions_with_background")}
 
 
@@ -42,7 +23,7 @@ def test_detection_takes_over_features_and_boxes_and_no_classes(name: str, tmp_p
     from detector import checkpoints
     from detector.tensorflow_env import tf
 
-    old, new = built(name, 2), built(name, 2)
+    old, new = tiny.built(name), tiny.built(name)
     for variable in old.trainable_variables:
         variable.assign(variable * 3 + 0.01)  # fresh weights of 0.03 and less let a signal die out on its way
     before = predicted(new)

@@ -10,7 +10,6 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 import tiny
@@ -18,9 +17,7 @@ from gcs_server import Server
 from stage import REPOSITORY
 
 from detector import pipeline_config
-from detector.dataset import DatasetParams
-from stages import evaluate, predict, pretrained, sample, train_tpu
-from tools.checks import settings, training
+from tools.checks import training
 
 COPIED = ("dvc.yaml", "params.yaml", "pyproject.toml", "requirements", ".dvc/config", ".dvc/.gitignore", ".gitignore")
 OF_THE_MACHINE = re.compile(
@@ -130,12 +127,10 @@ def private_bucket(gcs: Server) -> None:
 
 def last_model(project: Project, classes: int, model: str = "ssd_mobilenet_v2_320x320") -> None:
     """What an earlier training left: its configuration, and of its checkpoint the table of contents."""
-    options: dict[str, Any] = {"label_map": Path("label_map.pbtxt"), "num_classes": classes, "max_number_of_boxes": 1}
-    options |= {"steps": 1, "batch_size": 1, "learning_rate": 1.0, "fine_tune_checkpoint_type": "none"}
     (project.root / LAST).parent.mkdir(parents=True)
     (project.root / LAST).write_bytes(b"\0\12\1_model/_feature_extractor/layer/.ATTRIBUTES/VARIABLE_VALUE")
-    config = pipeline_config.build(model, **options)
-    (project.root / "model" / "train" / "pipeline.config").write_text(pipeline_config.render(config))
+    config = pipeline_config.render(tiny.config(model, num_classes=classes))
+    (project.root / "model" / "train" / "pipeline.config").write_text(config)
 
 
 def test_a_fresh_clone_is_in_order_and_so_is_a_dataset_that_is_there(project: Project) -> None:
@@ -568,39 +563,16 @@ def test_make_train_begins_with_it(project: Project) -> None:
 
 
 def test_both_kinds_of_checkpoints_are_told_apart(tmp_path: Path) -> None:
-    from test_checkpoints import built
-
-    from detector import backbone, checkpoints, open_images
+    from detector import backbone, checkpoints
     from detector.tensorflow_env import tf
 
     model = backbone.build()
     backbone.load_package(model, backbone.package_file())
     saved = {
         "classification": tf.train.Checkpoint(feature_extractor=model),
-        "detection": tf.train.Checkpoint(model=built("ssd_mobilenet_v2_fpnlite_320x320", 2)),
+        "detection": tf.train.Checkpoint(model=tiny.built("ssd_mobilenet_v2_fpnlite_320x320")),
     }
     for kind, checkpoint in saved.items():
         prefix = tmp_path / kind / "ckpt-1"
         checkpoints.save(checkpoint, prefix)
         assert (training.kind(prefix), checkpoints.kind(prefix)) == (kind, kind)
-    assert training.FITTING_TYPES == checkpoints.FITTING_TYPES
-    assert training.OPEN_IMAGES_MODEL == open_images.MODEL
-
-
-def test_sections_are_those_of_the_stages() -> None:
-    """But for the words in which a text is described."""
-    stages = {
-        "sample": sample.SampleParams,
-        "dataset": DatasetParams,
-        "pretrained": pretrained.PretrainedParams,
-        "train": train_tpu.TrainParams,
-        "evaluate": evaluate.EvaluateParams,
-        "predict": predict.PredictParams,
-    }
-
-    def fields(cls: Any) -> list[Any]:
-        return [(field.name, field.type, {**field.metadata, "text": None}) for field in dataclasses.fields(cls)]
-
-    assert {name: fields(cls) for name, cls in settings.SECTIONS.items()} == {
-        name: fields(cls) for name, cls in stages.items()
-    }

@@ -12,7 +12,6 @@ import time
 import zlib
 from pathlib import Path
 
-import gcs_tls
 import pytest
 import web as web_server
 
@@ -26,20 +25,14 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 
 @pytest.fixture(autouse=True)
 def project(tmp_path, monkeypatch):
-    """An empty project to stand in; the test's authority is trusted."""
-    (tmp_path / "ca.pem").write_bytes(gcs_tls.authority())
-    (tmp_path / "project").mkdir()
-    monkeypatch.chdir(tmp_path / "project")
-    monkeypatch.setenv("PASSO_BACKOFF_SECONDS", "0.01")
-    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "ca.pem"))
-    return tmp_path / "project"
+    """An empty project to stand in."""
+    monkeypatch.chdir(web_server.project(tmp_path, monkeypatch))
 
 
 @pytest.fixture
-def web():
-    with web_server.serve() as server:
-        server.files["/a.zip"] = CONTENT
-        yield server
+def web(web):
+    web.files["/a.zip"] = CONTENT
+    return web
 
 
 def left() -> list[str]:

@@ -16,7 +16,8 @@ import pytest
 import stage
 import tiny
 
-from detector import download, open_images, pipeline_config, records
+from detector import download, open_images, records
+from detector.params_pretrained import OPEN_IMAGES_MODEL
 
 needs_npm = pytest.mark.skipif(shutil.which("npm") is None, reason="npm is not installed")
 CHECKPOINT = Path("model/pretrained/ckpt-1")
@@ -39,16 +40,7 @@ def restored(root: Path, kind: str, num_classes: int):
     """The DetectionModel that training would start from."""
     from detector import checkpoints, od_api
 
-    config = pipeline_config.build(
-        open_images.MODEL,
-        label_map=Path("label_map.pbtxt"),
-        num_classes=num_classes,
-        max_number_of_boxes=1,
-        steps=1,
-        batch_size=1,
-        learning_rate=1.0,
-        fine_tune_checkpoint_type=kind,
-    )
+    config = tiny.config(OPEN_IMAGES_MODEL, num_classes=num_classes, fine_tune_checkpoint_type=kind)
     model = od_api.build_model(config)
     checkpoints.restore(model, root / CHECKPOINT, kind)
     return model

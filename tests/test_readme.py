@@ -7,16 +7,16 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import faults
 import pytest
 from stage import REPOSITORY
 
 from detector import params, paths, pipeline_config
-from detector.dataset import DatasetParams
-from stages import evaluate, predict, pretrained, sample, train_tpu
+from detector.params_sample import SampleParams
+from detector.params_train import TrainParams
 from tools import summary
+from tools.checks.settings import SECTIONS
 
 LANGUAGES = ("README.md", "README.pt-BR.md")
 DOCUMENTS = [
@@ -25,14 +25,6 @@ DOCUMENTS = [
     *(f"docs/{path.name}" for path in sorted((REPOSITORY / "docs").glob("*.md"))),
 ]
 MAKEFILE = (REPOSITORY / "Makefile").read_text(encoding="utf-8")
-SECTIONS: dict[str, Any] = {
-    "sample": sample.SampleParams,
-    "dataset": DatasetParams,
-    "pretrained": pretrained.PretrainedParams,
-    "train": train_tpu.TrainParams,
-    "evaluate": evaluate.EvaluateParams,
-    "predict": predict.PredictParams,
-}
 FILE_ENDINGS = {"py", "json", "csv", "jpg", "md", "html", "txt", "record", "before", "zip"}
 
 
@@ -152,6 +144,7 @@ def test_every_parameter_exists(name: str) -> None:
 
 
 def test_the_parameters_are_those_of_params_yaml() -> None:
+    assert tuple(SECTIONS) == params.SECTIONS
     for section, cls in SECTIONS.items():
         params.load(section, cls)  # run from the repository; raises for a key that is missing or unknown
 
@@ -204,7 +197,7 @@ def test_the_tree_is_the_repositorys() -> None:
 
 def test_all_models_checkpoint_types_and_stages_are_described() -> None:
     found = text("README.md")
-    choices = train_tpu.TrainParams.__dataclass_fields__["fine_tune_checkpoint_type"].metadata["choices"]
+    choices = TrainParams.__dataclass_fields__["fine_tune_checkpoint_type"].metadata["choices"]
     assert [word for word in (*pipeline_config.MODELS, *choices) if f"| `{word}`" not in found] == []
     stages = re.findall(r"^  (\w+):\n    cmd:", text("dvc.yaml"), re.MULTILINE)
     assert re.findall(r"^\| `(\w+)` \| `(?:dataset|model|results)/", found, re.MULTILINE) == stages
@@ -215,8 +208,8 @@ def test_all_models_checkpoint_types_and_stages_are_described() -> None:
 
 def test_the_summary_is_what_make_train_prints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """But for the scores and the best step, which are those of one run on one machine."""
-    steps = params.load("train", train_tpu.TrainParams).steps
-    images = params.load("sample", sample.SampleParams).test_images
+    steps = params.load("train", TrainParams).steps
+    images = params.load("sample", SampleParams).test_images
     scores = {"AP": 0.5, "AP50": 0.5}
     monkeypatch.chdir(tmp_path)
     for path in summary.PLACES.values():
@@ -261,7 +254,7 @@ def test_the_refused_value_is_told_as_shown(tmp_path: Path, monkeypatch: pytest.
     )
     monkeypatch.chdir(tmp_path)
     with pytest.raises(params.UserError) as caught:
-        params.load("train", train_tpu.TrainParams)
+        params.load("train", TrainParams)
     assert f"error: {caught.value.line()}\n" in blocks("README.md", "text")
 
 

@@ -102,6 +102,25 @@ def test_offsets(tmp_path):
     assert not records.offsets(path)
 
 
+def test_every_third_example_is_found_without_the_others(tmp_path):
+    path = tmp_path / "a.record"
+    content = [{"number": [number], "data": [b"x" * number]} for number in range(8)]
+    path.write_bytes(record(*content))
+    starts = records.offsets(path)
+    assert list(records.read_every(path, 3, starts)) == [content[0], content[3], content[6]]
+    assert list(records.read_every(path, 8, starts)) == [content[0]]
+    whole = path.read_bytes()
+    path.write_bytes(whole[: starts[6] + 20])
+    with pytest.raises(UserError, match="record 7: cut off or damaged"):
+        list(records.read_every(path, 3, starts))
+    path.write_bytes(whole[: starts[3]] + b"y" * 20 + whole[starts[3] + 20 :])
+    with pytest.raises(UserError, match="record 4: cut off or damaged"):
+        list(records.read_every(path, 3, starts))
+    path.unlink()
+    with pytest.raises(UserError, match="not found; run: dvc repro csv2record"):
+        list(records.read_every(path, 3, starts))
+
+
 @pytest.mark.parametrize("at", [0, 8, 12, 20, -1])  # length, its checksum, the data, the data's checksum
 def test_a_flipped_bit_is_found(tmp_path, at):
     content = bytearray(record(EXAMPLE))

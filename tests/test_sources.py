@@ -16,7 +16,6 @@ import zlib
 from pathlib import Path
 from unittest import mock
 
-import gcs_tls
 import kaggle_server
 import numpy as np
 import pytest
@@ -34,18 +33,7 @@ DVC = Path(sys.executable).with_name("dvc")
 
 @pytest.fixture
 def root(tmp_path, monkeypatch):
-    """An empty folder for a project, on a machine that trusts the test's authority."""
-    (tmp_path / "ca.pem").write_bytes(gcs_tls.authority())
-    (tmp_path / "project").mkdir()
-    monkeypatch.setenv("PASSO_BACKOFF_SECONDS", "0.01")
-    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "ca.pem"))
-    return tmp_path / "project"
-
-
-@pytest.fixture
-def web():
-    with web_server.serve() as server:
-        yield server
+    return web_server.project(tmp_path, monkeypatch)
 
 
 @pytest.fixture

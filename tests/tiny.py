@@ -1,10 +1,16 @@
-"""A dataset of a few small pictures with VOC XML: a bright or a dark square on a grey ground, one per image."""
+"""A dataset of a few small pictures with VOC XML: a bright or a dark square on a grey ground, one per image.
+
+And a configuration and a detector for tests that are about something else.
+"""
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 from PIL import Image, ImageDraw
 from stage import REPOSITORY, run
+
+from detector import pipeline_config
 
 XML = """<annotation>
 <filename>{name}</filename><size><width>{width}</width><height>{height}</height><depth>3</depth></size>
@@ -12,6 +18,7 @@ XML = """<annotation>
 <bndbox><xmin>{box[0]}</xmin><ymin>{box[1]}</ymin><xmax>{box[2]}</xmax><ymax>{box[3]}</ymax></bndbox></object>
 </annotation>"""
 WIDTH, HEIGHT = 96, 64
+SIDE = 96  # of the input of what is `built`
 
 
 def picture(folder: Path, number: int) -> None:
@@ -61,3 +68,18 @@ def prepared(root: Path, **changes: str) -> Path:
         done = run(name, root)
         assert done.returncode == 0, done.stderr
     return root
+
+
+def config(model: str = "ssd_mobilenet_v2_320x320", **changes: Any) -> Any:
+    """A pipeline configuration, for two classes; `changes` as of detector.pipeline_config.build."""
+    values: dict[str, Any] = {"label_map": Path("label_map.pbtxt"), "num_classes": 2, "max_number_of_boxes": 1}
+    values |= {"steps": 1, "batch_size": 1, "learning_rate": 1.0, "fine_tune_checkpoint_type": "none"}
+    return pipeline_config.build(model, **{**values, **changes})
+
+
+def built(model: str) -> Any:
+    """A DetectionModel with random weights, for an input of SIDE x SIDE pixels, which is built faster."""
+    from detector import od_api
+
+    size = f"fixed_shape_resizer {{ height: {SIDE} width: {SIDE} }}"
+    return od_api.build_model(config(model, config_override=f"model {{ ssd {{ image_resizer {{ {size} }} }} }}"))

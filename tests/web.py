@@ -1,6 +1,6 @@
 """A web server for tests, on loopback, over http:// and https://, that breaks off, redirects and refuses as it is told.
 
-with serve() as web:
+with serve() as web:                            # or the fixture `web`
     web.files["/a.zip"] = b"..."
     web.play("/a.zip", cut=10)                  # the next answer ends after 10 bytes of its body
     web.play("/a.zip", status=503, headers={"Retry-After": "1"})
@@ -16,9 +16,11 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import gcs_tls
+import pytest
 
 
 @dataclass
@@ -126,3 +128,12 @@ def serve() -> Iterator[Web]:
         for server in servers:
             server.shutdown()
             server.server_close()
+
+
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder for a project, on a machine that trusts the test's authority and tries again at once."""
+    (tmp_path / "ca.pem").write_bytes(gcs_tls.authority())
+    (tmp_path / "project").mkdir()
+    monkeypatch.setenv("PASSO_BACKOFF_SECONDS", "0.01")
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "ca.pem"))
+    return tmp_path / "project"

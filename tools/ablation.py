@@ -28,8 +28,8 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from detector import errors, files, params, paths
-from detector.dataset import DatasetParams
 from detector.errors import UserError
+from detector.params_dataset import DatasetParams
 
 REPOSITORY = Path(__file__).parent.parent
 SCORES = ("val AP", "val AP50", "test AP", "test AP50")
@@ -106,7 +106,7 @@ def _of(document: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _with(overrides: Mapping[str, Any]) -> dict[str, Any]:
-    document: dict[str, Any] = YAML(typ="safe", pure=True).load(Path(params.PARAMS_FILE).read_text(encoding="utf-8"))
+    document = params.read()
     if unknown := sorted(overrides.keys() - document["train"].keys()):
         raise UserError(params.PARAMS_FILE, "unknown key", "correct the plan", item=f"train.{unknown[0]}")
     document["train"].update(overrides)

@@ -31,8 +31,8 @@ from pathlib import Path
 from typing import Any
 
 from detector import errors, labels, params, paths, pipeline_config, tables, work
-from detector.dataset import DatasetParams
 from detector.errors import UserError
+from detector.params_dataset import DatasetParams
 
 
 @dataclass(frozen=True)

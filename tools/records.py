@@ -22,9 +22,9 @@ from lxml import etree
 from tqdm import tqdm
 
 from detector import errors, fetch, files, gcs, images, labels, params, paths, records
-from detector.dataset import DatasetParams
 from detector.errors import UserError
 from detector.images import ImageInfo
+from detector.params_dataset import DatasetParams
 from tools import objects
 
 FOLDER = "records"  # in the bucket

@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from detector import labels, paths
-from detector.dataset import DatasetParams
 from detector.errors import UserError
+from detector.params_dataset import DatasetParams
+from detector.params_sample import SampleParams
+from detector.params_train import TrainParams
 from tools.checks.lines import Line, error, note, ok
-from tools.checks.settings import Sample, Train
 
 LOOK_SECONDS = 4  # at most, for XML files: a large dataset is looked at in part
 
@@ -110,7 +111,7 @@ def _unknown(name: str, files: list[Path], classes: list[str], label_map: Path) 
     return error(what, f"run: echo {shlex.quote(item)} >> {shlex.quote(label_map.as_posix())}, or rename it in the XML")
 
 
-def large_batch(train: Train, dataset: DatasetParams, sample: Sample) -> Iterator[Line]:
+def large_batch(train: TrainParams, dataset: DatasetParams, sample: SampleParams) -> Iterator[Line]:
     """A batch that holds an image more than once."""
     folder, images = Path(dataset.dir), sample.train_images
     if folder.exists():

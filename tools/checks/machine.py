@@ -13,10 +13,11 @@ from pathlib import Path
 from packaging.specifiers import SpecifierSet
 
 from detector import paths, pipeline_config, tpu_node, work_mirror
-from detector.dataset import DatasetParams
+from detector.params_dataset import DatasetParams
+from detector.params_sample import SampleParams
+from detector.params_train import TrainParams
 from tools import install
 from tools.checks.lines import Line, error, note, ok
-from tools.checks.settings import Sample, Train
 
 GB = 1e9
 MOST_NAMES = 3  # of packages, in one line
@@ -39,7 +40,7 @@ def python() -> Iterator[Line]:
         yield error(f"python {found} is not {wanted}", "run: make install PYTHON=python3.12 (or another that is)")
 
 
-def disk(train: Train, dataset: DatasetParams, sample: Sample) -> Iterator[Line]:
+def disk(train: TrainParams, dataset: DatasetParams, sample: SampleParams) -> Iterator[Line]:
     """Free space where the environment goes, where results go, and where checkpoints go."""
     if not install.VENV.exists():
         yield _room(Path(), install.DISK_GB[build() or "cpu"] * GB, "the environment", "free some: df -h .")
@@ -72,7 +73,7 @@ def _gb(size: float) -> str:
     return f"{size / GB:.1f} GB"
 
 
-def memory(train: Train) -> Iterator[Line]:
+def memory(train: TrainParams) -> Iterator[Line]:
     """What is left of it, by the machine and by the container, against what a training on the CPU takes."""
     meminfo = Path("/proc/meminfo")
     if not meminfo.exists():  # macOS
@@ -132,7 +133,7 @@ def accelerator(wanted: str) -> str:
     return "gpu" if wanted != "cpu" and found == "gpu" and gpus() else "cpu"
 
 
-def hardware(train: Train) -> Iterator[Line]:
+def hardware(train: TrainParams) -> Iterator[Line]:
     """`train.accelerator` and the installed TensorFlow against what is attached: what training would fail of."""
     wanted, found = train.accelerator, build()
     if wanted in ("auto", "tpu") and (variable := tpu_node.found()):

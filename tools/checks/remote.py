@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from detector.errors import UserError
+from detector.params_train import TrainParams
 from tools import dvc_config
 from tools.checks import machine
 from tools.checks.lines import Check, Line, error, note, ok
-from tools.checks.settings import Train
 
 LOGIN = "gcloud auth application-default login"
 # How long detector/gcs.py tries, and google-auth, which would look for a metadata server for nine seconds.
@@ -66,7 +66,7 @@ def _shown(url: str) -> str:
     return re.sub(r"//[^/@]*@", "//", url)
 
 
-def online(train: Train | None) -> list[tuple[str, Check]]:
+def online(train: TrainParams | None) -> list[tuple[str, Check]]:
     """What has to be asked over the network: of the buckets of DVC's remote and the work directory, if they are any."""
     for name, value in PATIENCE.items():  # read when they are imported
         os.environ.setdefault(name, value)

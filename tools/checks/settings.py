@@ -1,7 +1,6 @@
 """params.yaml as a whole, with what a run is going to change in it.
 
-Each stage declares its section itself, and tools import no stages: the classes here repeat theirs, and a test holds
-them equal. A stage would refuse a wrong value, too, but only when its turn comes: after the training, for the last two.
+A stage would refuse a wrong value, too, but only when its turn comes: after the training, for the last two.
 """
 
 import dataclasses
@@ -12,77 +11,23 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from detector import params, pipeline_config
-from detector.dataset import DatasetParams
+from detector import params
 from detector.errors import UserError
+from detector.params_dataset import DatasetParams
+from detector.params_evaluate import EvaluateParams
+from detector.params_predict import PredictParams
+from detector.params_pretrained import PretrainedParams
+from detector.params_sample import SampleParams
+from detector.params_train import TrainParams
 from tools.checks.lines import Line, error
 
-
-@dataclass(frozen=True)
-class Sample:
-    """As stages/sample.py has it."""
-
-    seed: int = params.number(0, 2**32 - 1)
-    train_images: int = params.number(1, 100_000)
-    test_images: int = params.number(1, 100_000)
-
-
-@dataclass(frozen=True)
-class Pretrained:
-    """As stages/pretrained.py has it."""
-
-    source: str = params.text("package, open_images, last, an https:// or gs:// address, or a path")
-    sha256: str = params.text("the archive's sha256", empty=True)
-
-
-@dataclass(frozen=True)
-class Train:
-    """As stages/train_tpu.py has it."""
-
-    model: str = params.one_of(*pipeline_config.MODELS)
-    fine_tune_checkpoint_type: str = params.one_of("classification", "detection", "full", "none")
-    steps: int = params.number(1, 10_000_000)
-    batch_size: int = params.number(1, 65_536)
-    learning_rate: float | str = params.number(1e-8, 10, auto=True)
-    backbone_learning_rate: float = params.number(0, 1)
-    frozen_blocks: int = params.number(0, pipeline_config.BLOCKS)
-    config_override: str = params.text("text of a TrainEvalPipelineConfig", empty=True)
-    eval_every: int = params.number(1, 10_000_000)
-    patience: int = params.number(0, 10_000_000)
-    max_minutes: float = params.number(0, 1_000_000)
-    seed: int = params.number(0, 2**31 - 1)
-    deterministic: bool = params.flag()
-    bfloat16: bool = params.flag()
-    accelerator: str = params.one_of("auto", "tpu", "gpu", "cpu")
-    checkpoint_every: int = params.number(0, 10_000_000)
-    checkpoint_minutes: float = params.number(0, 1_000_000)
-    keep: int = params.number(1, 1000)
-    work_dir: str = params.text("a folder, or gs://bucket/folder")
-
-
-@dataclass(frozen=True)
-class Evaluate:
-    """As stages/evaluate.py has it."""
-
-    score_threshold: float = params.number(0, 1)
-    iou_threshold: float = params.number(0.05, 1)
-    pictures: int = params.number(0)
-
-
-@dataclass(frozen=True)
-class Predict:
-    """As stages/predict.py has it."""
-
-    score_threshold: float = params.number(0, 1)
-
-
 SECTIONS: dict[str, type] = {
-    "sample": Sample,
+    "sample": SampleParams,
     "dataset": DatasetParams,
-    "pretrained": Pretrained,
-    "train": Train,
-    "evaluate": Evaluate,
-    "predict": Predict,
+    "pretrained": PretrainedParams,
+    "train": TrainParams,
+    "evaluate": EvaluateParams,
+    "predict": PredictParams,
 }
 
 
@@ -90,12 +35,12 @@ SECTIONS: dict[str, type] = {
 class Settings:
     """The sections of params.yaml; one with a fault in it is None."""
 
-    sample: Sample | None = None
+    sample: SampleParams | None = None
     dataset: DatasetParams | None = None
-    pretrained: Pretrained | None = None
-    train: Train | None = None
-    evaluate: Evaluate | None = None
-    predict: Predict | None = None
+    pretrained: PretrainedParams | None = None
+    train: TrainParams | None = None
+    evaluate: EvaluateParams | None = None
+    predict: PredictParams | None = None
 
 
 def read(overrides: Sequence[str]) -> tuple[Settings, list[Line]]:

@@ -10,21 +10,20 @@ from pathlib import Path
 from typing import Any
 
 from detector import cluster, files, paths, pipeline_config, work_mirror
-from detector.dataset import DatasetParams
 from detector.errors import UserError
+from detector.params_dataset import DatasetParams
+from detector.params_pretrained import OPEN_IMAGES_MODEL, PretrainedParams
+from detector.params_train import TrainParams
 from tools.checks import data, machine
 from tools.checks.lines import Line, error, note, ok
-from tools.checks.settings import Pretrained, Train
 
 SET = "run: dvc exp run -S train"
 LAST = paths.TRAIN / "best" / "ckpt-1"
-OPEN_IMAGES_MODEL = "ssd_mobilenet_v2_320x320"
-FITTING_TYPES = {"classification": ("classification", "none"), "detection": ("full", "detection", "none")}
 LEAVE_OUT = f"leave it out, or {SET.removeprefix('run: ')}.config_override=''"
 
 
 @functools.cache
-def _config(train: Train) -> Any:
+def _config(train: TrainParams) -> Any:
     """The pipeline configuration that training would build, but for what the dataset has in it."""
     rate = train.learning_rate
     try:
@@ -43,11 +42,11 @@ def _config(train: Train) -> Any:
         raise UserError(refused.where, refused.reason, f"{refused.remedy}; {LEAVE_OUT}", refused.item) from refused
 
 
-def _cosine(train: Train) -> Any:
+def _cosine(train: TrainParams) -> Any:
     return _config(train).train_config.optimizer.adam_optimizer.learning_rate.cosine_decay_learning_rate
 
 
-def schedule(train: Train) -> Iterator[Line]:
+def schedule(train: TrainParams) -> Iterator[Line]:
     """`train.config_override`: text that the API takes, and a cosine that can be computed."""
     config, cosine = _config(train).train_config, _cosine(train)
     where = "train.config_override: "
@@ -61,7 +60,7 @@ def schedule(train: Train) -> Iterator[Line]:
         yield ok(f"train: {train.model}, {config.num_steps} steps of {config.batch_size}")
 
 
-def wasted_steps(train: Train) -> Iterator[Line]:
+def wasted_steps(train: TrainParams) -> Iterator[Line]:
     """A cosine of another length than the training, and looks at the validation split that never come."""
     steps, total = _config(train).train_config.num_steps, _cosine(train).total_steps
     if total != steps:
@@ -72,7 +71,7 @@ def wasted_steps(train: Train) -> Iterator[Line]:
         yield note(what, f"{SET}.eval_every={max(1, steps // 5)}")
 
 
-def batch(train: Train) -> Iterator[Line]:
+def batch(train: TrainParams) -> Iterator[Line]:
     """A batch that replicas can share equally."""
     size, workers = _config(train).train_config.batch_size, cluster.from_environment().count
     kind = machine.accelerator(train.accelerator)
@@ -86,7 +85,7 @@ def batch(train: Train) -> Iterator[Line]:
         yield ok(f"batch: {size // replicas} images for each of {replicas} replicas")
 
 
-def weights(train: Train, pretrained: Pretrained, dataset: DatasetParams) -> Iterator[Line]:
+def weights(train: TrainParams, pretrained: PretrainedParams, dataset: DatasetParams) -> Iterator[Line]:
     """`train.fine_tune_checkpoint_type` against what `pretrained.source` holds."""
     wanted, source = train.fine_tune_checkpoint_type, pretrained.source
     if wanted == "none":
@@ -105,7 +104,7 @@ def weights(train: Train, pretrained: Pretrained, dataset: DatasetParams) -> Ite
     yield from found or [ok(f"weights: {wanted} of {source}")]
 
 
-def _open_images(train: Train) -> Iterator[Line]:
+def _open_images(train: TrainParams) -> Iterator[Line]:
     if train.model != OPEN_IMAGES_MODEL and train.fine_tune_checkpoint_type != "classification":
         what = f"pretrained.source: open_images is an {OPEN_IMAGES_MODEL}, not a {train.model}"
         yield error(what, f"{SET}.fine_tune_checkpoint_type=classification")
@@ -127,7 +126,7 @@ def _local(wanted: str, source: str, path: Path) -> Iterator[Line]:
         )
     elif not found and not path.is_file():  # a file may be an archive
         yield error(f"pretrained.source: {source}: not found", "run: dvc exp run -S pretrained.source=package")
-    elif found and wanted not in FITTING_TYPES[found]:
+    elif found and wanted not in pipeline_config.FITTING_TYPES[found]:
         what = f"train.fine_tune_checkpoint_type: {wanted}, but {source} (pretrained.source) is a {found} checkpoint"
         yield error(what, f"{SET}.fine_tune_checkpoint_type={found}")
 
@@ -149,7 +148,7 @@ def kind(prefix: Path) -> str:
     return "classification" if content else ""
 
 
-def _last(train: Train, dataset: DatasetParams) -> Iterator[Line]:
+def _last(train: TrainParams, dataset: DatasetParams) -> Iterator[Line]:
     """What of the last model does not fit this training, by its pipeline.config."""
     file, label_map = paths.TRAIN / "pipeline.config", Path(dataset.dir) / paths.LABEL_MAP
     if not file.is_file():
@@ -166,7 +165,7 @@ def _last(train: Train, dataset: DatasetParams) -> Iterator[Line]:
         yield error(what, f"{SET}.fine_tune_checkpoint_type=detection -S pretrained.source=last")
 
 
-def work_dir(train: Train) -> Iterator[Line]:
+def work_dir(train: TrainParams) -> Iterator[Line]:
     """The folder that training keeps its work in, which a bucket may mirror, can be written to."""
     folder = work_mirror.local_root(train.work_dir)
     place = machine.existing(Path(folder))
