@@ -412,7 +412,7 @@ def wait_for_checkpoint(root: Path, workers: list[Any]) -> None:
         time.sleep(0.05)
 
 
-@pytest.fixture(scope="module", params=[1, pytest.param(0, marks=pytest.mark.slow)])
+@pytest.fixture(scope="module", params=[1, 0])
 def killed(request: pytest.FixtureRequest, project: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Killed]:
     root = copy(project, tmp_path_factory.mktemp("workers"))
     with contextlib.ExitStack() as stack:
@@ -460,6 +460,7 @@ def test_two_devices_train_as_one(project: Path, one: Path, tmp_path: Path) -> N
     assert_same_curves(one, root)
 
 
+@pytest.mark.slow
 def test_a_killed_worker_ends_the_other_with_a_line(killed: Killed) -> None:
     assert killed.codes == ([2, -signal.SIGKILL] if killed.index else [-signal.SIGKILL, 2])
     assert killed.seconds < A_MINUTE
@@ -470,6 +471,7 @@ def test_a_killed_worker_ends_the_other_with_a_line(killed: Killed) -> None:
     assert killed.line.endswith("; to go on, start all workers again")
 
 
+@pytest.mark.slow
 def test_started_again_they_go_on(killed: Killed) -> None:
     assert killed.resumed == [0, 0], (killed.root / "log0").read_text()
     log = (killed.root / "log0").read_text()
@@ -515,6 +517,7 @@ def test_two_devices_with_synchronised_batch_normalisation_train_as_one(project:
     np.testing.assert_allclose(second, first, rtol=0.1)  # statistics of four images enlarge every rounding
 
 
+@pytest.mark.slow
 def test_two_workers_train_as_one(killed: Killed, one: Path) -> None:
     """Killed and resumed in between, too."""
     assert f"{STEPS} steps of 4 on 2 x cpu" in (killed.root / "log1").read_text()

@@ -144,6 +144,7 @@ def test_gpu_predict_draws_boxes_with_the_model_of_a_commit(runtime: Runtime, tr
     assert {row.split(",")[0] for row in rows} == {"image70.jpg", "image71.jpg"}
 
 
+@pytest.mark.slow
 def test_all_cells_again_on_another_machine_train_nothing_twice(runtime: Runtime, trained: Any) -> None:
     """What Colab asks for when it has disconnected: its disk is gone, the bucket is not."""
     shutil.rmtree(runtime.root / "first")

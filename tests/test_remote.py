@@ -584,7 +584,7 @@ def survives(project: Project, gcs: Server, rules: list[dict[str, Any]]) -> None
         gcs.fault(path="/o[?].*prefix", after=1, **{**rule, "times": 1})
     project.well("push")
     hits = [fault for *_, fault in gcs.log].count(True)
-    assert hits >= 2 * sum(rule["times"] for rule in rules)
+    assert hits >= sum(rule["times"] for rule in rules) + 2  # all of the first kind, and some of each other
     gcs.clear_faults()
     for rule in rules:
         gcs.fault(path="alt=media|/download/", after=5, **rule)

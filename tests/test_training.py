@@ -257,6 +257,7 @@ def copied(source: Path, root: Path, **changes: str) -> None:
     tiny.params(root, **{**STEPS, **changes})
 
 
+@pytest.mark.slow  # make test-kill does it twenty times
 def test_a_killed_training_ends_in_the_same_bytes_as_one_that_was_not(trained: Path, tmp_path: Path) -> None:
     """SIGKILL, then SIGTERM, then to the end; and while one is alive, a second one is refused."""
     copied(trained, tmp_path, **{"train.checkpoint_every": "3"})
