@@ -375,8 +375,8 @@ def test_a_git_remote_that_takes_nothing(project: Project, gcs: Server) -> None:
     assert first.endswith("6 of 6 objects are there and right; sent 6")
     assert refused.startswith("not on the git remote origin: experiments two: ")
     assert kept == (
-        f"no git remote has it all, so commit {head[:10]} and experiments two is there as well: "
-        f"make pull COMMIT={head[:10]}"
+        f"kept there, too, for no git remote has it all: commit {head[:10]}, experiments two; "
+        f"anywhere: make pull COMMIT={head[:10]}"
     )
     (bundle,) = (key for key in gcs.read("bucket") if "/commits/" in key)
     assert re.fullmatch(rf"dvc/commits/{head}-[0-9a-f]{{16}}\.bundle", bundle)

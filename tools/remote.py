@@ -112,8 +112,8 @@ def push(repo: Any) -> list[str]:
     if refused and git_remote:
         print(f"not on the git remote {git_remote}: experiments {listed(known, refused)}: {why}")
     if bundle:
-        head, also = experiments.head()[:10], f" and experiments {listed(known, known)}" if known else ""
-        print(f"no git remote has it all, so commit {head}{also} is there as well: make pull COMMIT={head}")
+        head, also = experiments.head()[:10], f", experiments {listed(known, known)}" if known else ""
+        print(f"kept there, too, for no git remote has it all: commit {head}{also}; anywhere: make pull COMMIT={head}")
     if changed := experiments.uncommitted(str(dvc_config.CONFIG), "dvc.lock", "dvc.yaml", "params.yaml", "*.dvc"):
         files = " ".join(changed)
         print(f"a fresh clone needs these as they are now: git add {files} && git commit -m 'As pushed'")
