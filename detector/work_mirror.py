@@ -60,7 +60,7 @@ def opened(
         with work.opened(root, identity, keep=keep) as task:
             yield task
         return
-    url = f"{_checked(root)}/{work.key(identity)}"
+    url = f"{checked(root)}/{work.key(identity)}"
     with work.opened(local, identity, keep=keep) as task:
         mirror = Mirror(url, task.folder, identity, keep=keep, pace=pace)
         mirror.open()
@@ -72,8 +72,12 @@ def opened(
         mirror.close()
 
 
-def _checked(root: str) -> str:
-    """The address of the work directory, without a slash at its end."""
+def checked(root: str) -> str:
+    """The address of the work directory, without a slash at its end.
+
+    Raises:
+        UserError: it is none.
+    """
     if not re.fullmatch(r"gs://[a-z0-9][\w.-]+[a-z0-9](/[^/\s]+)*/?", root):
         raise UserError("params.yaml", f"{root} is no address", "give gs://bucket/work", item="train.work_dir")
     return root.rstrip("/")

@@ -425,6 +425,13 @@ def test_a_tpu_node_is_refused_before_anything_runs(project: Project) -> None:
     assert project.doctor("--fast", "-S", "train.accelerator=cpu", COLAB_TPU_ADDR="10.0.0.2:8470").returncode == 0
 
 
+def test_a_work_directory_that_is_no_address(project: Project) -> None:
+    done = project.doctor("--fast", "-S", "train.work_dir=gs://gs://my-pets/work")
+    assert done.stderr == (
+        "error: params.yaml: train.work_dir: gs://gs://my-pets/work is no address; give gs://bucket/work\n"
+    )
+
+
 def test_a_disk_that_is_too_small(project: Project) -> None:
     place = Path("/dev/shm")
     if not place.is_dir() or shutil.disk_usage(place).free > 60e9:

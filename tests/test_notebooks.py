@@ -86,13 +86,17 @@ class Runtime:
 
     def run(self, name: str, **values: object) -> Any:
         """Run all cells on a machine of its own."""
-        document = notebook(name, REPOSITORY=str(self.root / "passo"), TF="cpu", **values)
+        document = notebook(name, **{"REPOSITORY": str(self.root / "passo"), "TF": "cpu", **values})
         client = NotebookClient(document, timeout=600, kernel_name="python3")
         client.execute(cwd=str(self.root), env=self.environment())
         return document
 
+    def git(self, machine: str, *arguments: str) -> str:
+        command = ["git", *arguments]
+        return subprocess.run(command, cwd=self.root / machine, capture_output=True, text=True, check=True).stdout
+
     def train(self, machine: str, **values: object) -> Any:
-        form = {"PROJECT": "my-project", "BUCKET": "My-Pets", "DATASET": "pets", "STEPS": 4, "BATCH": 2}
+        form = {"PROJECT": "my-project", "BUCKET": "gs://My-Pets/", "DATASET": "pets", "STEPS": 4, "BATCH": 2}
         drive = {"SOURCE": str(self.root / "drive" / "photos.zip"), "USE_DRIVE": True}
         return self.run(NOTEBOOKS[0], FOLDER=str(self.root / machine), **{**form, **drive, **values})
 
@@ -134,12 +138,13 @@ def test_tpu_train_runs_from_top_to_bottom(runtime: Runtime, trained: Any) -> No
 
 
 def test_gpu_predict_draws_boxes_with_the_model_of_a_commit(runtime: Runtime, trained: Any) -> None:
-    (commit,) = re.findall(r"make pull COMMIT=([0-9a-f]{10})$", printed(trained, "keep"), re.MULTILINE)
+    (commit,) = re.findall(r"make pull COMMIT=([0-9a-f]{40})$", printed(trained, "keep"), re.MULTILINE)
     folder = runtime.root / "other"
     document = runtime.run(NOTEBOOKS[1], BUCKET="my-pets", COMMIT=commit, FOLDER=str(folder))
     assert "objects are here and right" in printed(document, "model")
     assert "best at step 4 of 4" in printed(document, "model")
     assert len(pictures(document, "photos")) == 2
+    assert runtime.git("other", "status", "--porcelain") == ""
     rows = (folder / "predictions" / "detections.csv").read_text().splitlines()[1:]
     assert {row.split(",")[0] for row in rows} == {"image70.jpg", "image71.jpg"}
 
@@ -162,6 +167,8 @@ def test_a_command_that_fails_ends_the_notebook_with_its_own_words(runtime: Runt
     assert "error: BUCKET: 'goog-pets': Google keeps such names for itself" in str(caught.value)
     assert "Traceback" not in str(caught.value)
     assert not (runtime.root / "third" / "dataset" / "pets").exists()
+    with pytest.raises(CellExecutionError, match="REPOSITORY: fatal: repository '.*nowhere' does not exist"):
+        runtime.train("fourth", REPOSITORY=str(runtime.root / "nowhere"))
 
 
 @pytest.mark.parametrize("name", NOTEBOOKS)
@@ -221,6 +228,44 @@ def test_a_commands_output_comes_whole_and_its_failure_is_told(capsys: pytest.Ca
     assert capsys.readouterr().out.splitlines()[-2:] == ["ção", "terminal"]
     with pytest.raises(colab.Stopped, match=r"^sh -c 'exit 3' ended with 3: see above; nothing below was run$"):
         colab.run("sh", "-c", "exit 3")
+
+
+def test_what_a_command_leaves_behind_does_not_hold_the_cell(capsys: pytest.CaptureFixture[str]) -> None:
+    began = time.monotonic()
+    colab.run("sh", "-c", "setsid sleep 30 & printf '\\377 done'")
+    assert capsys.readouterr().out.endswith("� done")
+    assert time.monotonic() - began < 10
+
+
+# colab.dataset: what there is to do, by what is there.
+
+
+@pytest.mark.parametrize(
+    ("there", "command"),
+    [
+        ((), ["dataset", "SRC=photos.zip", "NAME=pets", "TF=cpu"]),
+        (("pets",), ["dataset", "SRC=photos.zip", "NAME=pets", "TF=cpu"]),  # an import that was cut short: make looks
+        (("pets.dvc",), ["pull", "TF=cpu"]),  # a clone of a repository that has it
+        (("pets", "pets.dvc"), None),
+    ],
+)
+def test_a_dataset_is_brought_once(
+    there: tuple[str, ...], command: list[str] | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    (programs / "make").write_text('#!/bin/sh\nprintf "%s\\n" "$@" > made\n')
+    (programs / "make").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
+    monkeypatch.chdir(tmp_path)
+    subprocess.run(["git", "init", "--quiet"], check=True)
+    (tmp_path / "dataset").mkdir()
+    for name in there:
+        (tmp_path / "dataset" / name).touch() if name.endswith(".dvc") else (tmp_path / "dataset" / name).mkdir()
+    for key in ("user.name", "user.email"):
+        subprocess.run(["git", "config", key, "a@example.com"], check=True)
+    colab.dataset("photos.zip", "pets", "TF=cpu")
+    assert ((tmp_path / "made").read_text().split("\n")[:-1] if command else None) == command
 
 
 def test_many_lines(capsys: pytest.CaptureFixture[str]) -> None:

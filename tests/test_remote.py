@@ -340,101 +340,151 @@ def test_data_of_ones_own(project: Project) -> None:
         assert (clone.root / path).read_text() == path
 
 
-def experiment(project: Project) -> None:
-    """One by the name of `two`; the working tree is the last commit's again."""
-    project.must("dvc", "exp", "run", "-q", "-S", "number=2", "-n", "two")
+def experiment(project: Project, number: int = 2, name: str = "two") -> None:
+    """One; the working tree is the last commit's again."""
+    project.must("dvc", "exp", "run", "-q", "-S", f"number={number}", "-n", name)
     project.must("git", "checkout", "-q", ".")
     project.must("dvc", "checkout", "-q")
 
 
 def test_experiments(project: Project, gcs: Server) -> None:
     experiment(project)
+    said = project.well("push")
+    assert "not pushed, for there is no git remote: experiments two; run: git remote add origin ADDRESS" in said
+    assert name(digest(b"number: 2\n")) not in gcs.read("bucket")
+
     project.must("git", "init", "-q", "--bare", "../origin.git")
     project.must("git", "remote", "add", "origin", "../origin.git")
     project.must("git", "push", "-q", "origin", "main")
-    assert project.well("push") == f"{GS}: 6 of 6 objects are there and right; sent 6\n"  # git has the rest
+    assert project.well("push") == f"{GS}: 6 of 6 objects are there and right; sent 2\n"  # git has the rest
     assert gcs.read("bucket")[name(digest(b"number: 2\n"))] == b"number: 2\n"
+
+    (project.root / "../origin.git").rename(project.root / "../gone.git")
+    (finding,) = project.findings("push")
+    assert finding.startswith("experiment two: not on the git remote origin: ")
     clone = project.clone()
     clone.must("git", "remote", "set-url", "origin", "../origin.git")
-    assert clone.well("pull").endswith("6 of 6 objects are here and right; brought 6\n")
+    assert "not pulled from the git remote origin: experiments (" in clone.well("pull")
+    (project.root / "../gone.git").rename(project.root / "../origin.git")
+    assert clone.well("pull").endswith("6 of 6 objects are here and right; brought 2\n")
     clone.must("dvc", "exp", "apply", "two")
     assert (clone.root / "out/b.txt").read_text() == "number: 2\n"
 
 
-def test_a_git_remote_that_takes_nothing(project: Project, gcs: Server) -> None:
-    """As of a notebook: a clone of somebody else's repository, whose disk goes with the session."""
-    upstream = project.clone("upstream")
-    notebook = upstream.clone("notebook")
-    upstream.root.rename(project.root / "../closed")
-    (notebook.root / "params.yaml").write_text("number: 3\n")
-    notebook.must("dvc", "repro", "-q")
-    notebook.commit()
-    head = notebook.must("git", "rev-parse", "HEAD").strip()
-    experiment(notebook)
-    first, refused, kept = notebook.well("push").splitlines()
-    assert first.endswith("6 of 6 objects are there and right; sent 6")
-    assert refused.startswith("not on the git remote origin: experiments two: ")
-    assert kept == (
-        f"kept there, too, for no git remote has it all: commit {head[:10]}, experiments two; "
-        f"anywhere: make pull COMMIT={head[:10]}"
-    )
+@pytest.fixture
+def upstream(project: Project) -> Project:
+    """Somebody else's repository, which can be cloned."""
+    return project.clone("upstream")
+
+
+def committed(project: Project, number: int) -> str:
+    """A run whose results are committed, on top of what was there; returns the commit."""
+    project.must("dvc", "exp", "run", "-q", "-S", f"number={number}")
+    project.commit()
+    return project.must("git", "rev-parse", "HEAD").strip()
+
+
+def test_a_git_remote_that_takes_nothing(upstream: Project, gcs: Server) -> None:
+    """As of a notebook, whose disk goes with its session: the commit is on the remote, beside its data."""
+    notebook, clone = upstream.clone("notebook"), upstream.clone("elsewhere")
+    upstream.root.rename(upstream.root / "../closed")
+    head = committed(notebook, 3)
+    first, kept = notebook.well("push").splitlines()  # the experiment is in the commit
+    assert first == f"{GS}: 4 of 4 objects are there and right; sent 4"
+    assert kept == f"no git remote has the last commit, so it is there as well; anywhere: make pull COMMIT={head}"
     (bundle,) = (key for key in gcs.read("bucket") if "/commits/" in key)
-    assert re.fullmatch(rf"dvc/commits/{head}-[0-9a-f]{{16}}\.bundle", bundle)
+    assert bundle == f"dvc/commits/{head}-{digest(gcs.read('bucket')[bundle])}.bundle"
     gcs.log.clear()
     assert notebook.well("push").splitlines()[-1] == kept
     assert {method for method, *_ in gcs.log} == {"GET"}  # it is there
 
-    (project.root / "../closed").rename(upstream.root)
-    clone = upstream.clone("elsewhere")
+    experiment(notebook, 5, "five")
+    (finding,) = notebook.findings("push")
+    assert finding.startswith("experiment five: not on the git remote origin: ")
     shutil.rmtree(notebook.root)
-    assert "not pulled" not in clone.well("pull", f"--commit={head[:10]}")
+    said = clone.well("pull", f"--commit={head[:10]}")
+    assert said.startswith(f"at commit {head}, on no branch; back: git switch -\n")
     assert clone.must("git", "rev-parse", "HEAD").strip() == head
     assert (clone.root / "out/b.txt").read_text() == "number: 3\n"
     assert clone.must("dvc", "repro").splitlines()[-1] == UP_TO_DATE
-    clone.must("dvc", "exp", "apply", "two")
-    assert (clone.root / "out/b.txt").read_text() == "number: 2\n"
 
 
-def test_a_clone_that_knows_no_remote_is_told_the_bucket(project: Project, gcs: Server) -> None:
-    upstream = project.clone("upstream")
+def test_a_damaged_bundle_is_told_and_sent_again(upstream: Project, gcs: Server) -> None:
+    notebook, clone = upstream.clone("notebook"), upstream.clone("elsewhere")
+    head = committed(notebook, 3)
+    notebook.well("push")
+    (bundle,) = (key for key in gcs.read("bucket") if "/commits/" in key)
+    whole = gcs.read("bucket")[bundle]
+    gcs.put("bucket", bundle, whole[:-100])
+    said = clone.refusal("pull", f"--commit={head}")
+    assert said.startswith(f"gs://bucket/{bundle}: damaged on the remote")
+    assert said.endswith("run: make push, in the clone that has the commit")
+    notebook.well("push")
+    assert clone.well("pull", f"--commit={head}").startswith(f"at commit {head}")
+
+
+def test_a_bundle_without_the_commit_that_it_is_named_after(upstream: Project, gcs: Server) -> None:
+    notebook, clone = upstream.clone("notebook"), upstream.clone("elsewhere")
+    head = committed(notebook, 3)
+    notebook.well("push")
+    (bundle,) = (key for key in gcs.read("bucket") if "/commits/" in key)
+    forged = bundle.replace(head, "1" * 40)
+    gcs.put("bucket", forged, gcs.read("bucket")[bundle])
+    assert "does not hold the commit that it is named after" in clone.refusal("pull", f"--commit={'1' * 40}")
+    other = clone.well("pull", f"--commit={head}")
+    assert other.startswith(f"at commit {head}")
+
+
+def test_what_a_commit_would_overwrite_stays(upstream: Project) -> None:
+    notebook, clone = upstream.clone("notebook"), upstream.clone("elsewhere")
+    (notebook.root / "notes.txt").write_text("theirs")
+    head = committed(notebook, 3)
+    notebook.well("push")
+    (clone.root / ".git/info/exclude").write_text("notes.txt\n")
+    (clone.root / "notes.txt").write_text("mine")
+    assert "notes.txt" in clone.refusal("pull", f"--commit={head}")
+    (clone.root / "notes.txt").rename(clone.root / "other.txt")
+    (clone.root / "dvc.lock").write_text("mine\n")
+    assert "dvc.lock" in clone.refusal("pull", f"--commit={head}")
+    assert (clone.root / "dvc.lock").read_text() == "mine\n"
+    assert clone.must("git", "status", "--porcelain") == " M dvc.lock\n?? other.txt\n"
+
+
+def test_commits_on_no_branch_are_kept_as_one(upstream: Project) -> None:
+    notebook, clone = upstream.clone("notebook"), upstream.clone("elsewhere")
+    head = committed(notebook, 3)
+    notebook.well("push")
+    clone.well("pull", f"--commit={head}")
+    mine = committed(clone, 4)
+    said = clone.remote("pull", "--commit=origin/main").stdout
+    assert f"what was here, and on no branch, is the branch passo-{mine[:10]} now" in said
+    assert clone.must("git", "rev-parse", f"passo-{mine[:10]}").strip() == mine
+
+
+def test_a_clone_that_knows_no_remote_is_told_the_bucket(upstream: Project, gcs: Server) -> None:
     (upstream.root / ".dvc/config").write_text("[core]\n    analytics = false\n")
     (upstream.root / ".dvc/config.local").unlink()
     upstream.commit()
     notebook, clone = upstream.clone("notebook"), upstream.clone("elsewhere")
-    for made in (notebook, clone):
-        made.environment["STORAGE_EMULATOR_HOST"] = gcs.url
     assert notebook.refusal("push") == ".dvc/config: names no remote; run: make bucket PROJECT=... BUCKET=..."
+    assert notebook.refusal("pull", "--bucket=bukcet").startswith("gs://bukcet: not found: ")
+    assert notebook.must("git", "status", "--porcelain") == ""
     notebook.remote("pull", "--bucket=bucket")  # there is nothing to pull yet
-    notebook.must("dvc", "repro", "-q", "--force")
-    notebook.commit()
+    head = committed(notebook, 3)
     notebook.well("push")
-    head = notebook.must("git", "rev-parse", "--short", "HEAD").strip()
     said = clone.well("pull", "--bucket=bucket", f"--commit={head}")
     assert said.startswith(".dvc/config: default remote gcs = gs://bucket/dvc, verify = true\n")
     assert clone.must("dvc", "repro").splitlines()[-1] == UP_TO_DATE
     assert clone.must("git", "status", "--porcelain") == ""
-    other = project.refusal("pull", "--bucket=other")
-    assert other.startswith(".dvc/config: the remote store is gs://bucket/dvc, not gs://other/dvc; ")
+    other = clone.refusal("pull", "--bucket=other")
+    assert other.startswith(".dvc/config: the remote gcs is gs://bucket/dvc, not gs://other/dvc; ")
 
 
-def test_a_commit_that_is_not_there_or_is_damaged(project: Project, gcs: Server) -> None:
-    assert project.refusal("pull", "--commit=abcdef1") == (
-        "COMMIT: no commit abcdef1 here, nor in gs://bucket/dvc/commits; "
-        "give more of it, or run make push in the clone that has it"
-    )
-    clone, other = project.clone(), project.clone("other")
-    (project.root / "source").write_text("other")
-    project.must("dvc", "repro", "-q")
-    project.commit()
-    project.well("push")
-    head = project.must("git", "rev-parse", "HEAD").strip()
-    (clone.root / "dvc.lock").write_text("mine\n")
-    assert "dvc.lock" in clone.refusal("pull", f"--commit={head}")
-    assert (clone.root / "dvc.lock").read_text() == "mine\n"
-    (bundle,) = (key for key in gcs.read("bucket") if "/commits/" in key)
-    gcs.put("bucket", bundle, gcs.read("bucket")[bundle][:-100])
-    assert bundle in other.refusal("pull", f"--commit={head}")
-    assert other.objects() == set()
+@pytest.mark.parametrize("commit", ["abcdef1", "--help", "HEAD:source", "$(touch pwned)", "*", "é\n"])
+def test_a_commit_that_is_not_there(project: Project, commit: str) -> None:
+    said = project.refusal("pull", f"--commit={commit}")
+    assert said.startswith("COMMIT: no commit ") and "nor in gs://bucket/dvc/commits; " in said
+    assert not (project.root / "pwned").exists()
 
 
 def test_an_experiment_that_knows_no_remote(project: Project, gcs: Server) -> None:

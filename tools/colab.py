@@ -8,6 +8,7 @@ import codecs
 import contextlib
 import os
 import pty
+import select
 import shlex
 import socket
 import subprocess
@@ -40,27 +41,34 @@ def run(*command: str) -> None:
     """
     print(f"$ {shlex.join(command)}", flush=True)
     ours, its = _terminal()
-    in_it = ["setsid", "--ctty", "--wait", *command]
-    environment = {**os.environ, "GIT_TERMINAL_PROMPT": "0", "COLUMNS": "100"}
-    process = subprocess.Popen(in_it, stdin=its, stdout=its, stderr=its, env=environment)
-    os.close(its)
-    decode = codecs.getincrementaldecoder("utf-8")("replace").decode
-    with contextlib.closing(os.fdopen(ours, "rb", buffering=0)) as terminal:
-        while True:
-            try:
-                try:
-                    chunk = terminal.read(4096)
-                except OSError:  # all programs in it have ended
-                    break
-                if not chunk:
-                    break
-                sys.stdout.write(decode(chunk))
-                sys.stdout.flush()
-            except KeyboardInterrupt:
-                os.write(ours, CTRL_C)
-    code = process.wait()
+    try:
+        code = _attended(["setsid", "--ctty", "--wait", *command], ours, its)
+    finally:
+        os.close(ours)  # whatever still runs in it is hung up on
     if code:
         raise Stopped(f"{shlex.join(command)} ended with {code}: see above; nothing below was run")
+
+
+def _attended(command: list[str], ours: int, its: int) -> int:
+    """Show what comes until the command has ended; returns its code."""
+    environment = {**os.environ, "GIT_TERMINAL_PROMPT": "0", "COLUMNS": "100"}
+    decode = codecs.getincrementaldecoder("utf-8")("replace").decode
+    try:
+        process = subprocess.Popen(command, stdin=its, stdout=its, stderr=its, env=environment)
+    finally:
+        os.close(its)
+    while True:
+        try:
+            has_ended = process.poll() is not None  # asked first: what it wrote before is still to be shown
+            if select.select([ours], [], [], 0 if has_ended else 0.2)[0]:
+                sys.stdout.write(decode(os.read(ours, 65536)))
+                sys.stdout.flush()
+            elif has_ended:
+                return process.returncode
+        except KeyboardInterrupt:
+            os.write(ours, CTRL_C)
+        except OSError:  # nothing has this terminal any more
+            return process.wait()
 
 
 def _terminal() -> tuple[int, int]:
@@ -98,9 +106,22 @@ def introduce(name: str, email: str) -> None:
         run("git", "config", key, value)
 
 
+def dataset(source: str, name: str, *options: str) -> None:
+    """`make dataset`, or `make pull` where git knows it already and this machine has it not."""
+    if name == "sample":  # which is drawn
+        return
+    if not Path("dataset", f"{name}.dvc").exists():
+        run("make", "dataset", f"SRC={source}", f"NAME={name}", *options)
+        commit(f"Dataset {name}", f"dataset/{name}.dvc", "dataset/.gitignore")
+    elif not Path("dataset", name).exists():
+        run("make", "pull", *options)
+
+
 def commit(message: str, *paths: str) -> None:
-    """Commit these paths as they are, if git has them otherwise."""
-    run("git", "add", "--", *paths)
+    """Commit these files, and all that git knows already, as they are, if git has them otherwise."""
+    run("git", "add", "--update")
+    if existing := [path for path in paths if Path(path).exists()]:
+        run("git", "add", "--", *existing)
     if subprocess.run(["git", "diff", "--cached", "--quiet"], check=False).returncode:
         run("git", "commit", "--quiet", "-m", message)
 
@@ -109,18 +130,29 @@ def tensorboard(logs: str = "logs") -> None:
     """TensorBoard of a folder of logs, in the cell's output; it ends with the notebook's Python."""
     from google.colab import output
 
-    with socket.create_server(("localhost", 0)) as free:
-        port = free.getsockname()[1]
-    command = [_program("tensorboard"), "--logdir", logs, "--port", str(port), "--reload_interval", "15"]
-    quiet = subprocess.DEVNULL
-    server = subprocess.Popen(command, stdin=quiet, stdout=quiet, stderr=quiet)
-    atexit.register(server.kill)
+    if not _SERVERS or _SERVERS[-1][0].poll() is not None:
+        _SERVERS.append(_served(logs))
+    server, port = _SERVERS[-1]
     until = time.monotonic() + TENSORBOARD_SECONDS
     while not _answers(port):
         if time.monotonic() > until or server.poll() is not None:
             raise Stopped("TensorBoard does not start; the cells below can do without it")
         time.sleep(0.5)
     output.serve_kernel_port_as_iframe(port, height=600)
+
+
+_SERVERS: list[tuple["subprocess.Popen[bytes]", int]] = []  # with their ports
+
+
+def _served(logs: str) -> tuple["subprocess.Popen[bytes]", int]:
+    with socket.create_server(("localhost", 0)) as free:
+        port = free.getsockname()[1]
+    command = [_program("tensorboard"), "--logdir", logs, "--port", str(port), "--reload_interval", "15"]
+    quiet = subprocess.DEVNULL
+    # A session of its own: what stops a cell is not meant for it.
+    server = subprocess.Popen(command, stdin=quiet, stdout=quiet, stderr=quiet, start_new_session=True)
+    atexit.register(server.kill)
+    return server, port
 
 
 def _program(name: str) -> str:
@@ -137,18 +169,23 @@ def _answers(port: int) -> bool:
         return False
 
 
-def upload(folder: str) -> None:
-    """Let the user choose photos, and put them into a folder.
+def upload() -> str:
+    """Let the user choose photos. Returns: the new folder that they are in.
 
     Raises:
         Stopped: none was chosen.
     """
     from google.colab import files
 
-    Path(folder).mkdir(exist_ok=True)
+    number = 1
+    while Path("photos", str(number)).exists():
+        number += 1
+    folder = Path("photos", str(number))
+    folder.mkdir(parents=True)
     with contextlib.chdir(folder):  # where Colab writes them to
         if not files.upload():
             raise Stopped("no photo was chosen: run this cell again")
+    return folder.as_posix()
 
 
 def show(folder: str, most: int = 4, width: int = 800) -> None:

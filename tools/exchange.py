@@ -47,7 +47,7 @@ def bring(store: Store, cache: Cache, oids: Collection[str]) -> dict[str, str]:
     damaged = cache.damaged(oids)
     wanted = {tracked.name(oid): oid for oid in oids if oid in damaged or not cache.has(oid)}
     faults = {name: refusal(store, name, damaged.get(oid)) for name, oid in wanted.items() if not is_right(store, oid)}
-    faults |= _bring(store, cache, {name: oid for name, oid in wanted.items() if name not in faults})
+    faults |= bring_files(store, cache, {name: oid for name, oid in wanted.items() if name not in faults})
     return {wanted[name]: fault for name, fault in faults.items()}
 
 
@@ -62,8 +62,8 @@ def refusal(store: Store, name: str, damage: str | None) -> str:
 WHERE_WHOLE = "run: make push, on a machine where it is whole"
 
 
-def _bring(store: Store, cache: Cache, wanted: dict[str, str]) -> dict[str, str]:
-    """Copy objects (name: md5) to the cache, each under its name only when it is right. Returns: what failed, why."""
+def bring_files(store: Store, cache: Cache, wanted: dict[str, str]) -> dict[str, str]:
+    """Copy files (name: md5) to the cache, each under its name only when it is right. Returns: what failed, and why."""
     faults = {}
     for batch, progress in store.batches({name: store.sizes[name] for name in wanted}, "bringing"):
         with cache.beside() as folder:
@@ -88,10 +88,6 @@ def absent_runs(store: Store, cache: Cache) -> list[str]:
 def bring_runs(store: Store, cache: Cache) -> list[str]:
     """Bring what the run-cache lacks. Returns: what failed, a line each."""
     known = set(cache.runs())
-    faults = bring_files(store, cache, [name for name in store.sizes if RUN.fullmatch(name) and name not in known])
+    wanted = {name: store.md5(name) or "" for name in store.sizes if RUN.fullmatch(name) and name not in known}
+    faults = bring_files(store, cache, wanted)
     return [f"{name}: of the run-cache: {fault}" for name, fault in faults.items()]
-
-
-def bring_files(store: Store, cache: Cache, names: Collection[str]) -> dict[str, str]:
-    """Copy files of the remote to their places in the cache. Returns: what failed, and why."""
-    return _bring(store, cache, {name: store.md5(name) or "" for name in names})

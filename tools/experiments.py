@@ -4,7 +4,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from detector.errors import UserError
@@ -13,6 +13,7 @@ from tools.stores import reason
 
 REF = re.compile(r"refs/exps/[0-9a-f]{2}/[0-9a-f]{38}/(.+)")  # others are DVC's own: its queue, its stash
 GIT_SECONDS = 60
+NO_QUESTIONS = {"GIT_TERMINAL_PROMPT": "0"}  # for a password: a git remote that wants one is told as such
 
 
 def git_remote() -> str:
@@ -21,31 +22,25 @@ def git_remote() -> str:
     return "origin" if "origin" in found else found[0] if len(found) == 1 else ""
 
 
-def refs() -> dict[str, str]:
-    """The experiments of this clone: the ref by the commit."""
-    return dict(_refs(git("for-each-ref", "--format=%(objectname) %(refname)", "refs/exps/")))
-
-
 def local() -> dict[str, str]:
     """The experiments of this clone: the name by the commit."""
-    return {commit: _name(ref) for commit, ref in refs().items()}
+    return dict(_refs(git("for-each-ref", "--format=%(objectname) %(refname)", "refs/exps/")))
 
 
 def _refs(listed: str) -> Iterator[tuple[str, str]]:
     for line in listed.splitlines():
         commit, ref = line.split(maxsplit=1)
-        if REF.fullmatch(ref):
-            yield commit, ref
+        if found := REF.fullmatch(ref):
+            yield commit, found[1]
 
 
-def _name(ref: str) -> str:
-    return ref.split("/", 4)[4]
+def push(remote: str) -> list[str]:
+    """Send the refs of all experiments.
 
-
-def push(remote: str) -> tuple[set[str], str]:
-    """Send the refs of all experiments. Returns: the commits that the git remote does not have then, and why."""
+    Returns: what the git remote does not have afterwards, and no commit has, a line each.
+    """
     if not (here := local()):
-        return set(), ""
+        return []
     said = ""
     try:
         if lost := here.keys() - there(remote).keys():
@@ -53,7 +48,17 @@ def push(remote: str) -> tuple[set[str], str]:
             lost = here.keys() - there(remote).keys()
     except ValueError as error:
         said, lost = str(error), set(here)
-    return set(lost), said or "it has another one of that name: dvc exp rename yours"
+    fault = f"not on the git remote {remote}: {said or 'it has another one of that name: dvc exp rename yours'}"
+    remedy = "then: make push; or: dvc exp apply it, and commit that"
+    return [f"experiment {name}: {fault}; {remedy}" for name in sorted(here[commit] for commit in _unique(lost))]
+
+
+def _unique(commits: Iterable[str]) -> list[str]:
+    """Those experiments whose dvc.lock is not that of the last commit, nor of one before it."""
+    committed = set(
+        re.findall("[0-9a-f]{40}", git("log", "--format=", "--raw", "--no-abbrev", "HEAD", "--", "dvc.lock"))
+    )
+    return [commit for commit in commits if _named(f"{commit}:dvc.lock") not in committed]
 
 
 def pull(remote: str) -> str:
@@ -66,7 +71,7 @@ def pull(remote: str) -> str:
 
 def there(remote: str) -> dict[str, str]:
     """The experiments of a git remote: the name by the commit. Raises: ValueError; it cannot be reached."""
-    return {commit: _name(ref) for commit, ref in _refs(git("ls-remote", remote, "refs/exps/*"))}
+    return dict(_refs(git("ls-remote", remote, "refs/exps/*")))
 
 
 def head() -> str:
@@ -76,8 +81,13 @@ def head() -> str:
 
 def commit(text: str) -> str:
     """The whole name of a commit of this clone, from what git takes for one; empty where it takes it for none."""
+    return _named(f"{text}^{{commit}}")
+
+
+def _named(text: str) -> str:
+    """The whole name of an object of git; empty where there is none."""
     try:
-        return git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{text}^{{commit}}").strip()
+        return git("rev-parse", "--verify", "--quiet", "--end-of-options", text).strip()
     except ValueError:
         return ""
 
@@ -87,21 +97,30 @@ def is_on_a_remote(commit: str) -> bool:
     return bool(git("branch", "--remotes", "--contains", commit).strip())
 
 
-def switch(commit: str) -> None:
-    """Have the working tree be that of a commit; what would be lost by it is left as it is.
+def switch(commit: str) -> list[str]:
+    """Have the working tree be that of a commit. What was changed and not committed stays, or is a reason to refuse.
+
+    Returns: what was done, in words.
 
     Raises:
-        UserError: something would.
+        UserError: something would be lost.
     """
-    if commit == head():
-        return
-    config = dvc_config.CONFIG.as_posix()
+    before = head()
+    if commit == before:
+        return []
+    done, config = [], dvc_config.CONFIG.as_posix()
+    if before and not git("for-each-ref", "--contains", before).strip():
+        git("branch", "--no-track", f"passo-{before[:10]}", before)
+        done.append(f"what was here, and on no branch, is the branch passo-{before[:10]} now")
     try:
-        if git("hash-object", config) == git("rev-parse", f"{commit}:{config}"):
+        if git("hash-object", config).strip() == _named(f"{commit}:{config}"):
             git("add", config)  # as `make bucket` left it: for git no reason to refuse
-        git("checkout", "--quiet", "--detach", commit)
+        git("checkout", "--quiet", "--detach", "--no-overwrite-ignore", commit)
     except ValueError as error:
-        raise UserError("COMMIT", str(error), "commit what you changed, or git stash it") from error
+        git("reset", "--quiet", "--", config)
+        remedy = "move away what is in the way, commit what you changed, or git stash it"
+        raise UserError("COMMIT", str(error), remedy) from error
+    return [*done, f"at commit {commit}, on no branch; back: git switch -"]
 
 
 def uncommitted(*patterns: str) -> list[str]:
@@ -114,7 +133,8 @@ def _dvc(action: str, remote: str) -> str:
     """`dvc exp push` or `pull` of the refs alone. Returns: what it said of its failure; empty where it did not fail."""
     beside = Path(sys.executable).with_name("dvc")
     command = [str(beside) if beside.exists() else "dvc", "exp", action, "--all-commits", "--no-cache", remote]
-    done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
+    quietly = {**os.environ, **NO_QUESTIONS}
+    done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, env=quietly, check=False)
     said = [line.removeprefix("ERROR: ") for line in done.stderr.splitlines() if line.strip()]
     return " ".join(said[:1])[:200] or f"dvc exp {action} failed" if done.returncode else ""
 
@@ -125,7 +145,7 @@ def git(*arguments: str) -> str:
     Raises:
         ValueError: what it says of its failure.
     """
-    environment = {**os.environ, "GIT_TERMINAL_PROMPT": "0"}
+    environment = {**os.environ, **NO_QUESTIONS}
     try:
         done = subprocess.run(
             ["git", *arguments],

@@ -6,13 +6,14 @@
     python -m tools.remote pull [--commit=1a2b3c4] [--bucket=my-pets]
 
 `push` sends what dvc.lock and the .dvc files name, the run-cache, and the experiments, whose names go to the git
-remote. What no git remote has or takes, commits or experiments, goes along as a git bundle (tools/bundles.py). A file
-of the cache whose md5 is not its name stays here. Afterwards the remote is asked what it holds: each object must be
-there with the right md5, which Google Cloud Storage tells without a download.
+remote. A last commit that no git remote has goes along as a git bundle (tools/bundles.py). A file of the cache whose
+md5 is not its name stays here. Afterwards the remote is asked what it holds: each object must be there with the right
+md5, which Google Cloud Storage tells without a download.
 
 `pull` brings the same. An object gets its place in the cache only when its md5 is right, an output its place in the
 working tree only when all of its objects are, and a file that is in the way and kept nowhere else stays as it is.
-With a commit, the working tree becomes that commit's first. With a bucket, a clone that knows no remote gets it.
+With a commit, git checks it out first; what you have changed stays, or is a reason to refuse. With a bucket, a clone
+that knows no remote gets it.
 
 Exit code 0: everything is there and right. 1: what is not, a line each. 2: the remote cannot be used at all.
 """
@@ -20,7 +21,7 @@ Exit code 0: everything is there and right. 1: what is not, a line each. 2: the 
 import argparse
 import os
 import sys
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -45,7 +46,7 @@ def main() -> None:
         use(gcs.bucket_name(arguments.bucket))
     if arguments.commit:
         with project() as repo:
-            experiments.switch(bundles.pull(stores.connect(repo), Cache(repo), arguments.commit))
+            print(*experiments.switch(bundles.pull(stores.connect(repo), Cache(repo), arguments.commit)), sep="\n")
     with project() as repo:
         findings = push(repo) if command == "push" else pull(repo)
         fault = "has a remote of its own, or is kept as DVC 2 did"
@@ -56,8 +57,10 @@ def main() -> None:
 
 
 def use(bucket: str) -> None:
-    """Make a bucket the default remote."""
+    """Make a bucket that answers the default remote."""
     dvc_config.check(bucket)
+    with gcs.told(f"gs://{bucket}"):
+        next(iter(gcs.client().list_blobs(bucket, max_results=1, **gcs.patience())), None)
     for line in dvc_config.write(bucket):
         print(line)
 
@@ -82,7 +85,7 @@ def push(repo: Any) -> list[str]:
     """Send everything. Returns: what is not on the remote afterwards, a line each."""
     store, cache = stores.connect(repo), Cache(repo)
     git_remote, known = experiments.git_remote(), experiments.local()
-    named = tracked.outputs(repo, known)
+    named = tracked.outputs(repo, known if git_remote else {})
     if not named:
         raise UserError("dvc.lock", "names nothing to push", "run: make train")
     exchange.bring_lists(store, cache, named)
@@ -101,28 +104,23 @@ def push(repo: Any) -> list[str]:
     ]
     runs = exchange.absent_runs(store, cache)
     findings += [f"{run}: of the run-cache: {failed.get(run, 'it is damaged there')}; run: make push" for run in runs]
-    refused, why = experiments.push(git_remote) if git_remote else (set(known), "")
-    bundle = ""
+    findings += experiments.push(git_remote) if git_remote else []
+    kept = ""
     try:
-        bundle = bundles.push(store, cache, known.keys() - refused)
+        kept = bundles.push(store, cache)
     except UserError as error:
         findings.append(error.line())
     sent = sum(oid not in lost for oid in absent)
     print(f"{store.url}: {summary(store, parts, len(lost))}; sent {sent:,}")
-    if refused and git_remote:
-        print(f"not on the git remote {git_remote}: experiments {listed(known, refused)}: {why}")
-    if bundle:
-        head, also = experiments.head()[:10], f", experiments {listed(known, known)}" if known else ""
-        print(f"kept there, too, for no git remote has it all: commit {head}{also}; anywhere: make pull COMMIT={head}")
+    if kept:
+        print(f"no git remote has the last commit, so it is there as well; anywhere: make pull COMMIT={kept}")
+    if known and not git_remote:
+        names = ", ".join(sorted(known.values()))
+        print(f"not pushed, for there is no git remote: experiments {names}; run: git remote add origin ADDRESS")
     if changed := experiments.uncommitted(str(dvc_config.CONFIG), "dvc.lock", "dvc.yaml", "params.yaml", "*.dvc"):
         files = " ".join(changed)
         print(f"a fresh clone needs these as they are now: git add {files} && git commit -m 'As pushed'")
     return findings
-
-
-def listed(known: Mapping[str, str], commits: Iterable[str]) -> str:
-    """The names of experiments."""
-    return ", ".join(sorted(known[commit] for commit in commits))
 
 
 def unsent(
@@ -152,13 +150,7 @@ def pull(repo: Any) -> list[str]:
     if (git_remote := experiments.git_remote()) and (fault := experiments.pull(git_remote)):
         print(f"not pulled from the git remote {git_remote}: experiments ({fault})")
     cache.tidy()
-    findings = []
-    try:
-        if head := experiments.head():
-            bundles.pull(store, cache, head)
-    except UserError as error:
-        findings.append(error.line())
-    named = tracked.outputs(repo, experiments.local())
+    named = tracked.outputs(repo, experiments.local() if git_remote else {})
     if not named:
         raise UserError("dvc.lock", "names nothing to pull", "was it committed where it was pushed? run: git pull")
     absent = {output.oid for output in named if not cache.has(output.oid)}
@@ -166,7 +158,7 @@ def pull(repo: Any) -> list[str]:
     parts = tracked.parts(cache, named)
     absent |= {oid for oid in parts if not cache.has(oid)}
     lost = exchange.bring(store, cache, parts)
-    findings += [f"{parts[oid].label}: {fault}" for oid, fault in lost.items()]
+    findings = [f"{parts[oid].label}: {fault}" for oid, fault in lost.items()]
     findings += exchange.bring_runs(store, cache)
     here = [output for output in named if not output.experiment]
     findings += checkout(repo, [output for output in here if cache.is_whole(output.oid, lost)])

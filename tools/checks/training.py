@@ -167,6 +167,8 @@ def _last(train: TrainParams, dataset: DatasetParams) -> Iterator[Line]:
 
 def work_dir(train: TrainParams) -> Iterator[Line]:
     """The folder that training keeps its work in, which a bucket may mirror, can be written to."""
+    if train.work_dir.startswith(work_mirror.SCHEME):
+        work_mirror.checked(train.work_dir)
     folder = work_mirror.local_root(train.work_dir)
     place = machine.existing(Path(folder))
     where = shlex.quote(str(place))
