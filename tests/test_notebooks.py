@@ -167,7 +167,7 @@ def test_a_command_that_fails_ends_the_notebook_with_its_own_words(runtime: Runt
     assert "error: BUCKET: 'goog-pets': Google keeps such names for itself" in str(caught.value)
     assert "Traceback" not in str(caught.value)
     assert not (runtime.root / "third" / "dataset" / "pets").exists()
-    with pytest.raises(CellExecutionError, match="REPOSITORY: fatal: repository '.*nowhere' does not exist"):
+    with pytest.raises(CellExecutionError, match=r"REPOSITORY: fatal: repository '.*nowhere' does not exist"):
         runtime.train("fourth", REPOSITORY=str(runtime.root / "nowhere"))
 
 
