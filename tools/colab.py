@@ -52,6 +52,7 @@ def run(*command: str) -> None:
 def _attended(command: list[str], ours: int, its: int) -> int:
     """Show what comes until the command has ended; returns its code."""
     environment = {**os.environ, "GIT_TERMINAL_PROMPT": "0", "COLUMNS": "100"}
+    environment.pop("MPLBACKEND", None)  # of the notebook's own matplotlib
     decode = codecs.getincrementaldecoder("utf-8")("replace").decode
     try:
         process = subprocess.Popen(command, stdin=its, stdout=its, stderr=its, env=environment)
