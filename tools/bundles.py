@@ -9,7 +9,7 @@ model would be kept, and nobody would know which they are.
 import re
 
 from detector.errors import UserError
-from tools import exchange, experiments
+from tools import exchange, git
 from tools.stores import Store, md5
 from tools.tracked import Cache
 
@@ -25,8 +25,8 @@ def push(store: Store, cache: Cache) -> str:
     Raises:
         UserError: it could not be sent.
     """
-    head = experiments.head()
-    if not head or experiments.is_on_a_remote(head):
+    head = git.head()
+    if not head or git.is_on_a_remote(head):
         return ""
     if not any(_is_right(store, found) for found in _found(store, head)):
         try:
@@ -52,7 +52,7 @@ def _send(store: Store, cache: Cache, head: str) -> None:
     """Raises: ValueError: why it is not on the remote."""
     with cache.beside() as folder:
         path = folder / "bundle"
-        experiments.git("bundle", "create", "--quiet", str(path), "HEAD")
+        git.run("bundle", "create", "--quiet", str(path), "HEAD")
         name = f"{FOLDER}/{head}-{md5(path)}.bundle"
         cache.adopt(path, name)
     try:
@@ -75,7 +75,7 @@ def pull(store: Store, cache: Cache, commit: str) -> str:
     Raises:
         UserError: there is none, there are several, or it is damaged.
     """
-    if here := experiments.commit(commit):
+    if here := git.commit(commit):
         return here
     found = _found(store, commit.lower()) if commit else []
     names = sorted({match["commit"] for match in found})
@@ -85,7 +85,7 @@ def pull(store: Store, cache: Cache, commit: str) -> str:
             reason = f"{commit} may be {' or '.join(names)}"
         raise UserError("COMMIT", reason, "give all of it; run git fetch, or make push in the clone that has it")
     faults = [_bring(store, cache, match) for match in found]
-    if not experiments.commit(names[0]):
+    if not git.commit(names[0]):
         fault = next(filter(None, faults), "it does not hold the commit that it is named after")
         raise UserError(f"{store.url}/{found[0][0]}", fault, "run: make push, in the clone that has the commit")
     return names[0]
@@ -97,7 +97,7 @@ def _bring(store: Store, cache: Cache, found: "re.Match[str]") -> str:
     if fault := exchange.bring_files(store, cache, {name: found["md5"]}).get(name):
         return fault
     try:
-        experiments.git("-c", "fetch.fsckObjects=true", "fetch", "--quiet", "--no-tags", str(cache.root / name), "HEAD")
+        git.run("-c", "fetch.fsckObjects=true", "fetch", "--quiet", "--no-tags", str(cache.root / name), "HEAD")
     except ValueError as error:
         return str(error)
     finally:

@@ -27,7 +27,7 @@ from typing import Any
 
 from detector import errors, gcs
 from detector.errors import UserError
-from tools import bundles, dvc_config, exchange, experiments, stores, tracked
+from tools import bundles, dvc_config, exchange, experiments, git, stores, tracked
 from tools.stores import Store, reason
 from tools.tracked import Cache, Output, Part
 
@@ -46,7 +46,8 @@ def main() -> None:
         use(gcs.bucket_name(arguments.bucket))
     if arguments.commit:
         with project() as repo:
-            print(*experiments.switch(bundles.pull(stores.connect(repo), Cache(repo), arguments.commit)), sep="\n")
+            for line in git.switch(bundles.pull(stores.connect(repo), Cache(repo), arguments.commit)):
+                print(line)
     with project() as repo:
         findings = push(repo) if command == "push" else pull(repo)
         fault = "has a remote of its own, or is kept as DVC 2 did"
@@ -117,7 +118,7 @@ def push(repo: Any) -> list[str]:
     if known and not git_remote:
         names = ", ".join(sorted(known.values()))
         print(f"not pushed, for there is no git remote: experiments {names}; run: git remote add origin ADDRESS")
-    if changed := experiments.uncommitted(str(dvc_config.CONFIG), "dvc.lock", "dvc.yaml", "params.yaml", "*.dvc"):
+    if changed := git.uncommitted(str(dvc_config.CONFIG), "dvc.lock", "dvc.yaml", "params.yaml", "*.dvc"):
         files = " ".join(changed)
         print(f"a fresh clone needs these as they are now: git add {files} && git commit -m 'As pushed'")
     return findings
