@@ -28,7 +28,7 @@ def push(store: Store, cache: Cache) -> str:
     head = git.head()
     if not head or git.is_on_a_remote(head):
         return ""
-    if not any(_is_right(store, found) for found in _found(store, head)):
+    if not _is_there(store, head):
         try:
             _send(store, cache, head)
         except ValueError as error:
@@ -44,8 +44,8 @@ def _found(store: Store, commit: str) -> list["re.Match[str]"]:
     return [match for match in found if match and match["commit"].startswith(commit)]
 
 
-def _is_right(store: Store, found: "re.Match[str]") -> bool:
-    return store.md5(found[0]) in (None, found["md5"])
+def _is_there(store: Store, commit: str) -> bool:
+    return any(store.holds(found[0], found["md5"]) for found in _found(store, commit))
 
 
 def _send(store: Store, cache: Cache, head: str) -> None:
@@ -60,7 +60,7 @@ def _send(store: Store, cache: Cache, head: str) -> None:
     finally:
         (cache.root / name).unlink()
     store.look()
-    if not any(_is_right(store, found) for found in _found(store, head)):
+    if not _is_there(store, head):
         raise ValueError(failed.get(name, "it did not arrive whole"))
 
 

@@ -14,7 +14,6 @@ import filecmp
 import re
 import shutil
 import subprocess
-import sys
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -25,7 +24,7 @@ from tqdm import tqdm
 
 from detector import errors, files, labels, paths, voc
 from detector.errors import UserError
-from tools import archive, layouts, records, sources
+from tools import archive, dvc_config, layouts, records, sources
 from tools.layouts import Plan
 
 RESERVED = ("sample", "data")  # the embedded dataset, and the stages' own folder
@@ -212,8 +211,7 @@ def descriptions(plan: Plan, content: Mapping[Path, voc.Annotation | None]) -> I
 
 def track(target: Path) -> None:
     """`dvc add`, with the dvc of this environment."""
-    beside = Path(sys.executable).with_name("dvc")
-    command = [str(beside) if beside.exists() else "dvc", "add", "--quiet", str(target)]
+    command = [dvc_config.program(), "add", "--quiet", str(target)]
     try:
         subprocess.run(command, check=True, capture_output=True, text=True)
     except FileNotFoundError:

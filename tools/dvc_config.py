@@ -6,6 +6,7 @@ credentials belong in .dvc/config.local, which git ignores.
 
 import os
 import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,12 @@ DVC_DIR = Path(".dvc")
 CONFIG = DVC_DIR / "config"
 NAME = "gcs"
 PRIVATE = ("endpointurl", "credentialpath")  # of a gs:// remote
+
+
+def program() -> str:
+    """The dvc of this environment, or else the one on PATH."""
+    beside = Path(sys.executable).with_name("dvc")
+    return str(beside) if beside.exists() else "dvc"
 
 
 def url(bucket: str) -> str:

@@ -12,8 +12,7 @@ RUN = re.compile(r"runs/[0-9a-f]{2}/[0-9a-f]{64}/[0-9a-f]{64}")  # what the run-
 
 def is_right(store: Store, oid: str) -> bool:
     """Whether a remote holds an object with the md5 that its name says, as far as it tells."""
-    name = tracked.name(oid)
-    return name in store.sizes and store.md5(name) in (None, oid[: tracked.DIGITS])
+    return store.holds(tracked.name(oid), oid[: tracked.DIGITS])
 
 
 def send(store: Store, cache: Cache, oids: Collection[str]) -> dict[str, str]:
@@ -82,7 +81,7 @@ def bring_files(store: Store, cache: Cache, wanted: dict[str, str]) -> dict[str,
 def absent_runs(store: Store, cache: Cache) -> list[str]:
     """The files of the run-cache that the remote does not hold as they are here."""
     here = ((name, md5(cache.root / name)) for name in cache.runs() if RUN.fullmatch(name))
-    return [name for name, digest in here if name not in store.sizes or store.md5(name) not in (None, digest)]
+    return [name for name, digest in here if not store.holds(name, digest)]
 
 
 def bring_runs(store: Store, cache: Cache) -> list[str]:

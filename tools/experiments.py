@@ -3,11 +3,9 @@
 import os
 import re
 import subprocess
-import sys
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 
-from tools import git
+from tools import dvc_config, git
 
 REF = re.compile(r"refs/exps/[0-9a-f]{2}/[0-9a-f]{38}/(.+)")  # others are DVC's own: its queue, its stash
 
@@ -72,8 +70,7 @@ def there(remote: str) -> dict[str, str]:
 
 def _dvc(action: str, remote: str) -> str:
     """`dvc exp push` or `pull` of the refs alone. Returns: what it said of its failure; empty where it did not fail."""
-    beside = Path(sys.executable).with_name("dvc")
-    command = [str(beside) if beside.exists() else "dvc", "exp", action, "--all-commits", "--no-cache", remote]
+    command = [dvc_config.program(), "exp", action, "--all-commits", "--no-cache", remote]
     quietly = {**os.environ, **git.NO_QUESTIONS}
     done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, env=quietly, check=False)
     said = [line.removeprefix("ERROR: ") for line in done.stderr.splitlines() if line.strip()]
