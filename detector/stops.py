@@ -103,7 +103,7 @@ class Stops:
                     return
                 for number in numbers:
                     self._stop(number)
-            elif any(_parent(child) != parent for child, parent in self._chain):
+            elif any(_has_died(child, parent) for child, parent in self._chain):
                 self._chain = []
                 self._stop(signal.SIGTERM, "the process that started this one has died")
 
@@ -154,6 +154,15 @@ def _parent(pid: int) -> int:
     with contextlib.suppress(OSError):
         return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
     return 0
+
+
+def _has_died(child: int, parent: int) -> bool:
+    """Whether the process that started `child` is gone. It may have died before `parent` was asked for: then that is
+    who adopts orphans, which is of another process group, as DVC and the shell of its stage never are."""
+    try:
+        return _parent(child) != parent or os.getpgid(parent) != os.getpgrp()
+    except OSError:
+        return True
 
 
 def _chain() -> list[tuple[int, int]]:

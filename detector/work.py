@@ -20,7 +20,7 @@ import re
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -33,6 +33,7 @@ STATE = "state.json"
 IDENTITY = "identity.json"
 LOCK = "lock"
 FINISHED = "finished.json"
+FULL = (errno.ENOSPC, errno.EDQUOT)  # the disk, or a user's share of it
 SPARE_BYTES = 2**20  # what a file system needs beside the files themselves
 Identity = Mapping[str, object]
 
@@ -44,6 +45,16 @@ class Kept:
     step: int
     folder: Path
     state: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Unfinished:
+    """Another training that died: its folder, the newest step in it, its bytes, and what its identity has otherwise."""
+
+    folder: Path
+    step: int
+    size: int
+    differs: list[str]
 
 
 class Work:
@@ -132,12 +143,12 @@ class Work:
             if other != self.folder and (other / FINISHED).exists():
                 _remove_unless_locked(other)
 
-    def others(self) -> tuple[list[Path], int]:
-        """The folders of other trainings that have not ended, and do not run, and the bytes in them."""
+    def others(self) -> list[Unfinished]:
+        """The other trainings here that have not ended, and do not run."""
         folders = [folder for folder in _keys(self.folder.parent) if folder != self.folder]
         unfinished = [folder for folder in folders if not (folder / FINISHED).exists() and any(folder.glob("*-*"))]
-        found = [folder for folder in unfinished if not _is_locked(folder)]
-        return found, sum(path.stat().st_size for folder in found for path in folder.rglob("*") if path.is_file())
+        own = _identity(self.folder)
+        return [_unfinished(folder, own) for folder in unfinished if not _is_locked(folder)]
 
     def finished(self) -> dict[str, Any] | None:
         """What `finish` was given, if this training has ended."""
@@ -261,22 +272,28 @@ def opened(root: str, identity: Identity, *, keep: int) -> Iterator[Work]:
         reason = f"{root} is neither a folder on this machine nor on a bucket"
         raise UserError("params.yaml", reason, "give a path, such as .work, or gs://bucket/work", item="train.work_dir")
     folder = files.expanded(root) / key(identity)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = (folder / LOCK).open("a+")
-        _take(lock)
-        files.remove_temporaries(folder)
-        files.write_text(folder / IDENTITY, json.dumps(identity, indent=2) + "\n")
-    except OSError as error:
-        reason = f"cannot be written to: {error.strerror}"
-        raise UserError(str(folder), reason, "choose another folder: train.work_dir in params.yaml") from error
-    with lock:
+    with ExitStack() as stack:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            _take(stack.enter_context((folder / LOCK).open("a+")))
+            files.remove_temporaries(folder)
+            files.write_text(folder / IDENTITY, json.dumps(identity, indent=2) + "\n")
+        except OSError as error:
+            raise _unusable(folder, error) from error
         try:
             yield Work(folder, keep)
         finally:
             came_to_nothing = folder.is_dir() and {path.name for path in folder.iterdir()} <= {LOCK, IDENTITY}
             if came_to_nothing:
                 files.remove_folder(folder)
+
+
+def _unusable(folder: Path, error: OSError) -> UserError:
+    if error.errno in FULL:
+        place = next(place for place in (folder, *folder.absolute().parents) if place.is_dir())
+        return _no_room(place, 0, is_quota=error.errno == errno.EDQUOT)
+    reason = f"cannot be written to: {error.strerror}"
+    return UserError(str(folder), reason, "choose another folder: train.work_dir in params.yaml")
 
 
 def _take(lock: IO[str]) -> None:
@@ -287,8 +304,7 @@ def _take(lock: IO[str]) -> None:
         raise UserError(lock.name, f"this training is running already, as process {pid}", remedy)
     lock.seek(0)
     lock.truncate()
-    lock.write(f"{os.getpid()}\n")
-    lock.flush()
+    os.write(lock.fileno(), f"{os.getpid()}\n".encode())  # past the buffer: on a full disk closing would write it again
 
 
 def _takes(lock: IO[str]) -> bool:
@@ -301,6 +317,25 @@ def _takes(lock: IO[str]) -> bool:
 
 def _keys(root: Path) -> list[Path]:
     return sorted(path for path in root.iterdir() if re.fullmatch(f"[0-9a-f]{{{KEY_DIGITS}}}", path.name))
+
+
+def _unfinished(folder: Path, own: Mapping[str, object]) -> Unfinished:
+    found = _identity(folder)
+    differs = [name for name in {**own, **found} if own.get(name) != found.get(name)]
+    step = max(map(_number, folder.glob("step-*")), default=0)
+    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    return Unfinished(folder, step, size, differs)
+
+
+def _identity(folder: Path) -> dict[str, object]:
+    """What a folder's key stands for, a group's members by name: {"train.seed": 1}; nothing where it cannot be read."""
+    try:
+        groups = dict(json.loads((folder / IDENTITY).read_text()))
+    except (OSError, ValueError, TypeError):
+        return {}
+    flat = {name: value for name, value in groups.items() if not isinstance(value, dict)}
+    nested = {name: value for name, value in groups.items() if isinstance(value, dict)}
+    return {f"{group}.{name}": value for group, members in nested.items() for name, value in members.items()} | flat
 
 
 def _is_locked(folder: Path) -> bool:
@@ -344,11 +379,12 @@ def disk_errors(folder: Path, size: int = 0) -> Iterator[None]:
         raise
     except Exception as error:
         number = error.errno if isinstance(error, OSError) else None
-        for full in (errno.ENOSPC, errno.EDQUOT):
+        for full in FULL:
             if number == full or os.strerror(full) in str(error):
                 raise _no_room(folder, size, is_quota=full == errno.EDQUOT) from error
         # While a checkpoint is written, whatever the system says is about the disk: it is gone, or stale, or removed.
         if isinstance(error, OSError) and (size or number in (errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO)):
-            where, reason = str(error.filename or folder), f"cannot be written to: {error.strerror}"
+            reason = f"cannot be {'written to' if size else 'used'}: {error.strerror}"
+            where = str(error.filename or folder)
             raise UserError(where, reason, "mend it and run again: it goes on from the last checkpoint") from error
         raise

@@ -15,8 +15,8 @@
 `train.fine_tune_checkpoint_type: full` goes on from a detector of your classes: where the source is `package` or
 `open_images`, which hold none, it takes `last`. What was taken is a DVC output, so dvc.lock tells for every model which
 weights it came from. That output is `persist: true`, for DVC then keeps it out of its run-cache, which would bring back
-an older `last`; and dvc.yaml names the train section and the train record, so that other params, other data and other
-code take `last` anew.
+an older `last`; and dvc.yaml names the train record and all of the train section that shapes the weights, so that other
+params, other data and other code take `last` anew.
 """
 
 import math

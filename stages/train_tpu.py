@@ -38,9 +38,12 @@ if TYPE_CHECKING:
 
 LOGS = Path("logs")
 INITIAL = paths.PRETRAINED / "ckpt-1"
+DVC_DIR = ".dvc"
 A_CROWD = 100  # boxes of an image, to which the API pads by default
 GO_ON = "to go on: dvc repro, or the same dvc exp run"
 NOT_SHAPING = ("accelerator", "checkpoint_every", "checkpoint_minutes", "keep", "work_dir")  # the weights
+FILES, CONFIG = "files, by sha256", "pipeline.config, its sha256"  # of a training's identity
+A_FEW = 3  # names in a line
 STARTS = {
     "classification": f"the backbone in {paths.PRETRAINED}",
     "detection": f"the feature extractor and the box heads in {paths.PRETRAINED}",
@@ -102,8 +105,8 @@ def _identity(train: TrainParams, config: Any, label_map: Path) -> dict[str, obj
         if not path.is_file():
             raise UserError(path.as_posix(), "not found", "run: dvc repro")
     return {
-        "files, by sha256": {path.as_posix(): files.sha256(path) for path in (*inputs, *initial)},
-        "pipeline.config, its sha256": hashlib.sha256(pipeline_config.render(config).encode()).hexdigest(),
+        FILES: {path.as_posix(): files.sha256(path) for path in (*inputs, *initial)},
+        CONFIG: hashlib.sha256(pipeline_config.render(config).encode()).hexdigest(),
         "train": {name: value for name, value in asdict(train).items() if name not in NOT_SHAPING},
     }
 
@@ -113,16 +116,24 @@ def _start(train: TrainParams, task: work.Work, fresh: bool) -> str:
     finished = None if fresh else task.finished()
     if fresh or (finished and (finished["code"] != _code() or _is_recorded(finished["result"], train))):
         task.forget()
-    others, size = task.others()
-    if others:
-        names = shlex.join(folder.as_posix() for folder in others)
-        print(f"unfinished trainings of other data or params hold {work.megabytes(size)}; to drop them: rm -r {names}")
+    for other in task.others():
+        print(_told(other))
     if kept := task.latest():
         return f"goes on from step {kept.step} of {train.steps}, which {kept.folder} holds"
     line = f"starts anew from {STARTS[train.fine_tune_checkpoint_type]}, keeps its work in {task.where}"
     if train.fine_tune_checkpoint_type != "full" and _of_dvc("dvc.lock"):
         line += "; to go on from the last model: dvc exp run -S train.fine_tune_checkpoint_type=full"
     return line
+
+
+def _told(other: work.Unfinished) -> str:
+    """Why this training does not go on from there, and how it would."""
+    names = [name.removeprefix(f"{FILES}.") for name in other.differs if name != CONFIG] or [CONFIG]
+    more = f" and {len(names) - A_FEW} more" if len(names) > A_FEW else ""
+    return (
+        f"{other.folder} holds step {other.step} of a training with another {', '.join(names[:A_FEW])}{more}; change "
+        f"that back to go on with it, or drop it ({work.megabytes(other.size)}): rm -r {shlex.quote(str(other.folder))}"
+    )
 
 
 def _fit(
@@ -198,8 +209,10 @@ class _Log:
 
 def _write(config: Any, label_map: Path, task: work.Work, summary: Mapping[str, Any]) -> None:
     last, best = task.step(summary["steps"]), task.best(summary["best_step"])
-    with files.whole_folder(paths.TRAIN) as folder:
-        for name, source in (("last", last), ("best", best if best.exists() else last)):  # no best without validation
+    sources = {"last": last, "best": best if best.exists() else last}  # no best without validation
+    size = sum(path.stat().st_size for source in sources.values() for path in source.iterdir())
+    with work.disk_errors(paths.TRAIN, size), files.whole_folder(paths.TRAIN) as folder:
+        for name, source in sources.items():
             shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns(work.STATE))
         files.write_text(folder / "pipeline.config", pipeline_config.render(config))
         shutil.copyfile(label_map, folder / paths.LABEL_MAP)
@@ -207,7 +220,8 @@ def _write(config: Any, label_map: Path, task: work.Work, summary: Mapping[str, 
 
 
 # What DVC knows. A training that has ended stays in the work directory, for DVC may die before it has recorded it (it
-# hashes for a while), and then calls this stage again. Where DVC has recorded it, and calls again, it means it.
+# hashes for a while), and then calls this stage again. Where DVC has recorded it, has it, and calls again, it means it.
+# Where it is recorded and gone from DVC's cache, the work directory may have the last copy.
 
 
 def _of_dvc(file: str) -> dict[str, Any]:
@@ -237,11 +251,23 @@ def _result() -> str:
 
 
 def _is_recorded(result: str, train: TrainParams) -> bool:
-    """Whether dvc.lock holds this very result, of these very params."""
+    """Whether dvc.lock names this very result, of these very params, and DVC has it."""
     locked = _of_dvc("dvc.lock")
     results = {out["path"]: out.get("md5") for out in locked.get("outs", [])}
     given = locked.get("params", {}).get(params.PARAMS_FILE, {}).get("train")
-    return results.get(paths.TRAIN.as_posix()) == result and given == asdict(train)
+    return results.get(paths.TRAIN.as_posix()) == result and given == asdict(train) and _is_cached(result)
+
+
+def _is_cached(result: str) -> bool:
+    """Whether DVC's cache holds every file of it."""
+    from dvc.config import Config
+
+    cache = Path(Config(DVC_DIR)["cache"].get("dir") or f"{DVC_DIR}/cache") / "files" / "md5"
+    try:
+        listed = json.loads((cache / result[:2] / result[2:]).read_text())
+    except (OSError, ValueError):
+        return False
+    return all((cache / entry["md5"][:2] / entry["md5"][2:]).is_file() for entry in listed)
 
 
 def _arguments() -> argparse.Namespace:
@@ -275,7 +301,7 @@ def _train(fresh: bool, stop: stops.Stops) -> None:
             workers, train.work_dir, identity, keep=train.keep, start=start, code=code, devices=_devices(train, workers)
         ) as task,
         cluster.lost_workers(workers, lambda: f"{stop.kept}; to go on, start all workers again"),
-        work.disk_errors(Path()),
+        work.disk_errors(Path.cwd()),
     ):
         outcome = _fit(train, config, names, images, val_images, task, stop, workers)
         if not workers.is_chief:

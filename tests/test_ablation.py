@@ -82,8 +82,9 @@ def test_mistakes_are_told_in_one_line(project: Path, plan: str, arguments: list
     assert (done.returncode, done.stderr) == (2, message)
 
 
-def test_the_plan_of_the_documentation_names_params_that_exist(tmp_path: Path) -> None:
-    plan = YAML(typ="safe").load((REPOSITORY / "tools" / "ablation.yaml").read_text())
+@pytest.mark.parametrize("name", ["ablation.yaml", "ablation_fpnlite.yaml"])
+def test_the_plans_of_the_documentation_name_params_that_exist(name: str) -> None:
+    plan = YAML(typ="safe").load((REPOSITORY / "tools" / name).read_text())
     train = YAML(typ="safe").load((REPOSITORY / "params.yaml").read_text())["train"]
     for variant, overrides in plan.items():
         assert overrides.keys() <= train.keys(), variant

@@ -171,6 +171,16 @@ def test_exporting_again_gives_the_same_bytes(outputs: tuple[Project, dict[str, 
     assert lock.read_text() == before
 
 
+@pytest.mark.slow
+def test_forcing_all_twice_gives_the_same_lock(outputs: tuple[Project, dict[str, str]]) -> None:
+    project, _ = outputs
+    locks = []
+    for _ in range(2):
+        assert len(project.repro("--force")) == 8
+        locks.append((project.root / "dvc.lock").read_text())
+    assert locks[0] == locks[1]
+
+
 def test_a_broken_dataset_stops_dvc_and_loses_nothing(outputs: tuple[Project, dict[str, str]]) -> None:
     project, _ = outputs
     broken = project.root / "dataset/pets/train/image03.xml"

@@ -1,6 +1,7 @@
 """What train_tpu starts from, and what it knows of DVC: without TensorFlow, on work that looks like a training's."""
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -88,16 +89,26 @@ def test_going_on_is_said_with_the_step_and_fresh_forgets(task: work.Work) -> No
 
 
 def test_other_unfinished_trainings_are_told(task: work.Work, capsys: pytest.CaptureFixture[str]) -> None:
-    with work.opened(".work/my work", {"a": 2}, keep=2) as dead:
-        keep(dead, 3)
-    with (
-        work.opened(".work/my work", {"a": 3}, keep=2) as running,
-        work.opened(".work/my work", {"a": 4}, keep=2) as own,
-    ):
+    def of(seed: int, record: str = "a") -> dict[str, object]:
+        return {
+            train_tpu.FILES: {"train.record": record},
+            train_tpu.CONFIG: str(seed),
+            "train": {"seed": seed, "steps": 9},
+        }
+
+    with work.opened(".work/my work", of(2), keep=2) as dead, work.opened(".work/my work", of(3, "b"), keep=2) as other:
+        keep(dead, 4800)
+        keep(other, 7)
+    with work.opened(".work/my work", of(4), keep=2) as running, work.opened(".work/my work", of(1), keep=2) as own:
         keep(running, 3)
         train_tpu._start(load(), own, False)
-    line = capsys.readouterr().out
-    assert line == f"unfinished trainings of other data or params hold 0.0 MB; to drop them: rm -r '{dead.folder}'\n"
+    back = "change that back to go on with it, or drop it (0.0 MB): rm -r"
+    assert sorted(capsys.readouterr().out.splitlines()) == sorted(
+        [
+            f"{dead.folder} holds step 4800 of a training with another train.seed; {back} '{dead.folder}'",
+            f"{other.folder} holds step 7 of a training with another train.record, train.seed; {back} '{other.folder}'",
+        ]
+    )
 
 
 def test_dvcs_record_of_a_result_is_recognised(project: Path) -> None:
@@ -123,6 +134,9 @@ def test_a_training_that_has_ended_is_taken_up_unless_dvc_means_another_one(task
     task.finish(ended)  # recorded, but under params that do not shape the weights, since changed
     assert train_tpu._start(load(keep="7"), task, False).startswith("goes on from step 500 of 500")
     task.finish(ended)  # recorded, and called again: dvc repro --force
+    shutil.move(".dvc/cache", "elsewhere")  # as in a clone of a commit whose model was never pushed
+    assert train_tpu._start(load(), task, False).startswith("goes on from step 500 of 500")
+    shutil.move("elsewhere", ".dvc/cache")
     hint = "; to go on from the last model: dvc exp run -S train.fine_tune_checkpoint_type=full"
     assert train_tpu._start(load(), task, False).endswith(f"keeps its work in {task.folder}{hint}")
 

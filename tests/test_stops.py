@@ -153,3 +153,16 @@ def test_signals_are_as_they_were_afterwards() -> None:
         assert [signal.getsignal(number) for number in stops.SIGNALS] != before
     assert [signal.getsignal(number) for number in stops.SIGNALS] == before
     assert signal.set_wakeup_fd(-1) == -1
+
+
+def test_a_parent_that_died_before_it_was_looked_for(tmp_path: Path) -> None:
+    """As DVC may while the trainer is still importing."""
+    (tmp_path / "child.py").write_text(CHILD)
+    command = f"(sleep 0.3; exec {sys.executable} child.py with_parent 0.2) &"
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    with (tmp_path / "stderr").open("w") as stderr:
+        subprocess.run(
+            ["/bin/sh", "-c", command], cwd=tmp_path, env=environment, stderr=stderr, start_new_session=True, check=True
+        )
+    wait_for(tmp_path / "saved")
+    assert (tmp_path / "stderr").read_text().startswith("the process that started this one has died: stopping")

@@ -1,5 +1,6 @@
 """The work directory: what is kept comes back whole, or not at all, and one training never sees another's."""
 
+import contextlib
 import errno
 import json
 import os
@@ -166,13 +167,13 @@ def test_other_trainings_are_counted_unless_they_run(kept: work.Work, tmp_path: 
     with work.opened(str(tmp_path), {"dead": 1}, keep=1) as dead:
         dead.save(state(1), 1, writes(""))
     with work.opened(str(tmp_path), {"other": 1}, keep=1) as other:
-        folders, size = other.others()
-        assert folders == [dead.folder]  # not `kept`: what runs must not be dropped
-        assert size == sum(path.stat().st_size for path in dead.folder.rglob("*") if path.is_file()) > 100
+        (found,) = other.others()  # not `kept`: what runs must not be dropped
+        assert (found.folder, found.step, found.differs) == (dead.folder, 1, ["other", "dead"])
+        assert found.size == sum(path.stat().st_size for path in dead.folder.rglob("*") if path.is_file()) > 100
     with work.opened(str(tmp_path), {"dead": 1}, keep=1) as dead:
         dead.finish({})
     with work.opened(str(tmp_path), {"other": 1}, keep=1) as other:
-        assert other.others() == ([], 0)
+        assert other.others() == []
 
 
 def test_a_finished_one_goes_when_another_has_ended(kept: work.Work, tmp_path: Path) -> None:
@@ -290,6 +291,15 @@ def test_a_disk_that_fills_while_a_checkpoint_is_written(small_disk: Path) -> No
         assert found is not None
         assert found.step == 1
         assert sorted(path.name for path in task.folder.iterdir()) == ["identity.json", "lock", "step-00000001"]
+
+
+def test_a_disk_that_is_full_at_the_start(small_disk: Path) -> None:
+    with contextlib.suppress(OSError), (small_disk / "others").open("wb") as file:
+        while True:
+            file.write(bytes(4096))
+    with pytest.raises(UserError) as caught, work.opened(str(small_disk / "work"), IDENTITY, keep=1):
+        pass
+    assert ": the disk is full: 0.0 MB are free; make room and run again" in caught.value.line()
 
 
 def test_a_disk_that_fails_elsewhere_is_one_line_too(tmp_path: Path, small_disk: Path) -> None:

@@ -6,8 +6,8 @@ The plan is YAML: `<variant>: {<key of params.yaml's train section>: <value>, ..
 in the current directory, whose records and initial checkpoint must be there (`dvc repro train_tpu`). Every variant is
 trained with every seed by stages.train_tpu and measured by stages.evaluate, in a folder of its own under --output; a
 training that is there already is not repeated, one that died goes on. Selection belongs to the validation split: the
-table has its AP and AP50 at the last step, and then the test split's. Minutes are those of stages.train_tpu, all
-its sessions together.
+table has the best checkpoint's AP and AP50 there, and then on the test split. Minutes are those of stages.train_tpu,
+all its sessions together.
 """
 
 import argparse
@@ -144,10 +144,10 @@ def _run(stage: str, folder: Path) -> None:
 
 
 def _scores(folder: Path) -> dict[str, float]:
-    """Of the last look at the validation split, and of the test split."""
+    """Of the best checkpoint, on the validation split and on the test split."""
     test = json.loads((folder / paths.EVALUATE / "metrics.json").read_text())
-    last = json.loads((folder / paths.TRAIN_RESULTS / "metrics.json").read_text())["val"]
-    found = (last["AP"], last["AP50"], test["AP"], test["AP50"])
+    best = json.loads((folder / paths.TRAIN / "train.json").read_text())["best"]
+    found = (best["AP"], best["AP50"], test["AP"], test["AP50"])
     return {name: float(value) for name, value in zip(SCORES, found, strict=True)}
 
 
