@@ -2,6 +2,7 @@
 
 import contextlib
 import copy
+import gzip
 import hashlib
 import io
 import os
@@ -344,6 +345,19 @@ def test_what_is_not_the_archive_s_beginning_is_not_gone_on_from(root, bucket, p
     bucket.put("data", "photos.zip", content)
     assert opened(root, "gs://data/photos.zip", hashlib.sha256(content).hexdigest()) == (below(photos), [])
     assert bucket.ranges == [""]
+
+
+def test_an_archive_in_a_bucket_that_is_never_what_its_checksum_says(root, bucket, photos):
+    bucket.put("data", "photos.zip", zipped(photos))
+    bucket.store.bucket("data").live["photos.zip"].metadata["crc32c"] = "AAAAAA=="
+    refused(bring(root, "gs://data/photos.zip"), "gs://data/photos.zip: came damaged, twice; run the command again")
+    assert [path for path in root.rglob("*") if path.is_file()] == []
+
+
+def test_an_object_that_is_stored_packed(root, bucket, photos):
+    """As gcloud storage cp --gzip-local leaves it: the checksum is that of what is stored."""
+    bucket.put("data", "photos.zip", gzip.compress(zipped(photos)), contentEncoding="gzip")
+    assert opened(root, "gs://data/photos.zip") == (below(photos), [])
 
 
 def test_ctrl_c_while_an_archive_comes_from_a_bucket(root, bucket):
