@@ -567,6 +567,8 @@ class _Handler(BaseHTTPRequestHandler):
         owner, body, url = self.server.owner, self._body(), urlsplit(self.path)
         target = f"{url.path}?{url.query}" if url.query else url.path
         fault = owner.record(self.command, target, len(body))
+        if "alt=media" in target:
+            owner.ranges.append(self.headers.get("Range", ""))
         time.sleep(fault.delay)
         if fault.reset:
             self.reset()
@@ -642,6 +644,7 @@ class Server:
         self.api = Api(self.store)
         self.faults: list[Fault] = []
         self.log: list[tuple[str, str, int, bool]] = []  # method, path with query, bytes of the body, was it a fault
+        self.ranges: list[str] = []  # that were asked for, of each request for an object's content; empty: all of it
         self.port = 0
         self._http: _Http | None = None
         self._lock = threading.RLock()

@@ -14,6 +14,7 @@ from pathlib import Path
 
 SERVICE = "http://localhost/api/v1/datasets.DatasetApiService/"
 BLOB = "http://localhost/blob/"
+SIGNATURE = "X-Goog-Signature=secret"  # with which anybody could download it
 
 
 @dataclass
@@ -23,6 +24,7 @@ class Kaggle:
     token: str = "secret-token"  # noqa: S105
     log: list[tuple[str, str]] = field(default_factory=list)  # (method of the API or GET, Range)
     cut: int | None = None  # bytes of the next download, then the connection is closed
+    status: int = 0  # of every download, if not 0
     port: int = 0
 
     def environment(self, home: Path) -> dict[str, str]:
@@ -52,14 +54,16 @@ class Handler(BaseHTTPRequestHandler):
             return self.answer(200, {"ref": name, "currentVersionNumber": version})
         assert method == "DownloadDataset", method
         self.send_response(302)
-        self.send_header("Location", f"{BLOB}{name}/{version}")
+        self.send_header("Location", f"{BLOB}{name}/{version}?{SIGNATURE}")
         self.send_header("Content-Length", "0")
         return self.end_headers()
 
     def do_GET(self) -> None:
-        owner, name, version = self.path.removeprefix(BLOB).split("/")
+        owner, name, version = self.path.removeprefix(BLOB).removesuffix(f"?{SIGNATURE}").split("/")
         content, wanted = self.kaggle.datasets[f"{owner}/{name}", int(version)], self.headers.get("Range", "")
         self.kaggle.log.append(("GET", wanted))
+        if self.kaggle.status:
+            return self.answer(self.kaggle.status, {})
         start = int(wanted.removeprefix("bytes=").removesuffix("-") or 0)
         self.send_response(206 if start else 200)
         self.send_header("Accept-Ranges", "bytes")
@@ -67,6 +71,7 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         end, self.kaggle.cut = self.kaggle.cut, None
         self.wfile.write(content[start:] if end is None else content[start:end])
+        return None
 
     def answer(self, status: int, body: dict[str, object]) -> None:
         content = json.dumps(body).encode()

@@ -250,7 +250,11 @@ def test_what_a_command_leaves_behind_does_not_hold_the_cell(capsys: pytest.Capt
     ],
 )
 def test_a_dataset_is_brought_once(
-    there: tuple[str, ...], command: list[str] | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    there: tuple[str, ...],
+    command: list[str] | None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     programs = tmp_path / "programs"
     programs.mkdir()
@@ -266,6 +270,8 @@ def test_a_dataset_is_brought_once(
         subprocess.run(["git", "config", key, "a@example.com"], check=True)
     colab.dataset("photos.zip", "pets", "TF=cpu")
     assert ((tmp_path / "made").read_text().split("\n")[:-1] if command else None) == command
+    told = "git knows dataset/pets already: SOURCE was not looked at; for other photos, choose another DATASET\n"
+    assert (told in capsys.readouterr().out) == ("pets.dvc" in there)
 
 
 def test_many_lines(capsys: pytest.CaptureFixture[str]) -> None:

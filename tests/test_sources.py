@@ -1,6 +1,8 @@
 """`make dataset SRC=` from the web, a bucket, Kaggle, Drive and ready records; and `make push-records`."""
 
 import contextlib
+import copy
+import gzip
 import hashlib
 import io
 import os
@@ -18,12 +20,13 @@ from unittest import mock
 
 import kaggle_server
 import numpy as np
+import project
 import pytest
 import stage
 import web as web_server
 from PIL import Image
 
-from detector import download, errors, images, records
+from detector import download, errors, images, labels, records
 from tests import faults
 from tools import dataset
 from tools import records as tool
@@ -303,6 +306,78 @@ def test_a_bucket_that_breaks_off_goes_on_file_by_file(root, bucket, photos, mon
     assert sorted(found[1] for found in asked if found) == ["test%2Fb2.jpg", "train%2Fa0.jpg"]
 
 
+def heavy(photos):
+    """An archive that comes in many pieces."""
+    (photos / "more.bin").write_bytes(os.urandom(3 * 2**20))
+    return zipped(photos)
+
+
+def broken_off(root, bucket, content, kept):
+    """An archive's download that the bucket breaks off after `kept` bytes; where they lie."""
+    bucket.put("data", "photos.zip", content)
+    bucket.fault(path=r"photos\.zip.*alt=media", cut=kept)
+    bucket.fault(path=r"photos\.zip.*alt=media", status=503, times=999)
+    refused(bring(root, "gs://data/photos.zip"), "gs://data/photos.zip: no answer: ")
+    bucket.clear_faults()
+    bucket.ranges.clear()
+    [part] = [path for path in (root / download.DOWNLOADS).rglob("*") if path.is_file()]
+    assert part.read_bytes() == content[:kept]
+    return part
+
+
+def test_an_archive_in_a_bucket_goes_on_where_it_broke_off(root, bucket, photos, monkeypatch):
+    monkeypatch.setenv("PASSO_GCS_SECONDS", "1")
+    content = heavy(photos)
+    broken_off(root, bucket, content, 2 * 2**20)
+    bucket.fault(path=r"photos\.zip.*alt=media", cut=2**20)
+    assert opened(root, "gs://data/photos.zip") == (below(photos), [])
+    assert bucket.ranges == [f"bytes={2 * 2**20}-", f"bytes={3 * 2**20}-"]
+
+
+def test_what_is_not_the_archive_s_beginning_is_not_gone_on_from(root, bucket, photos, monkeypatch):
+    monkeypatch.setenv("PASSO_GCS_SECONDS", "1")
+    content = heavy(photos)
+    broken_off(root, bucket, content, 2 * 2**20).write_bytes(b"damaged")
+    assert opened(root, "gs://data/photos.zip") == (below(photos), [])
+    assert bucket.ranges == ["bytes=7-", ""]
+    broken_off(root, bucket, content, 2 * 2**20)
+    content = heavy(photos)
+    bucket.put("data", "photos.zip", content)
+    assert opened(root, "gs://data/photos.zip", hashlib.sha256(content).hexdigest()) == (below(photos), [])
+    assert bucket.ranges == [""]
+
+
+def test_an_archive_in_a_bucket_that_is_never_what_its_checksum_says(root, bucket, photos):
+    bucket.put("data", "photos.zip", zipped(photos))
+    bucket.store.bucket("data").live["photos.zip"].metadata["crc32c"] = "AAAAAA=="
+    refused(bring(root, "gs://data/photos.zip"), "gs://data/photos.zip: came damaged, twice; run the command again")
+    assert [path for path in root.rglob("*") if path.is_file()] == []
+
+
+def test_an_object_that_is_stored_packed(root, bucket, photos):
+    """As gcloud storage cp --gzip-local leaves it: the checksum is that of what is stored."""
+    bucket.put("data", "photos.zip", gzip.compress(zipped(photos)), contentEncoding="gzip")
+    assert opened(root, "gs://data/photos.zip") == (below(photos), [])
+
+
+def test_ctrl_c_while_an_archive_comes_from_a_bucket(root, bucket):
+    """It does not wait for the end of it, and what has come stays."""
+    bucket.put("data", "photos.zip", bytes(2**27))
+    child = subprocess.Popen(
+        [sys.executable, "-m", "tools.dataset", "--src=gs://data/photos.zip", "--name=pets"],
+        cwd=root,
+        env={**os.environ, "PYTHONPATH": str(faults.ROOT)},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while not (found := [path for path in root.glob(".work/downloads/*/.*") if path.stat().st_size]):
+        assert child.poll() is None
+        time.sleep(0.001)
+    child.send_signal(signal.SIGINT)
+    assert (child.wait(60), child.stderr.read()) == (130, "interrupted\n")
+    assert 0 < found[0].stat().st_size < 2**27
+
+
 def test_faults_on_the_way_from_a_bucket(root, bucket, photos):
     fill(bucket, photos)
     bucket.fault(path="alt=media", status=503, times=2)
@@ -395,6 +470,21 @@ def test_kaggle_says_no(root, kaggle, photos):
     assert from_kaggle(root, kaggle, "kaggle:owner/pets", KAGGLE_API_TOKEN=kaggle.token).stdout == shown(photos)
     gone = from_kaggle(root, kaggle, "kaggle:owner/other", http_proxy="http://127.0.0.1:9")
     refused(gone, "kaggle:owner/other: cannot be downloaded: ")
+    assert "://" not in gone.stderr
+
+
+def test_kaggle_s_signed_addresses_are_not_shown(root, kaggle):
+    kaggle.status = 503
+    done = from_kaggle(root, kaggle, "kaggle:owner/pets")
+    refused(done, "kaggle:owner/pets: cannot be downloaded: 503 Server Error")
+    assert "Signature" not in done.stderr and "://" not in done.stderr
+
+
+def test_kaggle_s_archive_that_finds_no_room(root, kaggle):
+    archive = root.parent / "home/.cache/kagglehub/datasets/owner/pets/2.archive"
+    archive.parent.mkdir(parents=True)
+    archive.symlink_to("/dev/full")
+    refused(from_kaggle(root, kaggle, "kaggle:owner/pets"), "the disk is full; make room; then run the command again")
 
 
 def test_kaggle_without_kagglehub(root, monkeypatch):
@@ -565,17 +655,38 @@ def push(root, name="data"):
     return call(root, tool.main, f"--bucket={name}")
 
 
-def test_push_records(root, bucket, photos):
-    before = made(root, photos) | {"label_map.pbtxt": (photos / "label_map.pbtxt").read_bytes()}
+@pytest.fixture(scope="module")
+def once_recorded(tmp_path_factory):
+    made = project.Project(tmp_path_factory.mktemp("recorded") / "project", {})
+    for name in ("pets", "birds"):
+        faults.dataset(made.root / "dataset" / name)
+    labels.write(made.root / "dataset/birds/label_map.pbtxt", faults.LABELS[::-1])
+    faults.workspace(made.root)
+    made.repro("csv2record")
+    return made
+
+
+@pytest.fixture
+def recorded(tmp_path, once_recorded):
+    """A project whose csv2record has run for dataset/pets, by DVC; dataset/birds has another label map."""
+    found = copy.copy(once_recorded)
+    found.root = shutil.copytree(once_recorded.root, tmp_path / "recorded")
+    return found
+
+
+def test_push_records(root, bucket, recorded, photos):
+    there = recorded.root / "dataset/data"
+    before = {path.name: path.read_bytes() for path in there.glob("*.record")}
+    before["label_map.pbtxt"] = (photos / "label_map.pbtxt").read_bytes()
     bucket.fault(path="upload", status=503, times=2)
-    done = push(root)
+    done = push(recorded.root)
     assert (done.returncode, done.stderr) == (0, "")
     assert bucket.read("data") == {f"records/{name}": content for name, content in before.items()}
     size = len(before["train.record"])
     assert f"gs://data/records/train.record: uploaded, {size:,} bytes\n" in done.stdout
-    assert push(root).stdout.count(": already there, ") == 4
+    assert push(recorded.root).stdout.count(": already there, ") == 4
     bucket.put("data", "records/train.record", b"another's")
-    done = push(root, "gs://data/")
+    done = push(recorded.root, "gs://data/")
     assert (done.stdout.count(": already there, "), done.stdout.count(": replaced, ")) == (3, 1)
     assert bucket.read("data")["records/train.record"] == before["train.record"]
     with contextlib.chdir(root):  # what was pushed is what make dataset takes
@@ -584,13 +695,32 @@ def test_push_records(root, bucket, photos):
         ]
 
 
-def test_push_records_that_is_refused(root, bucket, photos):
-    refused(push(root, ""), "BUCKET: '' is no bucket's name")
-    refused(push(root, "My Bucket"), "BUCKET: 'My Bucket' is no bucket's name")
-    made(root, photos)
-    refused(push(root, "none"), "gs://none/records/train.record: not found: 404")
+def test_push_records_pairs_no_records_with_another_label_map(bucket, recorded):
+    lock, label_map = recorded.root / "dvc.lock", recorded.root / "dataset/birds/label_map.pbtxt"
+    remake = "; run: dvc repro csv2record"
+    faults.workspace(recorded.root, "dataset/birds")
+    reason = "dataset/data: was made of dataset/pets, and dataset.dir is dataset/birds"
+    refused(push(recorded.root), reason + remake)
+    recorded.repro("csv2record")
+    before, known = label_map.read_text(), lock.read_text()
+    label_map.write_text(before + "# changed\n")
+    refused(push(recorded.root), f"{label_map.relative_to(recorded.root)}: is not as csv2record left it{remake}")
+    label_map.write_text(before)
+    for content in ("schema: '2.0'\n", "stages: [", "mine\n", "stages: {csv2record: {params: 1}}\n"):
+        lock.write_text(content)
+        refused(push(recorded.root), f"dvc.lock: does not say what dataset/data was made of{remake}")
+    assert bucket.read("data") == {}
+    lock.write_text(known)
+    assert push(recorded.root).stdout.count(": uploaded, ") == 4
+    assert bucket.read("data")["records/label_map.pbtxt"] == before.encode()
+
+
+def test_push_records_that_is_refused(bucket, recorded):
+    refused(push(recorded.root, ""), "BUCKET: '' is no bucket's name")
+    refused(push(recorded.root, "My Bucket"), "BUCKET: 'My Bucket' is no bucket's name")
+    refused(push(recorded.root, "none"), "gs://none/records/train.record: not found: 404")
     bucket.deny("data", "storage.objects.create")
-    refused(push(root), "gs://data/records/train.record: access denied: 403")
-    (root / "dataset/data/val.record").unlink()
-    refused(push(root), "dataset/data/val.record: not found; run: dvc repro csv2record")
+    refused(push(recorded.root), "gs://data/records/train.record: access denied: 403")
+    (recorded.root / "dataset/data/val.record").unlink()
+    refused(push(recorded.root), "dataset/data/val.record: not found; run: dvc repro csv2record")
     assert bucket.read("data") == {}

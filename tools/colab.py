@@ -108,13 +108,15 @@ def introduce(name: str, email: str) -> None:
 
 
 def dataset(source: str, name: str, *options: str) -> None:
-    """`make dataset`, or `make pull` where git knows it already and this machine has it not."""
+    """`make dataset`; where git knows it already, no look at the source, and `make pull` if this machine has it not."""
     if name == "sample":  # which is drawn
         return
     if not Path("dataset", f"{name}.dvc").exists():
         run("make", "dataset", f"SRC={source}", f"NAME={name}", *options)
         commit(f"Dataset {name}", f"dataset/{name}.dvc", "dataset/.gitignore")
-    elif not Path("dataset", name).exists():
+        return
+    print(f"git knows dataset/{name} already: SOURCE was not looked at; for other photos, choose another DATASET")
+    if not Path("dataset", name).exists():
         run("make", "pull", *options)
 
 

@@ -1,14 +1,17 @@
 """Objects of a bucket to a folder, and files to a bucket: verified by crc32c, and only where the two differ."""
 
 import shutil
-from collections.abc import Iterable, Mapping
+import threading
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
+from tqdm.utils import CallbackIOWrapper
 
-from detector import fetch, gcs
+from detector import download as web
+from detector import fetch, files, gcs
 from detector.bucket_store import measure
 from detector.errors import UserError
 
@@ -18,7 +21,8 @@ THREADS = 8  # google-cloud-storage keeps ten connections open at most
 def download(url: str, folder: Path) -> Path:
     """Bring the object that a gs:// URL names, or all that lie below that prefix, into `folder`; hidden ones not.
 
-    What an earlier try has brought is kept where its checksum is still the object's.
+    What an earlier try has brought is kept where its checksum is still the object's; where an object broke off, it goes
+    on from there.
 
     Returns: the path of the object; `folder`, where the URL names a prefix.
 
@@ -33,7 +37,7 @@ def download(url: str, folder: Path) -> Path:
         targets = _targets(url, blobs, [prefix] if is_one else blobs, below.removeprefix("/"))
         folder.mkdir(parents=True, exist_ok=True)
         missing = _missing(folder, targets)
-        size, free = sum(blob.size or 0 for blob in missing.values()), shutil.disk_usage(folder).free
+        size, free = sum(map(_left, missing, missing.values())), shutil.disk_usage(folder).free
         if size > free:
             raise UserError(url, f"{size:,} bytes, the disk has {free:,} free", "make room")
         _download(missing)
@@ -88,22 +92,72 @@ def _targets(url: str, blobs: Mapping[str, Any], names: Iterable[str], below: st
 
 
 def _missing(folder: Path, targets: Mapping[str, Any]) -> dict[Path, Any]:
-    """{path: object} of what the folder lacks; what is there and is none of the objects is removed."""
+    """{path: object} of what the folder lacks; what is there and is no object, nor the beginning of one, is removed."""
     there = {path for path in folder.rglob("*") if path.is_file()}
     same = {folder / name for name, blob in targets.items() if folder / name in there and is_same(folder / name, blob)}
-    for path in there - same:
+    missing = {folder / name: blob for name, blob in targets.items() if folder / name not in same}
+    for path in there - same - set(map(_part, missing, missing.values())):
         path.unlink()
-    return {folder / name: blob for name, blob in targets.items() if folder / name not in same}
+    return missing
+
+
+def _part(path: Path, blob: Any) -> Path:
+    """Where what has come of an object lies until it is whole; another generation of it has another place."""
+    return path.with_name(f"{files.TEMPORARY}{web.key(path.name)}.{blob.generation}")
+
+
+def _left(path: Path, blob: Any) -> int:
+    """The bytes that are still to come."""
+    part = _part(path, blob)
+    return int(blob.size) - (part.stat().st_size if part.exists() else 0)
 
 
 def _download(targets: Mapping[Path, Any]) -> None:
-    def bring(path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        fetch.download_object(targets[path], path)
-
+    total, is_over = sum(blob.size for blob in targets.values()), threading.Event()
+    have = total - sum(map(_left, targets, targets.values()))
     with (
+        tqdm(total=total, initial=have, unit="B", unit_scale=True, disable=None, leave=False) as bar,
         ThreadPoolExecutor(THREADS) as pool,
-        tqdm(pool.map(bring, targets), total=len(targets), unit="file", disable=None, leave=False) as progress,
     ):
-        for _ in progress:
-            pass
+
+        def count(size: int) -> None:
+            if is_over.is_set():
+                raise RuntimeError("not needed any more")
+            bar.update(size)
+
+        try:
+            for _ in pool.map(lambda path: _bring(targets[path], path, count), targets):
+                pass
+        finally:  # after Ctrl-C no thread is to go on to the end of its object
+            is_over.set()
+
+
+def _bring(blob: Any, path: Path, count: Callable[[int], None]) -> None:
+    """An object to a file; what has come of it stays for the next try, until its checksum says that it is whole."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if blob.content_encoding:  # it is unpacked on its way: its size and its checksum are those of what is stored
+        fetch.download_object(blob, path)
+        return count(blob.size)
+    part = _part(path, blob)
+    for _ in range(2):
+        _fill(blob, part, count)
+        if is_same(part, blob):
+            part.replace(path)
+            return None
+        part.unlink()
+        count(-blob.size)
+    raise UserError(f"gs://{blob.bucket.name}/{blob.name}", "came damaged, twice", "run the command again")
+
+
+def _fill(blob: Any, part: Path, count: Callable[[int], None]) -> None:
+    """Download what `part` lacks, in as many tries as bring something new; nothing of it is verified."""
+    from google.api_core.exceptions import RetryError
+
+    with part.open("ab") as raw:
+        out = CallbackIOWrapper(count, raw, "write")
+        while (have := raw.tell()) < blob.size:
+            try:
+                blob.download_to_file(out, start=have or None, checksum=None, **fetch.patience())
+            except RetryError:
+                if raw.tell() == have:
+                    raise

@@ -8,26 +8,30 @@ Records (of tf.train.Example, with the Object Detection API's feature keys) beco
 byte for byte, and PASCAL VOC XML whose boxes give the same fractions again. So every stage, report and picture works as
 with any other dataset. Names: {train,val,test}.record or .tfrecord, shards (train.record-00000-of-00010) too.
 
+Only records that csv2record has made of the dataset which params.yaml names are pushed, as dvc.lock tells.
 An object in the bucket is replaced only if nobody else has replaced it meanwhile, and is verified by its crc32c.
 """
 
 import argparse
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 from lxml import etree
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 from tqdm import tqdm
 
 from detector import errors, fetch, files, gcs, images, labels, params, paths, records
 from detector.errors import UserError
 from detector.images import ImageInfo
 from detector.params_dataset import DatasetParams
-from tools import objects
+from tools import objects, stores
 
 FOLDER = "records"  # in the bucket
+REMAKE = "run: dvc repro csv2record"
 _RECORD = re.compile(r"(train|val|valid|validation|test)\.(?:tf)?records?(?:-\d{5}-of-\d{5})?")
 _SPLITS = {"train": "train", "test": "test"}  # all others are for validation
 _SUFFIXES = {"JPEG": (".jpg", ".jpeg", ".jpe", ".jfif"), "TIFF": (".tif", ".tiff")}  # of the formats with several
@@ -167,6 +171,24 @@ def pixels(fraction: float, side: int) -> str:
     return repr(exact)
 
 
+def _check_made(sources: Iterable[Path], folder: str) -> None:
+    """Refuse files other than csv2record's last run had and made, or a run of another dataset than `folder`.
+
+    The numbers in one dataset's records mean nothing in another one's label map, and nothing else would tell.
+    """
+    try:
+        locked = YAML(typ="safe", pure=True).load(Path("dvc.lock").read_text(encoding="utf-8"))["stages"]["csv2record"]
+        made_of = locked["params"][params.PARAMS_FILE]["dataset.dir"]
+        known = {Path(entry["path"]): entry["md5"] for entry in (*locked["deps"], *locked["outs"]) if "md5" in entry}
+    except (OSError, ValueError, YAMLError, KeyError, TypeError):
+        raise UserError("dvc.lock", f"does not say what {paths.DATA} was made of", REMAKE) from None
+    if made_of != folder:
+        raise UserError(str(paths.DATA), f"was made of {made_of}, and dataset.dir is {folder}", REMAKE)
+    for path in sources:
+        if known.get(path) != stores.md5(path):
+            raise UserError(str(path), "is not as csv2record left it", REMAKE)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tools.records", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--bucket", default="", help="the records go to gs://BUCKET/records/")
@@ -175,7 +197,8 @@ def main() -> None:
     sources = [*(paths.record(split) for split in paths.SPLITS), Path(dataset.dir) / paths.LABEL_MAP]
     for path in sources:
         if not path.is_file():
-            raise UserError(str(path), "not found", "run: dvc repro csv2record")
+            raise UserError(str(path), "not found", REMAKE)
+    _check_made(sources, dataset.dir)
     for path in sources:
         print(objects.upload(path, bucket, f"{FOLDER}/{path.name}"))
 

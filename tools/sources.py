@@ -1,12 +1,18 @@
 """Where data may come from -> a folder or an archive on this machine.
 
 photos/  photos.zip  photos.tar.gz          a folder or an archive, in a mounted Google Drive too
-https://host/photos.zip                     SHA256=... says which one; a broken download goes on where it stopped
+https://host/photos.zip                     SHA256=... says which one
 gs://bucket/photos.zip  gs://bucket/photos/ an archive or a folder in a bucket
 kaggle:owner/name[/versions/3]              a Kaggle dataset, kept in kagglehub's own cache (~/.cache/kagglehub)
+
+A broken download goes on where it stopped.
+
+kagglehub unpacks what comes from Kaggle itself, so tools/archive.py never sees it: nothing is written outside of that
+cache, but nobody looks beforehand for a bomb, or whether there is room.
 """
 
 import contextlib
+import errno
 import io
 import os
 import re
@@ -19,7 +25,7 @@ from pathlib import Path
 
 from detector import download, files
 from detector.errors import UserError
-from tools import objects
+from tools import objects, stores
 
 DRIVE = Path("/content/drive")  # where Colab's notebooks mount it
 KAGGLE = "kaggle:"
@@ -130,4 +136,7 @@ def _kaggle_fault(handle: str, error: Exception) -> UserError:
         return UserError(
             KAGGLE + handle, "Kaggle has no such dataset (404)", f"check its address; if private: {_SIGN_IN}"
         )
-    return UserError(KAGGLE + handle, f"cannot be downloaded: {error}", "run the command again: it goes on from there")
+    again = "run the command again: it goes on from there"
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return UserError(KAGGLE + handle, "cannot be downloaded: the disk is full", f"make room; then {again}")
+    return UserError(KAGGLE + handle, f"cannot be downloaded: {stores.reason(error)}", again)
