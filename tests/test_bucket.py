@@ -285,6 +285,24 @@ def test_a_missing_permission_is_named(project: Project, gcs: Server, denied: st
     assert (project.root / ".dvc" / "config").read_bytes() == (REPOSITORY / ".dvc" / "config").read_bytes()
 
 
+@pytest.mark.parametrize("is_new", [True, False])
+def test_what_was_done_before_an_error_is_told(project: Project, gcs: Server, is_new: bool) -> None:
+    if not is_new:
+        gcs.create("my-pets")
+    gcs.fault(path="/iam", method="PUT", status=400)
+    ran = project.run(*CREATE, "--accounts=typo@gone.example")
+    assert (ran.returncode, ran.stderr) == (2, "error: gs://my-pets: 400 injected by the test; try again; docs/gcs.md\n")
+    soft_delete = "soft delete: what is deleted can be had back for 7 days"
+    assert ran.stdout.splitlines() == [
+        *(["gs://my-pets: created in US-CENTRAL1, project my-project"] if is_new else []),
+        "gs://my-pets: uniform bucket-level access on",
+        "gs://my-pets: public access prevention enforced",
+        *([f"gs://my-pets: {soft_delete}"] if is_new else []),
+        "gs://my-pets: lifecycle: what is under work/ is deleted after 30 days",
+    ]
+    assert settings(gcs) == OURS
+
+
 def test_bucket_check_asks_for_permissions_without_using_them(project: Project, gcs: Server) -> None:
     project.done(*CREATE)
     project.commit()

@@ -85,10 +85,11 @@ def set_up(arguments: argparse.Namespace) -> None:
     say_lowered(("BUCKET", arguments.bucket, name), ("PROJECT", arguments.project, project))
     dvc_config.check(name)
     bucket = gcs.client(project).bucket(name)
+    done = 0
     with gcs.told(f"gs://{name}"):
-        done = [*create(bucket, project, arguments.location), *tighten(bucket), *grant(bucket, members)]
-    for line in done:
-        print(f"gs://{name}: {line}")
+        for line in put_in_order(bucket, project, arguments.location, members):
+            print(f"gs://{name}: {line}", flush=True)  # at once: what comes next may fail
+            done += 1
     probe(bucket)
     print(f"gs://{name}: wrote, read, listed and deleted an object of its own")
     written = dvc_config.write(name)
@@ -127,6 +128,13 @@ def member(account: str) -> str:
         raise UserError("TPU_ACCOUNT", f"{account!r} is no account", remedy)
     kind = kind or ("serviceAccount" if address.endswith(".gserviceaccount.com") else "user")
     return f"{kind}:{address.lower()}"
+
+
+def put_in_order(bucket: Any, project: str, location: str, members: list[str]) -> Iterator[str]:
+    """All that is done to the bucket, a line for each thing as soon as it is done."""
+    yield from create(bucket, project, location)
+    yield from tighten(bucket)
+    yield from grant(bucket, members)
 
 
 def create(bucket: Any, project: str, location: str) -> Iterator[str]:
