@@ -604,6 +604,20 @@ def test_the_commands_that_docs_gcs_md_gives_for_the_remote(project: Project) ->
     assert (len(commands), done.stdout) == (2, "")
 
 
+def test_the_commands_that_docs_gcs_md_gives_against_viewers(project: Project, gcs: Server) -> None:
+    project.done(*CREATE)
+    project.commit()
+    text = (REPOSITORY / "docs" / "gcs.md").read_text(encoding="utf-8")
+    command = r"^gcloud storage buckets remove-iam-policy-binding gs://my-pets --member=projectViewer:\S+ --role=(.*)"
+    taken = re.findall(command, text, re.MULTILINE)
+    bindings = gcs.policy("my-pets")["bindings"]
+    assert taken == [binding["role"] for binding in bindings if binding["members"] == ["projectViewer:p"]]
+    bindings[:] = [binding for binding in bindings if binding["role"] not in taken]
+    project.done("--bucket=my-pets")
+    assert "projectViewer" not in json.dumps(gcs.policy("my-pets"))
+    assert project.done(*CHECK) == ["gs://my-pets: private, and as it should be"]
+
+
 def test_findings_for_others(gcs: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     for key, value in gcs.environment().items():
         monkeypatch.setenv(key, value)
