@@ -34,6 +34,7 @@ class Finding:
 
     what: str  # in words, with the value found
     remedy: str  # the command that mends it
+    unseen: bool = False  # it may be as it should be: this account cannot look
 
 
 @dataclass(frozen=True)
@@ -223,8 +224,12 @@ def public_bindings(bucket: str, policy: Any) -> list[Finding]:
     ]
 
 
-def findings(bucket: str) -> list[Finding]:
+def findings(bucket: str, connect: Callable[[], Any] = client) -> list[Finding]:
     """What is wrong with a bucket, found without a single write; that it cannot be reached is a finding, too.
+
+    Args:
+        bucket: its name.
+        connect: makes the client, whose account is the one that is judged.
 
     Raises:
         UserError: `bucket` can be no bucket's name.
@@ -232,24 +237,32 @@ def findings(bucket: str) -> list[Finding]:
     name = bucket_name(bucket)
     found: list[Finding] = []
     try:
-        opened = client().bucket(name)
-        for look in (_wrong_settings, _public_members, _missing_permissions):
-            try:
-                with told(f"gs://{name}"):
-                    found += look(opened)
-            except UserError as error:
-                if not _is_denied(error):
-                    raise
-                found.append(Finding(error.reason, error.remedy))
+        with told(f"gs://{name}"):
+            opened = connect().bucket(name)
+            lacking = _missing_permissions(opened)
+            found += _bucket_itself(opened, may_use=not lacking)
+            found += lacking
     except UserError as error:
         found.append(Finding(error.reason, error.remedy))
     return found
 
 
-def _is_denied(error: UserError) -> bool:
+def _bucket_itself(bucket: Any, *, may_use: bool) -> list[Finding]:
+    """What is wrong with settings and policy; an account that may use the objects need not be able to see them."""
     from google.api_core.exceptions import Forbidden
 
-    return isinstance(error.__cause__, Forbidden)
+    found: list[Finding] = []
+    denied: dict[str, UserError] = {}
+    for what, look in (("settings", _wrong_settings), ("policy", _public_members)):
+        try:
+            found += look(bucket)
+        except Forbidden as error:
+            denied[what] = _in_words(bucket.name, error)
+    if denied and may_use:
+        reason = f"reachable and writable, but this account may not see its {' and '.join(denied)}"
+        remedy = f"who owns it can look: make bucket-check BUCKET={bucket.name}"
+        return [*found, Finding(f"{reason}: nothing here tells whether it is private", remedy, unseen=True)]
+    return found + [Finding(error.reason, error.remedy) for error in denied.values()]
 
 
 def _wrong_settings(bucket: Any) -> list[Finding]:

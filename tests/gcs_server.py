@@ -193,6 +193,11 @@ class Api:
         address = "service-1@gs-project-accounts.iam.gserviceaccount.com"
         return answer({"kind": "storage#serviceAccount", "email_address": address})
 
+    @route("POST", "/token")
+    def token(self, request: Request) -> Response:
+        """For whoever asks with a key, which is not looked at."""
+        return answer({"access_token": "test", "expires_in": 3600, "token_type": "Bearer"})
+
     # Objects.
 
     @route("GET", "/storage/v1/b/{bucket}/o", "storage.objects.list")

@@ -15,11 +15,12 @@ from unittest import mock
 
 import pytest
 from gcs_server import Server
+from service_account import write_key
 from stage import REPOSITORY
 
 from detector import errors
 from detector.errors import UserError
-from detector.gcs import Finding, bucket_name, findings
+from detector.gcs import PERMISSIONS, Finding, bucket_name, findings
 from tools import bucket
 
 TPU = "service-123@cloud-tpu.iam.gserviceaccount.com"
@@ -255,7 +256,7 @@ def test_bucket_check_finds_a_public_member_with_a_condition_too(project: Projec
 
 def test_somebody_else_s_bucket_is_one_line(project: Project, gcs: Server) -> None:
     gcs.create("my-pets")
-    gcs.deny("my-pets", "storage.buckets.get", "storage.buckets.getIamPolicy")
+    gcs.deny("my-pets", "storage.buckets.get", "storage.buckets.getIamPolicy", *PERMISSIONS)
     (line,) = project.refused(*CREATE)
     assert line.startswith("gs://my-pets: access denied: 403 caller does not have storage.buckets.get access")
     assert "take another bucket (names are shared by all the world)" in line
@@ -263,7 +264,47 @@ def test_somebody_else_s_bucket_is_one_line(project: Project, gcs: Server) -> No
     assert [line.partition(" access to")[0] for line in project.refused(*CHECK, code=1)] == [
         "gs://my-pets: access denied: 403 caller does not have storage.buckets.get",
         "gs://my-pets: access denied: 403 caller does not have storage.buckets.getIamPolicy",
+        "gs://my-pets: your account lacks storage.objects.create, storage.objects.delete, storage.objects.get, "
+        "storage.objects.list; gcloud storage buckets add-iam-policy-binding gs://my-pets "
+        "--role=roles/storage.objectUser --member=user:YOU@example.com",
     ]
+
+
+@pytest.mark.parametrize(
+    ("denied", "what"),
+    [
+        (["storage.buckets.get", "storage.buckets.getIamPolicy"], "settings and policy"),
+        (["storage.buckets.getIamPolicy"], "policy"),
+    ],
+)
+def test_what_bucket_check_cannot_see_it_does_not_call_private(
+    project: Project, gcs: Server, denied: list[str], what: str
+) -> None:
+    project.done(*CREATE)
+    project.commit()
+    gcs.deny("my-pets", *denied)
+    assert project.refused(*CHECK, code=1) == [
+        f"gs://my-pets: reachable and writable, but this account may not see its {what}: nothing here tells whether "
+        "it is private; who owns it can look: make bucket-check BUCKET=my-pets"
+    ]
+
+
+def test_bucket_check_looks_as_the_account_that_the_remote_is_used_with(project: Project, gcs: Server) -> None:
+    project.done(*CREATE)
+    project.commit()
+    local, key = project.root / ".dvc" / "config.local", project.root.parent / "key.json"
+    local.write_text(f"['remote \"gcs\"']\n    credentialpath = {key}\n")
+    assert project.refused(*CHECK, code=1) == [
+        f"gs://my-pets: {key} is no credentials file that can be read; "
+        "give another: dvc remote modify --local REMOTE credentialpath key.json"
+    ]
+    write_key(key, f"{gcs.url}/token")
+    gcs.fault(path="/token", status=401, times=99)
+    (line,) = project.refused(*CHECK, code=1)
+    assert line.startswith("gs://my-pets: the credentials are not accepted: ")
+    gcs.clear_faults()
+    assert project.done(*CHECK) == ["gs://my-pets: private, and as it should be"]
+    project.done("--bucket=my-pets")  # who sets it up does so with a login of their own
 
 
 @pytest.mark.parametrize(
@@ -283,6 +324,27 @@ def test_a_missing_permission_is_named(project: Project, gcs: Server, denied: st
     assert line.startswith(where)
     assert f"access denied: 403 caller does not have {denied} access" in line
     assert (project.root / ".dvc" / "config").read_bytes() == (REPOSITORY / ".dvc" / "config").read_bytes()
+
+
+@pytest.mark.parametrize("is_new", [True, False])
+def test_what_was_done_before_an_error_is_told(project: Project, gcs: Server, is_new: bool) -> None:
+    if not is_new:
+        gcs.create("my-pets")
+    gcs.fault(path="/iam", method="PUT", status=400)
+    ran = project.run(*CREATE, "--accounts=typo@gone.example")
+    assert (ran.returncode, ran.stderr) == (
+        2,
+        "error: gs://my-pets: 400 injected by the test; try again; docs/gcs.md\n",
+    )
+    soft_delete = "soft delete: what is deleted can be had back for 7 days"
+    assert ran.stdout.splitlines() == [
+        *(["gs://my-pets: created in US-CENTRAL1, project my-project"] if is_new else []),
+        "gs://my-pets: uniform bucket-level access on",
+        "gs://my-pets: public access prevention enforced",
+        *([f"gs://my-pets: {soft_delete}"] if is_new else []),
+        "gs://my-pets: lifecycle: what is under work/ is deleted after 30 days",
+    ]
+    assert settings(gcs) == OURS
 
 
 def test_bucket_check_asks_for_permissions_without_using_them(project: Project, gcs: Server) -> None:
@@ -540,6 +602,20 @@ def test_the_commands_that_docs_gcs_md_gives_for_the_remote(project: Project) ->
     for command in (*commands, "dvc remote list"):
         done = subprocess.run([dvc, *command.split()[1:]], cwd=project.root, check=True, capture_output=True, text=True)
     assert (len(commands), done.stdout) == (2, "")
+
+
+def test_the_commands_that_docs_gcs_md_gives_against_viewers(project: Project, gcs: Server) -> None:
+    project.done(*CREATE)
+    project.commit()
+    text = (REPOSITORY / "docs" / "gcs.md").read_text(encoding="utf-8")
+    command = r"^gcloud storage buckets remove-iam-policy-binding gs://my-pets --member=projectViewer:\S+ --role=(.*)"
+    taken = re.findall(command, text, re.MULTILINE)
+    bindings = gcs.policy("my-pets")["bindings"]
+    assert taken == [binding["role"] for binding in bindings if binding["members"] == ["projectViewer:p"]]
+    bindings[:] = [binding for binding in bindings if binding["role"] not in taken]
+    project.done("--bucket=my-pets")
+    assert "projectViewer" not in json.dumps(gcs.policy("my-pets"))
+    assert project.done(*CHECK) == ["gs://my-pets: private, and as it should be"]
 
 
 def test_findings_for_others(gcs: Server, monkeypatch: pytest.MonkeyPatch) -> None:

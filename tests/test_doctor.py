@@ -1,7 +1,6 @@
 """tools.doctor as a child process, in projects with real git and DVC and a bucket on loopback."""
 
 import dataclasses
-import json
 import os
 import re
 import shutil
@@ -14,6 +13,7 @@ from pathlib import Path
 import pytest
 import tiny
 from gcs_server import Server
+from service_account import EMAIL, write_key
 from stage import REPOSITORY
 
 from detector import pipeline_config
@@ -485,6 +485,40 @@ def test_a_remote_in_use_is_in_order(project: Project, gcs: Server) -> None:
     assert gcs.read("bucket") == {}
 
 
+def test_who_may_use_the_objects_alone_can_train(project: Project, gcs: Server) -> None:
+    private_bucket(gcs)
+    project.must("dvc", "remote", "add", "--quiet", "--default", "--force", "store", "gs://bucket/dvc")
+    project.must("dvc", "remote", "modify", "--quiet", "store", "verify", "true")
+    project.commit()
+    gcs.deny("bucket", "storage.buckets.get", "storage.buckets.getIamPolicy")
+    (line,) = project.findings(**gcs.environment())
+    assert line == (
+        "note:  gs://bucket: reachable and writable, but this account may not see its settings and policy: nothing "
+        "here tells whether it is private; who owns it can look: make bucket-check BUCKET=bucket"
+    )
+    gcs.deny("bucket", "storage.objects.create")
+    lines = project.findings(**gcs.environment())
+    assert [line.partition(":")[0] for line in lines] == ["error"] * 3
+    assert "your account lacks storage.objects.create" in lines[-1]
+
+
+def test_the_remote_is_judged_with_its_key_and_the_work_directory_with_the_login(project: Project, gcs: Server) -> None:
+    private_bucket(gcs)
+    project.must("dvc", "remote", "add", "--quiet", "--default", "--force", "store", "gs://bucket/dvc")
+    project.must("dvc", "remote", "modify", "--quiet", "store", "verify", "true")
+    project.params(**{"train.work_dir": "gs://bucket/work", "dataset.dir": "dataset/sample"})
+    project.commit()
+    key = project.root.parent / "key.json"
+    write_key(key, f"{gcs.url}/token")
+    project.must("dvc", "remote", "modify", "--quiet", "--local", "store", "credentialpath", str(key))
+    lines = project.doctor(**gcs.environment()).stdout.splitlines()
+    assert "ok     gs://bucket (credentialpath): reachable, writable, not public" in lines
+    assert "ok     gs://bucket: reachable, writable, not public" in lines
+    gcs.fault(path="/token", status=401, times=99)
+    (line,) = project.findings(**gcs.environment())
+    assert line.startswith("error: gs://bucket (credentialpath): the credentials are not accepted: ")
+
+
 def test_credentials_that_are_none_are_named_and_never_shown(project: Project) -> None:
     project.must("dvc", "remote", "add", "--quiet", "--default", "--force", "store", "gs://bucket/dvc")
     project.commit()
@@ -504,17 +538,11 @@ def test_credentials_that_are_none_are_named_and_never_shown(project: Project) -
 
 
 def test_an_account_is_named_and_its_key_is_not(project: Project) -> None:
-    from cryptography.hazmat.primitives import serialization
-    from cryptography.hazmat.primitives.asymmetric import rsa
-
     project.must("dvc", "remote", "add", "--quiet", "--default", "--force", "store", "gs://bucket/dvc")
-    file, secret = project.root.parent / "key.json", rsa.generate_private_key(65537, 2048)
-    form = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    account = {"type": "service_account", "client_email": "robot@p.iam.gserviceaccount.com", "project_id": "p"}
-    account |= {"token_uri": "http://127.0.0.1:9/token", "private_key": secret.private_bytes(*form).decode()}
-    file.write_text(json.dumps(account))
+    file = project.root.parent / "key.json"
+    write_key(file, "http://127.0.0.1:9/token")
     done = project.doctor(GOOGLE_APPLICATION_CREDENTIALS=str(file), PASSO_GCS_SECONDS="6")
-    assert f"ok     credentials: robot@p.iam.gserviceaccount.com, {file}" in done.stdout.splitlines()
+    assert f"ok     credentials: {EMAIL}, {file}" in done.stdout.splitlines()
     assert "PRIVATE" not in done.stdout + done.stderr
 
 

@@ -23,6 +23,7 @@ import pytest
 import requests
 from gcs_server import Server
 from ruamel.yaml import YAML
+from service_account import write_key
 from stage import REPOSITORY
 
 from detector import errors
@@ -478,6 +479,15 @@ def test_a_clone_that_knows_no_remote_is_told_the_bucket(upstream: Project, gcs:
     assert clone.must("git", "status", "--porcelain") == ""
     other = clone.refusal("pull", "--bucket=other")
     assert other.startswith(".dvc/config: the remote gcs is gs://bucket/dvc, not gs://other/dvc; ")
+
+
+def test_the_bucket_to_pull_from_is_asked_with_the_remote_s_key(project: Project, gcs: Server) -> None:
+    key = project.root.parent / "key.json"
+    write_key(key, f"{gcs.url}/token")
+    (project.root / ".dvc/config.local").write_text(f"['remote \"store\"']\n    credentialpath = {key}\n")
+    gcs.fault(path="/token", status=401, times=99)
+    assert project.refusal("pull", "--bucket=bucket").startswith("gs://bucket: the credentials are not accepted: ")
+    assert {path for _, path, *_ in gcs.log} == {"/token"}
 
 
 @pytest.mark.parametrize("commit", ["abcdef1", "--help", "HEAD:source", "$(touch pwned)", "*", "é\n"])

@@ -19,12 +19,13 @@ import contextlib
 import re
 import secrets
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 from detector import errors, gcs
 from detector.errors import UserError
-from tools import dvc_config
+from tools import dvc_config, stores
 
 LOCATION = "us-central1"  # one of the three regions with a free allowance
 TRIES = 5  # where somebody else changes the same bucket at the same time
@@ -57,16 +58,17 @@ def check(given: str) -> None:
         remedy = "run: make bucket PROJECT=my-project BUCKET=my-pets"
         raise UserError("BUCKET", "is empty, and the default DVC remote lies in no bucket", remedy)
     name = gcs.bucket_name(given or of_remote)
-    found = findings(name)
+    found = findings(name, dvc_config.default()[1] if name == of_remote else {})
     if name == of_remote:
         found += [f"{finding.what}; {finding.remedy}" for finding in dvc_config.findings(name)]
     leave_with(found)
     print(f"gs://{name}: private, and as it should be")
 
 
-def findings(name: str) -> list[str]:
-    """What is wrong with a bucket, a line each."""
-    return [f"gs://{name}: {finding.what}; {finding.remedy}" for finding in gcs.findings(name)]
+def findings(name: str, settings: Mapping[str, Any]) -> list[str]:
+    """What is wrong with a bucket, a line each, as the account of these settings of a DVC remote sees it."""
+    found = gcs.findings(name, partial(stores.client, settings))
+    return [f"gs://{name}: {finding.what}; {finding.remedy}" for finding in found]
 
 
 def leave_with(found: list[str]) -> None:
@@ -85,10 +87,11 @@ def set_up(arguments: argparse.Namespace) -> None:
     say_lowered(("BUCKET", arguments.bucket, name), ("PROJECT", arguments.project, project))
     dvc_config.check(name)
     bucket = gcs.client(project).bucket(name)
+    done = 0
     with gcs.told(f"gs://{name}"):
-        done = [*create(bucket, project, arguments.location), *tighten(bucket), *grant(bucket, members)]
-    for line in done:
-        print(f"gs://{name}: {line}")
+        for line in put_in_order(bucket, project, arguments.location, members):
+            print(f"gs://{name}: {line}", flush=True)  # at once: what comes next may fail
+            done += 1
     probe(bucket)
     print(f"gs://{name}: wrote, read, listed and deleted an object of its own")
     written = dvc_config.write(name)
@@ -98,7 +101,7 @@ def set_up(arguments: argparse.Namespace) -> None:
     if dvc_config.uncommitted():
         file = dvc_config.CONFIG
         print(f"now: git add {file}\n     git commit -m 'DVC remote {dvc_config.url(name)}' {file}")
-    leave_with(findings(name))
+    leave_with(findings(name, {}))  # as who has just set it up
 
 
 def say_lowered(*values: tuple[str, str, str]) -> None:
@@ -127,6 +130,13 @@ def member(account: str) -> str:
         raise UserError("TPU_ACCOUNT", f"{account!r} is no account", remedy)
     kind = kind or ("serviceAccount" if address.endswith(".gserviceaccount.com") else "user")
     return f"{kind}:{address.lower()}"
+
+
+def put_in_order(bucket: Any, project: str, location: str, members: list[str]) -> Iterator[str]:
+    """All that is done to the bucket, a line for each thing as soon as it is done."""
+    yield from create(bucket, project, location)
+    yield from tighten(bucket)
+    yield from grant(bucket, members)
 
 
 def create(bucket: Any, project: str, location: str) -> Iterator[str]:

@@ -45,8 +45,8 @@ def bucket() -> str:
     return address.removeprefix("gs://").partition("/")[0] if address.startswith("gs://") else ""
 
 
-def check(bucket: str) -> None:
-    """Whether `write` may set the default remote to this bucket.
+def check(bucket: str) -> Mapping[str, Any]:
+    """Whether `write` may set the default remote to this bucket; returns the settings that the remote has already.
 
     Raises:
         UserError: there is another one, or an endpoint that nothing asked for.
@@ -63,6 +63,7 @@ def check(bucket: str) -> None:
             f"remote {name} goes to {settings['endpointurl']}, but STORAGE_EMULATOR_HOST is not set",
             f"run: dvc remote modify --local --unset {name} endpointurl",
         )
+    return settings
 
 
 def _command_to_change(name: str, bucket: str) -> str:

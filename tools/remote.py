@@ -59,9 +59,9 @@ def main() -> None:
 
 def use(bucket: str) -> None:
     """Make a bucket that answers the default remote."""
-    dvc_config.check(bucket)
+    settings = dvc_config.check(bucket)
     with gcs.told(f"gs://{bucket}"):
-        next(iter(gcs.client().list_blobs(bucket, max_results=1, **gcs.patience())), None)
+        next(iter(stores.client(settings).list_blobs(bucket, max_results=1, **gcs.patience())), None)
     for line in dvc_config.write(bucket):
         print(line)
 

@@ -164,7 +164,7 @@ class Bucket(Store):
         self.prefix = f"{prefix}/" if prefix else ""
         self._digests: dict[str, str | None] = {}  # base64
         with self.told():
-            self.client = _client(remote.config)
+            self.client = client(remote.config)
 
     def probe(self) -> None:
         with self.told():
@@ -192,9 +192,12 @@ class Bucket(Store):
         return gcs.told(f"gs://{self.bucket}")
 
 
-def _client(config: dict[str, Any]) -> Any:
-    """With the account, the address and the project of the DVC remote's settings."""
-    import google.auth
+def client(config: Mapping[str, Any]) -> Any:
+    """With the account, the address and the project of the DVC remote's settings; without any, the default login.
+
+    Raises:
+        UserError: the file that is to hold the account's key does not.
+    """
     from google.auth.credentials import AnonymousCredentials
     from google.cloud import storage
 
@@ -203,9 +206,20 @@ def _client(config: dict[str, Any]) -> Any:
     if config.get("allow_anonymous_login") or str(address).startswith("http://"):
         credentials = AnonymousCredentials()  # type: ignore[no-untyped-call]
     elif config.get("credentialpath"):
-        credentials, _ = google.auth.load_credentials_from_file(config["credentialpath"])  # type: ignore[no-untyped-call]
+        credentials = _key(config["credentialpath"])
     options = {"api_endpoint": address} if address else None
     return storage.Client(project=config.get("projectname"), credentials=credentials, client_options=options)
+
+
+def _key(file: str) -> Any:
+    import google.auth
+    from google.auth.exceptions import GoogleAuthError
+
+    try:
+        return google.auth.load_credentials_from_file(file)[0]  # type: ignore[no-untyped-call]
+    except (GoogleAuthError, OSError, ValueError):  # whose text may hold what the file does
+        remedy = "give another: dvc remote modify --local REMOTE credentialpath key.json"
+        raise UserError("credentialpath", f"{file} is no credentials file that can be read", remedy) from None
 
 
 def connect(repo: Any) -> Store:

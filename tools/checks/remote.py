@@ -67,16 +67,22 @@ def _shown(url: str) -> str:
 
 
 def online(train: TrainParams | None) -> list[tuple[str, Check]]:
-    """What has to be asked over the network: of the buckets of DVC's remote and the work directory, if they are any."""
+    """What has to be asked over the network: of the buckets of DVC's remote and the work directory, if they are any.
+
+    The remote may have a key of its own; the work directory is always written to with the default login.
+    """
     for name, value in PATIENCE.items():  # read when they are imported
         os.environ.setdefault(name, value)
-    addresses = [train.work_dir] if train else []
+    places: list[tuple[str, Mapping[str, Any]]] = [(train.work_dir, {})] if train else []
     with contextlib.suppress(UserError):  # said by `configuration`
-        addresses.insert(0, str(dvc_config.default()[1].get("url", "")))
-    found = [re.match(r"gs://([^/]+)", address) for address in addresses]
-    names = dict.fromkeys(match[1] for match in found if match)
-    checks: list[tuple[str, Check]] = [(f"gs://{name}", partial(bucket, name)) for name in names]
-    return [*checks, ("credentials", account)] if names else []
+        settings = dvc_config.default()[1]
+        places.insert(0, (str(settings.get("url", "")), settings))
+    checks: dict[str, Check] = {}
+    for address, settings in places:
+        if found := re.match(r"gs://([^/]+)", address):
+            where = found[0] + (" (credentialpath)" if settings.get("credentialpath") else "")
+            checks.setdefault(where, partial(bucket, where, found[1], settings))
+    return [*checks.items(), ("credentials", account)] if checks else []
 
 
 def seconds() -> float:
@@ -86,15 +92,17 @@ def seconds() -> float:
     return 5.0
 
 
-def bucket(name: str) -> Iterator[Line]:
-    """What Google says of it: there, ours to write to, not public."""
+def bucket(where: str, name: str, settings: Mapping[str, Any]) -> Iterator[Line]:
+    """What Google says of it to the account of these settings: there, ours to write to, not public."""
     from detector import gcs
+    from tools import stores
 
-    found = gcs.findings(name)
+    found = gcs.findings(name, partial(stores.client, settings))
     for finding in found:
-        yield error(f"gs://{name}: {finding.what}", finding.remedy)
+        line = note if finding.unseen else error
+        yield line(f"{where}: {finding.what}", finding.remedy)
     if not found:
-        yield ok(f"gs://{name}: reachable, writable, not public")
+        yield ok(f"{where}: reachable, writable, not public")
 
 
 def account() -> Iterator[Line]:
