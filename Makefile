@@ -129,7 +129,7 @@ test-kill: install ## Kill training 20 times, and see that it ends in the same b
 	@PYTHONPATH=. python tests/kill_training.py
 
 .PHONY: test-kill-bucket
-test-kill-bucket: install ## The same with its machine: each next one goes on from a bucket: 12 minutes
+test-kill-bucket: install ## The same with its machine: each next one goes on from a bucket: 20 minutes
 	@PYTHONPATH=. python tests/kill_on_bucket.py
 
 .PHONY: bench-train

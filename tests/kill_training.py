@@ -61,9 +61,10 @@ class Row:
 
 @dataclass
 class Project:
-    """A folder with the pipeline, ready to train, under DVC without git."""
+    """A folder with the pipeline, ready to train. `before`: a command that runs the one given to it."""
 
     root: Path
+    before: tuple[str, ...] = ()
 
     def copy(self) -> "Project":
         """Another one like it, with a cache of its own."""
@@ -74,7 +75,7 @@ class Project:
         """`dvc repro train_tpu`, in a process group of its own; all that it says goes to `log`."""
         binaries = Path(sys.executable).parent
         environment = {**os.environ, "PATH": f"{binaries}:{os.environ['PATH']}", "PYTHONUNBUFFERED": "1"}
-        command = [binaries / "dvc", "repro", "train_tpu"]
+        command = [*self.before, binaries / "dvc", "repro", "train_tpu"]
         with log.open("wb") as out:
             return subprocess.Popen(
                 command, cwd=self.root, env=environment, stdout=out, stderr=out, start_new_session=True
@@ -98,7 +99,7 @@ class Project:
 
 
 def made(root: Path) -> Project:
-    """A project after all that comes before training."""
+    """A project after all that comes before training, under DVC without git."""
     root.mkdir()
     for name in ("detector", "stages"):
         shutil.copytree(REPOSITORY / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
