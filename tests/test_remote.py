@@ -228,7 +228,8 @@ def test_what_is_not_committed_is_said(project: Project) -> None:
     (project.root / "source").write_text("other")
     project.must("dvc", "repro", "-q")
     last = project.well("push").splitlines()[-1]
-    assert last == "a fresh clone needs these as they are now: git add dvc.lock && git commit -m 'As pushed'"
+    remedy = "git add dvc.lock && git commit -m 'As pushed', then: make push"
+    assert last == f"a fresh clone needs these as they are now: {remedy}"
 
 
 def test_a_damaged_object_on_the_remote(project: Project, gcs: Server) -> None:
@@ -372,6 +373,40 @@ def test_experiments(project: Project, gcs: Server) -> None:
     assert (clone.root / "out/b.txt").read_text() == "number: 2\n"
 
 
+def test_experiments_whose_data_others_keep(project: Project, gcs: Server) -> None:
+    """Their names are on the git remote, as the owner of the repository has pushed them; their data is elsewhere."""
+    project.well("push")
+    before = project.objects()
+    experiment(project)
+    clone, told = project.clone(), elsewhere("experiment two")
+    first = f"{GS}: 4 of 5 objects are here and right; brought 4"
+    assert clone.well("pull").splitlines() == [first, told]
+    assert clone.well("push").splitlines() == [f"{GS}: 4 of 5 objects are there and right; sent 0", told]
+
+    (listed,) = (oid for oid in project.objects() - before if oid.endswith(".dir"))
+    gcs.put("bucket", name(listed), b"[]")
+    (finding,) = clone.findings("pull")
+    assert finding.startswith(f"experiment two: out: damaged on the remote: the md5 of gs://bucket/{name(listed)} is ")
+    gcs.put("bucket", name(listed), project.cached(listed).read_bytes())
+    assert clone.well("pull").splitlines()[1:] == [told]  # a file of it is missing
+    request(gcs, "DELETE", HELLO)
+    (finding,) = project.clone("other").findings("pull")
+    assert finding.startswith("out/a.txt: not on the remote as ")  # which the working tree wants, too
+
+
+def elsewhere(name: str) -> str:
+    remedy = "run: make push, on the machine that has it"
+    return f"neither here nor on {GS} is all the data of {name}; {remedy}"
+
+
+def test_a_commit_comes_without_experiments(project: Project) -> None:
+    project.well("push")
+    experiment(project)
+    clone = project.clone()
+    assert clone.well("pull", "--commit=main") == f"{GS}: 4 of 4 objects are here and right; brought 4\n"
+    assert clone.must("git", "for-each-ref", "refs/exps/") == ""
+
+
 @pytest.fixture
 def upstream(project: Project) -> Project:
     """Somebody else's repository, which can be cloned."""
@@ -408,6 +443,58 @@ def test_a_git_remote_that_takes_nothing(upstream: Project, gcs: Server) -> None
     assert clone.must("git", "rev-parse", "HEAD").strip() == head
     assert (clone.root / "out/b.txt").read_text() == "number: 3\n"
     assert clone.must("dvc", "repro").splitlines()[-1] == UP_TO_DATE
+
+
+def rerun(project: Project, number: int) -> None:
+    """A run whose results are not committed."""
+    (project.root / "params.yaml").write_text(f"number: {number}\n")
+    project.must("dvc", "repro", "-q")
+
+
+def test_the_last_commit_s_data_goes_along(upstream: Project) -> None:
+    """Though a newer run has taken its place in the working tree."""
+    notebook, clone = upstream.clone("notebook"), upstream.clone("elsewhere")
+    head = committed(notebook, 3)
+    rerun(notebook, 4)
+    first, kept, last = notebook.well("push").splitlines()
+    assert first == f"{GS}: 6 of 6 objects are there and right; sent 6"
+    assert kept.endswith(f"make pull COMMIT={head}")
+    assert last.endswith("git add dvc.lock params.yaml && git commit -m 'As pushed', then: make push")
+    shutil.rmtree(notebook.root)
+    clone.well("pull", f"--commit={head}")
+    assert (clone.root / "out/b.txt").read_text() == "number: 3\n"
+    assert clone.must("dvc", "repro").splitlines()[-1] == UP_TO_DATE
+
+
+def test_a_commit_whose_data_is_nowhere_is_not_promised(upstream: Project) -> None:
+    notebook, lost = upstream.clone("notebook"), digest(b"number: 3\n")
+    rerun(notebook, 3)
+    notebook.commit()
+    head = notebook.must("git", "rev-parse", "HEAD").strip()
+    rerun(notebook, 4)
+    notebook.damage(lost, b"x")
+    assert "COMMIT=" not in notebook.remote("push").stdout
+    (finding,) = notebook.findings("push")
+    assert finding.startswith(f"commit {head[:10]}: out/b.txt: damaged in the cache, and not pushed: ")
+    notebook.cached(lost).unlink()
+    _, told, to_do = notebook.well("push").splitlines()
+    assert told == elsewhere(f"commit {head[:10]}")
+    assert to_do.endswith("then: make push")
+    notebook.commit()
+    assert "make pull COMMIT=" in notebook.well("push")
+
+
+def test_a_commit_that_names_no_data_is_not_promised(tmp_path: Path, gcs: Server) -> None:
+    project = with_bucket(started(tmp_path / "project"), gcs)
+    project.commit()
+    project.must("dvc", "repro", "-q")
+    _, to_do = project.well("push").splitlines()
+    assert to_do == (
+        "a fresh clone needs these as they are now: git add dvc.lock && git commit -m 'As pushed', then: make push"
+    )
+    project.commit()
+    head = project.must("git", "rev-parse", "HEAD").strip()
+    assert project.well("push").endswith(f"make pull COMMIT={head}\n")
 
 
 def test_a_damaged_bundle_is_told_and_sent_again(upstream: Project, gcs: Server) -> None:

@@ -5,15 +5,17 @@
     python -m tools.remote push
     python -m tools.remote pull [--commit=1a2b3c4] [--bucket=my-pets]
 
-`push` sends what dvc.lock and the .dvc files name, the run-cache, and the experiments, whose names go to the git
-remote. A last commit that no git remote has goes along as a git bundle (tools/bundles.py). A file of the cache whose
-md5 is not its name stays here. Afterwards the remote is asked what it holds: each object must be there with the right
-md5, which Google Cloud Storage tells without a download.
+`push` sends what dvc.lock and the .dvc files name, as they are and as the last commit has them, the run-cache, and the
+experiments, whose names go to the git remote. A last commit that no git remote has goes along as a git bundle
+(tools/bundles.py). A file of the cache whose md5 is not its name stays here. Afterwards the remote is asked what it
+holds: each object must be there with the right md5, which Google Cloud Storage tells without a download.
 
-`pull` brings the same. An object gets its place in the cache only when its md5 is right, an output its place in the
-working tree only when all of its objects are, and a file that is in the way and kept nowhere else stays as it is.
-With a commit, git checks it out first; what you have changed stays, or is a reason to refuse. With a bucket, a clone
-that knows no remote gets it.
+`pull` brings the working tree's data, the run-cache and the experiments. An object gets its place in the cache only
+when its md5 is right, an output its place in the working tree only when all of its objects are, and a file that is in
+the way and kept nowhere else stays as it is. With a commit, git checks it out first, and its experiments stay where
+they are; what you have changed stays, or is a reason to refuse. With a bucket, a clone that knows no remote gets it.
+
+What others have made and keep on another remote is told, and is no fault: experiments, or the last commit's data.
 
 Exit code 0: everything is there and right. 1: what is not, a line each. 2: the remote cannot be used at all.
 """
@@ -29,7 +31,7 @@ from detector import errors, gcs
 from detector.errors import UserError
 from tools import bundles, dvc_config, exchange, experiments, git, stores, tracked
 from tools.stores import Store, reason
-from tools.tracked import Cache, Output, Part
+from tools.tracked import Cache, Origin, Output, Part
 
 EXIT_FINDINGS = 1
 IN_THE_WAY = "Can't remove the following unsaved files"  # the beginning of DVC's message; the paths follow it
@@ -49,7 +51,7 @@ def main() -> None:
             for line in git.switch(bundles.pull(stores.connect(repo), Cache(repo), arguments.commit)):
                 print(line)
     with project() as repo:
-        findings = push(repo) if command == "push" else pull(repo)
+        findings = push(repo) if command == "push" else pull(repo, with_experiments=not arguments.commit)
         fault = "has a remote of its own, or is kept as DVC 2 did"
         findings += [f"{path}: {fault}; run: dvc {command} {path}" for path in tracked.left_to_dvc(repo)]
     errors.show(findings)
@@ -86,7 +88,7 @@ def push(repo: Any) -> list[str]:
     """Send everything. Returns: what is not on the remote afterwards, a line each."""
     store, cache = stores.connect(repo), Cache(repo)
     git_remote, known = experiments.git_remote(), experiments.local()
-    named = tracked.outputs(repo, known if git_remote else {})
+    named = tracked.outputs(repo, origins(known if git_remote else {}, git.head()))
     if not named:
         raise UserError("dvc.lock", "names nothing to push", "run: make train")
     exchange.bring_lists(store, cache, named)
@@ -97,11 +99,12 @@ def push(repo: Any) -> list[str]:
     failed |= exchange.send_files(store, cache, exchange.absent_runs(store, cache))
     store.look()
     lost = {oid: parts[oid] for oid in parts if not exchange.is_right(store, oid)}
+    apart = elsewhere(store, cache, lost)
     held_back = {oid for oid in lost if lost.keys() & cache.entries(oid).values()}  # lists whose files have their lines
     findings = [
         f"{part.label}: {unsent(store, cache, oid, part, damaged, failed)}"
         for oid, part in lost.items()
-        if oid not in held_back
+        if oid not in held_back | apart
     ]
     runs = exchange.absent_runs(store, cache)
     findings += [f"{run}: of the run-cache: {failed.get(run, 'it is damaged there')}; run: make push" for run in runs]
@@ -113,15 +116,49 @@ def push(repo: Any) -> list[str]:
         findings.append(error.line())
     sent = sum(oid not in lost for oid in absent)
     print(f"{store.url}: {summary(store, parts, len(lost))}; sent {sent:,}")
-    if kept:
+    show_elsewhere(store, cache, named, apart)
+    of_commit = [output.oid for output in named if output.origin == commit_name(kept)]
+    if of_commit and all(cache.is_whole(oid, lost) for oid in of_commit):
         print(f"no git remote has the last commit, so it is there as well; anywhere: make pull COMMIT={kept}")
-    if known and not git_remote:
-        names = ", ".join(sorted(known.values()))
+    show_to_do({} if git_remote else known)
+    return findings
+
+
+def show_to_do(unnamed: Mapping[str, str]) -> None:
+    """Say what only the user can keep: experiments (commit: name) without a git remote, and what is not committed."""
+    if unnamed:
+        names = ", ".join(sorted(unnamed.values()))
         print(f"not pushed, for there is no git remote: experiments {names}; run: git remote add origin ADDRESS")
     if changed := git.uncommitted(str(dvc_config.CONFIG), "dvc.lock", "dvc.yaml", "params.yaml", "*.dvc"):
-        files = " ".join(changed)
-        print(f"a fresh clone needs these as they are now: git add {files} && git commit -m 'As pushed'")
-    return findings
+        remedy = f"git add {' '.join(changed)} && git commit -m 'As pushed', then: make push"
+        print(f"a fresh clone needs these as they are now: {remedy}")
+
+
+def origins(known: Mapping[str, str], head: str = "") -> dict[str, Origin]:
+    """Experiments (commit: name) and the last commit, whose data a newer run may have replaced in the working tree."""
+    found = {
+        commit: Origin(f"experiment {name}", f"dvc exp apply {name}, then dvc repro") for commit, name in known.items()
+    }
+    return found | ({head: Origin(commit_name(head), "git stash, then dvc repro")} if head else {})
+
+
+def commit_name(commit: str) -> str:
+    return f"commit {commit[:10]}"
+
+
+def elsewhere(store: Store, cache: Cache, lost: Mapping[str, Part]) -> set[str]:
+    """Of the objects that are lost, those that others keep: the working tree wants none of them, nor are they here."""
+    return {
+        oid for oid, part in lost.items() if part.origin and not cache.has(oid) and tracked.name(oid) not in store.sizes
+    }
+
+
+def show_elsewhere(store: Store, cache: Cache, named: Sequence[Output], apart: Collection[str]) -> None:
+    """Say whose the objects are that others keep."""
+    found = {output.origin for output in named if output.origin and not cache.is_whole(output.oid, apart)}
+    if found:
+        remedy = "run: make push, on the machine that has it"
+        print(f"neither here nor on {store.url} is all the data of {', '.join(sorted(found))}; {remedy}")
 
 
 def unsent(
@@ -145,13 +182,14 @@ def summary(store: Store, parts: Collection[str], lost: int) -> str:
     return f"{len(parts) - lost:,} of {len(parts):,} objects are there and right{note}"
 
 
-def pull(repo: Any) -> list[str]:
+def pull(repo: Any, *, with_experiments: bool) -> list[str]:
     """Bring everything. Returns: what is not here afterwards, a line each."""
     store, cache = stores.connect(repo), Cache(repo)
-    if (git_remote := experiments.git_remote()) and (fault := experiments.pull(git_remote)):
+    git_remote = experiments.git_remote() if with_experiments else ""
+    if git_remote and (fault := experiments.pull(git_remote)):
         print(f"not pulled from the git remote {git_remote}: experiments ({fault})")
     cache.tidy()
-    named = tracked.outputs(repo, experiments.local() if git_remote else {})
+    named = tracked.outputs(repo, origins(experiments.local()) if git_remote else {})
     if not named:
         raise UserError("dvc.lock", "names nothing to pull", "was it committed where it was pushed? run: git pull")
     absent = {output.oid for output in named if not cache.has(output.oid)}
@@ -159,12 +197,14 @@ def pull(repo: Any) -> list[str]:
     parts = tracked.parts(cache, named)
     absent |= {oid for oid in parts if not cache.has(oid)}
     lost = exchange.bring(store, cache, parts)
-    findings = [f"{parts[oid].label}: {fault}" for oid, fault in lost.items()]
+    apart = elsewhere(store, cache, {oid: parts[oid] for oid in lost})
+    findings = [f"{parts[oid].label}: {fault}" for oid, fault in lost.items() if oid not in apart]
     findings += exchange.bring_runs(store, cache)
-    here = [output for output in named if not output.experiment]
+    here = [output for output in named if not output.origin]
     findings += checkout(repo, [output for output in here if cache.is_whole(output.oid, lost)])
     print(f"{store.url}: {len(parts) - len(lost):,} of {len(parts):,} objects are here and right; ", end="")
     print(f"brought {len(absent - lost.keys()):,}")
+    show_elsewhere(store, cache, named, apart)
     return findings
 
 

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from tqdm import tqdm
 
@@ -22,18 +22,25 @@ DIGITS = 32  # of an md5
 LEFT_SECONDS = 24 * 3600  # without a change, after which a folder of unfinished files is nobody's
 
 
+class Origin(NamedTuple):
+    """A commit that is looked at beside the working tree."""
+
+    name: str
+    remedy: str  # the commands that make its outputs anew
+
+
 @dataclass(frozen=True)
 class Output:
-    """A file or a folder, in the working tree or in an experiment."""
+    """A file or a folder, in the working tree or in a commit."""
 
     path: str  # from the project's root
     oid: str  # of its object
     remedy: str  # the command that makes it anew
-    experiment: str = ""
+    origin: str = ""  # the name of the commit; empty for the working tree
 
     @property
     def label(self) -> str:
-        return f"experiment {self.experiment}: {self.path}" if self.experiment else self.path
+        return f"{self.origin}: {self.path}" if self.origin else self.path
 
 
 @dataclass(frozen=True)
@@ -42,15 +49,16 @@ class Part:
 
     label: str
     remedy: str
+    origin: str
 
 
-def outputs(repo: Any, experiments: dict[str, str]) -> list[Output]:
-    """What belongs on the default remote, of the working tree and of experiments (commit: name)."""
+def outputs(repo: Any, origins: dict[str, Origin]) -> list[Output]:
+    """What belongs on the default remote, of the working tree and of commits."""
     found, config = [], repo.config
-    for revision in repo.brancher(revs=sorted(experiments), sha_only=True):
+    for revision in repo.brancher(revs=sorted(origins), sha_only=True):
         repo.config = config  # that of an older commit may not know the remote which config.local is about: DVC fails
-        name = experiments.get(revision, "")
-        found += [_output(repo, out, name) for out in repo.index.outs if _belongs_there(out)]
+        origin = origins.get(revision)
+        found += [_output(repo, out, origin) for out in repo.index.outs if _belongs_there(out)]
     return found
 
 
@@ -68,13 +76,12 @@ def _belongs_there(out: Any) -> bool:
     return _is_kept(out) and not out.remote and out.hash_info.name == "md5"
 
 
-def _output(repo: Any, out: Any, experiment: str) -> Output:
+def _output(repo: Any, out: Any, origin: Origin | None) -> Output:
     path = repo.fs.relpath(out.fs_path, repo.root_dir)
-    if experiment:
-        remedy = f"dvc exp apply {experiment}, then dvc repro"
-    else:
-        remedy = f"dvc add {path}" if out.stage.is_data_source else f"dvc repro {out.stage.addressing}"
-    return Output(path, out.hash_info.value, remedy, experiment)
+    if origin:
+        return Output(path, out.hash_info.value, origin.remedy, origin.name)
+    remedy = f"dvc add {path}" if out.stage.is_data_source else f"dvc repro {out.stage.addressing}"
+    return Output(path, out.hash_info.value, remedy)
 
 
 class Cache:
@@ -141,9 +148,9 @@ def parts(cache: Cache, named: Sequence[Output]) -> dict[str, Part]:
     """Every object of some outputs and what it stands for; where several outputs name it, the first of them."""
     found: dict[str, Part] = {}
     for output in named:
-        found.setdefault(output.oid, Part(output.label, output.remedy))
+        found.setdefault(output.oid, Part(output.label, output.remedy, output.origin))
         for path, oid in cache.entries(output.oid).items():
-            found.setdefault(oid, Part(f"{output.label}/{path}", output.remedy))
+            found.setdefault(oid, Part(f"{output.label}/{path}", output.remedy, output.origin))
     return found
 
 
