@@ -10,7 +10,7 @@ TF ?= auto
 INSTALLER ?= auto
 
 # Only from the command line: a NAME or a STEPS that a shell happens to export must not steer a training.
-ARGUMENTS := STEPS BATCH DATASET FRESH SRC NAME SHA256 IMAGES OUTPUT A B PROJECT BUCKET LOCATION TPU_ACCOUNT COMMIT WORK_DIR
+ARGUMENTS := STEPS BATCH DATASET PHOTOS FRESH SRC NAME SHA256 IMAGES OUTPUT A B PROJECT BUCKET LOCATION TPU_ACCOUNT COMMIT WORK_DIR
 $(foreach argument,$(ARGUMENTS),$(if $(filter command,$(origin $(argument))),,$(eval override $(argument) :=)))
 # Make would expand a `$` in them on the way into the environment; nothing reads them there.
 unexport $(ARGUMENTS) PYTHON TF INSTALLER
@@ -31,9 +31,14 @@ export TF_USE_LEGACY_KERAS := 1
 export DVC_NO_ANALYTICS := 1
 export GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT := false
 
+# What docs/training.md recommends for photos.
+FOR_PHOTOS := pretrained.source=open_images train.fine_tune_checkpoint_type=detection train.frozen_blocks=6 \
+	train.backbone_learning_rate=0.2
+
 # One changed parameter makes an experiment, which `dvc exp show` lists; none makes `dvc repro`.
 OVERRIDES := $(strip $(call option,-S train.steps=,STEPS) $(call option,-S train.batch_size=,BATCH) \
-	$(call option,-S dataset.dir=dataset/,DATASET) $(call option,-S train.work_dir=,WORK_DIR))
+	$(call option,-S dataset.dir=dataset/,DATASET) $(call option,-S train.work_dir=,WORK_DIR) \
+	$(if $(filter 1,$(value PHOTOS)),$(addprefix -S ,$(FOR_PHOTOS))))
 RUN := $(if $(filter 1,$(value FRESH)),PASSO_FRESH=1 )$(if $(OVERRIDES),dvc exp run $(OVERRIDES),dvc repro)
 
 .PHONY: help
@@ -59,7 +64,7 @@ _experiment: _repository
 		"and an experiment is a commit; run: git config user.name 'You' && git config user.email you@example.com" >&2; exit 2; }
 
 .PHONY: train
-train: $(if $(OVERRIDES),_experiment,_repository) install ## Data to measured, exported detector: STEPS=5000 BATCH=256 DATASET=pets FRESH=1
+train: $(if $(OVERRIDES),_experiment,_repository) install ## Data to measured, exported detector: DATASET=pets PHOTOS=1 STEPS=5000 BATCH=256
 	@python -m tools.doctor --fast $(OVERRIDES)
 	$(RUN)
 	@python -m tools.report

@@ -10,6 +10,7 @@ import pytest
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 MAKEFILE = (REPOSITORY / "Makefile").read_text(encoding="utf-8")
+TRAINING = (REPOSITORY / "docs" / "training.md").read_text(encoding="utf-8")
 TARGETS = re.findall(r"^([a-z][a-z-]*):", MAKEFILE, flags=re.MULTILINE)
 # One word each; every one would do harm, or fall apart, where it is not quoted.
 HOSTILE = [
@@ -104,6 +105,13 @@ def test_train_reproduces_the_pipeline_or_runs_an_experiment(repository: Copy) -
     assert repository.make("train", "STEPS=5000", "BATCH=256", "DATASET=my pets", **identity).returncode == 0
     overrides = ["-S", "train.steps=5000", "-S", "train.batch_size=256", "-S", "dataset.dir=dataset/my pets"]
     assert repository.recorded() == [[*before, *overrides], ["dvc", "exp", "run", *overrides], *after]
+
+
+def test_photos_start_from_a_detector_as_the_documentation_has_it(repository: Copy) -> None:
+    written = re.search(r"^(dvc exp run -S pretrained.source=.*)\\\n +(.*)$", TRAINING, flags=re.MULTILINE)
+    assert written
+    assert f"\n{written[1]}{written[2]}\n" in repository.make("-n", "train", "PHOTOS=1").stdout
+    assert "\ndvc repro\n" in repository.make("-n", "train", "PHOTOS=0", PHOTOS="1").stdout
 
 
 def test_doctor_looks_at_the_values_that_train_would_take(repository: Copy) -> None:
