@@ -53,6 +53,11 @@ class Project:
             shutil.copytree(source, target) if source.is_dir() else shutil.copy(source, target)
         return self
 
+    def remote(self) -> None:
+        """A DVC remote in a bucket, whose answers are verified, as `make bucket` writes it."""
+        self.must("dvc", "remote", "add", "--quiet", "--default", "--force", "store", "gs://bucket/dvc")
+        self.must("dvc", "remote", "modify", "--quiet", "store", "verify", "true")
+
     @property
     def programs(self) -> Path:
         return self.root.parent / "programs"
@@ -459,8 +464,7 @@ def test_the_commands_for_unknown_classes_mend_them(project: Project) -> None:
 
 
 def test_a_bucket_that_is_gone_costs_seconds(project: Project, gcs: Server) -> None:
-    project.must("dvc", "remote", "add", "--quiet", "--default", "--force", "store", "gs://bucket/dvc")
-    project.must("dvc", "remote", "modify", "--quiet", "store", "verify", "true")
+    project.remote()
     project.commit()
     (line,) = project.findings(**gcs.environment())
     assert line.startswith("error: gs://bucket: ") and "make bucket" in line
@@ -473,8 +477,7 @@ def test_a_bucket_that_is_gone_costs_seconds(project: Project, gcs: Server) -> N
 
 def test_a_remote_in_use_is_in_order(project: Project, gcs: Server) -> None:
     private_bucket(gcs)
-    project.must("dvc", "remote", "add", "--quiet", "--default", "--force", "store", "gs://bucket/dvc")
-    project.must("dvc", "remote", "modify", "--quiet", "store", "verify", "true")
+    project.remote()
     project.params(**{"train.work_dir": "gs://bucket/work", "dataset.dir": "dataset/sample"})
     project.commit()
     assert project.findings(**gcs.environment()) == []
@@ -487,8 +490,7 @@ def test_a_remote_in_use_is_in_order(project: Project, gcs: Server) -> None:
 
 def test_who_may_use_the_objects_alone_can_train(project: Project, gcs: Server) -> None:
     private_bucket(gcs)
-    project.must("dvc", "remote", "add", "--quiet", "--default", "--force", "store", "gs://bucket/dvc")
-    project.must("dvc", "remote", "modify", "--quiet", "store", "verify", "true")
+    project.remote()
     project.commit()
     gcs.deny("bucket", "storage.buckets.get", "storage.buckets.getIamPolicy")
     (line,) = project.findings(**gcs.environment())
@@ -504,8 +506,7 @@ def test_who_may_use_the_objects_alone_can_train(project: Project, gcs: Server) 
 
 def test_the_remote_is_judged_with_its_key_and_the_work_directory_with_the_login(project: Project, gcs: Server) -> None:
     private_bucket(gcs)
-    project.must("dvc", "remote", "add", "--quiet", "--default", "--force", "store", "gs://bucket/dvc")
-    project.must("dvc", "remote", "modify", "--quiet", "store", "verify", "true")
+    project.remote()
     project.params(**{"train.work_dir": "gs://bucket/work", "dataset.dir": "dataset/sample"})
     project.commit()
     key = project.root.parent / "key.json"

@@ -101,10 +101,11 @@ def push(repo: Any) -> list[str]:
     lost = {oid: parts[oid] for oid in parts if not exchange.is_right(store, oid)}
     apart = elsewhere(store, cache, lost)
     held_back = {oid for oid in lost if lost.keys() & cache.entries(oid).values()}  # lists whose files have their lines
+    held_back |= apart  # of which show_elsewhere tells
     findings = [
         f"{part.label}: {unsent(store, cache, oid, part, damaged, failed)}"
         for oid, part in lost.items()
-        if oid not in held_back | apart
+        if oid not in held_back
     ]
     runs = exchange.absent_runs(store, cache)
     findings += [f"{run}: of the run-cache: {failed.get(run, 'it is damaged there')}; run: make push" for run in runs]

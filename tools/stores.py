@@ -206,12 +206,17 @@ def client(config: Mapping[str, Any]) -> Any:
     if config.get("allow_anonymous_login") or str(address).startswith("http://"):
         credentials = AnonymousCredentials()  # type: ignore[no-untyped-call]
     elif config.get("credentialpath"):
-        credentials = _key(config["credentialpath"])
+        credentials = key(config["credentialpath"])
     options = {"api_endpoint": address} if address else None
     return storage.Client(project=config.get("projectname"), credentials=credentials, client_options=options)
 
 
-def _key(file: str) -> Any:
+def key(file: str) -> Any:
+    """The credentials in a file.
+
+    Raises:
+        UserError: there are none that can be read.
+    """
     import google.auth
     from google.auth.exceptions import GoogleAuthError
 

@@ -110,25 +110,21 @@ def account() -> Iterator[Line]:
     if os.environ.get("STORAGE_EMULATOR_HOST"):
         yield ok("credentials: none, for STORAGE_EMULATOR_HOST is set")
         return
+    import google.auth
     from google.auth.exceptions import GoogleAuthError
+
+    from tools import stores
 
     name, remote = dvc_config.default()
     file, given = os.environ.get("GOOGLE_APPLICATION_CREDENTIALS", ""), remote.get("credentialpath")
     try:
-        credentials = _credentials(given)
-    except (GoogleAuthError, OSError, ValueError):  # whose text may hold what the file does
+        credentials = stores.key(given) if given else google.auth.default()[0]
+    except (UserError, GoogleAuthError, OSError, ValueError):  # whose text may hold what the file does
         yield _no_credentials(name, str(given or ""), file)
         return
     names = (getattr(credentials, key, "") for key in ("service_account_email", "account"))
     whose = next(filter(None, names), "") or type(credentials).__module__.removeprefix("google.")
     yield ok(f"credentials: {whose}, {given or file or 'application default'}")
-
-
-def _credentials(file: str | None) -> object:
-    import google.auth
-
-    found = google.auth.load_credentials_from_file(file) if file else google.auth.default()  # type: ignore[no-untyped-call]
-    return found[0]
 
 
 def _no_credentials(remote: str, of_dvc: str, of_environment: str) -> Line:
