@@ -107,7 +107,7 @@ bucket-check: install ## Look at the bucket, and say what is wrong and how to me
 
 .PHONY: push-records
 push-records: install ## Copy the TFRecords to gs://BUCKET/records/, for another trainer: BUCKET=my-bucket
-	@python -m tools.records $(call option,--bucket=,BUCKET)
+	@python -m tools.importing.records $(call option,--bucket=,BUCKET)
 
 .PHONY: doctor
 doctor: install ## Find what would end a training, each with the command that mends it
@@ -131,15 +131,15 @@ test-slow: install ## Run the tests that take minutes: real installs and trainin
 
 .PHONY: test-kill
 test-kill: install ## Kill training 20 times, and see that it ends in the same bytes: 15 minutes
-	@PYTHONPATH=. python tests/kill_training.py
+	@python -m tests.kill.training
 
 .PHONY: test-kill-bucket
 test-kill-bucket: install ## The same with its machine: each next one goes on from a bucket: 20 minutes
-	@PYTHONPATH=. python tests/kill_on_bucket.py
+	@python -m tests.kill.on_bucket
 
 .PHONY: bench-train
 bench-train: install ## Images/s of our training loop and of the API's own, in turns: half an hour
-	@python -m tools.bench_train
+	@python -m tools.lab.bench_train
 
 .PHONY: check
 check: install ## Lint, formatting and types

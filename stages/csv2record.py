@@ -18,10 +18,12 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from detector import errors, examples, files, hashing, labels, params, paths, records, tables
-from detector.errors import UserError
-from detector.params_dataset import DatasetParams
-from detector.tables import ImageBoxes
+from detector.annotations import examples, splitting
+from detector.base import errors, files, params, paths
+from detector.base.errors import UserError
+from detector.data import labels, records, tables
+from detector.data.params import DatasetParams
+from detector.data.tables import ImageBoxes
 
 BATCH = 64  # images in memory at once
 
@@ -30,7 +32,7 @@ def main() -> None:
     settings = params.load("dataset", DatasetParams)
     label_map = labels.read(Path(settings.dir) / paths.LABEL_MAP)
     splits = {split: tables.read_csv(paths.csv(split), label_map) for split in paths.SPLITS}
-    splits["train"].sort(key=lambda image: hashing.fraction(image.filename, "order"))
+    splits["train"].sort(key=lambda image: splitting.fraction(image.filename, "order"))
     names = {number: name for name, number in label_map.items()}
     faults: list[UserError] = []
     counts = []

@@ -14,19 +14,21 @@
 
 AP counts every score. Confusion and pictures count the detections of at least evaluate.score_threshold; each takes the
 object of greatest IoU if that is at least evaluate.iou_threshold, which is the curves' IoU, too. The intervals of AP
-and AP50 say what other test images of the same kind might have given (detector/bootstrap.py); `make compare A=...` asks
-whether two runs differ by more than that.
+and AP50 say what other test images of the same kind might have given (significance.py in detector/evaluation); `make
+compare A=...` asks whether two runs differ by more than that.
 """
 
 from collections.abc import Mapping
 from pathlib import Path
 
-from detector import errors, evaluation, files, labels, params, paths, tables
-from detector.errors import UserError
-from detector.evaluation import Evaluation
-from detector.params_dataset import DatasetParams
-from detector.params_evaluate import EvaluateParams
-from detector.tables import ImageBoxes
+from detector.base import errors, files, params, paths
+from detector.base.errors import UserError
+from detector.data import labels, tables
+from detector.data.params import DatasetParams
+from detector.data.tables import ImageBoxes
+from detector.evaluation import results
+from detector.evaluation.params import EvaluateParams
+from detector.evaluation.results import Evaluation
 
 PICTURES = "pictures"
 
@@ -37,13 +39,13 @@ def main() -> None:
     label_map = read_label_map(dataset)
     groundtruth = read_groundtruth(label_map)
 
-    from detector import inference  # imports TensorFlow, which takes seconds: the mistakes above are told at once
+    from detector.model import inference  # imports TensorFlow, which takes seconds: the mistakes above are told at once
 
     losses, detections = inference.run(paths.TRAIN, paths.record("test"), groundtruth)
     names = {number: name for name, number in label_map.items()}
     judged = Evaluation(groundtruth, detections, losses, names, settings.score_threshold, settings.iou_threshold)
     write(judged, paths.images(dataset, "test"), settings.pictures)
-    print(evaluation.summary(judged))
+    print(results.summary(judged))
     print(f"the {min(settings.pictures, len(groundtruth))} worst images: {paths.EVALUATE / PICTURES}")
 
 
@@ -70,8 +72,8 @@ def read_groundtruth(label_map: Mapping[str, int]) -> list[ImageBoxes]:
 def write(judged: Evaluation, image_dir: Path, pictures: int) -> None:
     """Write all of results/evaluate, whole or not at all."""
     with files.whole_folder(paths.EVALUATE) as folder:
-        evaluation.write_results(judged, folder)
-        evaluation.write_pictures(judged, folder / PICTURES, image_dir, pictures)
+        results.write_results(judged, folder)
+        results.write_pictures(judged, folder / PICTURES, image_dir, pictures)
 
 
 if __name__ == "__main__":

@@ -7,11 +7,12 @@ model/train -> model/export/saved_model/     signature `serving_default`: input_
                model/export/label_map.pbtxt  also inside both of them
 """
 
-from detector import errors, files, paths
+from detector.base import errors, files, paths
 
 
 def main() -> None:
-    from detector import exporting, inference
+    from detector.export import exporting
+    from detector.model import inference
 
     config, model = inference.load(paths.TRAIN)
     with files.whole_folder(paths.EXPORT) as folder:

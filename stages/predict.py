@@ -27,12 +27,14 @@ from pathlib import Path
 from PIL import Image
 from tqdm import tqdm
 
-from detector import draw, errors, files, images, params, paths, photos, predictions, saved_model
-from detector.errors import UserError
-from detector.params_dataset import DatasetParams
-from detector.params_predict import PredictParams
-from detector.photos import Photo
-from detector.tables import ImageBoxes
+from detector.base import errors, files, params, paths
+from detector.base.errors import UserError
+from detector.data.params import DatasetParams
+from detector.data.tables import ImageBoxes
+from detector.pictures import draw, images
+from detector.prediction import photos, predictions, saved_model
+from detector.prediction.params import PredictParams
+from detector.prediction.photos import Photo
 
 PICTURES = "pictures"
 AHEAD = 3  # photos decoded while the model runs

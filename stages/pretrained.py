@@ -29,10 +29,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from detector import errors, images, params, paths, records
-from detector.errors import UserError
-from detector.params import PARAMS_FILE
-from detector.params_pretrained import OPEN_IMAGES_MODEL, PretrainedParams
+from detector.base import errors, params, paths
+from detector.base.errors import UserError
+from detector.base.params import PARAMS_FILE
+from detector.data import records
+from detector.pictures import images
+from detector.weights.params import OPEN_IMAGES_MODEL, PretrainedParams
 
 CHECKPOINT = paths.PRETRAINED / "ckpt-1"
 LAST = paths.TRAIN / "best" / "ckpt-1"
@@ -48,13 +50,14 @@ class FineTuneParams:
 
 
 def _from_package() -> None:
-    from detector import backbone, checkpoints
-    from detector.tensorflow_env import tf
+    from detector.model import checkpoints
+    from detector.model.tensorflow_env import tf
+    from detector.weights import imagenet
 
-    model = backbone.build()
-    count = backbone.load_package(model, backbone.package_file())
+    model = imagenet.build()
+    count = imagenet.load_package(model, imagenet.package_file())
     checkpoints.save(tf.train.Checkpoint(feature_extractor=model), CHECKPOINT)
-    print(f"pretrained: ImageNet MobileNetV2, {count} of {backbone.TENSORS} tensors matched")
+    print(f"pretrained: ImageNet MobileNetV2, {count} of {imagenet.TENSORS} tensors matched")
 
 
 def _from_open_images(fine_tune: FineTuneParams) -> None:
@@ -62,8 +65,9 @@ def _from_open_images(fine_tune: FineTuneParams) -> None:
     record = paths.record("train")
     if not (starts := records.offsets(record)):
         raise UserError(str(record), "holds no image", "make it again: dvc repro --force csv2record")
-    from detector import backbone, checkpoints, od_api, open_images
-    from detector.tensorflow_env import tf
+    from detector.model import checkpoints, od_api
+    from detector.model.tensorflow_env import tf
+    from detector.weights import imagenet, open_images
 
     if fine_tune.model != OPEN_IMAGES_MODEL and not is_backbone:
         remedy = "train that model, or set train.fine_tune_checkpoint_type to classification: its backbone fits any"
@@ -73,8 +77,8 @@ def _from_open_images(fine_tune: FineTuneParams) -> None:
     model = open_images.build(open_images.file(), _spread(record, starts))
     if is_backbone:
         checkpoints.save(tf.train.Checkpoint(feature_extractor=od_api.backbone(model)), CHECKPOINT)
-        count = backbone.check(CHECKPOINT)
-        print(f"pretrained: the backbone of Open Images V4, {count} of {backbone.TENSORS} tensors matched")
+        count = imagenet.check(CHECKPOINT)
+        print(f"pretrained: the backbone of Open Images V4, {count} of {imagenet.TENSORS} tensors matched")
     else:
         checkpoints.save(tf.train.Checkpoint(model=model), CHECKPOINT)
         print("pretrained: Open Images V4, a detection checkpoint")
@@ -87,7 +91,7 @@ def _spread(record: Path, starts: "array[int]") -> Iterator[npt.NDArray[np.uint8
 
 
 def _from_last() -> None:
-    from detector import checkpoints
+    from detector.model import checkpoints
 
     if not Path(f"{LAST}.index").exists():
         remedy = "run make train first (or, where a training died after it: dvc checkout train_tpu)"
@@ -106,13 +110,14 @@ def _find_checkpoint(folder: Path, source: str) -> Path:
 
 def _fetched(source: str, sha256: str, folder: Path) -> Path:
     """The checkpoint's prefix, downloaded and unpacked into `folder` where need be."""
-    from detector import fetch, files
+    from detector.base import files
+    from detector.storage import archives
 
     source = source.removesuffix(".index")
     if source.startswith(("https://", "http://")):
-        found = fetch.download(source, sha256)
+        found = archives.download(source, sha256)
     elif source.startswith("gs://"):
-        found = fetch.download_gs(source, folder)
+        found = archives.download_gs(source, folder)
     else:
         found = files.expanded(source)
     if Path(f"{found}.index").is_file():
@@ -124,19 +129,20 @@ def _fetched(source: str, sha256: str, folder: Path) -> Path:
         raise UserError(PARAMS_FILE, f"{source}: no such archive or checkpoint", "check the path", "pretrained.source")
     if sha256 and (digest := files.sha256(found)) != sha256.lower():
         raise UserError(source, f"its sha256 is {digest}, not {sha256}", "check pretrained.sha256")
-    fetch.unpack_tar(found, folder / "unpacked", source)
+    archives.unpack_tar(found, folder / "unpacked", source)
     return _find_checkpoint(folder / "unpacked", source)
 
 
 def _from_elsewhere(source: str, sha256: str) -> None:
-    from detector import backbone, checkpoints
+    from detector.model import checkpoints
+    from detector.weights import imagenet
 
     with tempfile.TemporaryDirectory() as folder:
         prefix = _fetched(source, sha256, Path(folder))
         found = checkpoints.kind(prefix)
         if found == "classification":
-            count = backbone.check(prefix)
-            print(f"pretrained: {source}, {count} of {backbone.TENSORS} tensors matched")
+            count = imagenet.check(prefix)
+            print(f"pretrained: {source}, {count} of {imagenet.TENSORS} tensors matched")
         else:
             print(f"pretrained: {source}, a detection checkpoint")
         checkpoints.copy(prefix, CHECKPOINT)

@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING
 
 from lxml import etree
 
-from detector import errors, files, params, paths
-from detector.params_sample import SampleParams
+from detector.base import errors, files, params, paths
+from detector.scene.params import SampleParams
 
 if TYPE_CHECKING:
-    from detector.scene import SceneObject
+    from detector.scene.compose import SceneObject
 
 CLASSES = ("cat", "dog")  # ids 1 and 2
 
@@ -63,9 +63,9 @@ def _children(parent: etree._Element, values: Mapping[str, object]) -> None:
 
 def draw(task: Task) -> None:
     """Write one image and its XML."""
-    from detector import scene
+    from detector.scene import compose
 
-    picture = scene.render(task.seed, task.split, task.index)
+    picture = compose.render(task.seed, task.split, task.index)
     xml = voc_xml(task.name, task.split, picture.width, picture.height, picture.objects)
     (task.folder / f"{task.name}.jpg").write_bytes(picture.jpeg)
     (task.folder / f"{task.name}.xml").write_bytes(xml)
@@ -83,7 +83,7 @@ def draw_all(tasks: list[Task], workers: int) -> None:
 def main() -> None:
     """Draw both splits and write the label map, as one whole folder."""
     section = params.load("sample", SampleParams)
-    from detector import labels
+    from detector.data import labels
 
     with files.whole_folder(paths.SAMPLE) as folder:
         counts = {"train": section.train_images, "test": section.test_images}

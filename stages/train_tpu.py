@@ -8,8 +8,9 @@
        results/train/                     DVCLive: metrics.json, plots/metrics/**.tsv
 
 A training that died goes on from its last checkpoint when this is run again: with the same data, initial weights and
-params that shape the weights. What it keeps lies in `train.work_dir` (detector/work.py); `--fresh`, or PASSO_FRESH=1
-where DVC runs this, forgets it first. Ctrl-C and SIGTERM end the step, keep all, and exit with 130 and 143.
+params that shape the weights. What it keeps lies in `train.work_dir` (checkpointing/work_dir.py); `--fresh`, or
+PASSO_FRESH=1 where DVC runs this, forgets it first. Ctrl-C and SIGTERM end the step, keep all, and exit with 130 and
+143.
 
 TensorBoard summaries go to logs/ (`tensorboard --logdir logs`). They and the work directory are no DVC outputs: the
 first hold times, and the second must outlive a training that dies.
@@ -28,13 +29,18 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from detector import cluster, errors, files, joint_work, labels, params, paths, pipeline_config, stops, tables, work
-from detector.errors import UserError
-from detector.params_dataset import DatasetParams
-from detector.params_train import TrainParams
+from detector.base import errors, files, params, paths
+from detector.base.errors import UserError
+from detector.checkpointing import work_dir
+from detector.data import labels, tables
+from detector.data.params import DatasetParams
+from detector.model import pipeline_config
+from detector.multihost import cluster, shared_work_dir
+from detector.training import stops
+from detector.training.params import TrainParams
 
 if TYPE_CHECKING:
-    from detector.trainer import Outcome
+    from detector.training.trainer import Outcome
 
 LOGS = Path("logs")
 INITIAL = paths.PRETRAINED / "ckpt-1"
@@ -78,7 +84,7 @@ def _devices(train: TrainParams, workers: cluster.Cluster) -> str:
     """What this worker trains on; nothing where it is alone, so that other errors need not wait for TensorFlow."""
     if workers.count == 1:
         return ""
-    from detector import devices
+    from detector.training import devices
 
     return devices.found(train.accelerator)
 
@@ -111,7 +117,7 @@ def _identity(train: TrainParams, config: Any, label_map: Path) -> dict[str, obj
     }
 
 
-def _start(train: TrainParams, task: work.Work, fresh: bool) -> str:
+def _start(train: TrainParams, task: work_dir.Work, fresh: bool) -> str:
     """Drop what must not be gone on from; returns a line that says what this training starts from."""
     finished = None if fresh else task.finished()
     if fresh or (finished and (finished["code"] != _code() or _is_recorded(finished["result"], train))):
@@ -126,13 +132,14 @@ def _start(train: TrainParams, task: work.Work, fresh: bool) -> str:
     return line
 
 
-def _told(other: work.Unfinished) -> str:
+def _told(other: work_dir.Unfinished) -> str:
     """Why this training does not go on from there, and how it would."""
     names = [name.removeprefix(f"{FILES}.") for name in other.differs if name != CONFIG] or [CONFIG]
     more = f" and {len(names) - A_FEW} more" if len(names) > A_FEW else ""
     return (
         f"{other.folder} holds step {other.step} of a training with another {', '.join(names[:A_FEW])}{more}; change "
-        f"that back to go on with it, or drop it ({work.megabytes(other.size)}): rm -r {shlex.quote(str(other.folder))}"
+        f"that back to go on with it, or drop it ({work_dir.megabytes(other.size)}): "
+        f"rm -r {shlex.quote(str(other.folder))}"
     )
 
 
@@ -142,12 +149,13 @@ def _fit(
     label_map: Mapping[str, int],
     images: Sequence[tables.ImageBoxes],
     val_images: Sequence[tables.ImageBoxes],
-    task: work.Work,
+    task: work_dir.Work,
     stop: stops.Stops,
     workers: cluster.Cluster,
 ) -> "Outcome":
-    from detector import checkpoints, determinism, devices, od_api, trainer, validation
-    from detector.tensorflow_env import tf
+    from detector.model import checkpoints, od_api
+    from detector.model.tensorflow_env import tf
+    from detector.training import determinism, devices, trainer, validation
 
     checkpoints.check_type(INITIAL, train.fine_tune_checkpoint_type)
     if train.deterministic:
@@ -179,21 +187,21 @@ def _no_log(step: int, scalars: Mapping[str, float]) -> None:
 class _Log:
     """Scalars to DVCLive (an output of the stage) and to TensorBoard (for looking on)."""
 
-    def __init__(self, task: work.Work) -> None:
+    def __init__(self, task: work_dir.Work) -> None:
         self._folder = LOGS / time.strftime("%Y%m%d-%H%M%S")
         task.watch(self._folder)
 
     def __enter__(self) -> "_Log":
         from dvclive import Live
 
-        from detector.tensorflow_env import tf
+        from detector.model.tensorflow_env import tf
 
         self._live = Live(str(paths.TRAIN_RESULTS), save_dvc_exp=False, dvcyaml=None, report=None)
         self._summaries = tf.summary.create_file_writer(str(self._folder))
         return self
 
     def __call__(self, step: int, scalars: Mapping[str, float]) -> None:
-        from detector.tensorflow_env import tf
+        from detector.model.tensorflow_env import tf
 
         self._live.step = step
         with self._summaries.as_default(step=step):
@@ -207,13 +215,13 @@ class _Log:
         self._live.end()
 
 
-def _write(config: Any, label_map: Path, task: work.Work, summary: Mapping[str, Any]) -> None:
+def _write(config: Any, label_map: Path, task: work_dir.Work, summary: Mapping[str, Any]) -> None:
     last, best = task.step(summary["steps"]), task.best(summary["best_step"])
     sources = {"last": last, "best": best if best.exists() else last}  # no best without validation
     size = sum(path.stat().st_size for source in sources.values() for path in source.iterdir())
-    with work.disk_errors(paths.TRAIN, size), files.whole_folder(paths.TRAIN) as folder:
+    with work_dir.disk_errors(paths.TRAIN, size), files.whole_folder(paths.TRAIN) as folder:
         for name, source in sources.items():
-            shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns(work.STATE))
+            shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns(work_dir.STATE))
         files.write_text(folder / "pipeline.config", pipeline_config.render(config))
         shutil.copyfile(label_map, folder / paths.LABEL_MAP)
         files.write_text(folder / "train.json", json.dumps(summary, indent=2) + "\n")
@@ -292,16 +300,16 @@ def _train(fresh: bool, stop: stops.Stops) -> None:
     config = _pipeline(train, label_map, images)
     workers, code, identity = cluster.from_environment(), _code(), _identity(train, config, label_map)
 
-    def start(task: work.Work) -> None:
+    def start(task: work_dir.Work) -> None:
         stop.farewell = task.leave
         print(_start(train, task, fresh), flush=True)
 
     with (
-        joint_work.opened(
+        shared_work_dir.opened(
             workers, train.work_dir, identity, keep=train.keep, start=start, code=code, devices=_devices(train, workers)
         ) as task,
         cluster.lost_workers(workers, lambda: f"{stop.kept}; to go on, start all workers again"),
-        work.disk_errors(Path.cwd()),
+        work_dir.disk_errors(Path.cwd()),
     ):
         outcome = _fit(train, config, names, images, val_images, task, stop, workers)
         if not workers.is_chief:

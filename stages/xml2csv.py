@@ -15,18 +15,20 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from detector import annotations, errors, hashing, params, paths, tables, voc
-from detector.annotations import Finding, LabelledImage
-from detector.errors import UserError
-from detector.params_dataset import DatasetParams
+from detector.annotations import folders, splitting, voc
+from detector.annotations.folders import Finding, LabelledImage
+from detector.base import errors, params, paths
+from detector.base.errors import UserError
+from detector.data import tables
+from detector.data.params import DatasetParams
 
 REPORT = paths.DATA / "annotation_report.csv"
 
 
 def main() -> None:
     settings = params.load("dataset", DatasetParams)
-    content, findings = annotations.read_dataset(Path(settings.dir))
-    annotations.write_report(REPORT, findings)
+    content, findings = folders.read_dataset(Path(settings.dir))
+    folders.write_report(REPORT, findings)
     refuse_errors(settings.dir, findings)
     splits = with_validation(content, settings.val_fraction)
     for split in paths.SPLITS:
@@ -45,7 +47,7 @@ def refuse_errors(dataset: str, findings: Sequence[Finding]) -> None:
 
 def with_validation(content: dict[str, list[LabelledImage]], fraction: float) -> dict[str, list[LabelledImage]]:
     """The three splits: `val` is taken out of `train`."""
-    chosen = hashing.choose((image.filename for image in content["train"]), fraction)
+    chosen = splitting.choose((image.filename for image in content["train"]), fraction)
     val = [image for image in content["train"] if image.filename in chosen]
     train = [image for image in content["train"] if image.filename not in chosen]
     return {"train": train, "val": val, "test": content["test"]}

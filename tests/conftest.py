@@ -4,8 +4,9 @@ import signal
 from collections.abc import Iterator
 
 import pytest
-import web as web_server
-from gcs_server import Server, serve
+
+from tests.support import web as web_server
+from tests.support.gcs_server import Server, serve
 
 for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
     if signal.getsignal(number) == signal.SIG_IGN:

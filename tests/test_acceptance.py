@@ -4,10 +4,10 @@ import json
 from pathlib import Path
 
 import pytest
-from stage import REPOSITORY
 from test_end_to_end import Project
 
-from detector import paths
+from detector.base import paths
+from tests.support.stage import REPOSITORY
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 

@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from detector import paths
-from detector.params_train import TrainParams
+from detector.base import paths
+from detector.training.params import TrainParams
 from stages.train_tpu import NOT_SHAPING
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -99,7 +99,7 @@ def loaded_values(call: ast.Call, holders: dict[ast.AST, ast.AST]) -> list[ast.A
 
 
 def used_outputs(path: Path) -> set[str]:
-    """The names of detector.paths that a file uses; `paths.csv`, `paths.record` stand for DATA."""
+    """The names of detector.base.paths that a file uses; `paths.csv`, `paths.record` stand for DATA."""
     names = {
         node.attr
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
@@ -174,7 +174,7 @@ def test_outs_are_those_of_paths_that_the_stage_uses(name: str) -> None:
     own = {paths_name for path in stage_closure(name) for paths_name in used_outputs(path)}
     for out in outs(name):
         holders = {key for key, folder in OUTPUTS.items() if Path(out).is_relative_to(folder)}
-        assert holders & own, f"{out}: stages/{name}.py and what it imports use {sorted(own)} of detector.paths"
+        assert holders & own, f"{out}: stages/{name}.py and what it imports use {sorted(own)} of detector.base.paths"
 
 
 def test_every_artefact_of_paths_is_an_output() -> None:
@@ -212,7 +212,7 @@ def test_imports_flow_one_way(path: Path) -> None:
     if package == "detector":
         assert not packages & {"stages", "tools"}
     assert not {name for name in names if name.startswith("stages.")}
-    if path != REPOSITORY / "detector" / "od_api.py":
+    if path != REPOSITORY / "detector/model/od_api.py":
         api = {name for name in names if name.split(".")[0] == "object_detection"}
         assert {n for n in api if n != "object_detection" and not n.startswith("object_detection.protos")} == set()
 

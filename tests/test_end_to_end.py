@@ -12,11 +12,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-import tiny
-from project import Project
-from stage import REPOSITORY
 
-from detector import paths
+from detector.base import paths
+from tests.support import tiny
+from tests.support.project import Project
+from tests.support.stage import REPOSITORY
 
 pytestmark = pytest.mark.timeout(1800)  # the first test waits for all of the commands
 

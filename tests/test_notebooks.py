@@ -17,13 +17,13 @@ from typing import Any
 
 import nbformat
 import pytest
-import tiny
-from gcs_server import Server, serve
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
-from project import Project
-from stage import REPOSITORY
 
+from tests.support import tiny
+from tests.support.gcs_server import Server, serve
+from tests.support.project import Project
+from tests.support.stage import REPOSITORY
 from tools import colab
 
 NOTEBOOKS = ("TPU_Train.ipynb", "GPU_Predict.ipynb")
@@ -78,7 +78,7 @@ class Runtime:
             **{name: value for name, value in os.environ.items() if name not in unset},
             **self.server.environment(),
             "PATH": f"{wrapper.parent}:{Path(sys.executable).parent}:{os.environ['PATH']}",
-            "PYTHONPATH": str(REPOSITORY / "tests" / "colab"),
+            "PYTHONPATH": str(REPOSITORY / "tests/support/colab"),
             "HOME": str(self.root),
             "IPYTHONDIR": str(self.root / "ipython"),
             "STAND_IN_PHOTOS": str(self.root / "photos"),

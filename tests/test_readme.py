@@ -8,13 +8,14 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import faults
 import pytest
-from stage import REPOSITORY
 
-from detector import params, paths, pipeline_config
-from detector.params_sample import SampleParams
-from detector.params_train import TrainParams
+from detector.base import params, paths
+from detector.model import pipeline_config
+from detector.scene.params import SampleParams
+from detector.training.params import TrainParams
+from tests.support import faults
+from tests.support.stage import REPOSITORY
 from tools import summary
 from tools.checks.settings import SECTIONS
 
@@ -276,7 +277,7 @@ def test_the_snippets_are_the_same_code_in_both_languages() -> None:
 
 def test_the_snippets_use_what_the_export_has() -> None:
     saved_model, tflite = blocks("README.md", "python")
-    exporting = text("detector/exporting.py")
+    exporting = text("detector/export/exporting.py")
     names = re.findall(r'"(detection_\w+|serving_default|labels\.txt)"', saved_model + tflite)
     assert len(names) == 5
     assert [name for name in names if name not in exporting] == []
@@ -306,7 +307,9 @@ def run_snippets(root: Path) -> tuple[list[list[str]], list[list[str]]]:
 @pytest.mark.slow
 def test_the_snippets_run_on_an_exported_model_and_agree(tmp_path: Path) -> None:
     """An untrained detector, exported as `export` does it: its best score is in every decimal the same for both."""
-    from detector import exporting, labels, od_api
+    from detector.data import labels
+    from detector.export import exporting
+    from detector.model import od_api
 
     label_map = tmp_path / "label_map.pbtxt"
     labels.write(label_map, ["cat", "dog"])
@@ -332,8 +335,8 @@ def test_the_snippets_run_on_an_exported_model_and_agree(tmp_path: Path) -> None
 
 @pytest.mark.slow
 def test_the_refused_checkpoint_type_is_told_as_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from detector import checkpoints
-    from detector.tensorflow_env import tf
+    from detector.model import checkpoints
+    from detector.model.tensorflow_env import tf
 
     monkeypatch.chdir(tmp_path)
     prefix = paths.PRETRAINED / "ckpt-1"

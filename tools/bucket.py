@@ -23,9 +23,10 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
-from detector import errors, gcs
-from detector.errors import UserError
-from tools import dvc_config, stores
+from detector.base import errors
+from detector.base.errors import UserError
+from detector.storage import gcs
+from tools.cloud import dvc_config, stores
 
 LOCATION = "us-central1"  # one of the three regions with a free allowance
 TRIES = 5  # where somebody else changes the same bucket at the same time

@@ -8,7 +8,7 @@ In:  of each, out of DVC: results/evaluate/{detections.csv,label_map.pbtxt} and 
 Out: AP and AP50 of both, how much higher B's are with the 95 % interval, p, and whether B is better, worse, or whether
      there is no evidence of either (p of 0.05 or more); the exit code is 0 whatever the verdict
 
-A randomisation test over the test images (detector/bootstrap.py says which and why). It knows of the chance in the
+A randomisation test over the test images (evaluation/significance.py says which and why). It knows of the chance in the
 choice of test images only: another training seed moves AP, too, so compare several runs of each before you decide.
 """
 
@@ -20,12 +20,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from detector import errors, paths
-from detector.errors import UserError
+from detector.base import errors, paths
+from detector.base.errors import UserError
 
 if TYPE_CHECKING:
-    from detector.bootstrap import Comparison
-    from detector.tables import ImageBoxes
+    from detector.data.tables import ImageBoxes
+    from detector.evaluation.significance import Comparison
 
 WORKSPACE = "workspace"
 DETECTIONS = paths.EVALUATE / "detections.csv"
@@ -50,7 +50,8 @@ def read(revision: str | None) -> Run:
     Raises:
         UserError: the revision is unknown, was not evaluated, or its data are not at hand.
     """
-    from detector import detections, labels, tables
+    from detector.data import labels, tables
+    from detector.evaluation import detections
 
     name, source = revision or WORKSPACE, opened(revision)
     with tempfile.TemporaryDirectory() as folder:
@@ -133,13 +134,13 @@ def compare(first: Run, second: Run) -> "dict[str, Comparison]":
     Raises:
         UserError: there is nothing to measure by, or detections do not belong to the images.
     """
-    from detector import bootstrap
+    from detector.evaluation import significance
 
     if not any(len(image.boxes) for image in first.groundtruth):
         raise UserError(f"{first.name}: {paths.csv('test')}", "no object in the test split", REMEDY)
     names = {number: name for name, number in first.label_map.items()}
     try:
-        return bootstrap.compare(first.groundtruth, first.detections, second.detections, names)
+        return significance.compare(first.groundtruth, first.detections, second.detections, names)
     except ValueError as error:
         where = f"{first.name}, {second.name}: {DETECTIONS}"
         raise UserError(where, str(error), "run dvc repro evaluate where it was made") from error
@@ -147,7 +148,7 @@ def compare(first: Run, second: Run) -> "dict[str, Comparison]":
 
 def lines(first: Run, second: Run, found: "Mapping[str, Comparison]") -> list[str]:
     """What is printed: a row per metric, and what the words mean."""
-    from detector import bootstrap
+    from detector.evaluation import significance
 
     rows = [
         (
@@ -163,7 +164,7 @@ def lines(first: Run, second: Run, found: "Mapping[str, Comparison]") -> list[st
     ]
     table = [("", "A", "B", "B - A", "95 % interval", "p", "B is"), *rows]
     widths = [max(len(row[k]) for row in table) for k in range(len(rows[0]))]
-    chance = f"p: how often chance alone makes as large a difference, by {bootstrap.RESAMPLES:,} random exchanges"
+    chance = f"p: how often chance alone makes as large a difference, by {significance.RESAMPLES:,} random exchanges"
     return [
         f"A: {first.name}",
         f"B: {second.name}",

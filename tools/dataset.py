@@ -3,10 +3,10 @@
     make dataset SRC=<folder, zip or tar, https://..., gs://..., kaggle:owner/name> NAME=pets [SHA256=...]
     python -m tools.dataset --src=... --name=pets [--sha256=...] [--test-fraction=0.1]
 
-tools/sources.py lists what SRC may be, tools/layouts.py how the data may lie in it; TFRecords are unpacked, as
-tools/records.py says. The source is only read. An image keeps its name and its bytes; images without XML, and the other
-way round, come along, so that xml2csv can name them. The folder appears whole or not at all, and one that is there is
-never written to.
+importing/sources.py lists what SRC may be, importing/layouts.py how the data may lie in it; TFRecords are unpacked, as
+importing/records.py says. The source is only read. An image keeps its name and its bytes; images without XML, and the
+other way round, come along, so that xml2csv can name them. The folder appears whole or not at all, and one that is
+there is never written to.
 """
 
 import argparse
@@ -22,10 +22,13 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from detector import errors, files, labels, paths, voc
-from detector.errors import UserError
-from tools import archive, dvc_config, layouts, records, sources
-from tools.layouts import Plan
+from detector.annotations import voc
+from detector.base import errors, files, paths
+from detector.base.errors import UserError
+from detector.data import labels
+from tools.cloud import dvc_config
+from tools.importing import layouts, records, sources, zip_archive
+from tools.importing.layouts import Plan
 
 RESERVED = ("sample", "data")  # the embedded dataset, and the stages' own folder
 DATASETS = Path("dataset")
@@ -89,7 +92,7 @@ def opened(source: str, sha256: str) -> Iterator[tuple[Path, list[str]]]:
         if path.is_file():
             if sources.is_web(source) and not sha256:
                 notes.append(f"its sha256 is {files.sha256(path)}; SHA256=... refuses any other")
-            path = archive.unpack(path, Path(temporary) / "archive", sources.shown(source))
+            path = zip_archive.unpack(path, Path(temporary) / "archive", sources.shown(source))
         if found := records.find(path):
             path, told = records.unpack(found, Path(temporary) / "records")
             notes += told

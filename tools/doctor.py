@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 
-from detector import errors
+from detector.base import errors
 from tools.checks import data, lines, machine, remote, repository, settings, training
 from tools.checks.lines import Check, Line
 

@@ -40,7 +40,7 @@ TPU_DEVICES = {"0x0027", "0x0056", "0x005e", "0x0062", "0x0063", "0x006f", "0x00
 
 
 def fail(where: str, reason: str, remedy: str) -> None:
-    """One line on stderr and exit code 2, as detector.errors does, which old Pythons cannot import."""
+    """One line on stderr and exit code 2, as detector.base.errors does, which old Pythons cannot import."""
     sys.stderr.write(f"error: {where}: {reason}; {remedy}\n")
     sys.exit(2)
 

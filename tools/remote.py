@@ -7,7 +7,7 @@
 
 `push` sends what dvc.lock and the .dvc files name, as they are and as the last commit has them, the run-cache, and the
 experiments, whose names go to the git remote. A last commit that no git remote has goes along as a git bundle
-(tools/bundles.py). A file of the cache whose md5 is not its name stays here. Afterwards the remote is asked what it
+(cloud/bundles.py). A file of the cache whose md5 is not its name stays here. Afterwards the remote is asked what it
 holds: each object must be there with the right md5, which Google Cloud Storage tells without a download.
 
 `pull` brings the working tree's data, the run-cache and the experiments. An object gets its place in the cache only
@@ -27,11 +27,12 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from detector import errors, gcs
-from detector.errors import UserError
-from tools import bundles, dvc_config, exchange, experiments, git, stores, tracked
-from tools.stores import Store, reason
-from tools.tracked import Cache, Origin, Output, Part
+from detector.base import errors
+from detector.base.errors import UserError
+from detector.storage import gcs
+from tools.cloud import bundles, dvc_config, exchange, experiments, git, stores, tracked
+from tools.cloud.stores import Store, reason
+from tools.cloud.tracked import Cache, Origin, Output, Part
 
 EXIT_FINDINGS = 1
 IN_THE_WAY = "Can't remove the following unsaved files"  # the beginning of DVC's message; the paths follow it

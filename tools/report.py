@@ -23,9 +23,10 @@ from PIL import Image
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from detector import errors, files, images, paths
-from detector.errors import UserError
-from tools import charts
+from detector.base import errors, files, paths
+from detector.base.errors import UserError
+from detector.pictures import images
+from tools.page import charts
 
 TEMPLATE = "report.html.j2"
 REMAKE = "restore it with dvc checkout, or make it again with dvc repro"
@@ -266,7 +267,7 @@ def context() -> dict[str, Any]:
 def render(values: Mapping[str, Any]) -> str:
     """The page; every string is escaped."""
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        loader=jinja2.FileSystemLoader(Path(__file__).parent / "page"),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,

@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from detector import errors, paths
-from detector.errors import UserError
+from detector.base import errors, paths
+from detector.base.errors import UserError
 
 CLASSES = 12  # named one by one; beyond that the rest is counted
 PLACES = {

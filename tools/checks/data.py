@@ -11,11 +11,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from detector import labels, paths
-from detector.errors import UserError
-from detector.params_dataset import DatasetParams
-from detector.params_sample import SampleParams
-from detector.params_train import TrainParams
+from detector.base import paths
+from detector.base.errors import UserError
+from detector.data import labels
+from detector.data.params import DatasetParams
+from detector.scene.params import SampleParams
+from detector.training.params import TrainParams
 from tools.checks.lines import Line, error, note, ok
 
 LOOK_SECONDS = 4  # at most, for XML files: a large dataset is looked at in part
@@ -78,8 +79,8 @@ def annotations(dataset: DatasetParams) -> Iterator[Line]:
 
 
 def _content(folder: Path, classes: list[str], deadline: float) -> Content:
-    from detector import annotations as images_and_xml
-    from detector import voc
+    from detector.annotations import folders as images_and_xml
+    from detector.annotations import voc
 
     stems = images_and_xml.pairs(folder) if folder.is_dir() else {}
     files = [folder / xml_names[0] for image_names, xml_names in stems.values() if image_names and xml_names]

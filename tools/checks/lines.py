@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from detector.errors import UserError
+from detector.base.errors import UserError
 
 OK, NOTE, ERROR = "ok", "note", "error"
 

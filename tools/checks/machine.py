@@ -12,10 +12,13 @@ from pathlib import Path
 
 from packaging.specifiers import SpecifierSet
 
-from detector import paths, pipeline_config, tpu_node, work_mirror
-from detector.params_dataset import DatasetParams
-from detector.params_sample import SampleParams
-from detector.params_train import TrainParams
+from detector.base import paths
+from detector.checkpointing import mirror
+from detector.data.params import DatasetParams
+from detector.model import pipeline_config
+from detector.scene.params import SampleParams
+from detector.training import tpu_node
+from detector.training.params import TrainParams
 from tools import install
 from tools.checks.lines import Line, error, note, ok
 
@@ -47,7 +50,7 @@ def disk(train: TrainParams, dataset: DatasetParams, sample: SampleParams) -> It
     drawn = (sample.train_images + sample.test_images) * DRAWN_BYTES
     images = _size(paths.DATA) or _size(Path(dataset.dir)) or drawn
     yield _room(Path(), RESULTS_BYTES + 2 * images, "records, model and results", "free some: dvc gc --workspace")
-    place, kept = work_mirror.local_root(train.work_dir), train.keep + 1  # a new one is whole before an old one goes
+    place, kept = mirror.local_root(train.work_dir), train.keep + 1  # a new one is whole before an old one goes
     what = f"{kept} checkpoints in {place}"
     yield _room(Path(place), kept * CHECKPOINT_BYTES, what, "run: dvc exp run -S train.keep=1")
 
@@ -102,7 +105,7 @@ def _container_limits() -> Iterator[int]:
 
 def build() -> str:
     """Which TensorFlow is installed: `tpu`, `gpu` or `cpu`; nothing where none is."""
-    if importlib.util.find_spec("libtpu"):  # what detector/devices.py goes by
+    if importlib.util.find_spec("libtpu"):  # what detector/training/devices.py goes by
         return "tpu"
     if not importlib.util.find_spec("tensorflow"):
         return ""
@@ -126,7 +129,7 @@ def tpus() -> int:
 
 
 def accelerator(wanted: str) -> str:
-    """What detector/devices.py will train on: `tpu`, `gpu` or `cpu`."""
+    """What detector/training/devices.py will train on: `tpu`, `gpu` or `cpu`."""
     found = build()
     if wanted == "tpu" or (wanted == "auto" and found == "tpu"):
         return "tpu"

@@ -9,14 +9,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from detector.errors import UserError
-from detector.params_train import TrainParams
-from tools import dvc_config
+from detector.base.errors import UserError
+from detector.training.params import TrainParams
 from tools.checks import machine
 from tools.checks.lines import Check, Line, error, note, ok
+from tools.cloud import dvc_config
 
 LOGIN = "gcloud auth application-default login"
-# How long detector/gcs.py tries, and google-auth, which would look for a metadata server for nine seconds.
+# How long detector/storage/gcs.py tries, and google-auth, which would look for a metadata server for nine seconds.
 PATIENCE = {"PASSO_GCS_SECONDS": "3", "GCE_METADATA_TIMEOUT": "1", "GCE_METADATA_DETECT_RETRIES": "1"}
 
 
@@ -87,15 +87,15 @@ def online(train: TrainParams | None) -> list[tuple[str, Check]]:
 
 def seconds() -> float:
     """How long to wait for these checks: a little more than each of their requests is tried."""
-    with contextlib.suppress(ValueError):  # told by detector/gcs.py
+    with contextlib.suppress(ValueError):  # told by detector/storage/gcs.py
         return float(os.environ["PASSO_GCS_SECONDS"]) + 2
     return 5.0
 
 
 def bucket(where: str, name: str, settings: Mapping[str, Any]) -> Iterator[Line]:
     """What Google says of it to the account of these settings: there, ours to write to, not public."""
-    from detector import gcs
-    from tools import stores
+    from detector.storage import gcs
+    from tools.cloud import stores
 
     found = gcs.findings(name, partial(stores.client, settings))
     for finding in found:
@@ -113,7 +113,7 @@ def account() -> Iterator[Line]:
     import google.auth
     from google.auth.exceptions import GoogleAuthError
 
-    from tools import stores
+    from tools.cloud import stores
 
     name, remote = dvc_config.default()
     file, given = os.environ.get("GOOGLE_APPLICATION_CREDENTIALS", ""), remote.get("credentialpath")

@@ -11,14 +11,14 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from detector import params
-from detector.errors import UserError
-from detector.params_dataset import DatasetParams
-from detector.params_evaluate import EvaluateParams
-from detector.params_predict import PredictParams
-from detector.params_pretrained import PretrainedParams
-from detector.params_sample import SampleParams
-from detector.params_train import TrainParams
+from detector.base import params
+from detector.base.errors import UserError
+from detector.data.params import DatasetParams
+from detector.evaluation.params import EvaluateParams
+from detector.prediction.params import PredictParams
+from detector.scene.params import SampleParams
+from detector.training.params import TrainParams
+from detector.weights.params import PretrainedParams
 from tools.checks.lines import Line, error
 
 SECTIONS: dict[str, type] = {

@@ -9,11 +9,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from detector import cluster, files, paths, pipeline_config, work_mirror
-from detector.errors import UserError
-from detector.params_dataset import DatasetParams
-from detector.params_pretrained import OPEN_IMAGES_MODEL, PretrainedParams
-from detector.params_train import TrainParams
+from detector.base import files, paths
+from detector.base.errors import UserError
+from detector.checkpointing import mirror
+from detector.data.params import DatasetParams
+from detector.model import pipeline_config
+from detector.multihost import cluster
+from detector.training.params import TrainParams
+from detector.weights.params import OPEN_IMAGES_MODEL, PretrainedParams
 from tools.checks import data, machine
 from tools.checks.lines import Line, error, note, ok
 
@@ -167,9 +170,9 @@ def _last(train: TrainParams, dataset: DatasetParams) -> Iterator[Line]:
 
 def work_dir(train: TrainParams) -> Iterator[Line]:
     """The folder that training keeps its work in, which a bucket may mirror, can be written to."""
-    if train.work_dir.startswith(work_mirror.SCHEME):
-        work_mirror.checked(train.work_dir)
-    folder = work_mirror.local_root(train.work_dir)
+    if train.work_dir.startswith(mirror.SCHEME):
+        mirror.checked(train.work_dir)
+    folder = mirror.local_root(train.work_dir)
     place = machine.existing(Path(folder))
     where = shlex.quote(str(place))
     if not place.is_dir():

@@ -1,0 +1,1 @@
+"""What people labelled: reading PASCAL VOC and folders, splitting, and making examples of it."""

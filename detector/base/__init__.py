@@ -1,0 +1,1 @@
+"""What every room needs, and nothing else: errors, whole files, params.yaml, where artefacts lie."""

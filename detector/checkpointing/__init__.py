@@ -1,0 +1,1 @@
+"""What makes a training survive: the work directory, its mirror on a bucket, and the lease of who trains."""

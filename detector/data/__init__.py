@@ -1,0 +1,1 @@
+"""What a dataset is to the stages: boxes, label map, CSV tables, TFRecords."""

@@ -1,0 +1,162 @@
+"""Where a detector errs, at one IoU threshold: precision over recall, who is taken for whom, the worst images.
+
+The precision-recall curve is COCO's: the mean of `Curve.interpolated` is the class's AP at that threshold. The
+confusion matrix matches boxes whatever their class, so that a dog taken for a cat is one error and not two.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from detector.data import boxes
+from detector.data.tables import Floats, ImageBoxes, Ints
+from detector.evaluation.metrics import paired
+
+Bools = npt.NDArray[np.bool_]
+
+BACKGROUND = 0  # no class has this id in a label map
+MAX_DETECTIONS = 100  # of a class in an image, as in COCO's AP
+RECALLS = np.linspace(0, 1, 101)
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Precision and recall of one class.
+
+    recall, precision, scores: (D,) after each of the class's detections, the highest score first.
+    interpolated: (101,) the greatest precision at a recall of at least `RECALLS[k]`; 0 where that is never reached.
+    thresholds: (101,) the score at which `RECALLS[k]` is first reached; 0 where it never is.
+    """
+
+    recall: Floats
+    precision: Floats
+    scores: Floats
+    interpolated: Floats
+    thresholds: Floats
+
+
+@dataclass(frozen=True)
+class ImageErrors:
+    """What is wrong in one image.
+
+    pairs: (actual, predicted) class ids, `BACKGROUND` for a false detection's actual or a missed object's predicted
+    class; one for every object and every unmatched detection. worst_iou: the least IoU of an object with its
+    detection, 0 if one is missed, 1 without objects. worst_score: the least score of a matched detection, or 1.
+    """
+
+    filename: str
+    pairs: tuple[tuple[int, int], ...]
+    worst_iou: float
+    worst_score: float
+
+    @property
+    def missed(self) -> int:
+        """Objects that no detection was matched to."""
+        return sum(predicted == BACKGROUND for _, predicted in self.pairs)
+
+    @property
+    def false(self) -> int:
+        """Detections that no object was matched to."""
+        return sum(actual == BACKGROUND for actual, _ in self.pairs)
+
+    @property
+    def wrong_class(self) -> int:
+        """Objects that were found and taken for another class."""
+        return sum(BACKGROUND not in (one, other) and one != other for one, other in self.pairs)
+
+    @property
+    def badness(self) -> tuple[int, float, float, str]:
+        """The sort key that puts the worst image first: most errors, then least IoU, least score, file name."""
+        return -(self.missed + self.false + self.wrong_class), self.worst_iou, self.worst_score, self.filename
+
+
+def precision_recall(
+    groundtruth: Sequence[ImageBoxes], detections: Sequence[ImageBoxes], class_id: int, iou_threshold: float
+) -> Curve | None:
+    """The curve of one class over all images, which are matched by file name; None without groundtruth of the class."""
+    total, scores, hits = 0, [np.zeros(0)], [np.zeros(0, dtype=bool)]
+    for truth, found in paired(groundtruth, detections):
+        objects = truth.boxes[truth.classes == class_id]
+        ranked = _ranked(found.scores, found.classes == class_id)[:MAX_DETECTIONS]
+        total += len(objects)
+        scores.append(found.scores[ranked])
+        hits.append(_match(objects, found.boxes[ranked], iou_threshold)[0] >= 0)
+    return _curve(np.concatenate(scores), np.concatenate(hits), total) if total else None
+
+
+def _curve(scores: Floats, hits: Bools, total: int) -> Curve:
+    order = np.argsort(-scores, kind="stable")
+    scores, found = scores[order], np.cumsum(hits[order])
+    recall, precision = found / total, found / np.arange(1, len(found) + 1)
+    at = np.searchsorted(recall, RECALLS, side="left")  # the first detection that reaches each recall
+    falling = np.maximum.accumulate(precision[::-1])[::-1]  # the greatest precision from each detection on
+    return Curve(recall, precision, scores, np.append(falling, 0.0)[at], np.append(scores, 0.0)[at])
+
+
+def image_errors(
+    groundtruth: Sequence[ImageBoxes],
+    detections: Sequence[ImageBoxes],
+    *,
+    score_threshold: float,
+    iou_threshold: float,
+) -> list[ImageErrors]:
+    """The errors of every image, the worst image first (`ImageErrors.badness`).
+
+    Detections of at least `score_threshold`, the highest score first, each take the free object of greatest IoU, of
+    whatever class, if that IoU is at least `iou_threshold`.
+    """
+    pairs = paired(groundtruth, detections)
+    result = [_image_errors(truth, found, score_threshold, iou_threshold) for truth, found in pairs]
+    return sorted(result, key=lambda errors: errors.badness)
+
+
+def _image_errors(truth: ImageBoxes, found: ImageBoxes, score_threshold: float, iou_threshold: float) -> ImageErrors:
+    ranked = _ranked(found.scores, found.scores >= score_threshold)
+    classes, scores = found.classes[ranked], found.scores[ranked]
+    match, ious = _match(truth.boxes, found.boxes[ranked], iou_threshold)
+    predicted = np.full(len(truth.boxes), BACKGROUND)
+    predicted[match[match >= 0]] = classes[match >= 0]
+    false = [(BACKGROUND, int(class_id)) for class_id in classes[match < 0]]
+    missed = len(truth.boxes) > np.count_nonzero(match >= 0)
+    return ImageErrors(
+        filename=truth.filename,
+        pairs=(*zip(truth.classes.tolist(), predicted.tolist(), strict=True), *false),
+        worst_iou=0.0 if missed else float(ious[match >= 0].min(initial=1)),
+        worst_score=float(scores[match >= 0].min(initial=1)),
+    )
+
+
+def confusion_matrix(errors: Iterable[ImageErrors], class_ids: Sequence[int]) -> Ints:
+    """(C + 1, C + 1) counts: rows are actual, columns predicted classes in the order of `class_ids`, then background.
+
+    The sum is that of the objects and of the detections that were matched to none.
+    """
+    place: Mapping[int, int] = {class_id: k for k, class_id in enumerate((*class_ids, BACKGROUND))}
+    matrix = np.zeros((len(place), len(place)), dtype=np.int64)
+    for image in errors:
+        for actual, predicted in image.pairs:
+            matrix[place[actual], place[predicted]] += 1
+    return matrix
+
+
+def _ranked(scores: Floats, chosen: Bools) -> Ints:
+    """The indices of the chosen detections, the highest score first, equal scores in their order."""
+    indices = np.flatnonzero(chosen)
+    return indices[np.argsort(-scores[indices], kind="stable")]
+
+
+def _match(objects: Floats, found: Floats, iou_threshold: float) -> tuple[Ints, Floats]:
+    """(D,) for each detection, the best first: the index of its object or -1, and its IoU with it (or 0).
+
+    Each takes the free object of greatest IoU; of equal ones the last, as COCO does.
+    """
+    free = boxes.iou(found, objects)  # (D, N)
+    match, ious = np.full(len(found), -1), np.zeros(len(found))
+    for k, row in enumerate(free):
+        best = len(row) - 1 - int(np.argmax(row[::-1])) if len(row) else -1
+        if best >= 0 and row[best] >= iou_threshold:
+            match[k], ious[k] = best, row[best]
+            free[:, best] = -1
+    return match, ious

@@ -1,0 +1,14 @@
+"""What evaluation counts as found, and shows: the section `evaluate` of params.yaml."""
+
+from dataclasses import dataclass
+
+from detector.base import params
+
+
+@dataclass(frozen=True)
+class EvaluateParams:
+    """The thresholds are those of the confusion matrix and of the pictures; AP uses every score."""
+
+    score_threshold: float = params.number(0, 1)
+    iou_threshold: float = params.number(0.05, 1)
+    pictures: int = params.number(0)

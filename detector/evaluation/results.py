@@ -1,0 +1,179 @@
+"""A detector's results on a split, from detections to metrics.json, tables, curves and pictures. No TensorFlow."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from PIL import Image
+from tqdm import tqdm
+
+from detector.base import files, paths
+from detector.base.errors import UserError
+from detector.data import labels
+from detector.data.tables import ImageBoxes
+from detector.evaluation import curves, detections, metrics, significance
+from detector.evaluation.curves import BACKGROUND, Curve, ImageErrors
+from detector.pictures import draw, images
+
+LOSSES = ("localization_loss", "classification_loss", "regularization_loss", "total_loss")
+HEADLINES = ("AP", "AP50", "AP75", "AR100")
+JPEG_QUALITY = 88
+STEM_LENGTH = 60  # of a picture's name: with any letters under the 255 bytes that file systems allow
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Groundtruth and detections of the same images, and the thresholds at which to judge them.
+
+    losses: averaged over the images. names: class id -> name, ordered by id.
+    score_threshold: the least score of a detection in `errors` and in pictures. iou_threshold: of `errors`, `curves`.
+    """
+
+    groundtruth: Sequence[ImageBoxes]
+    detections: Sequence[ImageBoxes]
+    losses: Mapping[str, float]
+    names: Mapping[int, str]
+    score_threshold: float
+    iou_threshold: float
+
+    @cached_property
+    def numbers(self) -> dict[str, Any]:
+        """What metrics.json holds: COCO's numbers, intervals, losses, counts; keys in a fixed order, 6 decimals."""
+        shown = (int((image.scores >= self.score_threshold).sum()) for image in self.detections)
+        numbers = {
+            **metrics.coco(self.groundtruth, self.detections, self.names),
+            **significance.intervals(self.groundtruth, self.detections, self.names),
+            "loss": {name: self.losses[name] for name in LOSSES},
+            "images": len(self.groundtruth),
+            "groundtruth_boxes": sum(len(image.boxes) for image in self.groundtruth),
+            "detected_boxes": sum(shown),
+        }
+        return dict(_rounded(numbers))
+
+    @cached_property
+    def curves(self) -> dict[int, Curve]:
+        """The precision-recall curve of each class that has groundtruth."""
+        every = (
+            (class_id, curves.precision_recall(self.groundtruth, self.detections, class_id, self.iou_threshold))
+            for class_id in self.names
+        )
+        return {class_id: curve for class_id, curve in every if curve is not None}
+
+    @cached_property
+    def errors(self) -> list[ImageErrors]:
+        """The errors of every image, the worst image first."""
+        return curves.image_errors(
+            self.groundtruth,
+            self.detections,
+            score_threshold=self.score_threshold,
+            iou_threshold=self.iou_threshold,
+        )
+
+    @cached_property
+    def names_with_background(self) -> dict[int, str]:
+        """`names`, and last that of the background."""
+        return {**self.names, BACKGROUND: labels.BACKGROUND}
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _rounded(one) for key, one in value.items()}
+    return round(value, 6)
+
+
+def write_results(evaluation: Evaluation, folder: Path) -> None:
+    """Write metrics.json, the detections and their label map, the two tables and the two curves as PNG to `folder`."""
+    from detector.evaluation import plots  # imports matplotlib
+
+    _write_json(folder / "metrics.json", evaluation.numbers)
+    detections.write(folder / detections.FILE, evaluation.detections, evaluation.names)
+    labels.write(folder / paths.LABEL_MAP, list(evaluation.names.values()))
+    _write_csv(folder / "precision_recall.csv", ("class", "recall", "precision", "score"), _curve_rows(evaluation))
+    _write_csv(folder / "confusion.csv", ("actual", "predicted"), _confusion_rows(evaluation))
+    plots.precision_recall(
+        folder / "precision_recall.png", evaluation.curves, evaluation.names, evaluation.iou_threshold
+    )
+    plots.confusion_matrix(
+        folder / "confusion_matrix.png",
+        curves.confusion_matrix(evaluation.errors, list(evaluation.names)),
+        list(evaluation.names_with_background.values()),
+        f"score ≥ {evaluation.score_threshold:g}, IoU ≥ {evaluation.iou_threshold:g}",
+    )
+
+
+def _curve_rows(evaluation: Evaluation) -> Iterable[tuple[str, float, float, float]]:
+    for class_id, curve in evaluation.curves.items():
+        for row in zip(curves.RECALLS, curve.interpolated, curve.thresholds, strict=True):
+            recall, precision, score = (round(float(value), 6) for value in row)
+            yield evaluation.names[class_id], recall, precision, score
+
+
+def _confusion_rows(evaluation: Evaluation) -> Iterable[tuple[str, str]]:
+    names = evaluation.names_with_background
+    pairs = sorted(pair for image in evaluation.errors for pair in image.pairs)
+    return ((names[actual], names[predicted]) for actual, predicted in pairs)
+
+
+def write_pictures(evaluation: Evaluation, folder: Path, image_dir: Path, count: int) -> None:
+    """Draw the `count` worst images side by side into `folder`, and list them in its pictures.json."""
+    folder.mkdir()
+    truth, found = (
+        {image.filename: image for image in split} for split in (evaluation.groundtruth, evaluation.detections)
+    )
+    index = []
+    worst = evaluation.errors[:count]
+    for rank, wrong in enumerate(tqdm(worst, "pictures", disable=None, leave=False), start=1):
+        file = f"{rank:0{max(2, len(str(len(worst))))}}_{Path(wrong.filename).stem[:STEM_LENGTH]}.jpg"
+        picture = draw.side_by_side(
+            _open(image_dir, truth[wrong.filename]),
+            found[wrong.filename],
+            truth[wrong.filename],
+            evaluation.names,
+            score_threshold=evaluation.score_threshold,
+        )
+        picture.save(folder / file, quality=JPEG_QUALITY)
+        counts = {"missed": wrong.missed, "false": wrong.false, "wrong_class": wrong.wrong_class}
+        index.append({"rank": rank, "file": file, "filename": wrong.filename, **counts})
+    _write_json(folder / "pictures.json", index)
+
+
+def _open(image_dir: Path, boxes: ImageBoxes) -> Image.Image:
+    """The image as it was annotated: upright, or as stored where that is the size in the CSV."""
+    path = image_dir / boxes.filename
+    for opened in (images.open_upright, images.open_raw):
+        image = opened(path)
+        if image.size == (boxes.width, boxes.height):
+            return image
+    reason = f"is {image.width}x{image.height}, the CSV says {boxes.width}x{boxes.height}"
+    raise UserError(str(path), reason, "run: dvc repro xml2csv")
+
+
+def summary(evaluation: Evaluation) -> str:
+    """The headline numbers as a table, in all and per class; a class without groundtruth is said to have none."""
+    per_class = evaluation.numbers["per_class"]
+    rows = [("all", evaluation.numbers), *((name, per_class.get(name)) for name in evaluation.names.values())]
+    width = max(len(name) for name, _ in rows)
+    lines = [" " * width + "".join(f"{key:>8}" for key in HEADLINES)]
+    for name, row in rows:
+        cells = "".join(f"{row[key]:8.3f}" if key in row else " " * 8 for key in HEADLINES) if row else "  no object"
+        lines.append((f"{name:{width}}" + cells).rstrip())
+    return "\n".join([*lines, *_interval_line(evaluation.numbers)])
+
+
+def _interval_line(numbers: Mapping[str, Any]) -> list[str]:
+    ends = {name: numbers.get(f"{name}_interval") for name in significance.METRICS}
+    shown = [f"{name} {one['low']:.3f} to {one['high']:.3f}" for name, one in ends.items() if one]
+    return [f"{100 * significance.CONFIDENCE:g} % intervals: {', '.join(shown)}"] if shown else []
+
+
+def _write_json(path: Path, content: object) -> None:
+    files.write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+
+
+def _write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    frame = pd.DataFrame(list(rows), columns=list(columns))
+    files.write_text(path, frame.to_csv(index=False, lineterminator="\n"))

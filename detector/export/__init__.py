@@ -1,0 +1,1 @@
+"""The trained detector as SavedModel and TFLite."""

@@ -1,0 +1,123 @@
+"""TensorFlow checkpoints of the Object Detection API: what kind one is, saving it whole, restoring all of it.
+
+A `classification` checkpoint holds a backbone under `feature_extractor/`, a detection checkpoint a whole detector under
+`model/`; `fine_tune_checkpoint_type` must fit, and is checked here before a step is run.
+"""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+from detector.base import files
+from detector.base.errors import UserError
+from detector.model import pipeline_config
+from detector.model.tensorflow_env import tf
+
+NAME = "ckpt-1"
+VARIABLE = "/.ATTRIBUTES/VARIABLE_VALUE"
+
+
+def variables(prefix: str | Path) -> dict[str, tuple[int, ...]]:
+    """The variables of a checkpoint as {name: shape}; `prefix` is the path without `.index`.
+
+    Raises:
+        UserError: there is no such checkpoint, or it is damaged or not object-based.
+    """
+    try:
+        listed = tf.train.list_variables(str(prefix))
+    except (tf.errors.OpError, ValueError) as error:
+        reason = "no checkpoint there" if not Path(f"{prefix}.index").exists() else "a damaged checkpoint"
+        raise UserError(str(prefix), reason, "give the path without .index") from error
+    found = {name.removesuffix(VARIABLE): tuple(shape) for name, shape in listed if name.endswith(VARIABLE)}
+    if not found:
+        raise UserError(
+            str(prefix), "is not an object-based (TF2) checkpoint", "convert it with TF2's tf.train.Checkpoint"
+        )
+    return found
+
+
+def kind(prefix: str | Path) -> str:
+    """`classification` (a backbone) or `detection` (a whole detector).
+
+    Raises:
+        UserError: it is neither.
+    """
+    names = variables(prefix)
+    if any(name.startswith("model/_feature_extractor/") for name in names):
+        return "detection"
+    if any(name.startswith("feature_extractor/") for name in names):
+        return "classification"
+    sample = ", ".join(sorted(names)[:3])
+    raise UserError(str(prefix), f"neither a backbone nor a detector: it holds {sample}...", "give another checkpoint")
+
+
+def check_type(prefix: str | Path, fine_tune_checkpoint_type: str) -> None:
+    """Refuse a `fine_tune_checkpoint_type` that the checkpoint cannot serve, naming the one that it can."""
+    found = kind(prefix)
+    fitting = pipeline_config.FITTING_TYPES[found]
+    if fine_tune_checkpoint_type not in fitting:
+        raise UserError(
+            "params.yaml",
+            f"{fine_tune_checkpoint_type} needs a {'backbone' if found == 'detection' else 'detector'}, "
+            f"but {prefix} is a {found} checkpoint",
+            f"set it to {' or '.join(fitting)}",
+            item="train.fine_tune_checkpoint_type",
+        )
+
+
+def restore(model: Any, prefix: str | Path, fine_tune_checkpoint_type: str) -> None:
+    """Restore what the type names, every tensor of it.
+
+    Raises:
+        UserError: naming the checkpoint and the first tensor that is missing or of another shape.
+    """
+    from detector.model import od_api  # here, for who comes without a model has not loaded the API
+
+    check_type(prefix, fine_tune_checkpoint_type)
+    target = tf.train.Checkpoint(**od_api.restored_objects(model, fine_tune_checkpoint_type))
+    try:
+        target.restore(str(prefix)).expect_partial().assert_existing_objects_matched()
+    except (AssertionError, ValueError) as error:
+        reason = f"does not fit this model: {str(error).splitlines()[0]}"
+        if fine_tune_checkpoint_type == "detection":
+            remedy = "train.model and its anchors (train.config_override) must be those that it was trained with"
+        else:
+            remedy = "train.model and the label map must be those that it was trained with (or use detection, or none)"
+        raise UserError(str(prefix), reason, remedy) from error
+
+
+def save(checkpoint: Any, prefix: str | Path) -> None:
+    """Write a tf.train.Checkpoint as `prefix`.index and .data with the `checkpoint` file that names it, as a folder."""
+    prefix = Path(prefix)
+    with files.whole_folder(prefix.parent) as folder:
+        write(checkpoint, folder, prefix.name)
+
+
+def write(checkpoint: Any, folder: Path, name: str = NAME) -> None:
+    """Write a tf.train.Checkpoint into a folder that is not looked at before it is whole."""
+    stem, _, number = name.rpartition("-")
+    checkpoint.save_counter.assign(int(number) - 1)  # the file's number is this counter's next value
+    checkpoint.save(str(folder / stem))
+
+
+def restore_all(checkpoint: Any, prefix: Path) -> None:
+    """Fill every tensor of a tf.train.Checkpoint with what `write` wrote of one like it.
+
+    Raises:
+        UserError: it was not one like it.
+    """
+    try:
+        checkpoint.restore(str(prefix)).assert_consumed()
+    except (AssertionError, ValueError, tf.errors.OpError) as error:
+        reason = f"does not fit this training: {str(error).splitlines()[0]}"
+        raise UserError(str(prefix), reason, "has the code changed since? start anew: make train FRESH=1") from error
+
+
+def copy(source: str | Path, prefix: str | Path) -> None:
+    """Copy the checkpoint `source` to `prefix`, with a `checkpoint` file beside it, as one folder."""
+    source, prefix = Path(source), Path(prefix)
+    with files.whole_folder(prefix.parent) as folder:
+        for file in sorted(source.parent.glob(f"{source.name}.*")):
+            shutil.copyfile(file, folder / (prefix.name + file.name.removeprefix(source.name)))
+        state = f'model_checkpoint_path: "{prefix.name}"\nall_model_checkpoint_paths: "{prefix.name}"\n'
+        (folder / "checkpoint").write_text(state)

@@ -1,0 +1,143 @@
+"""Before TensorFlow is up: are all workers there, and what do they say?
+
+Plain connections from every other worker to the chief, on the port that TensorFlow takes over after it. TensorFlow's
+own way to meet does not end at Ctrl-C, nor say whom it waits for, nor ever give up.
+"""
+
+import contextlib
+import json
+import socket
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from io import BufferedRWPair
+from typing import Any
+
+from detector.base.errors import UserError
+from detector.multihost.cluster import VARIABLE, Cluster, are_addresses
+
+WAIT_SECONDS = 600  # for the others
+NOTE_SECONDS = 3  # after which it is said for whom
+HELLO_SECONDS = 5  # that a connection has to say who it is
+POLL_SECONDS = 0.5
+MOST_BYTES = 2**20  # of one message
+
+
+class Meeting:
+    """The workers, connected; `streams`: from the chief to each other one, or from that one to the chief (0)."""
+
+    def __init__(self, cluster: Cluster, streams: Mapping[int, BufferedRWPair]) -> None:
+        self._cluster, self._streams = cluster, streams
+
+    def exchange(self, own: object) -> list[Any]:
+        """Every worker's JSON value, the chief's first. All of them call this, and wait for the last one.
+
+        Raises:
+            UserError: a worker has left.
+        """
+        if not self._cluster.is_chief:
+            _send(self._streams[0], own)
+            return list(self._received(0))
+        found = [own, *(self._received(index) for index in range(1, self._cluster.count))]
+        for stream in self._streams.values():
+            _send(stream, found)
+        return found
+
+    def _received(self, index: int) -> Any:
+        with contextlib.suppress(OSError, ValueError):
+            return json.loads(self._streams[index].readline(MOST_BYTES))
+        remedy = "what it printed says why; then start all workers again"
+        raise UserError(self._cluster.name(index), "left before training began", remedy)
+
+
+def _send(stream: BufferedRWPair, value: object) -> None:
+    with contextlib.suppress(OSError):  # that it has left is said when it is listened to
+        stream.write(json.dumps(value).encode() + b"\n")
+        stream.flush()
+
+
+@contextlib.contextmanager
+def of(cluster: Cluster) -> Iterator[Meeting]:
+    """Wait until every worker has come; alone, there is nobody to wait for.
+
+    Raises:
+        UserError: one did not come in time, it was given another cluster, or this one's port is taken.
+    """
+    found: dict[int, socket.socket] = {}
+    with contextlib.ExitStack() as stack:
+        if cluster.count > 1:
+            with _port(cluster) as server:
+                _gather(cluster, server, found, stack)
+        yield Meeting(cluster, {index: stack.enter_context(one.makefile("rwb")) for index, one in found.items()})
+
+
+def _port(cluster: Cluster) -> socket.socket:
+    """This worker's own port, which TensorFlow needs next, and the chief needs now."""
+    port = cluster.addresses[cluster.index].rpartition(":")[2]
+    try:
+        server = socket.create_server(("", int(port)), backlog=cluster.count)
+    except (OSError, OverflowError) as error:
+        reason = f"{cluster.name(cluster.index)} is this one, but its port cannot be used: {error}"
+        raise UserError(VARIABLE, reason, "end what uses it, or give another one, to every worker") from error
+    server.settimeout(POLL_SECONDS)
+    return server
+
+
+def _gather(
+    cluster: Cluster, server: socket.socket, found: dict[int, socket.socket], stack: contextlib.ExitStack
+) -> None:
+    """Fill `found` with a connection to every worker that this one talks to."""
+    wanted = set(range(1, cluster.count)) if cluster.is_chief else {0}
+    began, noted = time.monotonic(), False
+    while missing := wanted - set(found):
+        passed, names = time.monotonic() - began, ", ".join(map(cluster.name, sorted(missing)))
+        if passed > WAIT_SECONDS:
+            remedy = "start it; where it runs, its address or the firewall keeps this host from it"
+            raise UserError(names, f"did not come within {WAIT_SECONDS // 60} minutes", remedy)
+        if passed > NOTE_SECONDS and not noted:
+            print(f"waiting for {names}", file=sys.stderr, flush=True)
+            noted = True
+        index, connection = _accepted(server, cluster) if cluster.is_chief else _connected(cluster)
+        if connection:
+            stack.enter_context(connection).settimeout(WAIT_SECONDS)
+            found[index] = connection
+
+
+def _connected(cluster: Cluster) -> tuple[int, socket.socket | None]:
+    """A connection to the chief, which has been told who this is."""
+    host, _, port = cluster.addresses[0].rpartition(":")
+    try:
+        connection = socket.create_connection((host, int(port)), HELLO_SECONDS)
+        connection.sendall(json.dumps([cluster.index, cluster.addresses]).encode() + b"\n")
+    except OSError:
+        time.sleep(POLL_SECONDS)
+        return 0, None
+    return 0, connection
+
+
+def _line(connection: socket.socket) -> bytes:
+    """The first line, and nothing past it, in at most `HELLO_SECONDS`."""
+    line, end = b"", time.monotonic() + HELLO_SECONDS
+    while not line.endswith(b"\n"):
+        connection.settimeout(max(0.001, end - time.monotonic()))
+        ready = connection.recv(MOST_BYTES, socket.MSG_PEEK)
+        part = connection.recv(ready.find(b"\n") + 1 or len(ready))
+        line += part
+        if not part or len(line) > MOST_BYTES or time.monotonic() > end:
+            raise ValueError("no line")
+    return line
+
+
+def _accepted(server: socket.socket, cluster: Cluster) -> tuple[int, socket.socket | None]:
+    """A connection from another worker, and its index; nobody else is listened to."""
+    try:
+        connection, (host, *_) = server.accept()
+        index, addresses = json.loads(_line(connection))
+    except (OSError, ValueError, TypeError, RecursionError):
+        return 0, None
+    if type(index) is not int or not are_addresses(addresses):
+        return 0, None
+    if addresses != list(cluster.addresses):
+        reason = f"the worker on {host} was given another cluster: {addresses}"
+        raise UserError(VARIABLE, reason, "give every worker the same, but for task")
+    return (index, connection) if index in range(1, cluster.count) else (0, None)

@@ -1,0 +1,1 @@
+"""Reading photos as people see them, and drawing boxes on them."""

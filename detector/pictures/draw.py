@@ -1,0 +1,191 @@
+"""Boxes, labels and scores on pictures, with Pillow alone.
+
+A line has a dark edge and a label a filled ground, so both can be read on any photo. The first seven class ids have the
+colours of Okabe and Ito, which colour-blind readers tell apart too.
+"""
+
+import colorsys
+import dataclasses
+import functools
+import importlib.util
+import math
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from detector.data.tables import ImageBoxes
+
+Colour = tuple[int, int, int]
+Place = tuple[int, int, int, int]  # pixels, [xmin, ymin, xmax, ymax]
+
+BLACK, WHITE, GREY, DARK = (0, 0, 0), (255, 255, 255), (170, 170, 170), (32, 33, 36)
+OKABE_ITO = ("#E69F00", "#56B4E9", "#009E73", "#CC79A7", "#F0E442", "#0072B2", "#D55E00")
+MIN_TEXT = 6  # pixels; smaller letters cannot be read
+HALF_SIDE = (480, 800)  # least and greatest long side of one half of `side_by_side`, in pixels
+
+
+@dataclasses.dataclass(frozen=True)
+class _Label:
+    """A text, where it stands, and the box that it belongs to."""
+
+    text: str
+    font: ImageFont.FreeTypeFont
+    place: Place
+    box: Place
+    fill: Colour
+
+
+def colour(class_id: int) -> Colour:
+    """The colour of a class: always the same, and another one for every class id."""
+    if 1 <= class_id <= len(OKABE_ITO):
+        value = OKABE_ITO[class_id - 1]
+        return int(value[1:3], 16), int(value[3:5], 16), int(value[5:7], 16)
+    red, green, blue = colorsys.hsv_to_rgb(class_id * 0.618034 % 1, 0.75, 0.95)  # golden section: far from the last
+    return round(red * 255), round(green * 255), round(blue * 255)
+
+
+def draw_boxes(
+    image: Image.Image,
+    found: ImageBoxes,
+    names: Mapping[int, str],
+    *,
+    score_threshold: float = 0.0,
+    show_scores: bool = True,
+) -> Image.Image:
+    """A new RGB image with the boxes whose score is at least `score_threshold`, the highest score on top.
+
+    `found.boxes` are in pixels of `image`; what lies outside is cut off. A class without a name shows its id.
+    """
+    canvas = image.convert("RGB")
+    draw = ImageDraw.Draw(canvas)
+    best_first = [k for k in np.argsort(-found.scores, kind="stable") if found.scores[k] >= score_threshold]
+    labels: list[_Label] = []
+    for k in best_first:  # the best box gets the best place for its label
+        class_id = int(found.classes[k])
+        text = names.get(class_id, str(class_id)) + (f" {found.scores[k]:.2f}" if show_scores else "")
+        labels.append(_label(text, _clipped(found.boxes[k], canvas), class_id, canvas.size, labels))
+    for label in reversed(labels):
+        _draw_outline(draw, label.box, label.fill, _line_width(canvas.size))
+    for label in reversed(labels):
+        _draw_label(draw, label)
+    return canvas
+
+
+def side_by_side(
+    image: Image.Image,
+    detections: ImageBoxes,
+    groundtruth: ImageBoxes,
+    names: Mapping[int, str],
+    *,
+    score_threshold: float,
+) -> Image.Image:
+    """Detections on the left, groundtruth on the right, each under a title with its count and the file name.
+
+    The long side of a half is brought into `HALF_SIDE`, so that letters can be read and pictures stay light.
+    """
+    scale = np.clip(max(image.size), *HALF_SIDE) / max(image.size)
+    size = max(1, round(image.width * scale)), max(1, round(image.height * scale))
+    photo = image.convert("RGB").resize(size, Image.Resampling.LANCZOS) if size != image.size else image
+    left = draw_boxes(photo, _scaled(detections, image, size), names, score_threshold=score_threshold)
+    right = draw_boxes(photo, _scaled(groundtruth, image, size), names, show_scores=False)
+    shown = int((detections.scores >= score_threshold).sum())
+    name = groundtruth.filename
+    halves = (
+        _titled(left, f"Detections: {shown}", f"{name}, score ≥ {score_threshold:g}"),
+        _titled(right, f"Groundtruth: {len(groundtruth.boxes)}", name),
+    )
+    gap = 4
+    sheet = Image.new("RGB", (2 * size[0] + gap, halves[0].height), WHITE)
+    sheet.paste(halves[0], (0, 0))
+    sheet.paste(halves[1], (size[0] + gap, 0))
+    return sheet
+
+
+def _scaled(boxes: ImageBoxes, image: Image.Image, size: tuple[int, int]) -> ImageBoxes:
+    factors = np.array([size[0] / image.width, size[1] / image.height] * 2)
+    return dataclasses.replace(boxes, width=size[0], height=size[1], boxes=boxes.boxes * factors)
+
+
+def _titled(picture: Image.Image, title: str, subtitle: str) -> Image.Image:
+    """The picture under a strip with two lines of text."""
+    height, pad = 46, 8
+    sheet = Image.new("RGB", (picture.width, picture.height + height), DARK)
+    sheet.paste(picture, (0, height))
+    draw = ImageDraw.Draw(sheet)
+    for text, size, y, fill in ((title, 16, 14, WHITE), (subtitle, 12, 33, GREY)):
+        text, font = _fitted(text, size, picture.width - 2 * pad)
+        draw.text((pad, y), text, font=font, fill=fill, anchor="lm")
+    return sheet
+
+
+def _line_width(size: tuple[int, int]) -> int:
+    return max(1, round(max(size) / 170))
+
+
+def _clipped(box: Iterable[float], canvas: Image.Image) -> Place:
+    xmin, ymin, xmax, ymax = box
+    x = np.sort(np.clip([xmin, xmax], 0, canvas.width - 1)).round()
+    y = np.sort(np.clip([ymin, ymax], 0, canvas.height - 1)).round()
+    return int(x[0]), int(y[0]), int(x[1]), int(y[1])
+
+
+def _draw_outline(draw: ImageDraw.ImageDraw, box: Place, fill: Colour, width: int) -> None:
+    xmin, ymin, xmax, ymax = box
+    draw.rectangle((xmin - 1, ymin - 1, xmax + 1, ymax + 1), outline=BLACK, width=width + 2)
+    draw.rectangle(box, outline=fill, width=width)
+
+
+def _label(text: str, box: Place, class_id: int, size: tuple[int, int], others: Iterable[_Label]) -> _Label:
+    """The label of a box at the first place that is wholly on the image and covers no other label."""
+    pad = _line_width(size)
+    text, font = _fitted(text, max(11, round(max(size) / 36)), size[0] - 2 * pad)
+    width, height = min(math.ceil(font.getlength(text)) + 2 * pad, size[0]), min(sum(font.getmetrics()), size[1])
+    left, right, bottom = min(box[0], size[0] - width), max(box[2] - width, 0), size[1] - height
+    inside = min(box[1], bottom)
+    corners = [(left, box[1] - height), (left, inside), (right, box[1] - height), (right, inside)]  # at the top edge
+    corners += [(left, box[3]), (left, box[3] - height), (right, box[3]), (right, box[3] - height)]  # at the bottom
+    places = [(x, y, x + width, y + height) for x, y in corners if 0 <= y <= bottom]
+    free = (place for place in places if not any(_overlap(place, other.place) for other in others))
+    return _Label(text, font, next(free, places[0]), box, colour(class_id))
+
+
+def _draw_label(draw: ImageDraw.ImageDraw, label: _Label) -> None:
+    if label.text:
+        xmin, ymin, xmax, ymax = label.place
+        draw.rectangle((xmin, ymin, xmax - 1, ymax - 1), fill=label.fill)
+        draw.text(
+            ((xmin + xmax) / 2, ymax - label.font.getmetrics()[1]), label.text, _ink(label.fill), label.font, "ms"
+        )
+
+
+def _overlap(one: Place, other: Place) -> bool:
+    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
+
+
+def _ink(ground: Colour) -> Colour:
+    """Black or white, whichever has the greater contrast on `ground` by WCAG's relative luminance."""
+    linear = [(c / 255 / 12.92 if c <= 10 else ((c / 255 + 0.055) / 1.055) ** 2.4) for c in ground]
+    luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+    return BLACK if luminance > 0.179 else WHITE  # where (L + 0.05) / 0.05 = 1.05 / (L + 0.05)
+
+
+def _fitted(text: str, size: int, width: float) -> tuple[str, ImageFont.FreeTypeFont]:
+    """The text and a font in which it is at most `width` pixels wide: first smaller letters, then fewer."""
+    text, font = " ".join(text.split()), _font(size)
+    while font.getlength(text) > width and size > MIN_TEXT:
+        size -= 1
+        text, font = " ".join(text.split()), _font(size)
+    while text and font.getlength(text) > width:
+        text = text[:-2] + "…" if len(text) > 1 else ""
+    return text, font
+
+
+@functools.cache
+def _font(size: int) -> ImageFont.FreeTypeFont:
+    """DejaVu Sans, which matplotlib brings: Pillow's own font has no `ç` and no `ã`. Found without importing it."""
+    spec = importlib.util.find_spec("matplotlib")
+    if spec is None or spec.origin is None:
+        raise ModuleNotFoundError("matplotlib, which brings the font")
+    return ImageFont.truetype(str(Path(spec.origin).parent / "mpl-data/fonts/ttf/DejaVuSans-Bold.ttf"), size)

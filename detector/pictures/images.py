@@ -1,0 +1,166 @@
+"""Image files of any kind -> upright 8-bit RGB pictures; and a cheap check that a file decodes to its end.
+
+Pillow does the decoding. Whatever it cannot read becomes one `UserError` that names the file. TensorFlow's decoder
+knows fewer kinds and ignores EXIF orientation; `ImageInfo.plain` says which files it reads as Pillow does.
+"""
+
+import io
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from detector.base.errors import UserError
+
+SUFFIXES = (".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
+MAX_PIXELS = 89_478_485  # a quarter of a GiB as RGB; above it Pillow warns of a decompression bomb
+
+_FORMATS = ("BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")  # no others: Pillow hands EPS to Ghostscript
+_ORIENTATION = 0x0112  # EXIF tag; 1 is upright
+_UPRIGHT = {  # EXIF orientation -> what sets it upright; 5 to 8 swap width and height
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_FULL_SCALES = (1, 255, 65535)  # of pictures in float or 32-bit integers, which do not say their own
+_REMEDY = "save it again as JPEG or PNG, or take it out with its annotation"
+
+# Pillow's remarks on odd metadata are no news to the user; what it says about bombs is checked below.
+warnings.filterwarnings("ignore", module=r"PIL\.")
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+
+
+@dataclass(frozen=True)
+class ImageInfo:
+    """What a file holds, found by decoding it to its end.
+
+    size: (width, height) in pixels as seen, EXIF orientation applied. raw_size: as stored.
+    format: Pillow's name (JPEG, PNG, ...). turned: whether EXIF turns or mirrors the stored pixels.
+    plain: whether TensorFlow decodes these bytes to the same pixels: RGB or grey JPEG, 8-bit RGB or grey PNG.
+    """
+
+    size: tuple[int, int]
+    raw_size: tuple[int, int]
+    format: str
+    turned: bool
+    plain: bool
+
+
+def is_image(path: str | Path) -> bool:
+    """Whether the file's suffix is that of an image, in upper or lower case."""
+    return Path(path).suffix.lower() in SUFFIXES
+
+
+def read_bytes(path: str | Path) -> bytes:
+    """A file's bytes; a `UserError` where it is missing, unreadable or empty."""
+    try:
+        content = Path(path).read_bytes()
+    except FileNotFoundError:
+        raise UserError(str(path), "image not found", "put it there, or take out what names it") from None
+    except OSError as error:
+        raise UserError(str(path), f"cannot be read: {error.strerror}", "mend its permissions") from error
+    if not content:
+        raise UserError(str(path), "is an empty file", _REMEDY)
+    return content
+
+
+def check(path: str | Path, content: bytes | None = None) -> ImageInfo:
+    """Size, format and soundness of an image file; about 1 ms for a JPEG, which is decoded at an eighth of its size.
+
+    Args:
+        path: the file; it names the image in errors.
+        content: its bytes, where they were read already.
+
+    Raises:
+        UserError: missing, not an image, truncated, undecodable, or more than `MAX_PIXELS`.
+    """
+    content = read_bytes(path) if content is None else content
+    image, raw_size, orientation = _decoded(path, content, cheaply=True)
+    size = (raw_size[1], raw_size[0]) if orientation >= 5 else raw_size
+    return ImageInfo(size, raw_size, _format(image), orientation > 1, _is_plain(image, content))
+
+
+def open_upright(path: str | Path, content: bytes | None = None) -> Image.Image:
+    """The picture as seen: RGB, EXIF orientation applied, transparency laid over white. Errors as in `check`."""
+    return _open(path, content, upright=True)
+
+
+def open_raw(path: str | Path, content: bytes | None = None) -> Image.Image:
+    """The picture as stored: RGB, EXIF orientation ignored, transparency laid over white. Errors as in `check`."""
+    return _open(path, content, upright=False)
+
+
+def _open(path: str | Path, content: bytes | None, *, upright: bool) -> Image.Image:
+    image, _, orientation = _decoded(path, read_bytes(path) if content is None else content, cheaply=False)
+    try:
+        rgb = _to_rgb(image)
+    except (ValueError, OSError) as error:
+        raise UserError(str(path), f"mode {image.mode} has no RGB: {error}", _REMEDY) from error
+    rgb.info = {}  # so that EXIF orientation is not applied twice
+    return rgb.transpose(_UPRIGHT[orientation]) if upright and orientation in _UPRIGHT else rgb
+
+
+def _decoded(path: str | Path, content: bytes, *, cheaply: bool) -> tuple[Image.Image, tuple[int, int], int]:
+    """The decoded image, its size as stored (width, height) and its EXIF orientation."""
+    try:
+        image = Image.open(io.BytesIO(content), formats=_FORMATS)
+        size = image.size
+        if size[0] * size[1] > MAX_PIXELS:
+            raise Image.DecompressionBombError(f"{size[0]}x{size[1]} pixels, the limit is {MAX_PIXELS:,}")
+        if cheaply and _format(image) == "JPEG":
+            image.draft(None, (1, 1))
+        image.load()
+        return image, size, _orientation(image)
+    except UnidentifiedImageError:
+        raise UserError(str(path), "is not an image that can be read", _REMEDY) from None
+    except Image.DecompressionBombError as error:
+        raise UserError(str(path), f"is too large: {error}", "scale it down") from error
+    except Exception as error:  # Pillow's decoders raise nearly anything on damaged bytes
+        raise UserError(str(path), f"does not decode to its end: {error}", _REMEDY) from error
+
+
+def _format(image: Image.Image) -> str:
+    # A multi-picture JPEG is a JPEG with further pictures behind it.
+    return "JPEG" if image.format == "MPO" else str(image.format)
+
+
+def _orientation(image: Image.Image) -> int:
+    """EXIF orientation, 1 to 8, of a loaded image (a PNG may carry it behind its pixels; a TIFF has been turned)."""
+    try:
+        value = image.getexif().get(_ORIENTATION, 1)
+    except Exception:  # damaged metadata is no reason to refuse sound pixels
+        return 1
+    return value if isinstance(value, int) and 1 <= value <= 8 else 1
+
+
+def _is_plain(image: Image.Image, content: bytes) -> bool:
+    if _format(image) == "JPEG":
+        ends = content.rfind(b"\xff\xd9") > content.rfind(b"\xff\xda")  # an end of image after the last start of scan
+        return ends and image.mode in ("RGB", "L")
+    if image.format == "PNG":  # in its header: byte 24 is the bit depth, byte 25 the colour type (0 grey, 2 RGB)
+        return content[24] == 8 and content[25] in (0, 2) and not image.has_transparency_data
+    return False
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I") or image.mode == "F":
+        return Image.fromarray(_to_8_bits(image)).convert("RGB")
+    if not image.has_transparency_data:
+        return image.convert("RGB")
+    layer = image.convert("RGBA")
+    white = Image.new("RGBA", layer.size, "white")
+    return Image.alpha_composite(white, layer).convert("RGB")
+
+
+def _to_8_bits(image: Image.Image) -> "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]":
+    """(H, W) uint8 of a grey picture in 16 or 32 bits: white is 65535, or the least usual full scale that fits."""
+    values = np.nan_to_num(np.asarray(image, dtype=np.float64), nan=0.0, posinf=0.0, neginf=0.0)
+    peak = values.max()
+    scale = 65535 if ";16" in image.mode else next((full for full in _FULL_SCALES if peak <= full), peak)
+    return np.rint(values.clip(0, scale) * (255 / scale)).astype(np.uint8)

@@ -1,0 +1,1 @@
+"""Detections in photos, from the exported model alone."""

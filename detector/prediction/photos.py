@@ -1,0 +1,157 @@
+"""A user's photos: found wherever they lie, and results written where they harm nothing.
+
+Folders are searched to the bottom; hidden files are left alone. Results never replace a file that `predict` did not
+write: what it wrote is listed in the output folder's `.passo-files`.
+"""
+
+import glob
+import hashlib
+import os
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from detector.base import files
+from detector.base.errors import UserError
+from detector.pictures import images
+
+_UNFIT = "the file name is not a line of UTF-8"
+_LONGEST = 255  # bytes of a file name, on most file systems
+LIST = ".passo-files"  # in the output folder: the files below it that predict wrote, one a line
+
+
+@dataclass(frozen=True)
+class Photo:
+    """path: the file, as the user named it. name: below the photos' common folder, with `/`; no two are the same."""
+
+    path: Path
+    name: str
+
+
+def find(arguments: Iterable[str | Path], skip: Collection[Path] = ()) -> tuple[list[Photo], list[UserError]]:
+    """The photos that `arguments` (folders, files, globs) name, each once, sorted by name; and what is wrong with some.
+
+    Args:
+        skip: absolute paths that are no photos of the user: results of an earlier run.
+    """
+    found: dict[Path, Path] = {}
+    problems = []
+    for argument in map(str, arguments):
+        matches = list(_expanded(argument))
+        if not matches:
+            problems.append(UserError(argument, "no image there", f"images end in {', '.join(images.SUFFIXES)}"))
+        found.update((_absolute(path), path) for path in matches)
+    kept = sorted(found.keys() - set(skip))
+    root = os.path.commonpath([path.parent for path in kept]) if kept else ""
+    photos = [Photo(found[path], path.relative_to(root).as_posix()) for path in kept]
+    problems += [UserError(repr(photo.name), _UNFIT, "rename it") for photo in photos if not _is_fit(photo.name)]
+    return [photo for photo in photos if _is_fit(photo.name)], problems
+
+
+def _absolute(path: Path) -> Path:
+    return Path(os.path.abspath(path))  # noqa: PTH100 (takes out `..` but keeps links as they are)
+
+
+def _is_fit(name: str) -> bool:
+    """Whether a file name can be written as a line of UTF-8; Linux allows any bytes."""
+    return "\n" not in name and name.encode(errors="replace").decode() == name
+
+
+def _expanded(argument: str) -> Iterator[Path]:
+    path = files.expanded(argument)
+    if path.is_file():  # whatever its suffix: the user means it
+        yield path
+    elif path.is_dir():
+        yield from _below(path)
+    else:
+        for match in map(Path, glob.glob(str(path), recursive=True)):  # noqa: PTH207 (absolute patterns too)
+            yield from _below(match) if match.is_dir() else [match] if images.is_image(match) else []
+
+
+def _below(folder: Path) -> Iterator[Path]:
+    for parent, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        yield from (Path(parent, name) for name in names if images.is_image(name) and not name.startswith("."))
+
+
+def picture_names(photos: Sequence[Photo]) -> dict[str, str]:
+    """Photo name -> name of its picture, a JPEG: `a/x.jpg` stays, `a/x.png` becomes `a/x.png.jpg`; no two are equal.
+
+    What would be too long for a file name is cut, and ends in a digest of the whole.
+    """
+    taken: set[str] = set()
+    names = {}
+    for photo in photos:
+        name = photo.name if photo.name.lower().endswith((".jpg", ".jpeg")) else photo.name + ".jpg"
+        while (fitting := _cut(name)).lower() in taken:  # some file systems take X.jpg and x.jpg for one
+            name += ".jpg"
+        taken.add(fitting.lower())
+        names[photo.name] = fitting
+    return names
+
+
+def _cut(name: str) -> str:
+    folder, slash, file = name.rpartition("/")
+    if len(file.encode()) <= _LONGEST:
+        return name
+    end = f"-{hashlib.sha256(name.encode()).hexdigest()[:8]}.jpg"
+    return folder + slash + file.encode()[: _LONGEST - len(end)].decode(errors="ignore") + end
+
+
+def written(output: Path) -> set[Path]:
+    """Absolute paths of the files that predict wrote into the folder `output` so far."""
+    try:
+        lines = (output / LIST).read_text(encoding="utf-8").split("\n")
+    except (FileNotFoundError, NotADirectoryError):
+        return set()
+    folder = _absolute(output)
+    found = {_absolute(folder / line) for line in lines if line}
+    return {path for path in found if path.is_relative_to(folder)}  # the list may have come from elsewhere
+
+
+def claim(output: Path, names: Iterable[str], photos: Iterable[Photo]) -> None:
+    """Make sure that writing `names` below `output` harms nothing, then list them as predict's own.
+
+    Raises:
+        UserError: `output` is a file or holds the photos, or one of `names` is there and is not predict's.
+    """
+    elsewhere = "give another folder: --output FOLDER"
+    if output.exists() and not output.is_dir():
+        raise UserError(str(output), "is a file", elsewhere)
+    inside = [photo.name for photo in photos if photo.path.resolve().is_relative_to(output.resolve())]
+    if inside:
+        raise UserError(str(output), f"holds photos that were asked for, such as {inside[0]}", elsewhere)
+    folder, ours = _absolute(output), written(output)
+    wanted = {folder / name for name in names}
+    foreign = sorted(str(path.relative_to(folder)) for path in wanted - ours if os.path.lexists(path))
+    if foreign:
+        more = f" and {len(foreign) - 1} more" if len(foreign) > 1 else ""
+        raise UserError(str(output), f"holds {foreign[0]}{more}, not written by predict", elsewhere)
+    try:
+        _write_list(folder, ours | wanted)
+    except OSError as error:
+        raise UserError(str(output), f"cannot be written to: {error.strerror}", elsewhere) from error
+
+
+def release(output: Path, names: Iterable[str]) -> None:
+    """Remove what predict wrote into `output` in earlier runs, but for `names`, which this run wrote."""
+    folder = _absolute(output)
+    ours, wanted = written(output), {folder / name for name in names}
+    lower = {str(path).lower() for path in wanted}  # some file systems take X.jpg and x.jpg for one
+    stale = sorted(path for path in ours if str(path).lower() not in lower)
+    for path in stale:
+        if path.parent.resolve().is_relative_to(folder.resolve()) and not path.is_dir():
+            path.unlink(missing_ok=True)
+            _remove_empty(path.parent, folder)
+    _write_list(folder, (ours | wanted) - set(stale))
+
+
+def _remove_empty(path: Path, top: Path) -> None:
+    while path != top and path.is_dir() and not any(path.iterdir()):
+        path.rmdir()
+        path = path.parent
+
+
+def _write_list(folder: Path, paths: Iterable[Path]) -> None:
+    lines = sorted(str(path.relative_to(folder)) for path in paths)
+    files.write_text(folder / LIST, "".join(f"{line}\n" for line in lines))

@@ -1,0 +1,1 @@
+"""The drawn sample dataset; nobody else enters."""

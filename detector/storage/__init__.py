@@ -1,0 +1,1 @@
+"""What lies elsewhere: downloads, archives, and Google Cloud Storage: one client, one translation of errors."""

@@ -1,0 +1,258 @@
+"""Bring an archive or a checkpoint here, from https://, gs:// or npm, and unpack it. Verified, whole or not at all."""
+
+import bz2
+import gzip
+import io
+import lzma
+import os
+import re
+import shutil
+import subprocess
+import tarfile
+import tempfile
+import unicodedata
+import zlib
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from detector.base import files
+from detector.base.errors import UserError
+from detector.storage import download as web
+from detector.storage import gcs
+
+CHUNK = 1 << 20
+TIMEOUT_SECONDS = 60
+NPM_OPTIONS = (
+    "--ignore-scripts",
+    "--loglevel=error",
+    f"--fetch-timeout={TIMEOUT_SECONDS * 1000}",
+    "--fetch-retries=2",
+    "--fetch-retry-mintimeout=1000",
+    "--fetch-retry-maxtimeout=5000",
+)
+ARCHIVES = (".tar", ".tar.gz", ".tgz")
+MAX_RATIO = 200  # unpacked to packed; weights and photos come to about 1, XML to about 20
+RATIO_MATTERS = 2**28  # bytes unpacked, below which no ratio does harm
+MOST_NAME_BYTES = 255  # of a file, on every file system that is in use
+MOST_PATH_BYTES = 1024  # below the folder; a whole path may have 4,096
+TAR_READ = 2**16  # bytes read from a tar at once; no header that is not hostile is larger
+COMPRESSIONS: dict[bytes, Any] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ": lzma.open}
+DAMAGE = (tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, OSError, ValueError, RecursionError)
+
+
+def download(url: str, digest: str) -> Path:
+    """The file at `url`, whose sha256 is `digest`; it is kept, so that the next time needs no network.
+
+    Raises:
+        UserError: no digest given, or as in `detector.download.get`.
+    """
+    if not re.fullmatch("[0-9a-fA-F]{64}", digest):
+        reason = f"{digest!r} is no sha256" if digest else "empty, but the source is a URL"
+        raise UserError("params.yaml", reason, "give the archive's sha256, 64 digits", "pretrained.sha256")
+    return web.get(url, digest)
+
+
+@contextmanager
+def npm_package(package: str) -> Iterator[Path]:
+    """Yields the .tgz of `name@version`, which npm has compared with its registry's digest; it is gone afterwards.
+
+    It comes from whatever registry npm is set to. Nothing of the package is installed or run.
+
+    Raises:
+        UserError: there is no npm, no connection, no such package, or its digest is wrong.
+    """
+    npm = shutil.which("npm")
+    if not npm:
+        raise UserError(package, "comes by npm, which is not here", "install Node.js (say: apt-get install npm)")
+    with tempfile.TemporaryDirectory() as folder:  # old versions of npm know no --pack-destination
+        command = [npm, "pack", package, f"--cache={folder}/cache", *NPM_OPTIONS]
+        done = subprocess.run(
+            command, cwd=folder, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False
+        )
+        found = sorted(Path(folder).glob("*.tgz"))
+        if done.returncode or len(found) != 1:
+            reason = _npm_reason(done.stderr) or f"exit code {done.returncode}"
+            raise UserError(package, f"npm cannot bring it: {reason}", "check the connection and the disk; npm ping")
+        yield found[0]
+
+
+def _npm_reason(stderr: str) -> str:
+    """npm's error without its prefixes, its stack and where its log is."""
+    said = [re.sub(r"^npm (error|ERR!) *", "", line).strip() for line in stderr.splitlines()]
+    return "; ".join(line for line in said if line and not line.startswith("at ") and "complete log" not in line)[:300]
+
+
+def download_gs(url: str, folder: Path) -> Path:
+    """Download what a gs:// URL names into `folder`: an archive, a checkpoint by its prefix, or a folder with just one.
+
+    Returns: the path of the archive, or the checkpoint's prefix.
+
+    Raises:
+        UserError: no credentials, no such bucket, nothing or too much there, or no connection.
+    """
+    try:
+        with gcs.told(url):
+            prefix, blobs = objects(url, "give an archive, or a checkpoint's prefix without .index")
+            chosen = choose(blobs, prefix, url)
+            for name in sorted(blobs):
+                if belongs(name, chosen):
+                    with files.whole_file(folder / _last(name)) as temporary:
+                        download_object(blobs[name], temporary)
+    except (OSError, ValueError) as error:
+        raise UserError(url, f"cannot be read: {error}", "check the address, and the room on the disk") from error
+    return folder / _last(chosen)
+
+
+def objects(url: str, remedy: str) -> tuple[str, dict[str, Any]]:
+    """(The object's name or prefix that a gs:// URL holds, {name: object} of all that begin with it)."""
+    bucket, _, prefix = url.removeprefix("gs://").partition("/")
+    if not bucket or not prefix.strip("/"):
+        raise UserError(url, "names no object in a bucket", remedy)
+    return prefix, {blob.name: blob for blob in gcs.client().list_blobs(bucket, prefix=prefix, **patience())}
+
+
+def download_object(blob: Any, path: Path) -> None:
+    """The object as it was listed, its checksum verified; another version of it is an error, as is a vanished one."""
+    blob.download_to_filename(str(path), checksum="crc32c", **patience())
+
+
+def patience() -> dict[str, Any]:
+    """As `gcs.patience`, for what is large: a minute, where PASSO_GCS_SECONDS says nothing else."""
+    found = gcs.patience()
+    if os.environ.get("PASSO_GCS_SECONDS"):
+        return found
+    return {"retry": found["retry"].with_timeout(TIMEOUT_SECONDS), "timeout": TIMEOUT_SECONDS}
+
+
+def choose(names: Collection[str], prefix: str, url: str) -> str:
+    """The one archive or checkpoint prefix that `prefix` means, among the names of objects that begin with it.
+
+    Raises:
+        UserError: naming `url`; there is none, or a folder holds several.
+    """
+    found = {name.removesuffix(".index") for name in names if name.endswith((".index", *ARCHIVES))}
+    if prefix in found or (prefix in names and not prefix.endswith("/")):
+        return prefix
+    folder = prefix.rstrip("/") + "/"
+    inside = sorted(name for name in found if name.startswith(folder))
+    if not inside:
+        raise UserError(url, "nothing there", "check pretrained.source: an archive, or a checkpoint without .index")
+    if len(inside) > 1:
+        listed = ", ".join(name.removeprefix(folder) for name in inside)
+        raise UserError(url, f"one archive or checkpoint is needed, found {listed}", "name one of them")
+    return inside[0]
+
+
+def belongs(name: str, chosen: str) -> bool:
+    """Whether an object is the archive, or a part of the checkpoint, that was chosen: ckpt-1.*, and not ckpt-10.*."""
+    return name in (chosen, f"{chosen}.index") or name.startswith(f"{chosen}.data-")
+
+
+def _last(name: str) -> str:
+    return name.rpartition("/")[2]
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a path is of no interest to the user: hidden, or macOS's own."""
+    return any(part.startswith(".") or part == "__MACOSX" for part in PurePosixPath(name).parts)
+
+
+def path_fault(name: str, seen: dict[str, str]) -> str:
+    """Why a file from an archive or a bucket may not be written under its own name; empty where it may.
+
+    Args:
+        name: its path, as the archive says.
+        seen: the names so far, {as a file system without upper case sees it: name}; this one is added.
+    """
+    path = PurePosixPath(name)
+    if not path.parts:
+        return "is no file name"
+    if path.is_absolute() or ".." in path.parts or "\\" in name or ":" in path.parts[0]:
+        return "would be written outside of the folder"
+    encoded = [os.fsencode(part) for part in path.parts]
+    if max(map(len, encoded)) > MOST_NAME_BYTES or len(b"/".join(encoded)) > MOST_PATH_BYTES:
+        return "has a name that is too long"
+    folded = unicodedata.normalize("NFC", str(path)).casefold()
+    if folded not in seen:
+        seen[folded] = name
+        return ""
+    return "is there twice" if seen[folded] == name else f"differs from {seen[folded]!r} in upper and lower case alone"
+
+
+def check_size(archive: Path, unpacked: int, free: int, name: str) -> None:
+    """Refuse an archive that unpacks to too many bytes for its own size, or for the `free` bytes of the disk."""
+    packed = max(archive.stat().st_size, 1)
+    if unpacked > RATIO_MATTERS and unpacked > MAX_RATIO * packed:
+        raise UserError(name, f"{packed:,} bytes that unpack to {unpacked:,}: a zip bomb", "nothing was unpacked")
+    if unpacked > free:
+        raise UserError(name, f"unpacks to {unpacked:,} bytes, the disk has {free:,} free", "make room")
+
+
+def unpack_tar(archive: Path, folder: Path, name: str) -> None:
+    """Unpack the regular files of a tar archive into a new folder, hidden ones left out.
+
+    Raises:
+        UserError: naming the archive as `name`; a member that would land outside `folder`, a link or a device, two of
+            one name, a bomb, one too large for the disk, or a damaged archive.
+    """
+    try:
+        folder.mkdir()
+        free = shutil.disk_usage(folder).free
+        with _opened_tar(archive) as stream, tarfile.open(fileobj=stream, mode="r:") as tar:
+            unpacked = 0
+            seen: dict[str, str] = {}
+            for member in tar:
+                _check_member(member, name, seen)
+                unpacked += member.size
+                check_size(archive, max(unpacked, stream.tell()), free, name)
+                content = tar.extractfile(member)
+                if content and not is_hidden(member.name):
+                    with files.whole_file(folder / member.name) as temporary, temporary.open("wb") as out:
+                        shutil.copyfileobj(content, out, TAR_READ)
+            stream.expect_end()
+            while stream.read(TAR_READ):  # to its end, where the checksum of a compressed archive is
+                check_size(archive, stream.tell(), free, name)
+    except DAMAGE as error:
+        raise UserError(name, f"cannot be unpacked: {error}", "give a whole .tar or .tar.gz archive") from error
+
+
+def _check_member(member: tarfile.TarInfo, name: str, seen: dict[str, str]) -> None:
+    """Refuse all but folders and plain files with names that stay in the folder."""
+    if member.isdir():
+        fault = path_fault(member.name, {}) if PurePosixPath(member.name).parts else ""
+    elif not member.isreg() or member.issparse():
+        fault = "is a link, a device or a sparse file"
+    else:
+        fault = path_fault(member.name, seen)
+    if fault:
+        reason = f"{member.name} leaves the archive: it {fault}"
+        raise UserError(name, reason, "nothing was unpacked; do not trust this archive")
+
+
+class _TarStream(io.BufferedReader):
+    """The bytes of a tar, decompressed, for `tarfile`, which would read a header of any size into memory, and would
+    take an archive that is cut off between two files for a whole one."""
+
+    last = b""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if size is None or not 0 <= size <= TAR_READ:
+            raise tarfile.ReadError("a header that is too long")
+        self.last = super().read(size)
+        return self.last
+
+    def expect_end(self) -> None:
+        """Refuse an archive whose last header is not the block of zeros that ends every tar."""
+        if self.last != bytes(tarfile.BLOCKSIZE):
+            raise tarfile.ReadError("it is cut off")
+
+
+@contextmanager
+def _opened_tar(archive: Path) -> Iterator[_TarStream]:
+    with archive.open("rb") as file:
+        start = file.read(max(map(len, COMPRESSIONS)))
+    opener = next((opener for magic, opener in COMPRESSIONS.items() if start.startswith(magic)), open)
+    with opener(archive, "rb") as raw, _TarStream(raw) as stream:
+        yield stream

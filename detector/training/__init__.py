@@ -1,0 +1,1 @@
+"""The training itself: loop, step, input, validation, devices, progress and stops."""

@@ -1,0 +1,22 @@
+"""The same bytes every time: TensorFlow's switch for it, and what that leaves open.
+
+`AddN` of three tensors or more sums in an order that depends on which of them the other threads have let go of.
+Gradients meet in such sums wherever a feature map feeds two heads and the next layer: they are added two at a time
+here, and the graph optimiser that would merge these sums again is turned off.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from detector.model.tensorflow_env import tf
+
+
+def enable() -> None:
+    """From here on, in this process, the same inputs and seeds give the same outputs; call it before all else."""
+    tf.config.experimental.enable_op_determinism()
+    tf.config.optimizer.set_experimental_options({"arithmetic_optimization": False})
+
+
+def gradients(loss: tf.Tensor, variables: Sequence[Any]) -> list[tf.Tensor]:
+    """The gradients of `loss`, summed two at a time; inside a tf.function."""
+    return list(tf.gradients(loss, variables, aggregation_method=tf.AggregationMethod.EXPERIMENTAL_TREE))

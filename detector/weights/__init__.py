@@ -1,0 +1,1 @@
+"""What training starts from: ImageNet and Open Images weights."""

@@ -1,0 +1,161 @@
+"""Curves, confusion and the ranking of images, each small enough to be worked out by hand."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from detector.data.tables import ImageBoxes
+from detector.evaluation import curves, metrics
+
+NAMES = {1: "cat", 2: "dog"}
+CAT, DOG = 1, 2
+LEFT, MIDDLE, RIGHT = (0, 0, 100, 100), (200, 0, 300, 100), (400, 0, 500, 100)
+
+
+def image(filename: str, *rows: Sequence[float]) -> ImageBoxes:
+    """Rows are (xmin, ymin, xmax, ymax, class[, score])."""
+    values = np.array([[*row, 1.0][:6] for row in rows], dtype=np.float64).reshape(-1, 6)
+    return ImageBoxes(filename, 500, 400, values[:, :4], values[:, 4].astype(np.int64), values[:, 5])
+
+
+def one_image(truth: Sequence[Sequence[float]], found: Sequence[Sequence[float]], score: float = 0.5) -> object:
+    (errors,) = curves.image_errors(
+        [image("a.jpg", *truth)], [image("a.jpg", *found)], score_threshold=score, iou_threshold=0.5
+    )
+    return errors
+
+
+def test_precision_recall_of_three_detections() -> None:
+    truth = [image("a.jpg", (*LEFT, CAT), (*MIDDLE, CAT))]
+    found = [image("a.jpg", (*LEFT, CAT, 0.9), (*RIGHT, CAT, 0.8), (*MIDDLE, CAT, 0.7))]
+    curve = curves.precision_recall(truth, found, CAT, 0.5)
+    assert curve is not None
+    assert curve.recall.tolist() == [1 / 2, 1 / 2, 1]
+    assert curve.precision.tolist() == [1, 1 / 2, 2 / 3]
+    assert curve.scores.tolist() == [0.9, 0.8, 0.7]
+    # the recalls 0.00 to 0.50 are reached by the first detection, the other 50 by the third
+    assert curve.interpolated.tolist() == [1] * 51 + [2 / 3] * 50
+    assert curve.thresholds.tolist() == [0.9] * 51 + [0.7] * 50
+
+
+def test_recall_that_is_never_reached_is_zero() -> None:
+    truth = [image("a.jpg", (*LEFT, CAT), (*MIDDLE, CAT))]
+    curve = curves.precision_recall(truth, [image("a.jpg", (*LEFT, CAT, 0.9))], CAT, 0.5)
+    assert curve is not None
+    assert curve.interpolated.tolist() == [1] * 51 + [0] * 50
+    assert curve.thresholds.tolist() == [0.9] * 51 + [0] * 50
+
+
+def test_curve_without_detections_and_without_groundtruth() -> None:
+    curve = curves.precision_recall([image("a.jpg", (*LEFT, CAT))], [image("a.jpg", (*LEFT, DOG, 0.9))], CAT, 0.5)
+    assert curve is not None
+    assert (len(curve.recall), curve.interpolated.tolist()) == (0, [0] * 101)
+    assert curves.precision_recall([image("a.jpg")], [image("a.jpg", (*LEFT, CAT, 0.9))], CAT, 0.5) is None
+
+
+SHIFTED = st.tuples(
+    st.integers(0, 12), st.integers(0, 12), st.integers(13, 30), st.integers(13, 30), st.sampled_from([CAT, DOG])
+)
+FOUND = st.tuples(SHIFTED, st.sampled_from([0.2, 0.5, 0.9])).map(lambda pair: (*pair[0], pair[1]))
+IMAGES = st.lists(st.tuples(st.lists(SHIFTED, max_size=4), st.lists(FOUND, max_size=6)), min_size=1, max_size=4)
+
+
+def made(drawn: Sequence[tuple[Sequence[Sequence[float]], Sequence[Sequence[float]]]]) -> tuple[list[ImageBoxes], ...]:
+    truth = [image(f"{number}.jpg", *rows) for number, (rows, _) in enumerate(drawn)]
+    found = [image(f"{number}.jpg", *rows) for number, (_, rows) in enumerate(drawn)]
+    return truth, found[::-1]  # images are matched by name, not by place
+
+
+@settings(max_examples=150, deadline=None)
+@given(IMAGES)
+def test_mean_of_the_interpolated_precision_is_cocos_ap50(drawn) -> None:  # type: ignore[no-untyped-def]
+    truth, found = made(drawn)
+    expected = metrics.coco(truth, found, NAMES)["per_class"]
+    for class_id, name in NAMES.items():
+        curve = curves.precision_recall(truth, found, class_id, 0.5)
+        assert (curve is None) == (name not in expected)
+        if curve is not None:
+            assert curve.interpolated.mean() == pytest.approx(expected[name]["AP50"], abs=1e-12)
+
+
+def test_one_error_of_each_kind() -> None:
+    truth = [(*LEFT, CAT), (*MIDDLE, CAT), (*RIGHT, DOG)]
+    found = [
+        (*LEFT, CAT, 0.9),  # right
+        (*MIDDLE, DOG, 0.8),  # a cat taken for a dog: one error, neither a miss nor a false detection
+        (0, 200, 100, 300, DOG, 0.7),  # nothing there
+        (*RIGHT, DOG, 0.4),  # right, yet under the threshold: a miss
+    ]
+    errors = one_image(truth, found)
+    assert errors == curves.ImageErrors("a.jpg", ((CAT, CAT), (CAT, DOG), (DOG, 0), (0, DOG)), 0.0, 0.8)
+    assert (errors.missed, errors.false, errors.wrong_class) == (1, 1, 1)  # type: ignore[attr-defined]
+    matrix = curves.confusion_matrix([errors], [CAT, DOG])  # type: ignore[list-item]
+    assert matrix.tolist() == [[1, 1, 0], [0, 0, 1], [0, 1, 0]]  # rows and columns: cat, dog, background
+
+
+def test_second_box_on_an_object_is_false_and_the_higher_score_wins() -> None:
+    errors = one_image([(*LEFT, DOG)], [(*LEFT, CAT, 0.6), (*LEFT, DOG, 0.9)])
+    assert errors.pairs == ((DOG, DOG), (0, CAT))  # type: ignore[attr-defined]
+
+
+def test_thresholds_are_inclusive() -> None:
+    half = (0, 0, 50, 100, CAT)  # IoU with LEFT is 5000 / 10000
+    assert one_image([(*LEFT, CAT)], [(*half, 0.5)]) == curves.ImageErrors("a.jpg", ((CAT, CAT),), 0.5, 0.5)
+    assert one_image([(*LEFT, CAT)], [(0, 0, 49, 100, CAT, 0.5)]).pairs == ((CAT, 0), (0, CAT))  # type: ignore[attr-defined]
+
+
+def test_worst_image_first() -> None:
+    truth = {
+        "two.jpg": [(*LEFT, CAT), (*MIDDLE, CAT)],  # both missed
+        "missed.jpg": [(*LEFT, CAT), (*MIDDLE, CAT)],  # one missed
+        "false.jpg": [],  # one false detection
+        "wrong.jpg": [(*LEFT, CAT)],  # one of the wrong class
+        "loose.jpg": [(*LEFT, CAT)],  # right, IoU 0.5
+        "tight.jpg": [(*LEFT, CAT)],  # right, IoU 1
+        "unsure.jpg": [(*LEFT, CAT)],  # right, IoU 1, lower score
+        "empty.jpg": [],  # nothing there, nothing found
+        "another_empty.jpg": [],
+    }
+    found = {
+        "missed.jpg": [(*LEFT, CAT, 0.9)],
+        "false.jpg": [(*LEFT, CAT, 0.9)],
+        "wrong.jpg": [(*LEFT, DOG, 0.9)],
+        "loose.jpg": [(0, 0, 50, 100, CAT, 0.9)],
+        "tight.jpg": [(*LEFT, CAT, 0.9)],
+        "unsure.jpg": [(*LEFT, CAT, 0.8)],
+    }
+    ranked = curves.image_errors(
+        [image(name, *rows) for name, rows in truth.items()],
+        [image(name, *found.get(name, [])) for name in sorted(truth)],
+        score_threshold=0.5,
+        iou_threshold=0.5,
+    )
+    # wrong: score 0.9 and false: nothing matched, both one error and no IoU under 1
+    expected = "two missed wrong false loose unsure tight another_empty empty"
+    assert [one.filename.removesuffix(".jpg") for one in ranked] == expected.split()
+
+
+@settings(max_examples=150, deadline=None)
+@given(IMAGES, st.sampled_from([0.0, 0.5, 0.6, 1.0]), st.sampled_from([0.1, 0.5, 0.9]))
+def test_every_object_and_every_detection_is_accounted_for(drawn, score: float, iou: float) -> None:  # type: ignore[no-untyped-def]
+    truth, found = made(drawn)
+    errors = curves.image_errors(truth, found, score_threshold=score, iou_threshold=iou)
+    matrix = curves.confusion_matrix(errors, list(NAMES))
+    for k, class_id in enumerate(NAMES):
+        assert matrix[k].sum() == sum(int((one.classes == class_id).sum()) for one in truth)
+        kept = sum(int(((one.classes == class_id) & (one.scores >= score)).sum()) for one in found)
+        assert matrix[:, k].sum() == kept
+    assert matrix[-1, -1] == 0
+    counted = sum(one.missed + one.false + one.wrong_class for one in errors)
+    assert counted == matrix.sum() - np.trace(matrix)
+    assert {one.filename for one in errors} == {one.filename for one in truth}
+
+
+def test_images_that_do_not_fit_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"b\.jpg"):
+        curves.image_errors([image("a.jpg")], [image("b.jpg")], score_threshold=0.5, iou_threshold=0.5)
+    with pytest.raises(ValueError, match=r"b\.jpg"):
+        curves.precision_recall([image("a.jpg")], [image("b.jpg")], CAT, 0.5)

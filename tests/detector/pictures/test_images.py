@@ -1,0 +1,235 @@
+"""detector.pictures.images: every mode and orientation gives the picture as seen; every damaged file gives one line."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from detector.base.errors import UserError
+from detector.pictures import images
+
+RED, BLUE = (255, 0, 0), (0, 0, 255)
+
+
+def saved(path: Path, image: Image.Image, **options: object) -> Path:
+    image.save(path, **options)
+    return path
+
+
+def pixel(path: Path, at: tuple[int, int] = (0, 0)) -> tuple[int, ...]:
+    image = images.open_upright(path)
+    assert image.mode == "RGB"
+    return image.getpixel(at)
+
+
+def oriented(path: Path, orientation: int) -> Path:
+    """A 4x2 PNG, left half red and right half blue, with an EXIF orientation."""
+    image = Image.new("RGB", (4, 2), RED)
+    image.paste(BLUE, (2, 0, 4, 2))
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    return saved(path, image, exif=exif)
+
+
+@pytest.mark.parametrize(
+    ("name", "mode", "colour", "expected"),
+    [
+        ("a.png", "L", 77, (77, 77, 77)),
+        ("a.png", "LA", (0, 0), (255, 255, 255)),  # transparent: the white below shows
+        ("a.png", "LA", (40, 255), (40, 40, 40)),
+        ("a.png", "RGBA", (255, 0, 0, 0), (255, 255, 255)),
+        ("a.png", "RGBA", (255, 0, 0, 51), (255, 204, 204)),  # 51 is a fifth: 0.2 red over white
+        ("a.png", "1", 1, (255, 255, 255)),
+        ("a.png", "I;16", 65535, (255, 255, 255)),
+        ("a.png", "I;16", 257 * 100, (100, 100, 100)),
+        ("a.png", "I;16", 256, (1, 1, 1)),  # a dark 16-bit picture stays dark
+        ("a.tif", "F", 0.5, (128, 128, 128)),
+        ("b.tif", "F", 200.0, (200, 200, 200)),
+        ("a.tif", "I", 65535, (255, 255, 255)),
+        ("b.tif", "I", 1_000_000, (255, 255, 255)),
+        ("c.tif", "I", -5, (0, 0, 0)),
+        ("d.tif", "F", float("nan"), (0, 0, 0)),
+        ("a.tif", "CMYK", (0, 255, 255, 0), (255, 0, 0)),
+        ("a.bmp", "RGB", RED, RED),
+        ("a.gif", "RGB", RED, RED),
+        ("a.webp", "RGBA", (0, 0, 0, 0), (255, 255, 255)),
+    ],
+)
+def test_every_mode_becomes_rgb(tmp_path, name, mode, colour, expected):
+    path = saved(tmp_path / name, Image.new(mode, (3, 2), colour))
+    assert pixel(path) == expected
+    assert images.check(path).size == (3, 2)
+
+
+def test_cmyk_jpeg(tmp_path):
+    path = saved(tmp_path / "a.jpg", Image.new("CMYK", (16, 16), (0, 255, 255, 0)), quality=100)
+    assert np.allclose(pixel(path), RED, atol=3)
+    assert not images.check(path).plain
+
+
+def test_palette_with_and_without_transparency(tmp_path):
+    image = Image.new("P", (2, 1))
+    image.putpalette([255, 0, 0, 0, 0, 255])
+    image.putpixel((1, 0), 1)
+    opaque = saved(tmp_path / "a.png", image)
+    assert (pixel(opaque), pixel(opaque, (1, 0))) == (RED, BLUE)
+    clear = saved(tmp_path / "b.png", image, transparency=1)
+    assert (pixel(clear), pixel(clear, (1, 0))) == (RED, (255, 255, 255))
+
+
+# Where the red half of the stored 4x2 picture (left) is seen, by the EXIF standard.
+@pytest.mark.parametrize(
+    ("orientation", "size", "red_at", "blue_at"),
+    [
+        (1, (4, 2), (0, 0), (3, 0)),
+        (2, (4, 2), (3, 0), (0, 0)),  # mirrored
+        (3, (4, 2), (3, 0), (0, 0)),  # upside down
+        (4, (4, 2), (0, 0), (3, 0)),
+        (5, (2, 4), (0, 0), (0, 3)),
+        (6, (2, 4), (0, 0), (0, 3)),  # stored left is seen at the top
+        (7, (2, 4), (0, 3), (0, 0)),
+        (8, (2, 4), (0, 3), (0, 0)),  # stored left is seen at the bottom
+        (9, (4, 2), (0, 0), (3, 0)),  # no such orientation: as stored
+    ],
+)
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp"])
+def test_exif_orientation(tmp_path, orientation, size, red_at, blue_at, suffix):
+    path = tmp_path / f"a{suffix}"
+    options = (
+        {"lossless": True} if suffix == ".webp" else {"quality": 100, "subsampling": 0} if suffix == ".jpg" else {}
+    )
+    stored = Image.open(oriented(tmp_path / "source.png", orientation))
+    scaled = stored.resize((64, 32), Image.Resampling.NEAREST)
+    scaled.save(path, exif=stored.getexif(), **options)
+    info = images.check(path)
+    assert info.raw_size == (64, 32)
+    assert info.size == (size[0] * 16, size[1] * 16)
+    assert info.turned == (2 <= orientation <= 8)
+    upright = images.open_upright(path)
+    assert upright.size == info.size
+    for colour, (x, y) in ((RED, red_at), (BLUE, blue_at)):
+        assert np.allclose(upright.getpixel((x * 16 + 8, y * 16 + 8)), colour, atol=8)
+    assert images.open_raw(path).size == (64, 32)
+    assert np.allclose(images.open_raw(path).getpixel((8, 8)), RED, atol=8)
+
+
+def test_exif_orientation_is_applied_once(tmp_path):
+    upright = images.open_upright(oriented(tmp_path / "a.png", 6))
+    again = saved(tmp_path / "b.png", upright)
+    assert images.check(again).size == upright.size == (2, 4)
+    assert not images.check(again).turned
+
+
+def test_turned_tiff(tmp_path):
+    path = tmp_path / "a.tif"
+    Image.open(oriented(tmp_path / "a.png", 6)).save(path, exif=Image.open(tmp_path / "a.png").getexif())
+    assert images.check(path).size == images.open_upright(path).size == (2, 4)
+    assert pixel(path, (0, 0)) == RED
+    assert pixel(path, (0, 3)) == BLUE
+
+
+@pytest.mark.filterwarnings("ignore")  # of Pillow's; quiet outside of pytest
+def test_damaged_exif_is_no_reason_to_refuse(tmp_path):
+    path = saved(tmp_path / "a.jpg", Image.new("RGB", (8, 8), RED), exif=b"Exif\0\0II*\0\xff\xff\xff\xff")
+    assert images.check(path).size == (8, 8)
+
+
+@pytest.mark.parametrize(
+    ("mode", "name", "options", "plain"),
+    [
+        ("RGB", "a.jpg", {}, True),
+        ("L", "a.jpg", {}, True),
+        ("RGB", "a.jpg", {"progressive": True}, True),
+        ("RGB", "a.png", {}, True),
+        ("L", "a.png", {}, True),
+        ("L", "a.png", {"transparency": 3}, False),
+        ("RGB", "a.png", {"transparency": (1, 2, 3)}, False),
+        ("1", "a.png", {}, False),
+        ("P", "a.png", {}, False),
+        ("RGBA", "a.png", {}, False),
+        ("I;16", "a.png", {}, False),
+        ("CMYK", "a.jpg", {}, False),
+        ("RGB", "a.webp", {}, False),
+        ("RGB", "a.bmp", {}, False),
+        ("RGB", "a.gif", {}, False),
+    ],
+)
+def test_plain_is_what_tensorflow_reads_alike(tmp_path, mode, name, options, plain):
+    assert images.check(saved(tmp_path / name, Image.new(mode, (8, 8)), **options)).plain is plain
+
+
+def test_a_jpeg_without_its_end_marker_is_not_plain(tmp_path):
+    """Pillow reads it, since all pixels are there; TensorFlow refuses it, so the record gets it re-encoded."""
+    path = saved(tmp_path / "a.jpg", Image.new("RGB", (8, 8)))
+    content = path.read_bytes()
+    assert content.endswith(b"\xff\xd9")
+    path.write_bytes(content[:-2] + bytes(2))
+    assert images.check(path).size == (8, 8)
+    assert not images.check(path).plain
+
+
+def test_format_is_read_from_the_bytes_not_from_the_suffix(tmp_path):
+    path = tmp_path / "a.jpg"
+    path.write_bytes(saved(tmp_path / "a.png", Image.new("RGB", (8, 8))).read_bytes())
+    assert images.check(path).format == "PNG"
+
+
+def noise(suffix: str) -> bytes:
+    pixels = np.random.default_rng(1).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, format={".jpg": "JPEG"}.get(suffix, suffix[1:].upper()))
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".bmp", ".gif", ".webp"])
+@pytest.mark.parametrize("part", [0.2, 0.5, 0.9])
+def test_truncated(tmp_path, suffix, part):
+    content = noise(suffix)
+    path = tmp_path / f"a{suffix}"
+    path.write_bytes(content[: int(len(content) * part)])
+    for read in (images.check, images.open_upright):
+        with pytest.raises(UserError) as error:
+            read(path)
+        assert error.value.line().startswith(f"{path}: ")
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "is an empty file"),
+        (b"<html>404</html>", "is not an image that can be read"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "is not an image that can be read"),
+        (b"\xff\xd8\xff\xe0", "is not an image that can be read"),
+        (b"\x89PNG\r\n\x1a\n" + bytes(40), "not"),
+    ],
+)
+def test_not_an_image(tmp_path, content, reason):
+    path = tmp_path / "a.jpg"
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=reason) as error:
+        images.check(path)
+    assert "save it again" in error.value.remedy
+
+
+def test_missing_image_and_folder(tmp_path):
+    with pytest.raises(UserError, match="image not found"):
+        images.check(tmp_path / "a.jpg")
+    with pytest.raises(UserError, match="cannot be read"):
+        images.check(tmp_path)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_decompression_bomb(tmp_path):
+    """A 12 kB PNG of 100 million pixels is refused from its header, before memory is taken for it."""
+    path = saved(tmp_path / "a.png", Image.new("1", (10_000, 10_000)), optimize=True)
+    with pytest.raises(UserError, match=r"is too large: 10000x10000 pixels.*; scale it down"):
+        images.check(path)
+
+
+def test_is_image():
+    assert images.is_image("a.JPG")
+    assert images.is_image(Path("x/a.b.png"))
+    assert not images.is_image("a.xml")
+    assert not images.is_image("jpg")

@@ -1,0 +1,526 @@
+"""Several devices, several processes, XLA and bfloat16: the same training as on one CPU, as far as floats allow.
+
+What is different from a real training, so that runs can be compared at all: an input of 96 x 96 pixels; frozen batch
+normalisation, for each replica has statistics of its own, with which two are not meant to be equal to one; and Adam's
+epsilon is 1e-3, for with 1e-8 its first steps have one size whatever the gradient, and the last bit of a sum that is
+taken in another order decides their direction: after ten steps that is the second digit of the loss.
+"""
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from detector.base import paths
+from detector.base.errors import UserError
+from detector.checkpointing import work_dir
+from detector.multihost import cluster, rendezvous, shared_work_dir
+from detector.multihost.cluster import Cluster
+from tests.support import stage, tiny
+
+SMALL = """model { ssd { freeze_batchnorm: true image_resizer { fixed_shape_resizer { height: 96 width: 96 } } } }
+train_config { optimizer { adam_optimizer { epsilon: 1e-3 } } }"""
+STEPS = 20
+PARAMS = {
+    "train.steps": str(STEPS),
+    "train.batch_size": "4",
+    "train.learning_rate": "1e-4",
+    "train.eval_every": "10",
+    "train.checkpoint_every": "5",
+    "train.config_override": f"'{' '.join(SMALL.split())}'",
+}
+ROUNDING = 1e-3  # of a loss, over 20 steps; measured: 4e-5
+A_MINUTE = 60
+PATIENCE_SECONDS = 550
+
+
+# TF_CONFIG.
+
+
+def tf_config(jobs: Any, task: Any = None) -> dict[str, str]:
+    return {"TF_CONFIG": json.dumps({"cluster": jobs, **({"task": task} if task is not None else {})})}
+
+
+TWO = {"worker": ["10.0.0.1:2222", "10.0.0.2:2222"]}
+
+
+def test_without_a_cluster_a_worker_is_alone() -> None:
+    for environment in ({}, {"TF_CONFIG": ""}, {"TF_CONFIG": "{}"}, {"TF_CONFIG": '{"environment": "cloud"}'}):
+        assert cluster.from_environment(environment) == cluster.ALONE
+    assert (cluster.ALONE.count, cluster.ALONE.is_chief) == (1, True)
+
+
+def test_the_first_worker_is_the_chief() -> None:
+    first, second = (cluster.from_environment(tf_config(TWO, {"type": "worker", "index": index})) for index in (0, "1"))
+    assert (first.is_chief, second.is_chief, first.count, second.index) == (True, False, 2, 1)
+    assert second.name(1) == "worker 1 (10.0.0.2:2222)"
+
+
+def test_a_chief_of_its_own_comes_before_the_workers() -> None:
+    jobs = {**TWO, "chief": ["10.0.0.9:2222"]}
+    found = cluster.from_environment(tf_config(jobs, {"type": "worker", "index": 0}))
+    assert (found.index, found.count, found.name(0)) == (1, 3, "chief 0 (10.0.0.9:2222)")
+
+
+@pytest.mark.parametrize(
+    ("environment", "reason"),
+    [
+        ({"TF_CONFIG": "{cluster"}, "not valid JSON: Expecting property name"),
+        ({"TF_CONFIG": "[1]"}, "not a JSON object"),
+        (tf_config([1]), "cluster: not a list of host:port for each job"),
+        (tf_config({"worker": ["10.0.0.1"]}), "cluster: not a list of host:port for each job"),
+        (tf_config({"worker": "10.0.0.1:2222"}), "cluster: not a list of host:port for each job"),
+        (tf_config({**TWO, "ps": []}), "cluster: there is no ps here: every process is a worker"),
+        (tf_config({"chief": ["a:1", "b:1"]}), "cluster: more than one chief"),
+        (tf_config({"worker": ["a:1", "a:1"]}), "cluster: two workers have one address"),
+        (tf_config(TWO), "task: missing, or without type or index"),
+        (tf_config(TWO, {"type": "worker"}), "task: missing, or without type or index"),
+        (
+            tf_config(TWO, {"type": "worker", "index": 2}),
+            "task: worker 2 is not in the cluster, which has worker 0, worker 1;",
+        ),
+        (tf_config(TWO, {"type": "worker", "index": -1}), "task: worker -1 is not in the cluster"),
+        (tf_config(TWO, {"type": "chief", "index": 0}), "task: chief 0 is not in the cluster"),
+        (tf_config(TWO, {"type": ["x"], "index": None}), "task: ['x'] None is not in the cluster"),
+    ],
+)
+def test_what_cannot_be_understood_is_one_line(environment: dict[str, str], reason: str) -> None:
+    with pytest.raises(UserError) as caught:
+        cluster.from_environment(environment)
+    assert caught.value.line().startswith(f"TF_CONFIG: {reason}")
+    assert caught.value.line().endswith("; unset it to train on this host alone")
+
+
+# Before training: who is there, and do they want the same?
+
+
+def free_ports(count: int) -> list[int]:
+    sockets = [socket.create_server(("", 0)) for _ in range(count)]
+    ports = [one.getsockname()[1] for one in sockets]
+    for one in sockets:
+        one.close()
+    return ports
+
+
+def clusters(count: int) -> list[Cluster]:
+    tasks = tuple(("worker", index) for index in range(count))
+    addresses = tuple(f"127.0.0.1:{port}" for port in free_ports(count))
+    return [Cluster(tasks, addresses, index) for index in range(count)]
+
+
+def all_at_once(work: Callable[[Any], Any], arguments: list[Any]) -> list[Any]:
+    """What `work` returns for each of the arguments, or the line of the UserError that it raises."""
+    found: list[Any] = [None] * len(arguments)
+
+    def run(place: int) -> None:
+        try:
+            found[place] = work(arguments[place])
+        except UserError as error:
+            found[place] = error.line()
+
+    threads = [threading.Thread(target=run, args=(place,)) for place in range(len(arguments))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    return found
+
+
+def test_all_hear_what_each_says() -> None:
+    def talk(own: Cluster) -> Any:
+        with rendezvous.of(own) as together:
+            return together.exchange({"index": own.index}), together.exchange("é" * own.index)
+
+    said = [{"index": 0}, {"index": 1}, {"index": 2}]
+    assert all_at_once(talk, clusters(3)) == [(said, ["", "é", "éé"])] * 3
+
+
+def test_alone_one_hears_oneself() -> None:
+    with rendezvous.of(cluster.ALONE) as together:
+        assert together.exchange([1, None]) == [[1, None]]
+
+
+def test_a_worker_that_leaves_is_named() -> None:
+    def talk(own: Cluster) -> Any:
+        with rendezvous.of(own) as together:
+            if own.index == 1:
+                return "left"
+            return together.exchange(1)
+
+    made = clusters(2)
+    line = f"{made[0].name(1)}: left before training began; what it printed says why; then start all workers again"
+    assert all_at_once(talk, made) == [line, "left"]
+
+
+def say(address: str, line: bytes) -> None:
+    host, _, port = address.partition(":")
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        try:
+            with socket.create_connection((host, int(port)), 30) as stranger:
+                stranger.sendall(line)
+                return
+        except ConnectionRefusedError:
+            time.sleep(0.05)
+
+
+def test_strangers_are_not_listened_to() -> None:
+    def talk(own: Cluster) -> Any:
+        if own.index == 1:
+            for line in (
+                b"GET / HTTP/1.1\r\n\r\n",
+                b"[7, 8, 9]\n",
+                b"[1, 2]\n",
+                b"[" * 99999 + b"\n",
+                b"{}\n",
+                b"\xff\n",
+            ):
+                say(own.addresses[0], line)
+            say(own.addresses[0], json.dumps([7, own.addresses]).encode() + b"\n")
+        with rendezvous.of(own) as together:
+            return together.exchange(own.index)
+
+    assert all_at_once(talk, clusters(2)) == [[0, 1], [0, 1]]
+
+
+def test_a_stranger_that_speaks_slowly_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rendezvous, "HELLO_SECONDS", 0.5)
+    made = clusters(2)
+    host, _, port = made[0].addresses[0].partition(":")
+
+    def talk(own: Cluster) -> Any:
+        with rendezvous.of(own) as together:
+            return together.exchange(own.index)
+
+    def drip() -> None:
+        say(made[0].addresses[0], b"")  # until the chief listens
+        with contextlib.suppress(OSError), socket.create_connection((host, int(port)), 30) as stranger:
+            for _ in range(100):
+                stranger.sendall(b"[")
+                time.sleep(0.1)
+
+    slow = threading.Thread(target=drip)
+    chief = threading.Thread(target=lambda: found.append(talk(made[0])))
+    found: list[Any] = []
+    began = time.monotonic()
+    chief.start()
+    slow.start()
+    time.sleep(1)
+    assert talk(made[1]) == [0, 1]
+    chief.join()
+    assert time.monotonic() - began < 8  # the stranger would have taken ten seconds
+    assert found == [[0, 1]]
+    slow.join()
+
+
+def test_who_does_not_come_is_named(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(rendezvous, "WAIT_SECONDS", 1)
+    monkeypatch.setattr(rendezvous, "NOTE_SECONDS", 0.1)
+    own, *_ = clusters(3)
+    with pytest.raises(UserError, match="did not come within 0 minutes; start it") as caught, rendezvous.of(own):
+        pass
+    assert caught.value.where == f"{own.name(1)}, {own.name(2)}"
+    assert capfd.readouterr().err == f"waiting for {own.name(1)}, {own.name(2)}\n"
+
+
+def test_a_port_in_use_is_named() -> None:
+    own = clusters(2)[1]
+    port = int(own.addresses[1].partition(":")[2])
+    with socket.create_server(("", port)), pytest.raises(UserError) as caught, rendezvous.of(own):
+        pass
+    assert caught.value.line().startswith(f"TF_CONFIG: {own.name(1)} is this one, but its port cannot be used: ")
+
+
+def test_a_worker_with_another_cluster_is_refused() -> None:
+    first, second = clusters(2)
+    other = Cluster(second.tasks, (first.addresses[0], first.addresses[1].replace("127.0.0.1", "localhost")), 1)
+
+    def talk(own: Cluster) -> Any:
+        with rendezvous.of(own) as together:
+            return together.exchange(own.index)
+
+    chief, worker = all_at_once(talk, [first, other])
+    assert chief.startswith("TF_CONFIG: the worker on 127.0.0.1 was given another cluster: ['127.0.0.1:")
+    assert worker.startswith(f"{other.name(0)}: left before training began")
+
+
+def open_work(own: Cluster, root: Path, identity: dict[str, object], code: str = "a", devices: str = "cpu") -> Any:
+    with shared_work_dir.opened(
+        own, str(root), identity, keep=2, start=lambda _: None, code=code, devices=devices
+    ) as task:
+        latest = task.latest()
+        return latest.step if latest else None, task.folder
+
+
+def test_workers_with_other_data_are_named(tmp_path: Path) -> None:
+    identities: list[dict[str, object]] = [
+        {"files": {"train.record": digest, "val.record": "v"}, "train": {"seed": seed}, "config": "c"}
+        for digest, seed in (("x", 1), ("y", 2))
+    ]
+    made = clusters(2)
+    found = all_at_once(lambda own: open_work(own, tmp_path, identities[own.index]), made)
+    line = (
+        f"{made[0].name(1)}: not the same as on {made[0].name(0)}: files: train.record, train: seed; "
+        "give every worker the same files, params.yaml and code"
+    )
+    assert found == [line, line]
+    found = all_at_once(lambda own: open_work(own, tmp_path, identities[0], "ab"[own.index]), made)
+    assert "not the same as on worker 0" in found[0]
+    assert found[0].partition("; ")[0].endswith("): code")
+    found = all_at_once(lambda own: open_work(own, tmp_path, identities[0], "a", ["cpu", "2 x gpu"][own.index]), made)
+    assert found[0].partition("; ")[0].endswith("): devices")
+
+
+def write_step(task: work_dir.Work, step: int) -> None:
+    task.save({"step": step, "best_step": 0}, 1, lambda folder: (folder / "ckpt-1.index").write_text("x"))
+
+
+def test_all_go_on_from_the_same_step(tmp_path: Path) -> None:
+    with work_dir.opened(str(tmp_path / "shared"), {"a": 1}, keep=2) as task:
+        write_step(task, 5)
+    made = clusters(2)
+    found = all_at_once(lambda own: open_work(own, tmp_path / "shared", {"a": 1}), made)
+    assert found == [(5, task.folder)] * 2
+    found = all_at_once(lambda own: open_work(own, tmp_path / ["shared", "own"][own.index], {"a": 1}), made)
+    for line, folder in zip(found, ("shared", "own"), strict=True):
+        step = tmp_path / folder / task.folder.name / "step-00000005"
+        assert line == (
+            f"{made[0].name(1)}: {step} of {made[0].name(0)} cannot be read there; "
+            "train.work_dir in params.yaml must be a folder that all workers share"
+        )
+
+
+def test_a_folder_that_is_not_shared_is_noticed_before_the_first_step(tmp_path: Path) -> None:
+    made = clusters(2)
+    found = all_at_once(lambda own: open_work(own, tmp_path / ["shared", "own"][own.index], {"a": 1}), made)
+    for line in found:
+        assert line.startswith(f"{made[0].name(1)}: {tmp_path}/")
+        assert line.endswith(
+            f", where {made[0].name(0)} keeps its work, cannot be read there; "
+            "train.work_dir in params.yaml must be a folder that all workers share"
+        )
+
+
+def test_only_the_chief_writes(tmp_path: Path) -> None:
+    """The others take part in every save, but for those that only replace a state."""
+    with work_dir.opened(str(tmp_path), {"a": 1}, keep=2) as task:
+        write_step(task, 5)
+    follower = shared_work_dir.Follower(task.folder, 5)
+    before = sorted(task.folder.rglob("*"))
+    written: list[str] = []
+    for step in (5, 6, 6, 7):
+        follower.save({"step": step}, 1, lambda folder, step=step: written.append(f"{step} {folder.is_dir()}"))
+    follower.save_best(7, 1, lambda folder: written.append("best"))
+    assert written == ["6 True", "7 True", "best"]
+    assert sorted(task.folder.rglob("*")) == before
+
+
+def test_the_lost_worker_is_named() -> None:
+    from detector.model.tensorflow_env import tf
+
+    chief = Cluster((("worker", 0), ("worker", 1)), ("10.0.0.1:1", "10.0.0.2:1"), 0)
+    for message, name in (
+        ("Collective ops is aborted by: Error reported from /job:worker/task:1: ...", "worker 1 (10.0.0.2:1)"),
+        ("from remote target /job:worker/replica:0/task:1 while calling", "worker 1 (10.0.0.2:1)"),
+        ("Socket closed", "a worker"),
+        ("/job:worker/task:0 and /job:worker/task:7", "a worker"),
+    ):
+        with pytest.raises(UserError) as caught, cluster.lost_workers(chief, lambda: "step 5 is kept"):
+            raise tf.errors.UnavailableError(None, None, message)
+        reason = f"is gone or has failed, and the others cannot go on without it ({message})"
+        assert caught.value.line() == f"{name}: {reason}; step 5 is kept"
+    with pytest.raises(tf.errors.InvalidArgumentError), cluster.lost_workers(chief, str):
+        raise tf.errors.InvalidArgumentError(None, None, "/job:worker/task:1: a bad tensor")
+    with pytest.raises(tf.errors.UnavailableError), cluster.lost_workers(cluster.ALONE, str):
+        raise tf.errors.UnavailableError(None, None, "no such server")
+
+
+# The same curve on any devices.
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project before train_tpu."""
+    return tiny.prepared(tmp_path_factory.mktemp("project"), **PARAMS)
+
+
+def copy(project: Path, root: Path, **changes: str) -> Path:
+    for folder in ("dataset", "model/pretrained"):
+        shutil.copytree(project / folder, root / folder)
+    tiny.params(root, **{**PARAMS, **changes})
+    return root
+
+
+def train(root: Path, *, devices: int = 1, environment: dict[str, str] | None = None, log: str = "log") -> Any:
+    """Start a training as a process of its own; what it prints goes to `root`/`log`."""
+    command = [sys.executable, "-m", "tests.support.worker", str(devices)]
+    with (root / log).open("w") as stream:
+        settings = {**os.environ, "PYTHONPATH": str(stage.REPOSITORY), **(environment or {})}
+        return subprocess.Popen(command, cwd=root, env=settings, stdout=stream, stderr=subprocess.STDOUT)
+
+
+def start_workers(root: Path) -> list[Any]:
+    """Two workers on loopback, which share `root`; they print to log0 and log1."""
+    jobs = {"worker": [f"127.0.0.1:{port}" for port in free_ports(2)]}
+    settings = [tf_config(jobs, {"type": "worker", "index": index}) for index in range(2)]
+    return [train(root, environment=settings[index], log=f"log{index}") for index in range(2)]
+
+
+def wait(*processes: Any) -> list[int]:
+    return [process.wait(PATIENCE_SECONDS) for process in processes]
+
+
+@dataclass
+class Killed:
+    """Two workers, of which one was killed."""
+
+    root: Path
+    index: int  # of that one
+    codes: list[int]
+    seconds: float  # from the kill to the end of the other
+    line: str  # the last that the other one printed
+    resumed: list[int]  # the exit codes of the same two, started again
+
+
+@contextlib.contextmanager
+def ended(workers: list[Any]) -> Iterator[list[Any]]:
+    """Whatever happens, none of the workers outlives the test."""
+    try:
+        yield workers
+    finally:
+        for worker in workers:
+            worker.kill()
+            worker.wait()
+
+
+def wait_for_checkpoint(root: Path, workers: list[Any]) -> None:
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not list((root / ".work").glob("*/step-*5")):
+        assert [worker.poll() for worker in workers] == [None, None], (root / "log0").read_text()
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+@pytest.fixture(scope="module", params=[1, 0])
+def killed(request: pytest.FixtureRequest, project: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Killed]:
+    root = copy(project, tmp_path_factory.mktemp("workers"))
+    with contextlib.ExitStack() as stack:
+        workers = stack.enter_context(ended(start_workers(root)))
+        wait_for_checkpoint(root, workers)
+        workers[request.param].send_signal(signal.SIGKILL)
+        began = time.monotonic()
+        codes = wait(*workers)
+        seconds = time.monotonic() - began
+        line = (root / f"log{1 - request.param}").read_text().splitlines()[-1]
+        workers = stack.enter_context(ended(start_workers(root)))
+        yield Killed(root, request.param, codes, seconds, line, wait(*workers))
+
+
+@pytest.fixture(scope="module")
+def one(project: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project after a training on one device, in this process."""
+    root = copy(project, tmp_path_factory.mktemp("one"))
+    assert wait(train(root)) == [0], (root / "log").read_text()
+    return root
+
+
+def curves(root: Path) -> dict[str, list[float]]:
+    """Each loss at the steps 1, 2, 3, ..."""
+    found = {}
+    for file in sorted((root / paths.TRAIN_RESULTS / "plots" / "metrics" / "loss").glob("*.tsv")):
+        rows = [line.split("\t") for line in file.read_text().splitlines()[1:]]
+        assert [int(step) for step, _ in rows] == list(range(1, STEPS + 1))
+        found[file.stem] = [float(value) for _, value in rows]
+    assert len(found) == 4
+    return found
+
+
+def assert_same_curves(root: Path, other: Path) -> None:
+    expected, found = curves(root), curves(other)
+    for name, values in expected.items():
+        np.testing.assert_allclose(found[name], values, rtol=ROUNDING, err_msg=name)
+    assert np.std(expected["total_loss"]) > 0.1 * np.mean(expected["total_loss"])  # there is something to be equal in
+
+
+def test_two_devices_train_as_one(project: Path, one: Path, tmp_path: Path) -> None:
+    root = copy(project, tmp_path)
+    assert wait(train(root, devices=2)) == [0], (root / "log").read_text()
+    assert f"{STEPS} steps of 4 on 2 x cpu" in (root / "log").read_text()
+    assert_same_curves(one, root)
+
+
+@pytest.mark.slow
+def test_a_killed_worker_ends_the_other_with_a_line(killed: Killed) -> None:
+    assert killed.codes == ([2, -signal.SIGKILL] if killed.index else [-signal.SIGKILL, 2])
+    assert killed.seconds < A_MINUTE
+    assert killed.line.startswith(f"error: worker {killed.index} (127.0.0.1:")
+    assert "): is gone or has failed, and the others cannot go on without it (" in killed.line
+    assert "); step " in killed.line
+    assert f" of {STEPS} is kept in .work/" in killed.line
+    assert killed.line.endswith("; to go on, start all workers again")
+
+
+@pytest.mark.slow
+def test_started_again_they_go_on(killed: Killed) -> None:
+    assert killed.resumed == [0, 0], (killed.root / "log0").read_text()
+    log = (killed.root / "log0").read_text()
+    step = int(log.partition("goes on from step ")[2].partition(" ")[0])
+    assert 5 <= step < STEPS
+    assert json.loads((killed.root / paths.TRAIN / "train.json").read_text())["steps"] == STEPS
+    assert (killed.root / "log1").read_text().splitlines()[-1].endswith(" writes the model")
+
+
+@pytest.mark.slow
+def test_sigterm_to_one_stops_all_after_the_same_step(project: Path, one: Path, tmp_path: Path) -> None:
+    """And one host alone goes on from there."""
+    root = copy(project, tmp_path)
+    with ended(start_workers(root)) as workers:
+        wait_for_checkpoint(root, workers)
+        workers[1].send_signal(signal.SIGTERM)
+        assert wait(*workers) == [143, 143], (root / "log0").read_text()
+    lines = [(root / f"log{index}").read_text().splitlines() for index in range(2)]
+    assert "SIGTERM: stopping after this step" in lines[1]
+    assert "another worker stops: stopping after this step" in lines[0]
+    last = lines[0][-1]
+    step = int(last.partition("stopped; step ")[2].partition(" ")[0])
+    assert last == lines[1][-1]
+    assert 5 <= step < STEPS
+    assert wait(train(root)) == [0], (root / "log").read_text()
+    assert f"goes on from step {step} of {STEPS}" in (root / "log").read_text()
+    assert_same_curves(one, root)
+
+
+@pytest.mark.slow
+def test_two_devices_with_synchronised_batch_normalisation_train_as_one(project: Path, tmp_path: Path) -> None:
+    """Their statistics are those of the whole batch: nothing needs to be frozen."""
+    norm = "conv_hyperparams { sync_batch_norm { decay: 0.97 scale: true epsilon: 0.001 } }"
+    synchronised = f"""model {{ ssd {{ image_resizer {{ fixed_shape_resizer {{ height: 96 width: 96 }} }}
+        feature_extractor {{ {norm} }} box_predictor {{ convolutional_box_predictor {{ {norm} }} }} }} }}
+        train_config {{ optimizer {{ adam_optimizer {{ epsilon: 1e-3 }} }} }}"""
+    changes = {"train.config_override": f"'{' '.join(synchronised.split())}'"}
+    roots = [copy(project, tmp_path / str(devices), **changes) for devices in (1, 2)]
+    for devices, root in enumerate(roots, start=1):
+        assert wait(train(root, devices=devices)) == [0], (root / "log").read_text()
+    first, second = (curves(root)["total_loss"] for root in roots)
+    np.testing.assert_allclose(second[0], first[0], rtol=ROUNDING)
+    np.testing.assert_allclose(second, first, rtol=0.1)  # statistics of four images enlarge every rounding
+
+
+@pytest.mark.slow
+def test_two_workers_train_as_one(killed: Killed, one: Path) -> None:
+    """Killed and resumed in between, too."""
+    assert f"{STEPS} steps of 4 on 2 x cpu" in (killed.root / "log1").read_text()
+    assert_same_curves(one, killed.root)

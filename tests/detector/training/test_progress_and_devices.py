@@ -1,0 +1,133 @@
+"""The trainer's progress line, and the choice of a device."""
+
+import io
+import os
+from pathlib import Path
+
+import pytest
+
+from detector.base.errors import UserError
+from detector.training import progress, tpu_node
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0, "0:00"), (59.6, "1:00"), (61, "1:01"), (3600, "1:00:00"), (7325, "2:02:05")]
+)
+def test_clock(seconds: float, text: str) -> None:
+    assert progress.clock(seconds) == text
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    made = Clock()
+    monkeypatch.setattr(progress, "time", made)
+    return made
+
+
+def test_the_line_tells_step_loss_rate_speed_and_eta(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    err = io.StringIO()
+    monkeypatch.setattr("sys.stderr", err)
+    shown = progress.Progress(steps=101, batch_size=16)
+    clock.now = 30  # the first step is mostly tracing: it counts for nothing
+    shown.update(1, {"total_loss": 4.5}, 0.0007)
+    for step in range(2, 52):
+        clock.now += 1
+        shown.update(step, {"total_loss": 2.25}, 0.0005)
+    # 50 steps of 16 in 50 s: 16 images/s; 50 steps to go: 50 s. A line every 20 s: at steps 1, 21 and 41
+    assert shown.images_per_second() == 16
+    assert err.getvalue().splitlines() == [
+        "step 1/101  loss 4.500  rate 7.0e-04",
+        "step 21/101  loss 2.250  rate 5.0e-04  16.0 images/s  ETA 1:20",
+        "step 41/101  loss 2.250  rate 5.0e-04  16.0 images/s  ETA 1:00",
+    ]
+
+
+def test_a_limit_of_time_ends_the_training_before_its_steps_do(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    err = io.StringIO()
+    monkeypatch.setattr("sys.stderr", err)
+    shown = progress.Progress(steps=100, batch_size=16)
+    for step, left in ((1, 70.0), (2, 50.0), (3, 25.0), (4, -5.0)):
+        clock.now += 25
+        shown.update(step, {"total_loss": 1}, 0.1, left)
+    assert [line.partition("ETA ")[2] for line in err.getvalue().splitlines()] == ["", "0:50", "0:25", "0:00"]
+
+
+def test_a_closed_terminal_stops_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    with pytest.raises(BrokenPipeError), os.fdopen(writer, "w") as err:
+        monkeypatch.setattr("sys.stderr", err)
+        progress.Progress(steps=1, batch_size=1).update(1, {"total_loss": 1}, 0.1)
+        err.write("and still it is closed")  # flushed at the end of `with`
+
+
+def test_time_spent_on_validation_is_not_training(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stderr", io.StringIO())
+    shown = progress.Progress(steps=4, batch_size=8)
+    shown.update(1, {"total_loss": 1}, 0.1)
+    clock.now += 2
+    shown.update(2, {"total_loss": 1}, 0.1)
+    clock.now += 100
+    shown.resume()
+    clock.now += 2
+    shown.update(3, {"total_loss": 1}, 0.1)
+    assert shown.images_per_second() == 4  # 2 steps of 8 in 4 s
+
+
+def test_a_batch_is_shared_equally() -> None:
+    from detector.training import devices
+
+    class TwoReplicas:
+        num_replicas_in_sync = 2
+
+    devices.check_batch(TwoReplicas(), 6)
+    with pytest.raises(
+        UserError, match=r"train\.batch_size: 5 cannot be shared equally by 2 replicas; use a multiple of 2"
+    ):
+        devices.check_batch(TwoReplicas(), 5)
+
+
+def test_the_cpu_is_always_there() -> None:
+    from detector.training import devices
+
+    assert devices.describe(devices.strategy("cpu")) == "1 x cpu"
+
+
+@pytest.mark.parametrize(
+    ("variables", "attached", "found"),
+    [
+        ({}, "", ""),
+        ({"TPU_NAME": "local", "COLAB_TPU_ADDR": ""}, "", ""),
+        ({"COLAB_TPU_ADDR": "10.0.0.2:8470"}, "", "COLAB_TPU_ADDR"),
+        ({"TPU_NAME": "my-node"}, "", "TPU_NAME"),
+        ({"KUBE_GOOGLE_CLOUD_TPU_ENDPOINTS": "grpc://10.0.0.2:8470"}, "", "KUBE_GOOGLE_CLOUD_TPU_ENDPOINTS"),
+        ({"TPU_NAME": "my-vm"}, "accel0", ""),
+        ({"TPU_NAME": "my-vm"}, "vfio/0", ""),
+    ],
+)
+def test_a_tpu_node_is_told_by_its_variables(
+    variables: dict[str, str], attached: str, found: str, tmp_path: Path
+) -> None:
+    if attached:
+        (tmp_path / attached).parent.mkdir(exist_ok=True)
+        (tmp_path / attached).touch()
+    assert tpu_node.found(variables, tmp_path) == found
+
+
+@pytest.mark.skipif(tpu_node.found({"TPU_NAME": "x"}) == "", reason="a TPU is attached")
+def test_a_tpu_node_is_refused_and_the_cpu_beside_it_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    from detector.training import devices
+
+    monkeypatch.setenv("TPU_NAME", "my-node")
+    for accelerator in ("auto", "tpu"):
+        with pytest.raises(UserError, match=r"^TPU_NAME: this is a TPU node, which reads gs:// alone; .* v5e-1 TPU"):
+            devices.found(accelerator)
+    assert devices.found("cpu") == "cpu"

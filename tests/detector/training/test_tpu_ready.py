@@ -1,0 +1,121 @@
+"""What can be shown of a TPU without one: the step compiles under XLA, its shapes are static, and bfloat16 trains."""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from detector.model import checkpoints, od_api, pipeline_config
+from detector.model.tensorflow_env import tf
+from detector.training import batches
+from detector.training.train_step import TrainStep
+from tests.support import tiny
+
+STEPS = 4
+MODELS = ("ssd_mobilenet_v2_320x320", "ssd_mobilenet_v2_fpnlite_320x320")
+# A small rate, and Adam's first steps as long as the gradient is: otherwise rounding decides where they go.
+OVERRIDE = """model {{ ssd {{
+    freeze_batchnorm: {frozen} image_resizer {{ fixed_shape_resizer {{ height: {size} width: {size} }} }}
+}} }}
+train_config {{ optimizer {{ adam_optimizer {{ epsilon: 1e-3 }} }} }}"""
+SIZE = 96
+# oneDNN's bfloat16 convolution leaves the gradient of filter taps that lie outside of a map of 1 x 1 unset, on the CPU.
+# FPNLite has such maps for inputs of up to 128 pixels only.
+BFLOAT16_SIZE = 160
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A project before train_tpu; the tests run in it."""
+    root = tiny.prepared(tmp_path_factory.mktemp("project"))
+    with contextlib.chdir(root):
+        yield root
+
+
+class Training:
+    """The first steps of a training: `losses` of each, the `graph` of one, the `model` after all, and its `update`."""
+
+    def __init__(
+        self, name: str, size: int, *, jit_compile: bool = False, bfloat16: bool = False, frozen: bool = False
+    ) -> None:
+        config = pipeline_config.build(
+            name,
+            label_map=Path("dataset/tiny/label_map.pbtxt"),
+            num_classes=2,
+            max_number_of_boxes=1,
+            steps=STEPS,
+            batch_size=2,
+            learning_rate=1e-4,
+            fine_tune_checkpoint_type="classification",
+            bfloat16=bfloat16,
+            config_override=OVERRIDE.format(size=size, frozen=str(frozen).lower()),
+        )
+        tf.keras.utils.set_random_seed(1)
+        strategy = tf.distribute.OneDeviceStrategy("/cpu:0")
+        with strategy.scope():
+            self.model = od_api.build_model(config, bfloat16=bfloat16)
+            checkpoints.restore(self.model, Path("model/pretrained/ckpt-1"), "classification")
+        before = weights(self.model)
+        step = TrainStep(self.model, config, strategy, jit_compile=jit_compile)
+        data: Any = iter(
+            strategy.distribute_datasets_from_function(
+                lambda context: batches.dataset(config, model=self.model, seed=1, first_step=0, context=context)
+            )
+        )
+        self.losses = [step(data, float(number))[0] for number in range(STEPS)]
+        self.graph = step.graph(data)
+        self.update = weights(self.model) - before
+
+
+def weights(model: Any) -> np.ndarray:
+    return np.concatenate([variable.numpy().ravel() for variable in model.trainable_variables])
+
+
+@pytest.fixture(scope="module", params=[MODELS[0], pytest.param(MODELS[1], marks=pytest.mark.slow)])
+def plain(request: pytest.FixtureRequest, project: Path) -> tuple[str, Training]:
+    return request.param, Training(request.param, SIZE)
+
+
+def assert_close(found: Training, expected: Training, *, first: float, others: float, update: float) -> None:
+    """The first step's losses show the forward pass, `update`, the cosine of the two, the way back."""
+    for number, losses in enumerate(expected.losses):
+        for name, value in losses.items():
+            tolerance = others if number else first
+            np.testing.assert_allclose(found.losses[number][name], value, rtol=tolerance, err_msg=f"{name}, {number}")
+    length = np.linalg.norm(expected.update)
+    assert length > 0
+    assert found.update @ expected.update / (np.linalg.norm(found.update) * length) > update
+
+
+def test_every_shape_is_static(plain: tuple[str, Training]) -> None:
+    outputs = [output for operation in plain[1].graph.get_operations() for output in operation.outputs]
+    values = [output for output in outputs if output.dtype not in (tf.resource, tf.variant, tf.string)]
+    assert len(values) > 3000  # the step itself, not a call of it
+    dynamic = {(value.op.type, value.value_index) for value in values if not value.shape.is_fully_defined()}
+    # Room that a GPU's kernel may want between a layer's two passes, and its gradient: nothing computes with it.
+    assert dynamic == {("FusedBatchNormV3", 5), ("ZerosLike", 0)}
+
+
+def test_the_step_compiles_under_xla_to_the_same_losses(plain: tuple[str, Training]) -> None:
+    """XLA refuses whatever only the host can do."""
+    name, uncompiled = plain
+    assert_close(Training(name, SIZE, jit_compile=True), uncompiled, first=1e-3, others=0.1, update=0.8)
+
+
+def test_bfloat16_computes_in_it_and_keeps_float32_weights(project: Path) -> None:
+    name = "ssd_mobilenet_v2_fpnlite_320x320"
+    # The statistics of two images would enlarge every rounding; what is compared here keeps those that it came with.
+    found, expected = (Training(name, BFLOAT16_SIZE, bfloat16=bfloat16, frozen=True) for bfloat16 in (True, False))
+    convolutions = [
+        operation.outputs[0].dtype
+        for operation in found.graph.get_operations()
+        if operation.type.startswith(("Conv2D", "DepthwiseConv2d"))
+    ]
+    assert set(convolutions) == {tf.bfloat16}
+    assert len(convolutions) > 200
+    assert {variable.dtype for variable in found.model.variables} == {tf.float32}
+    assert all(np.isfinite(variable.numpy()).all() for variable in found.model.variables)
+    assert_close(found, expected, first=0.01, others=0.01, update=0.99)

@@ -1,0 +1,403 @@
+"""Prediction through its public door, with a real SavedModel that finds red and white rectangles by computation."""
+
+import csv
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from detector.base.errors import UserError
+from detector.data import labels
+from detector.data.tables import ImageBoxes
+from detector.prediction import photos, predictions
+from detector.prediction.photos import Photo
+from stages import predict
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+RED, WHITE = (255, 0, 0), (255, 255, 255)
+HEADER = "filename,width,height,class,xmin,ymin,xmax,ymax,score\n"
+
+
+def build_model(folder: Path) -> None:
+    """A SavedModel with the exporter's signature. Class 1 is red, class 2 white; the score is the part of the box that
+    has the colour; a colour that is not in the picture has score 0."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    import tensorflow as tf
+
+    def extent(mask: Any) -> tuple[Any, Any]:  # (N, L) bool -> first and one past the last, as parts of L
+        index = tf.range(tf.shape(mask)[1])
+        first = tf.reduce_min(tf.where(mask, index, tf.shape(mask)[1]), axis=1)
+        last = tf.reduce_max(tf.where(mask, index + 1, 0), axis=1)
+        length = tf.cast(tf.shape(mask)[1], tf.float32)
+        return tf.cast(first, tf.float32) / length, tf.cast(last, tf.float32) / length
+
+    @tf.function(input_signature=[tf.TensorSpec([None, None, None, 3], tf.uint8, name="input_tensor")])
+    def serve(input_tensor: Any) -> dict[str, Any]:
+        red, blue = input_tensor[..., 0] > 200, input_tensor[..., 2] > 200
+        boxes, scores = [], []
+        for mask in (red & ~blue, red & blue):
+            (ymin, ymax), (xmin, xmax) = extent(tf.reduce_any(mask, 2)), extent(tf.reduce_any(mask, 1))
+            size = tf.cast(tf.shape(mask)[1] * tf.shape(mask)[2], tf.float32)
+            area = tf.maximum((ymax - ymin) * (xmax - xmin) * size, 1.0)
+            boxes.append(tf.stack([ymin, xmin, ymax, xmax], axis=-1))
+            scores.append(tf.reduce_sum(tf.cast(mask, tf.float32), axis=[1, 2]) / area)
+        count = tf.shape(input_tensor)[0]
+        return {
+            "detection_boxes": tf.pad(tf.stack(boxes, axis=1), [[0, 0], [0, 98], [0, 0]]),
+            "detection_scores": tf.pad(tf.stack(scores, axis=1), [[0, 0], [0, 98]]),
+            "detection_classes": tf.pad(tf.ones([count, 2]) * [[1.0, 2.0]], [[0, 0], [0, 98]], constant_values=1.0),
+            "num_detections": tf.fill([count], 2.0),
+        }
+
+    module = tf.Module()
+    module.serve = serve
+    tf.saved_model.save(module, str(folder / "saved_model"), signatures={"serving_default": serve})
+    labels.write(folder / "label_map.pbtxt", ["red", "white"])
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("model") / "export"
+    build_model(folder)
+    return folder
+
+
+@pytest.fixture
+def project(tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project with a model, as the current folder."""
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model/export").symlink_to(model)
+    shutil.copy(REPOSITORY / "params.yaml", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def run(project: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    def call(*arguments: str) -> None:
+        monkeypatch.setattr(sys, "argv", ["predict", *arguments])
+        predict.main()
+
+    return call
+
+
+def picture(size: tuple[int, int] = (80, 40), *rectangles: tuple[tuple[int, int, int, int], Any]) -> Image.Image:
+    """A black picture with filled rectangles (xmin, ymin, xmax, ymax)."""
+    image = Image.new("RGB", size)
+    for box, colour in rectangles:
+        image.paste(colour, box)
+    return image
+
+
+def save(path: str | Path, image: Image.Image, **options: Any) -> Path:
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    image.save(path, **options)
+    return Path(path)
+
+
+def table(folder: str | Path = "predictions") -> list[list[str]]:
+    with (Path(folder) / "detections.csv").open(newline="") as file:
+        return list(csv.reader(file))[1:]
+
+
+def tree(folder: str | Path) -> dict[str, bytes]:
+    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in sorted(Path(folder).rglob("*")) if p.is_file()}
+
+
+def test_every_file_says_the_same(run: Callable[..., None], capsys: pytest.CaptureFixture[str]) -> None:
+    save("photos/one.png", picture((80, 40), ((10, 5, 30, 25), RED)))
+    save("photos/two.png", picture((100, 60), ((0, 0, 20, 60), RED), ((50, 30, 100, 40), WHITE)))
+    save("photos/none.png", picture((64, 64)))
+    (Path("photos") / "one.xml").write_text("<annotation/>")
+    run("photos")
+    assert Path("predictions/detections.csv").read_text() == HEADER + (
+        "none.png,64,64,,,,,,\n"
+        "one.png,80,40,red,10.0,5.0,30.0,25.0,1.0\n"
+        "two.png,100,60,red,0.0,0.0,20.0,60.0,1.0\n"
+        "two.png,100,60,white,50.0,30.0,100.0,40.0,1.0\n"
+    )
+    assert json.loads(Path("predictions/detections.json").read_text()) == [
+        {"image_id": 2, "category_id": 1, "bbox": [10, 5, 20, 20], "score": 1},
+        {"image_id": 3, "category_id": 1, "bbox": [0, 0, 20, 60], "score": 1},
+        {"image_id": 3, "category_id": 2, "bbox": [50, 30, 50, 10], "score": 1},
+    ]
+    dataset = json.loads(Path("predictions/images.json").read_text())
+    assert dataset["images"][0] == {"id": 1, "file_name": "none.png", "width": 64, "height": 64}
+    assert dataset["categories"] == [{"id": 1, "name": "red"}, {"id": 2, "name": "white"}]
+    assert sorted(tree("predictions/pictures")) == ["none.png.jpg", "one.png.jpg", "two.png.jpg"]
+    out = capsys.readouterr().out
+    assert out.startswith("3 images, 3 detections (red 2, white 1), ") and out.endswith(" -> predictions\n")
+
+
+def test_pycocotools_reads_the_results(run: Callable[..., None], capsys: pytest.CaptureFixture[str]) -> None:
+    from pycocotools.coco import COCO
+
+    save("photos/a.png", picture((80, 40)))
+    save("photos/b.png", picture((80, 40), ((10, 5, 30, 25), RED)))
+    run("photos")
+    dataset = COCO("predictions/images.json")
+    results = dataset.loadRes("predictions/detections.json")
+    [annotation] = results.loadAnns(results.getAnnIds(imgIds=[2]))
+    assert annotation["bbox"] == [10, 5, 20, 20] and annotation["area"] == 400
+    assert results.getAnnIds(imgIds=[1]) == [] and results.loadCats([1])[0]["name"] == "red"
+
+
+def test_the_picture_shows_the_box(run: Callable[..., None]) -> None:
+    save("photos/one.png", picture((1000, 600), ((300, 250, 800, 550), RED)))
+    run("photos/one.png")
+    drawn = np.asarray(Image.open("predictions/pictures/one.png.jpg").convert("RGB")).astype(int)
+    assert drawn.shape == (600, 1000, 3)
+    outline = drawn[400, 302]  # class 1 is drawn in orange, #E69F00, 5 pixels wide
+    assert abs(outline - [0xE6, 0x9F, 0x00]).max() < 30 and abs(drawn[400, 550] - RED).max() < 10
+
+
+def test_only_scores_from_the_threshold_up(run: Callable[..., None]) -> None:
+    half = picture((80, 40), ((0, 0, 20, 20), RED))
+    half.paste((0, 0, 0), (5, 5, 15, 15))  # 300 of 400 pixels are red
+    save("photos/half.png", half)
+    for threshold, expected in ((0.74, [["red", "0.75"]]), (0.75, [["red", "0.75"]]), (0.76, [["", ""]])):
+        text = (REPOSITORY / "params.yaml").read_text().partition("predict:")[0]
+        Path("params.yaml").write_text(f"{text}predict:\n  score_threshold: {threshold}\n")
+        run("photos")
+        assert [[row[3], row[8]] for row in table()] == expected
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "P", "CMYK", "L", "LA", "1", "I;16"])
+def test_every_mode(run: Callable[..., None], mode: str) -> None:
+    coloured = mode in ("RGB", "RGBA", "P", "CMYK")
+    image = picture((80, 40), ((10, 5, 30, 25), RED if coloured else WHITE))
+    if mode == "I;16":
+        image = Image.fromarray(np.asarray(image.convert("L")).astype(np.uint16) * 257)
+    else:
+        image = image.convert(mode)
+    save("photos/x.tif", image)
+    run("photos")
+    assert table() == [["x.tif", "80", "40", "red" if coloured else "white", "10.0", "5.0", "30.0", "25.0", "1.0"]]
+
+
+def test_exif_orientation_turns_picture_and_boxes_alike(run: Callable[..., None]) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned 90 degrees clockwise: what is at the left comes to the top
+    save("photos/turned.png", picture((80, 40), ((0, 0, 20, 40), RED)), exif=exif)
+    run("photos")
+    assert table() == [["turned.png", "40", "80", "red", "0.0", "0.0", "40.0", "20.0", "1.0"]]
+    assert Image.open("predictions/pictures/turned.png.jpg").size == (40, 80)
+
+
+def test_photos_under_2000_pixels_go_in_as_they_are_and_huge_ones_reduced(run: Callable[..., None]) -> None:
+    save("photos/1.png", picture((1999, 301), ((1001, 7, 1004, 200), RED)))
+    save("photos/2.png", picture((3000, 1500), ((300, 600, 2400, 900), RED)))
+    save("photos/3.png", picture((4000, 2), ((0, 0, 2000, 2), RED)))  # too thin to be reduced by 4
+    run("photos")
+    assert [row[:8] for row in table()] == [
+        ["1.png", "1999", "301", "red", "1001.0", "7.0", "1004.0", "200.0"],
+        ["2.png", "3000", "1500", "red", "300.0", "600.0", "2400.0", "900.0"],
+        ["3.png", "4000", "2", "red", "0.0", "0.0", "2000.0", "2.0"],
+    ]
+    assert Image.open("predictions/pictures/2.png.jpg").size == (3000, 1500)
+
+
+def test_unreadable_photos_are_all_named_and_the_others_done(project: Path) -> None:
+    save("photos/good.png", picture((80, 40), ((10, 5, 30, 25), RED)))
+    Path("photos/empty.jpg").touch()
+    Path("photos/text.jpg").write_text("not an image")
+    arguments = [sys.executable, "-m", "stages.predict", "photos", "no/such/*.jpg"]
+    result = subprocess.run(
+        arguments, env={**os.environ, "PYTHONPATH": str(REPOSITORY)}, capture_output=True, text=True, check=False
+    )
+    errors = result.stderr.splitlines()
+    assert result.returncode == 2 and len(errors) == 3 and all(line.startswith("error: ") for line in errors)
+    assert [any(name in line for line in errors) for name in ("no/such/*.jpg", "empty.jpg", "text.jpg")] == [True] * 3
+    assert "3 in all; predictions has the others" in errors[-1]
+    assert [row[0] for row in table()] == ["good.png"] and result.stdout.startswith("1 image, 1 detection (")
+
+
+def test_same_names_in_different_folders(run: Callable[..., None]) -> None:
+    save("in/a/x.png", picture((80, 40), ((0, 0, 10, 10), RED)))
+    save("in/b/x.png", picture((80, 40), ((0, 0, 20, 20), RED)))
+    save("in/b/x.png.jpg", picture((80, 40)), quality=95)
+    run("in/a", "in/b/*", "in/b/x.png")
+    assert [row[:7:6] for row in table()] == [["a/x.png", "10.0"], ["b/x.png", "20.0"], ["b/x.png.jpg", ""]]
+    assert sorted(tree("predictions/pictures")) == ["a/x.png.jpg", "b/x.png.jpg", "b/x.png.jpg.jpg"]
+
+
+def test_home_and_brackets_in_names(run: Callable[..., None], project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(project / "home"))
+    save("home/trip [1].PNG", picture())
+    save("home/.hidden.png", picture())
+    run("~/trip [1].PNG", "--output", "one")
+    run("~", "--output", "two")
+    run("~/*.PNG", "--output", "three")
+    assert [row[0] for folder in ("one", "two", "three") for row in table(folder)] == ["trip [1].PNG"] * 3
+    with pytest.raises(UserError, match="~nobody-here/x: no image there"):
+        run("~nobody-here/x")
+
+
+def test_a_file_of_the_user_in_the_output_folder_is_never_touched(run: Callable[..., None]) -> None:
+    save("photos/x.png", picture())
+    mine = Path("predictions/detections.csv")
+    mine.parent.mkdir()
+    mine.write_text("mine")
+    with pytest.raises(UserError, match=r"predictions: holds detections.csv, not written by predict; give another"):
+        run("photos")
+    assert tree("predictions") == {"detections.csv": b"mine"}
+
+
+def test_an_earlier_result_is_replaced_and_what_else_is_there_stays(run: Callable[..., None]) -> None:
+    save("photos/x.png", picture())
+    run("photos", "--output", "out")
+    Path("out/notes.txt").write_text("mine")
+    Path("photos/x.png").rename("photos/y.png")
+    run("photos", "--output", "out")
+    assert sorted(tree("out/pictures")) == ["y.png.jpg"] and Path("out/notes.txt").read_text() == "mine"
+    Path("out/pictures/x.png.jpg").write_text("mine")  # no longer known as predict's own
+    Path("photos/y.png").rename("photos/x.png")
+    with pytest.raises(UserError, match=r"out: holds pictures/x\.png\.jpg, not written by predict"):
+        run("photos", "--output", "out")
+
+
+def test_pictures_that_are_no_longer_produced_go_and_their_empty_folders_too(run: Callable[..., None]) -> None:
+    for name in ("a/x.png", "a/y.png", "b/z.png"):
+        save(f"photos/{name}", picture())
+    run("photos")
+    assert sorted(tree("predictions/pictures")) == ["a/x.png.jpg", "a/y.png.jpg", "b/z.png.jpg"]
+    Path("predictions/pictures/b/notes.txt").write_text("mine")
+    Path("photos/a/x.png").write_text("broken now")
+    shutil.rmtree("photos/b")
+    save("photos/c.png", picture())
+    with pytest.raises(UserError, match=r"x\.png: .*predictions has the others"):
+        run("photos")
+    assert sorted(tree("predictions/pictures")) == ["a/y.png.jpg", "b/notes.txt", "c.png.jpg"]
+    shutil.rmtree("photos/a")
+    run("photos")
+    assert sorted(path.name for path in Path("predictions/pictures").iterdir()) == ["b", "c.png.jpg"]
+    assert Path("predictions/.passo-files").read_text().splitlines() == [
+        *("detections.csv", "detections.json", "images.json", "pictures/c.png.jpg"),
+    ]
+
+
+def test_a_list_from_elsewhere_removes_nothing_outside_of_its_folder(run: Callable[..., None], project: Path) -> None:
+    save("photos/x.png", picture())
+    for name in ("mine.txt", "elsewhere/mine.txt", "predictions/gone.txt"):
+        Path(name).parent.mkdir(exist_ok=True)
+        Path(name).write_text("1")
+    Path("predictions/link").symlink_to("../elsewhere")
+    lines = ["../mine.txt", str(project / "mine.txt"), "link/mine.txt", "gone.txt", "."]
+    Path("predictions/.passo-files").write_text("\n".join(lines))
+    run("photos")
+    assert Path("mine.txt").exists() and Path("elsewhere/mine.txt").exists()
+    assert not Path("predictions/gone.txt").exists()
+
+
+def test_two_photos_with_names_of_250_bytes(run: Callable[..., None]) -> None:
+    names = [f"{'é' * 122}{number}.jpg" for number in (10, 11)] + [f"{'x' * 246}.png"]
+    assert [len(name.encode()) for name in names] == [250] * 3
+    for name in names:
+        save(f"photos/{name}", picture((80, 40), ((10, 5, 30, 25), RED)))
+    run("photos")
+    assert [row[0] for row in table()] == sorted(names)
+    assert sorted(tree("predictions/pictures")) == sorted([*names[:2], f"{names[2]}.jpg"])
+
+
+def test_a_picture_name_that_would_be_too_long_is_cut() -> None:
+    long = [f"a/{'é' * 125}{number}.png" for number in (1, 2)]  # 255 bytes, and 259 with .jpg
+    result = photos.picture_names([Photo(Path(name), name) for name in long])
+    first, second = result.values()
+    assert first != second and first.startswith(f"a/{'é' * 120}") and first.endswith(".jpg")
+    assert all(len(name.removeprefix("a/").encode()) <= 255 for name in (first, second))
+
+
+def test_pictures_are_never_written_over_the_photos(run: Callable[..., None]) -> None:
+    save("out/pictures/x.jpg", picture())
+    before = tree("out")
+    for source in ("out/pictures", "out/pictures/x.jpg", "."):
+        with pytest.raises(UserError, match=r"out: holds photos that were asked for, such as .*x\.jpg; give another"):
+            run(source, "--output", "out")
+    assert tree("out") == before
+
+
+def test_its_own_pictures_are_no_photos(run: Callable[..., None], project: Path) -> None:
+    save("x.png", picture())
+    run(".")
+    run(str(project))
+    assert [row[0] for row in table()] == ["x.png"] and sorted(tree("predictions/pictures")) == ["x.png.jpg"]
+    with pytest.raises(UserError, match="no image there but predict's own pictures"):
+        run("predictions")
+
+
+def test_nothing_found_and_no_model(run: Callable[..., None]) -> None:
+    Path("photos").mkdir()
+    with pytest.raises(UserError, match=r"photos: no image there; images end in .*\.jpg.*nothing was written"):
+        run("photos")
+    save("photos/x.png", picture())
+    Path("model/export").unlink()
+    with pytest.raises(UserError, match=r"model/export/saved_model: there is no model yet; run: make train"):
+        run("photos")
+    assert not Path("predictions").exists()
+
+
+def test_a_damaged_model_is_a_line(run: Callable[..., None], model: Path) -> None:
+    save("photos/x.png", picture())
+    Path("model/export").unlink()
+    shutil.copytree(model, "model/export")
+    Path("model/export/saved_model/saved_model.pb").write_bytes(b"\xff\x00damaged")
+    with pytest.raises(UserError, match=r"model/export/saved_model: does not load: .*run: dvc repro --force export"):
+        run("photos")
+
+
+def test_the_stage_takes_the_test_split_and_replaces_its_folder_whole(run: Callable[..., None]) -> None:
+    save("dataset/sample/test/one.jpg", picture((80, 40), ((8, 8, 32, 24), WHITE)), quality=95)
+    Path("dataset/sample/test/one.xml").write_text("<annotation/>")
+    save("results/predict/pictures/stale.jpg", picture())
+    run()
+    first = tree("results/predict")
+    assert sorted(first) == ["detections.csv", "detections.json", "images.json", "pictures/one.jpg"]
+    assert [row[:4] for row in table("results/predict")] == [["one.jpg", "80", "40", "white"]]
+    run()
+    assert tree("results/predict") == first
+    Path("dataset/sample/test/two.jpg").write_text("broken")
+    with pytest.raises(UserError, match=r"two\.jpg: is not an image.*nothing was written"):
+        run()
+    assert tree("results/predict") == first and not list(Path("results").glob(".*"))
+
+
+def test_help_needs_no_tensorflow(project: Path) -> None:
+    code = "import sys; from stages import predict; predict.parser(); sys.exit('tensorflow' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": str(REPOSITORY)}, check=True)
+
+
+def test_no_detections_at_all_is_an_empty_list(tmp_path: Path) -> None:
+    nothing = ImageBoxes("x.png", 8, 6, np.zeros((0, 4)), np.zeros(0, dtype=np.int64), np.zeros(0))
+    predictions.write(tmp_path, [nothing], {1: "red"})
+    assert (tmp_path / "detections.json").read_text() == "[]\n"
+    assert (tmp_path / "detections.csv").read_text() == HEADER + "x.png,8,6,,,,,,\n"
+
+
+@given(st.lists(st.from_regex(r"[ab]/[xX](\.png|\.jpg|\.JPG|\.jpeg){0,3}", fullmatch=True), unique=True))
+def test_picture_names_never_meet(names: list[str]) -> None:
+    result = photos.picture_names([Photo(Path(name), name) for name in names])
+    lower = [name.lower() for name in result.values()]
+    assert list(result) == names and len(set(lower)) == len(lower)
+    assert all(name.endswith((".jpg", ".jpeg")) for name in lower)
+
+
+def test_a_name_that_is_no_text_is_reported(tmp_path: Path) -> None:
+    folder = os.fsencode(tmp_path)
+    for name in (b"good.png", b"bad\xff.png", b"two\nlines.png"):
+        Path(os.fsdecode(folder + b"/" + name)).touch()
+    found, problems = photos.find([tmp_path])
+    assert [photo.name for photo in found] == ["good.png"]
+    assert sorted(problem.line() for problem in problems) == [
+        r"'bad\udcff.png': the file name is not a line of UTF-8; rename it",
+        r"'two\nlines.png': the file name is not a line of UTF-8; rename it",
+    ]

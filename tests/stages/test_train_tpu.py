@@ -1,0 +1,445 @@
+"""train_tpu, evaluate and export on a handful of pictures: real steps of the real model, on the CPU."""
+
+import hashlib
+import json
+import math
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from detector.base import paths
+from detector.data import labels, tables
+from detector.model import pipeline_config
+from tests.support import stage, tiny
+
+STEPS = {"train.steps": "30", "train.batch_size": "2", "train.eval_every": "15", "train.frozen_blocks": "3"}
+
+
+def ran(name: str, root: Path) -> Any:
+    done = stage.run(name, root)
+    assert done.returncode == 0, done.stderr
+    return done
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project after train_tpu, evaluate and export."""
+    root = tiny.prepared(tmp_path_factory.mktemp("trained"), **STEPS)
+    for name in ("train_tpu", "evaluate", "export"):
+        ran(name, root)
+    return root
+
+
+def scalars(root: Path, name: str) -> list[tuple[int, float]]:
+    lines = (root / paths.TRAIN_RESULTS / "plots" / "metrics" / f"{name}.tsv").read_text().splitlines()
+    return [(int(step), float(value)) for step, value in (line.split("\t") for line in lines[1:])]
+
+
+def test_training_leaves_all_that_the_next_stages_need(trained: Path) -> None:
+    folder = trained / paths.TRAIN
+    assert sorted(path.name for path in folder.iterdir()) == [
+        *("best", "label_map.pbtxt", "last", "pipeline.config", "train.json")
+    ]
+    for name in ("best", "last"):
+        assert sorted(path.name for path in (folder / name).iterdir()) == [
+            *("checkpoint", "ckpt-1.data-00000-of-00001", "ckpt-1.index")
+        ]
+    summary = json.loads((folder / "train.json").read_text())
+    assert (summary["model"], summary["steps"]) == ("ssd_mobilenet_v2_320x320", 30)
+    assert summary["best_step"] in (15, 30)
+    assert labels.read(folder / paths.LABEL_MAP) == {"cat": 1, "dog": 2}
+    assert pipeline_config.read(folder / "pipeline.config").train_config.num_steps == 30
+    assert summary["stopped_by"] == "steps"
+    (work,) = (trained / ".work").iterdir()
+    names = {path.name for path in work.iterdir()} - {"best-00000015", "best-00000030"}
+    assert names == {"finished.json", "identity.json", "lock", "step-00000030"}  # until DVC has recorded it
+
+
+def test_curves_tell_every_look(trained: Path) -> None:
+    assert [step for step, _ in scalars(trained, "val/AP")] == [15, 30]
+    totals = scalars(trained, "loss/total_loss")
+    assert [step for step, _ in totals] == [10, 20, 30]
+    parts = ("localization_loss", "classification_loss", "regularization_loss")
+    assert totals[0][1] == pytest.approx(sum(scalars(trained, f"loss/{name}")[0][1] for name in parts), rel=1e-5)
+    assert list((trained / "logs").rglob("events.out.tfevents.*"))
+
+
+def backbone(prefix: Path) -> dict[int, dict[str, np.ndarray]]:
+    """The variables of a checkpoint's backbone: {number of the layer, from the input on: {name: value}}."""
+    import tensorflow as tf
+
+    found: dict[int, dict[str, np.ndarray]] = {}
+    for name, _ in tf.train.list_variables(str(prefix)):
+        if match := re.search(r"(?:^|backbone/|extractor/)layer_with_weights-(\d+)/(\w+)/.ATTRIBUTES", name):
+            found.setdefault(int(match[1]), {})[match[2]] = tf.train.load_variable(str(prefix), name)
+    return found
+
+
+def test_the_first_blocks_keep_the_weights_that_they_came_with(trained: Path) -> None:
+    """Frozen are the first convolution (2 layers with weights), the first block (4) and two more (6 each)."""
+    before, after = (backbone(trained / prefix) for prefix in ("model/pretrained/ckpt-1", "model/train/last/ckpt-1"))
+    for number, variables in before.items():
+        same = all(np.array_equal(value, after[number][name]) for name, value in variables.items())
+        assert same == (number < 2 + 4 + 6 + 6), number
+    assert len(before) == 104  # 52 convolutions, each with its batch normalisation
+
+
+def test_training_learns(trained: Path) -> None:
+    """An untrained head's focal loss here is above 2; one that has learned where the squares are is far below."""
+    losses = [value for _, value in scalars(trained, "loss/classification_loss")]
+    assert losses[2] < losses[0] * 0.8
+    metrics = json.loads((trained / paths.EVALUATE / "metrics.json").read_text())
+    assert metrics["loss"]["localization_loss"] > 0
+
+
+def test_the_rate_climbs_and_has_come_down_at_the_last_step(trained: Path) -> None:
+    rates = dict(scalars(trained, "learning_rate"))
+    peak = pipeline_config.auto_learning_rate(2)
+    # 3 steps of warm-up; then a cosine over 27 steps: after 29 it is at (1 + cos(26/27 pi)) / 2 = 0.003384 of the peak
+    assert rates[30] == pytest.approx(0.003384 * peak, rel=1e-3)
+    assert rates[10] > rates[20] > rates[30]
+
+
+def test_the_last_checkpoint_can_be_gone_on_from(trained: Path) -> None:
+    from detector.model import checkpoints
+    from detector.model.tensorflow_env import tf
+
+    prefix = str(trained / paths.TRAIN / "last" / "ckpt-1")
+    names = {name for name, _ in tf.train.list_variables(prefix)}
+    assert any(name.startswith("optimizer/") for name in names)
+    assert tf.train.load_variable(prefix, "step" + checkpoints.VARIABLE) == 30
+
+
+def test_evaluation_counts_every_image(trained: Path) -> None:
+    metrics = json.loads((trained / paths.EVALUATE / "metrics.json").read_text())
+    assert (metrics["images"], metrics["groundtruth_boxes"]) == (4, 4)
+    assert 0 <= metrics["AP"] <= metrics["AP50"] <= 1
+    assert metrics["loss"]["total_loss"] > 0
+    assert len(list((trained / paths.EVALUATE / "pictures").glob("*.jpg"))) == 4
+
+
+def test_the_saved_model_answers_for_every_image_of_a_batch(trained: Path) -> None:
+    """The API's own exporter answers for the first image only; and the checkpoint must say the same."""
+    from detector.model import inference
+    from detector.model.tensorflow_env import tf
+
+    images = tables.read_csv(trained / paths.csv("test"), {"cat": 1, "dog": 2})
+    _, expected = inference.run(trained / paths.TRAIN, trained / paths.record("test"), images)
+    files = [trained / "dataset/tiny/test" / image.filename for image in images]
+    batch = np.stack([np.asarray(Image.open(file).convert("RGB")) for file in files])
+    loaded = tf.saved_model.load(str(trained / paths.EXPORT / "saved_model"))
+    found = loaded.signatures["serving_default"](input_tensor=tf.constant(batch))
+    assert found["detection_boxes"].shape == (4, 100, 4)
+    for place, image in enumerate(expected):
+        count = int(found["num_detections"][place])
+        assert count == len(image.scores) > 0
+        np.testing.assert_allclose(found["detection_scores"][place, :count], image.scores, atol=1e-5)
+        np.testing.assert_array_equal(found["detection_classes"][place, :count], image.classes)
+        ymin, xmin, ymax, xmax = np.asarray(found["detection_boxes"][place, 0]) * [64, 96, 64, 96]
+        np.testing.assert_allclose([xmin, ymin, xmax, ymax], image.boxes[0], atol=0.01)
+    assert set(np.unique(found["detection_classes"])) <= {1.0, 2.0}
+    (asset,) = (trained / paths.EXPORT / "saved_model" / "assets").iterdir()
+    assert labels.read(asset) == {"cat": 1, "dog": 2}
+
+
+def test_the_tflite_model_says_the_same(trained: Path) -> None:
+    from detector.model.tensorflow_env import tf
+
+    file = next((trained / "dataset/tiny/test").glob("*.jpg"))
+    image = np.asarray(Image.open(file).convert("RGB"))[np.newaxis]
+    loaded = tf.saved_model.load(str(trained / paths.EXPORT / "saved_model"))
+    expected = loaded.signatures["serving_default"](input_tensor=tf.constant(image))
+    lite = tf.lite.Interpreter(str(trained / paths.EXPORT / "model.tflite"))
+    lite.allocate_tensors()
+    (given,) = lite.get_input_details()
+    assert tuple(given["shape"]) == (1, 300, 300, 3)
+    resized = tf.compat.v1.image.resize(tf.constant(image, tf.float32), (300, 300))  # as the SavedModel does
+    lite.set_tensor(given["index"], (resized / 127.5 - 1).numpy())
+    lite.invoke()
+    found = [lite.get_tensor(detail["index"]) for detail in lite.get_output_details()]
+    scores = next(a for a in found if a.shape == (1, 100) and (np.diff(a[0]) <= 0).all() and a.max() <= 1)
+    np.testing.assert_allclose(scores[0, :10], expected["detection_scores"][0, :10], atol=1e-4)
+
+
+def test_the_tflite_file_carries_its_labels(trained: Path) -> None:
+    with zipfile.ZipFile(trained / paths.EXPORT / "model.tflite") as packed:
+        assert packed.testzip() is None
+        assert packed.read("labels.txt") == b"cat\ndog\n"
+        assert b"dog" in packed.read("label_map.pbtxt")
+
+
+def test_predict_finds_what_evaluate_found(trained: Path) -> None:
+    """From photo to boxes through the SavedModel: the same scores as the evaluation's."""
+    from detector.model import inference
+    from detector.prediction import saved_model
+
+    images = tables.read_csv(trained / paths.csv("test"), {"cat": 1, "dog": 2})
+    _, expected = inference.run(trained / paths.TRAIN, trained / paths.record("test"), images)
+    model = saved_model.load(trained / paths.EXPORT)
+    for image in expected:
+        with Image.open(trained / "dataset/tiny/test" / image.filename) as photo:
+            found = model.detect(photo.convert("RGB"), image.filename)
+        np.testing.assert_allclose(found.scores, image.scores, atol=1e-5)
+        np.testing.assert_allclose(found.boxes[:5], image.boxes[:5], atol=0.01)
+
+
+def head(prefix: Path) -> np.ndarray:
+    """A tensor of the box predictor, which a backbone has not."""
+    from detector.model import checkpoints
+    from detector.model.tensorflow_env import tf
+
+    name = min(name for name in checkpoints.variables(prefix) if name.startswith("model/_box_predictor/"))
+    return np.asarray(tf.train.load_variable(str(prefix), name + checkpoints.VARIABLE))
+
+
+def test_going_on_from_the_last_model(trained: Path, tmp_path: Path) -> None:
+    """`full` takes the model in model/train, heads and all: a step at next to no rate leaves them as they were."""
+    for folder in ("dataset", "model"):
+        shutil.copytree(trained / folder, tmp_path / folder)
+    steps = {**STEPS, "train.steps": "1", "train.learning_rate": "1e-8"}
+    tiny.params(tmp_path, **{**steps, "train.fine_tune_checkpoint_type": "full"})
+    assert "the last model" in ran("pretrained", tmp_path).stdout
+    ran("train_tpu", tmp_path)
+    before, after = (head(root / paths.TRAIN / "best" / "ckpt-1") for root in (trained, tmp_path))
+    np.testing.assert_allclose(after, before, atol=1e-6)
+    tiny.params(tmp_path, **{**steps, "train.fine_tune_checkpoint_type": "classification"})
+    refused = stage.run("train_tpu", tmp_path)
+    assert refused.returncode == 2
+    assert "train.fine_tune_checkpoint_type: classification needs a backbone" in refused.stderr
+    assert "set it to full or detection or none" in refused.stderr
+
+
+def start(root: Path) -> "subprocess.Popen[str]":
+    environment = {**os.environ, "PYTHONPATH": str(stage.REPOSITORY)}
+    command = [sys.executable, "-m", "stages.train_tpu"]
+    return subprocess.Popen(command, cwd=root, env=environment, stderr=subprocess.PIPE, text=True)
+
+
+def wait_for_step(root: Path, step: int, process: "subprocess.Popen[str]") -> dict[str, Any]:
+    """Wait until a checkpoint of `step` or a later one is there; returns its state."""
+    deadline = time.monotonic() + 300
+    while not (found := [p for p in sorted(root.glob(".work/*/step-*/state.json")) if int(p.parent.name[5:]) >= step]):
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline, f"no checkpoint of step {step}"
+        time.sleep(0.05)
+    return dict(json.loads(found[0].read_text())["state"])
+
+
+def wait_for_curve(root: Path, step: int, process: "subprocess.Popen[str]") -> None:
+    """Wait until the curves have come to `step`."""
+    deadline = time.monotonic() + 300
+    while not any(at >= step for at, _ in scalars(root, "loss/total_loss")):
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline, f"no step {step}"
+        time.sleep(0.02)
+
+
+def outputs(root: Path) -> dict[str, str]:
+    """The digest of every file that DVC records of the training."""
+    folders = (root / paths.TRAIN, root / paths.TRAIN_RESULTS)
+    found = sorted(path for folder in folders for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(root).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in found}
+
+
+def copied(source: Path, root: Path, **changes: str) -> None:
+    """A project that is about to train, as DVC leaves it: without what the last training made."""
+    for folder in ("dataset", "model/pretrained"):
+        shutil.copytree(source / folder, root / folder)
+    tiny.params(root, **{**STEPS, **changes})
+
+
+@pytest.mark.slow  # make test-kill does it twenty times
+def test_a_killed_training_ends_in_the_same_bytes_as_one_that_was_not(trained: Path, tmp_path: Path) -> None:
+    """SIGKILL, then SIGTERM, then to the end; and while one is alive, a second one is refused."""
+    copied(trained, tmp_path, **{"train.checkpoint_every": "3"})
+    with start(tmp_path) as process:
+        first = wait_for_step(tmp_path, 3, process)
+        refused = stage.run("train_tpu", tmp_path)
+        process.kill()
+    assert refused.returncode == 2
+    assert f"this training is running already, as process {process.pid}; wait for it" in refused.stderr
+    # The only checkpoint from here on is that of the look at step 15, and the one that SIGTERM makes.
+    never = {"train.checkpoint_every": "0", "train.checkpoint_minutes": "0"}
+    tiny.params(tmp_path, **{**STEPS, **never})
+    with start(tmp_path) as process:
+        second = wait_for_step(tmp_path, 15, process)
+        wait_for_curve(tmp_path, 20, process)
+        process.send_signal(signal.SIGTERM)
+        _, stderr = process.communicate(timeout=300)
+    assert process.returncode == 143
+    (line,) = [line for line in stderr.splitlines() if line.startswith("SIGTERM: stopped")]
+    kept = re.fullmatch(
+        r"SIGTERM: stopped; step (\d+) of 30 is kept in \.work/\w{16}; to go on: dvc repro, or the same dvc exp run",
+        line,
+    )
+    assert kept
+    assert 20 <= int(kept[1]) < 30
+    assert second["seconds"] > first["seconds"] > 0
+    assert not (tmp_path / paths.TRAIN).exists()
+    third = ran("train_tpu", tmp_path)
+    assert f"goes on from step {kept[1]} of 30, which .work/" in third.stdout
+    assert outputs(tmp_path) == outputs(trained)
+
+    shutil.rmtree(tmp_path / paths.TRAIN)  # it has ended, but DVC died before it recorded that, and calls again
+    again = ran("train_tpu", tmp_path)
+    assert "goes on from step 30 of 30" in again.stdout
+    assert "compiling" not in again.stderr
+    assert outputs(tmp_path) == outputs(trained)
+
+
+def test_a_record_that_is_damaged_while_training_reads_it_is_named(trained: Path, tmp_path: Path) -> None:
+    copied(trained, tmp_path, **{"train.steps": "5000", "train.checkpoint_every": "3"})
+    record = tmp_path / paths.record("train")
+    with start(tmp_path) as process:
+        wait_for_step(tmp_path, 3, process)
+        with record.open("r+b") as file:
+            file.write(bytes(record.stat().st_size))
+        _, stderr = process.communicate(timeout=300)
+    assert process.returncode == 2
+    line = "error: dataset/data/train.record: record 1: cut off or damaged; make it again: dvc repro --force csv2record"
+    assert stderr.splitlines()[-1] == line
+    assert "Traceback" not in stderr
+
+
+def test_it_stops_when_ap_gets_no_better(trained: Path, tmp_path: Path) -> None:
+    """At a rate that changes next to nothing."""
+    changes = {"train.steps": "200", "train.eval_every": "2", "train.learning_rate": "1e-8", "train.patience": "2"}
+    copied(trained, tmp_path, **changes)
+    done = ran("train_tpu", tmp_path)
+    summary = json.loads((tmp_path / paths.TRAIN / "train.json").read_text())
+    looks = scalars(tmp_path, "val/AP")
+    stale = [
+        all(ap <= max(before for _, before in looks[:place]) for _, ap in looks[place : place + 2])
+        for place in range(1, len(looks) - 1)
+    ]
+    assert (summary["steps"], summary["stopped_by"]) == (looks[-1][0], "patience")
+    assert looks[-1][0] < 200
+    assert stale.index(True) == len(stale) - 1  # the last two looks were the first two in a row that were no better
+    assert f"trained {summary['steps']} steps (AP has not got better for train.patience looks)" in done.stdout
+
+
+class Clock:
+    """A second goes by with every look at it."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def monotonic(self) -> float:
+        self.now += 1
+        return self.now
+
+
+def test_the_rate_has_come_down_when_the_minutes_are_over(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from detector.training import trainer
+
+    monkeypatch.setattr(trainer, "time", Clock())
+    changes = {"train.steps": "100000", "train.max_minutes": "0.5", "train.checkpoint_minutes": "0"}
+    copied(trained, tmp_path, **{**changes, "train.eval_every": "100000", "train.checkpoint_every": "0"})
+    done = ran("train_tpu", tmp_path)
+    summary = json.loads((tmp_path / paths.TRAIN / "train.json").read_text())
+    assert (summary["steps"], summary["stopped_by"], summary["best_step"]) == (30, "max_minutes", 30)  # a second each
+    assert "trained 30 steps (train.max_minutes are over)" in done.stdout
+    rates = dict(scalars(tmp_path, "learning_rate"))
+    peak = pipeline_config.auto_learning_rate(2)
+    for step in (10, 20, 30):  # step 10 begins after 9 of 30 s; the first 1,000 of 100,000 steps are warm-up
+        progress = ((step - 1) / 30 * 100_000 - 1000) / 99_000
+        assert rates[step] == pytest.approx(peak * (1 + math.cos(math.pi * progress)) / 2, rel=1e-3)
+    assert rates[30] < peak / 300
+
+
+def test_a_disk_without_room_is_said_before_the_first_step(trained: Path, tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=9m", "none", str(disk)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("a small file system cannot be mounted here: that takes root")
+    try:
+        copied(trained, tmp_path, **{"train.work_dir": str(disk)})
+        done = stage.run("train_tpu", tmp_path)
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
+    assert done.returncode == 2
+    assert re.search(
+        r"error: .*/disk/\w{16}: the disk is full: a checkpoint needs \d+\.\d MB, 9\.\d MB are free", done.stderr
+    )
+    assert "compiling" not in done.stderr
+
+
+def test_a_type_that_the_checkpoint_cannot_serve_is_refused(trained: Path) -> None:
+    tiny.params(trained, **{**STEPS, "train.fine_tune_checkpoint_type": "detection"})
+    done = stage.run("train_tpu", trained)
+    tiny.params(trained, **STEPS)
+    assert done.returncode == 2
+    assert done.stderr == (
+        "error: params.yaml: train.fine_tune_checkpoint_type: detection needs a detector, but model/pretrained/ckpt-1 "
+        "is a classification checkpoint; set it to classification or none\n"
+    )
+    assert (trained / paths.TRAIN / "train.json").exists()
+
+
+def test_a_nan_stops_with_the_step_and_the_files(trained: Path, tmp_path: Path) -> None:
+    from detector.model import checkpoints, inference
+    from detector.model.tensorflow_env import tf
+
+    _, model = inference.load(trained / paths.TRAIN)
+    model.trainable_variables[0].assign(tf.fill(model.trainable_variables[0].shape, float("nan")))
+    checkpoints.save(tf.train.Checkpoint(model=model), tmp_path / paths.PRETRAINED / "ckpt-1")
+    shutil.copytree(trained / "dataset", tmp_path / "dataset")
+    tiny.params(tmp_path, **{**STEPS, "train.fine_tune_checkpoint_type": "full"})
+    done = stage.run("train_tpu", tmp_path)
+    assert done.returncode == 2
+    line = done.stderr.splitlines()[-1]
+    assert "params.yaml: train: step 1: " in line
+    assert "total_loss nan" in line
+    assert list((tmp_path / ".work").iterdir()) == []
+    named = [name.strip() for name in line.partition("that batch: ")[2].split(",")]
+    train = {image.filename for image in tables.read_csv(tmp_path / paths.csv("train"), {"cat": 1, "dog": 2})}
+    assert len(named) == 2
+    assert set(named) <= train
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        ({"train.batch_size": "0"}, "train.batch_size: 0 is not allowed; give a whole number from 1"),
+        ({"train.model": "yolo"}, "train.model: 'yolo' is not allowed; give one of ssd_mobilenet_v2_320x320,"),
+        ({"train.learning_rate": "fast"}, "train.learning_rate: 'fast' is not allowed; give a number from 1e-08 to 10"),
+        (
+            {"train.accelerator": "tpu"},
+            "train.accelerator: tpu: this environment has none; use auto or cpu; where there is one: make",
+        ),
+        ({"train.accelerator": "gpu"}, "train.accelerator: gpu: TensorFlow sees none; use auto or cpu"),
+    ],
+)
+def test_bad_params_are_one_line(trained: Path, change: dict[str, str], line: str) -> None:
+    tiny.params(trained, **{**STEPS, **change})
+    done = stage.run("train_tpu", trained)
+    tiny.params(trained, **STEPS)
+    assert done.returncode == 2
+    assert line in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("model", ["ssd_mobilenet_v2_fpnlite_320x320"])
+def test_a_step_of_the_other_models(trained: Path, tmp_path: Path, model: str) -> None:
+    copied(trained, tmp_path, **{"train.steps": "1", "train.model": model})
+    ran("train_tpu", tmp_path)
+    assert json.loads((tmp_path / paths.TRAIN / "train.json").read_text())["model"] == model
+
+
+@pytest.mark.slow
+def test_a_step_of_the_largest_model(trained: Path, tmp_path: Path) -> None:
+    test_a_step_of_the_other_models(trained, tmp_path, "ssd_mobilenet_v2_fpnlite_640x640")

@@ -1,0 +1,1 @@
+"""Servers, stand-ins and small datasets that tests share."""

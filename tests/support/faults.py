@@ -1,0 +1,310 @@
+"""Builds small VOC datasets, sound or with a fault of each kind, for the tests of the stages and of the import."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from detector.data import labels
+
+ROOT = Path(__file__).resolve().parents[2]
+LABELS = ("cat", "dog")
+SIZE = (64, 48)  # width, height
+BOX = (8, 6, 40.5, 30)  # xmin, ymin, xmax, ymax
+
+
+def voc(filename, objects=(("cat", BOX),), size=SIZE, root="annotation"):
+    """The text of a VOC XML; `size` None leaves <size> out."""
+    parts = [f"<{root}>", f"<filename>{filename}</filename>"]
+    if size:
+        parts.append(f"<size><width>{size[0]}</width><height>{size[1]}</height><depth>3</depth></size>")
+    for name, box in objects:
+        corners = "".join(
+            f"<{tag}>{value}</{tag}>" for tag, value in zip(("xmin", "ymin", "xmax", "ymax"), box, strict=True)
+        )
+        parts.append(f"<object><name>{name}</name><bndbox>{corners}</bndbox></object>")
+    return "\n".join([*parts, f"</{root}>"])
+
+
+def image(path, size=SIZE, **options):
+    """A noisy picture that differs from name to name."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.random.default_rng(list(path.name.encode())).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(path, **options)
+    return path
+
+
+def pair(folder, name, **annotation):
+    """An image and its XML."""
+    path = image(folder / name)
+    path.with_suffix(".xml").write_text(voc(name, **annotation), encoding="utf-8")
+    return path
+
+
+def dataset(folder, train=6, test=3):
+    """A sound dataset: train/a0.jpg .. with a cat, test/b0.jpg .. with a dog, label_map.pbtxt."""
+    for number in range(train):
+        pair(folder / "train", f"a{number}.jpg")
+    for number in range(test):
+        pair(folder / "test", f"b{number}.jpg", objects=[("dog", BOX)])
+    labels.write(folder / "label_map.pbtxt", LABELS)
+    return folder
+
+
+def workspace(root, directory="dataset/pets", val_fraction=0.2):
+    """The project's params.yaml in `root`, pointed at `directory`."""
+    lines = (ROOT / "params.yaml").read_text(encoding="utf-8").splitlines()
+    for number, line in enumerate(lines):
+        if line.startswith("  dir:"):
+            lines[number] = f"  dir: {directory}"
+        if line.startswith("  val_fraction:"):
+            lines[number] = f"  val_fraction: {val_fraction}"
+    (root / "params.yaml").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return root
+
+
+def run(root, module, *arguments):
+    """`python -m module` in `root`, as DVC runs it."""
+    return subprocess.run(
+        [sys.executable, "-m", module, *map(str, arguments)],
+        cwd=root,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "DVC_NO_ANALYTICS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def tree(folder):
+    """{path: bytes} of every file below a folder: to show that nothing was changed."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def _change(path, old, new):
+    text = path.read_text(encoding="utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new, 1), encoding="utf-8")
+
+
+# What each fault does to a dataset, for one image of train; and what is said about it:
+# (split, file, object, beginning of the problem).
+def missing_image(folder, stem="a0"):
+    (folder / f"train/{stem}.jpg").unlink()
+    return "train", f"{stem}.xml", "", "its image is missing"
+
+
+def undecodable_image(folder, stem="a0"):
+    content = (folder / f"train/{stem}.jpg").read_bytes()
+    (folder / f"train/{stem}.jpg").write_bytes(content[: len(content) // 2])
+    return "train", f"{stem}.jpg", "", "does not decode to its end"
+
+
+def no_image_at_all(folder, stem="a0"):
+    (folder / f"train/{stem}.jpg").write_text("<html>404</html>", encoding="utf-8")
+    return "train", f"{stem}.jpg", "", "is not an image that can be read"
+
+
+def empty_file(folder, stem="a0"):
+    (folder / f"train/{stem}.jpg").write_bytes(b"")
+    return "train", f"{stem}.jpg", "", "is an empty file"
+
+
+def image_without_xml(folder, stem="a0"):
+    (folder / f"train/{stem}.xml").unlink()
+    return "train", f"{stem}.jpg", "", "has no XML beside it"
+
+
+def broken_xml(folder, stem="a0"):
+    _change(folder / f"train/{stem}.xml", "</object>", "")
+    return "train", f"{stem}.xml", "", "broken XML: "
+
+
+def empty_xml(folder, stem="a0"):
+    (folder / f"train/{stem}.xml").write_bytes(b"")
+    return "train", f"{stem}.xml", "", "broken XML: "
+
+
+def other_root(folder, stem="a0"):
+    (folder / f"train/{stem}.xml").write_text(voc(f"{stem}.jpg", root="data"), encoding="utf-8")
+    return "train", f"{stem}.xml", "", "its root is <data>, not <annotation>"
+
+
+def hostile_xml(folder, stem="a0"):
+    doctype = '<!DOCTYPE a [<!ENTITY file SYSTEM "file:///etc/hostname">]>\n<annotation>&file;'
+    _change(folder / f"train/{stem}.xml", "<annotation>", doctype)
+    return "train", f"{stem}.xml", "", "holds a document type"
+
+
+def billion_laughs(folder, stem="a0"):
+    entities = "".join(f'<!ENTITY l{n} "{f"&l{n - 1};" * 10}">' for n in range(1, 12))
+    doctype = f'<!DOCTYPE a [<!ENTITY l0 "ha">{entities}]>\n<annotation>&l11;'
+    _change(folder / f"train/{stem}.xml", "<annotation>", doctype)
+    return "train", f"{stem}.xml", "", "broken XML: Maximum entity amplification"
+
+
+def lacks_filename(folder, stem="a0"):
+    _change(folder / f"train/{stem}.xml", f"<filename>{stem}.jpg</filename>", "")
+    return "train", f"{stem}.xml", "", "lacks <filename>"
+
+
+def lacks_name(folder, stem="a0"):
+    _change(folder / f"train/{stem}.xml", "<name>cat</name>", "")
+    return "train", f"{stem}.xml", "object 1", "lacks <name>"
+
+
+def lacks_box(folder, stem="a0"):
+    _change(folder / f"train/{stem}.xml", "bndbox>", "polygon>")
+    _change(folder / f"train/{stem}.xml", "</bndbox>", "</polygon>")
+    return "train", f"{stem}.xml", "object 1 (cat)", "lacks <bndbox>"
+
+
+def lacks_corner(folder, stem="a0"):
+    _change(folder / f"train/{stem}.xml", "<xmax>40.5</xmax>", "")
+    return "train", f"{stem}.xml", "object 1 (cat)", "lacks <xmax>"
+
+
+def unknown_class(folder, stem="a0"):
+    _change(folder / f"train/{stem}.xml", "cat", "lynx")
+    return "train", f"{stem}.xml", "object 1 (lynx)", "unknown class lynx; the label map has cat, dog"
+
+
+def outside(folder, stem="a0"):
+    _change(folder / f"train/{stem}.xml", "<xmax>40.5", "<xmax>66")
+    return "train", f"{stem}.xml", "object 1 (cat)", "box [8, 6, 66, 30] is 2 px outside the 64x48 image"
+
+
+def inverted(folder, stem="a0"):
+    _change(folder / f"train/{stem}.xml", "<xmin>8", "<xmin>60")
+    return "train", f"{stem}.xml", "object 1 (cat)", "inverted: xmin 60 is not left of xmax 40.5"
+
+
+def empty_box(folder, stem="a0"):
+    _change(folder / f"train/{stem}.xml", "<ymax>30", "<ymax>6")
+    return "train", f"{stem}.xml", "object 1 (cat)", "empty: ymin and ymax are both 6"
+
+
+def not_a_number(folder, stem="a0"):
+    _change(folder / f"train/{stem}.xml", "<xmin>8", "<xmin>12,5")
+    return "train", f"{stem}.xml", "object 1 (cat)", "xmin '12,5' is not a number"
+
+
+def nan(folder, stem="a0"):
+    _change(folder / f"train/{stem}.xml", "<xmin>8", "<xmin>nan")
+    return "train", f"{stem}.xml", "object 1 (cat)", "xmin 'nan' is not a number"
+
+
+def infinite(folder, stem="a0"):
+    _change(folder / f"train/{stem}.xml", "<xmax>40.5", "<xmax>inf")
+    return "train", f"{stem}.xml", "object 1 (cat)", "xmax 'inf' is not a number"
+
+
+def swapped_annotation(folder, stem="a0"):
+    _change(folder / f"train/{stem}.xml", f"{stem}.jpg", "other.jpg")
+    return "train", f"{stem}.xml", "", f"<filename> is other.jpg, the image beside it is {stem}.jpg"
+
+
+def duplicate_stem(folder, stem="a0"):
+    image(folder / f"train/{stem}.png")
+    return "train", f"{stem}.png", "", f"duplicate name: {stem}.jpg has the same stem"
+
+
+def same_name_in_train_and_test(folder, stem="a0"):
+    pair(folder / "test", f"{stem}.jpg")
+    image(folder / f"test/{stem}.jpg", size=SIZE, quality=30)  # another picture
+    return "test", f"{stem}.jpg", "", "duplicate name: also in train"
+
+
+def same_picture_in_train_and_test(folder, stem="a0"):
+    shutil.copyfile(folder / f"train/{stem}.jpg", folder / "test/b0.jpg")
+    return "test", "b0.jpg", "", f"the same picture as dataset/pets/train/{stem}.jpg"
+
+
+def wrong_size_and_outside(folder, stem="a0"):
+    _change(folder / f"train/{stem}.xml", "<width>64", "<width>640")
+    _change(folder / f"train/{stem}.xml", "<xmax>40.5", "<xmax>405")
+    return "train", f"{stem}.xml", "object 1 (cat)", "box [8, 6, 405, 30] is 341 px outside the 64x48 image"
+
+
+def control_character_in_name(folder, stem="a0"):
+    for suffix in (".jpg", ".xml"):
+        (folder / f"train/{stem}{suffix}").rename(folder / f"train/{stem}\n{suffix}")
+    return "train", repr(f"{stem}\n.jpg"), "", "its name holds a control character"
+
+
+def empty_split(folder):
+    for path in (folder / "test").iterdir():
+        path.unlink()
+    return "test", "test", "", "empty split: no image here"
+
+
+def missing_split(folder):
+    shutil.rmtree(folder / "test")
+    return "test", "test", "", "empty split: no image here"
+
+
+def no_label_map(folder):
+    (folder / "label_map.pbtxt").unlink()
+    return "", "label_map.pbtxt", "", "not found"
+
+
+def bad_label_map(folder):
+    (folder / "label_map.pbtxt").write_text("cat\ndog\n", encoding="utf-8")
+    return "", "label_map.pbtxt", "", "not a label map"
+
+
+def label_map_with_a_gap(folder):
+    (folder / "label_map.pbtxt").write_text("item { id: 1 name: 'cat' } item { id: 3 name: 'dog' }", encoding="utf-8")
+    return "", "label_map.pbtxt", "", "ids are [1, 3]"
+
+
+ONE_IMAGE = (
+    *(missing_image, undecodable_image, no_image_at_all, empty_file, image_without_xml, broken_xml, empty_xml),
+    *(other_root, hostile_xml, billion_laughs, lacks_filename, lacks_name, lacks_box, lacks_corner, unknown_class),
+    *(outside, inverted, empty_box, not_a_number, nan, infinite, swapped_annotation, duplicate_stem),
+    *(same_name_in_train_and_test, same_picture_in_train_and_test, wrong_size_and_outside, control_character_in_name),
+)
+WHOLE_DATASET = (empty_split, missing_split, no_label_map, bad_label_map, label_map_with_a_gap)
+FAULTS = ONE_IMAGE + WHOLE_DATASET
+
+
+def size_missing(folder, stem="a0"):
+    (folder / f"train/{stem}.xml").write_text(voc(f"{stem}.jpg", size=None), encoding="utf-8")
+    return "train", f"{stem}.xml", "", "<size> is missing or makes no sense; taken from the image: 64x48"
+
+
+def size_wrong(folder, stem="a0"):
+    _change(folder / f"train/{stem}.xml", "<width>64", "<width>640")
+    return "train", f"{stem}.xml", "", "<size> is 640x48; taken from the image: 64x48"
+
+
+def size_zero(folder, stem="a0"):
+    _change(folder / f"train/{stem}.xml", "<width>64", "<width>0")
+    return "train", f"{stem}.xml", "", "<size> is missing or makes no sense; taken from the image: 64x48"
+
+
+def one_pixel_outside(folder, stem="a0"):
+    _change(folder / f"train/{stem}.xml", "<xmax>40.5", "<xmax>65")
+    return "train", f"{stem}.xml", "object 1 (cat)", "box [8, 6, 65, 30] is 1 px outside the 64x48 image; clipped"
+
+
+def other_suffix(folder, stem="a0"):
+    _change(folder / f"train/{stem}.xml", f"{stem}.jpg", f"{stem.upper()}.PNG")
+    return "train", f"{stem}.xml", "", f"<filename> is {stem.upper()}.PNG; taken as {stem}.jpg"
+
+
+def no_suffix(folder, stem="a0"):
+    _change(folder / f"train/{stem}.xml", f"{stem}.jpg", stem)
+    return "train", f"{stem}.xml", "", f"<filename> is {stem}; taken as {stem}.jpg"
+
+
+REPAIRS = (size_missing, size_wrong, size_zero, one_pixel_outside, other_suffix, no_suffix)
+
+
+def all_at_once(folder):
+    """A dataset with every fault that one image can have, each on an image of its own; returns what must be said."""
+    dataset(folder, train=len(ONE_IMAGE))
+    return [fault(folder, f"a{number}") for number, fault in enumerate(ONE_IMAGE)]

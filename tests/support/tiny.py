@@ -1,0 +1,85 @@
+"""A dataset of a few small pictures with VOC XML: a bright or a dark square on a grey ground, one per image.
+
+And a configuration and a detector for tests that are about something else.
+"""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+from PIL import Image, ImageDraw
+
+from detector.model import pipeline_config
+from tests.support.stage import REPOSITORY, run
+
+XML = """<annotation>
+<filename>{name}</filename><size><width>{width}</width><height>{height}</height><depth>3</depth></size>
+<object><name>{label}</name>
+<bndbox><xmin>{box[0]}</xmin><ymin>{box[1]}</ymin><xmax>{box[2]}</xmax><ymax>{box[3]}</ymax></bndbox></object>
+</annotation>"""
+WIDTH, HEIGHT = 96, 64
+SIDE = 96  # of the input of what is `built`
+
+
+def picture(folder: Path, number: int) -> None:
+    """`imageNN.jpg` and its XML; even numbers hold a bright square (`cat`), odd ones a dark one (`dog`)."""
+    name = f"image{number:02}.jpg"
+    left, top = 8 + 5 * (number % 7), 4 + 3 * (number % 5)
+    box = (left, top, left + 32, top + 32)
+    image = Image.new("RGB", (WIDTH, HEIGHT), (120, 120, 120))
+    ImageDraw.Draw(image).rectangle(box, fill=(240, 230, 60) if number % 2 == 0 else (20, 30, 90))
+    image.save(folder / name, quality=92)
+    label = "dog" if number % 2 else "cat"
+    xml = XML.format(name=name, width=WIDTH, height=HEIGHT, label=label, box=box)
+    (folder / name).with_suffix(".xml").write_text(xml)
+
+
+def dataset(root: Path, train: int = 12, test: int = 4) -> Path:
+    """`root`/dataset/tiny with its label map; returns it."""
+    folder = root / "dataset" / "tiny"
+    for split, numbers in (("train", range(train)), ("test", range(50, 50 + test))):
+        (folder / split).mkdir(parents=True)
+        for number in numbers:
+            picture(folder / split, number)
+    (folder / "label_map.pbtxt").write_text("item { id: 1 name: 'cat' }\nitem { id: 2 name: 'dog' }\n")
+    return folder
+
+
+def params(root: Path, **changes: str) -> None:
+    """The repository's params.yaml in `root`, for the tiny dataset, with the given `section.key` values instead."""
+    file = root / "params.yaml"
+    shutil.copyfile(REPOSITORY / "params.yaml", file)
+    wanted = {"dataset.dir": "dataset/tiny", "dataset.val_fraction": "0.2", **changes}
+    lines, section = [], ""
+    for line in file.read_text().splitlines():
+        if line and not line.startswith((" ", "#")):
+            section = line.partition(":")[0]
+        key = f"{section}.{line.partition(':')[0].strip()}"
+        lines.append(f"  {key.partition('.')[2]}: {wanted.pop(key)}" if key in wanted else line)
+    assert not wanted, f"no such keys: {wanted}"
+    file.write_text("\n".join(lines) + "\n")
+
+
+def prepared(root: Path, **changes: str) -> Path:
+    """`root`, a project with the tiny dataset and all that comes before train_tpu; `changes` as of `params`."""
+    dataset(root)
+    params(root, **changes)
+    for name in ("xml2csv", "csv2record", "pretrained"):
+        done = run(name, root)
+        assert done.returncode == 0, done.stderr
+    return root
+
+
+def config(model: str = "ssd_mobilenet_v2_320x320", **changes: Any) -> Any:
+    """A pipeline configuration, for two classes; `changes` as of `pipeline_config.build`."""
+    values: dict[str, Any] = {"label_map": Path("label_map.pbtxt"), "num_classes": 2, "max_number_of_boxes": 1}
+    values |= {"steps": 1, "batch_size": 1, "learning_rate": 1.0, "fine_tune_checkpoint_type": "none"}
+    return pipeline_config.build(model, **{**values, **changes})
+
+
+def built(model: str) -> Any:
+    """A DetectionModel with random weights, for an input of SIDE x SIDE pixels, which is built faster."""
+    from detector.model import od_api
+
+    size = f"fixed_shape_resizer {{ height: {SIDE} width: {SIDE} }}"
+    return od_api.build_model(config(model, config_override=f"model {{ ssd {{ image_resizer {{ {size} }} }} }}"))

@@ -1,0 +1,726 @@
+"""`make dataset SRC=` from the web, a bucket, Kaggle, Drive and ready records; and `make push-records`."""
+
+import contextlib
+import copy
+import gzip
+import hashlib
+import io
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tarfile
+import time
+import zipfile
+import zlib
+from pathlib import Path
+from unittest import mock
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from detector.base import errors
+from detector.data import labels, records
+from detector.pictures import images
+from detector.storage import download
+from tests.support import faults, kaggle_server, project, stage
+from tests.support import web as web_server
+from tools import dataset
+from tools.importing import records as tool
+
+DVC = Path(sys.executable).with_name("dvc")
+
+
+@pytest.fixture
+def root(tmp_path, monkeypatch):
+    return web_server.project(tmp_path, monkeypatch)
+
+
+@pytest.fixture
+def bucket(gcs, monkeypatch):
+    gcs.create("data")
+    for name, value in gcs.environment().items():
+        monkeypatch.setenv(name, value)
+    return gcs
+
+
+@pytest.fixture
+def photos(tmp_path):
+    return faults.dataset(tmp_path / "photos")
+
+
+def call(root, main, *arguments):
+    """A tool's command, in this process."""
+    out, err, code = io.StringIO(), io.StringIO(), 0
+    with contextlib.chdir(root), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            with mock.patch.object(sys, "argv", ["tool", *map(str, arguments)]):
+                errors.run(main)
+        except SystemExit as done:
+            code = int(done.code or 0)
+    return subprocess.CompletedProcess(arguments, code, out.getvalue(), err.getvalue())
+
+
+def bring(root, source, sha256="", name="pets"):
+    return call(root, dataset.main, f"--src={source}", f"--name={name}", f"--sha256={sha256}")
+
+
+def opened(root, source, sha256=""):
+    """What `make dataset` sees of a source: {path: bytes}, and its notes; nothing of it is left afterwards."""
+    with contextlib.chdir(root):
+        with dataset.opened(str(source), sha256) as (folder, notes):
+            found = faults.tree(folder)
+        assert [path for path in Path().rglob("*") if path.is_file()] == []
+    return found, notes
+
+
+def refused(done, reason):
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.count("\n") == 1, done.stderr
+    assert reason in done.stderr
+
+
+def zipped(folder):
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as file:
+        for member in sorted(folder.rglob("*")):
+            file.write(member, member.relative_to(folder.parent))
+    return content.getvalue()
+
+
+def tarred(folder, mode="w:gz"):
+    content = io.BytesIO()
+    with tarfile.open(fileobj=content, mode=mode) as file:
+        file.add(folder, folder.name)
+    return content.getvalue()
+
+
+def test_a_zip_from_the_web_that_breaks_off(root, web, photos):
+    """All the way, with DVC."""
+    subprocess.run([DVC, "init", "--no-scm", "--quiet"], cwd=root, check=True)
+    content = zipped(photos)
+    digest = hashlib.sha256(content).hexdigest()
+    web.files["/photos.zip"] = content
+    web.play("/photos.zip", cut=1000)
+    done = bring(root, f"{web.https}/photos.zip")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith(
+        f"dataset/pets: imported\n  its sha256 is {digest}; SHA256=... refuses any other\n  found train/ and test/\n"
+    )
+    assert web.log == [("/photos.zip", "", 200), ("/photos.zip", "bytes=1000-", 206)]
+    assert faults.tree(root / "dataset/pets") == faults.tree(photos)
+    assert sorted(path.name for path in (root / "dataset").iterdir()) == ["pets", "pets.dvc"]
+    assert list((root / download.DOWNLOADS).glob("*")) == []
+
+
+def test_a_zip_without_tls_needs_its_digest(root, web, photos):
+    web.files["/a.zip"] = content = zipped(photos)
+    found, notes = opened(root, f"{web.url}/a.zip", hashlib.sha256(content).hexdigest())
+    assert (found, notes) == (below(photos), [])
+    refused(bring(root, f"{web.url}/a.zip"), "anybody on its way could change it; give https://, or SHA256=")
+
+
+@pytest.mark.parametrize(("name", "mode"), [("a.tar.gz", "w:gz"), ("a.tgz", "w:gz"), ("a.tar", "w")])
+def test_a_tar_from_the_web_and_from_here(root, tmp_path, web, photos, name, mode):
+    content = tarred(photos, mode)
+    web.files[f"/{name}"] = content
+    (tmp_path / name).write_bytes(content)
+    for source in (f"{web.https}/{name}?download=1", tmp_path / name):
+        assert opened(root, source, hashlib.sha256(content).hexdigest()) == (below(photos), [])
+
+
+def test_checksums(root, tmp_path, photos):
+    (tmp_path / "a.zip").write_bytes(zipped(photos))
+    digest = hashlib.sha256(zipped(photos)).hexdigest()
+    refused(bring(root, tmp_path / "a.zip", "0" * 64), f"its sha256 is {digest}, not {'0' * 64}; check SRC and SHA256")
+    refused(bring(root, tmp_path / "a.zip", "abc"), "SHA256: 'abc' is no sha256")
+    refused(bring(root, photos, digest), f"SHA256: given, but {photos} is no archive; leave it out")
+
+
+def below(photos):
+    """The content of an archive that holds a folder."""
+    return {f"{photos.name}/{name}": content for name, content in faults.tree(photos).items()}
+
+
+# Must show 6: one line, nothing written outside, nothing left behind.
+
+
+def zip_of(name, content=b"x", mode=0o100644):
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as file:
+        file.writestr("fine/a.jpg", b"1")
+        info = zipfile.ZipInfo(name)
+        info.external_attr = mode << 16
+        file.writestr(info, content)
+    return packed.getvalue()
+
+
+def tar_of(name, kind=tarfile.REGTYPE):
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz") as file:
+        file.addfile(tarfile.TarInfo("fine/a.jpg"))
+        info = tarfile.TarInfo(name)
+        info.type, info.linkname = kind, "/etc/passwd"
+        file.addfile(info)
+    return packed.getvalue()
+
+
+def bomb(declared):
+    """A zip of 10 MB with 10 GB of zeros, which are one deflated block over and over; it says how many they are."""
+    packer = zlib.compressobj(9, wbits=-15)
+    zeros = (packer.compress(bytes(2**20)) + packer.flush(zlib.Z_FULL_FLUSH)) * (10 * 1024) + packer.flush()
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as file:
+        file.writestr("a.jpg", zeros)
+    content = packed.getvalue()
+    for signature, method, size in ((b"PK\3\4", 8, 22), (b"PK\1\2", 10, 24)):  # stored -> deflated
+        at = content.rindex(signature)
+        changed = bytearray(content)
+        changed[at + method] = 8
+        changed[at + size : at + size + 4] = declared.to_bytes(4, "little")
+        content = bytes(changed)
+    return content
+
+
+OUTSIDE = "would be written outside of the folder"
+EVIL = {
+    "slip.zip": (lambda: zip_of("../../evil.jpg"), OUTSIDE),
+    "slip.tgz": (lambda: tar_of("../../evil.jpg"), OUTSIDE),
+    "absolute.zip": (lambda: zip_of("/tmp/evil.jpg"), OUTSIDE),
+    "absolute.tgz": (lambda: tar_of("/tmp/evil.jpg"), OUTSIDE),
+    "drive.zip": (lambda: zip_of("C:\\evil.jpg"), OUTSIDE),
+    "link.zip": (lambda: zip_of("train", b"/etc", 0o120777), "'train': is a link"),
+    "device.zip": (lambda: zip_of("train", b"", 0o020666), "'train': is a device"),
+    "link.tgz": (lambda: tar_of("train", tarfile.SYMTYPE), "train leaves the archive: it is a link"),
+    "hard.tgz": (lambda: tar_of("train", tarfile.LNKTYPE), "train leaves the archive: it is a link"),
+    "case.zip": (lambda: zip_of("Fine/A.jpg"), "'Fine/A.jpg': differs from 'fine/a.jpg' in upper and lower case"),
+    "long.zip": (lambda: zip_of("n" * 256), "has a name that is too long"),
+    "bomb.zip": (lambda: bomb(2**32 - 2), "bytes that unpack to 4,294,967,294: a zip bomb; nothing was unpacked"),
+    "liar.zip": (lambda: bomb(1000), "cannot be unpacked: "),
+    "cut.zip": (lambda: zip_of("a.jpg", bytes(1000))[:800], "cannot be unpacked: File is not a zip file"),
+    "cut.tgz": (lambda: tar_of("a.jpg")[:60], "cannot be unpacked: Compressed file ended before"),
+    "nothing.zip": (lambda: b"", "cannot be unpacked: File is not a zip file"),
+}
+
+
+@pytest.mark.parametrize("name", EVIL)
+def test_an_evil_archive_leaves_nothing_behind(root, tmp_path, web, name):
+    web.files[f"/{name}"] = EVIL[name][0]()
+    before = faults.tree(tmp_path)
+    done = bring(root, f"{web.https}/{name}")
+    refused(done, EVIL[name][1])
+    assert done.stderr.startswith(f"error: {web.https}/{name}: ")
+    assert faults.tree(tmp_path) == before
+    assert not list(root.glob("dataset/*")) and not Path("/tmp/evil.jpg").exists()
+
+
+def test_addresses_that_lead_nowhere_leave_nothing_behind(root, tmp_path, web, photos):
+    web.files["/a.zip"] = zipped(photos)
+    web.play("/loop.zip", status=302, headers={"Location": "/loop.zip"}, times=99)
+    before = faults.tree(tmp_path)
+    refused(bring(root, f"{web.https}/a.zip", "0" * 64), f"not {'0' * 64}")
+    refused(bring(root, f"{web.https}/none.zip"), "the server says 404 Not Found")
+    refused(bring(root, f"{web.https}/loop.zip"), "Exceeded 10 redirects")
+    refused(bring(root, "ftp://localhost/a.zip"), "ftp:// is not known; give SRC=<folder, zip or tar, https://...")
+    assert faults.tree(tmp_path) == before
+
+
+def test_errors_about_files_in_an_archive_name_it(root, web, photos):
+    shutil.copyfile(photos / "train/a0.jpg", photos / "train/sub.jpg")
+    (photos / "valid").mkdir()
+    shutil.copyfile(photos / "train/a0.jpg", photos / "valid/a0.jpg")
+    web.files["/a.zip"] = zipped(photos)
+    refused(bring(root, f"{web.https}/a.zip"), f"error: {web.https}/a.zip/photos/valid/a0.jpg: has the same name as")
+
+
+def test_ctrl_c_while_it_unpacks(root, tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as file:
+        for number in range(30_000):
+            file.writestr(f"train/{number}.jpg", b"x")
+    before = faults.tree(tmp_path)
+    child = subprocess.Popen(
+        [sys.executable, "-m", "tools.dataset", f"--src={tmp_path / 'a.zip'}", "--name=pets"],
+        cwd=root,
+        env={**os.environ, "PYTHONPATH": str(faults.ROOT)},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while not list(root.glob("dataset/.import.*/archive/train/10*.jpg")):
+        assert child.poll() is None
+        time.sleep(0.02)
+    child.send_signal(signal.SIGINT)
+    assert (child.wait(60), child.stderr.read()) == (130, "interrupted\n")
+    assert faults.tree(tmp_path) == before
+    assert list((root / "dataset").iterdir()) == []
+
+
+# Google Drive.
+
+
+def test_drive_that_is_not_mounted(root):
+    if Path("/content/drive").exists():
+        pytest.skip("there is a Google Drive here")
+    done = bring(root, "/content/drive/MyDrive/photos.zip")
+    refused(done, "Google Drive is not mounted; mount Drive first, in a cell: from google.colab import drive")
+
+
+# gs://
+
+
+def fill(bucket, folder, prefix="pets/"):
+    for name, content in faults.tree(folder).items():
+        bucket.put("data", f"{prefix}{name}", content)
+
+
+def test_an_archive_in_a_bucket(root, bucket, photos):
+    bucket.put("data", "zips/photos.zip", zipped(photos))
+    bucket.put("data", "zips/photos.zip.old", b"another")
+    digest = hashlib.sha256(zipped(photos)).hexdigest()
+    assert opened(root, "gs://data/zips/photos.zip", digest) == (below(photos), [])
+
+
+@pytest.mark.parametrize("source", ["gs://data/pets", "gs://data/pets/"])
+def test_a_folder_in_a_bucket(root, bucket, photos, source):
+    fill(bucket, photos)
+    fill(bucket, photos, "pets2/")
+    for name in ("pets/", "pets/train/", "pets/.DS_Store", "pets/__MACOSX/train/._a0.jpg"):
+        bucket.put("data", name, b"")
+    assert opened(root, source) == (faults.tree(photos), [])
+
+
+def test_a_bucket_that_breaks_off_goes_on_file_by_file(root, bucket, photos, monkeypatch):
+    fill(bucket, photos)
+    monkeypatch.setenv("PASSO_GCS_SECONDS", "1")
+    bucket.fault(path=r"o/pets%2Ftest%2Fb2\.jpg.*alt=media", status=503, times=999)
+    refused(bring(root, "gs://data/pets/"), "gs://data/pets/: no answer: ")
+    damaged = next((root / download.DOWNLOADS).rglob("a0.jpg"))
+    damaged.write_bytes(b"damaged")
+    damaged.with_name("stray.jpg").write_bytes(b"of an object that is gone")
+    bucket.clear_faults()
+    bucket.log.clear()
+    assert opened(root, "gs://data/pets/") == (faults.tree(photos), [])
+    asked = [re.search(r"o/pets%2F(\S+)\?.*alt=media", path) for _, path, *_ in bucket.log]
+    assert sorted(found[1] for found in asked if found) == ["test%2Fb2.jpg", "train%2Fa0.jpg"]
+
+
+def heavy(photos):
+    """An archive that comes in many pieces."""
+    (photos / "more.bin").write_bytes(os.urandom(3 * 2**20))
+    return zipped(photos)
+
+
+def broken_off(root, bucket, content, kept):
+    """An archive's download that the bucket breaks off after `kept` bytes; where they lie."""
+    bucket.put("data", "photos.zip", content)
+    bucket.fault(path=r"photos\.zip.*alt=media", cut=kept)
+    bucket.fault(path=r"photos\.zip.*alt=media", status=503, times=999)
+    refused(bring(root, "gs://data/photos.zip"), "gs://data/photos.zip: no answer: ")
+    bucket.clear_faults()
+    bucket.ranges.clear()
+    [part] = [path for path in (root / download.DOWNLOADS).rglob("*") if path.is_file()]
+    assert part.read_bytes() == content[:kept]
+    return part
+
+
+def test_an_archive_in_a_bucket_goes_on_where_it_broke_off(root, bucket, photos, monkeypatch):
+    monkeypatch.setenv("PASSO_GCS_SECONDS", "1")
+    content = heavy(photos)
+    broken_off(root, bucket, content, 2 * 2**20)
+    bucket.fault(path=r"photos\.zip.*alt=media", cut=2**20)
+    assert opened(root, "gs://data/photos.zip") == (below(photos), [])
+    assert bucket.ranges == [f"bytes={2 * 2**20}-", f"bytes={3 * 2**20}-"]
+
+
+def test_what_is_not_the_archive_s_beginning_is_not_gone_on_from(root, bucket, photos, monkeypatch):
+    monkeypatch.setenv("PASSO_GCS_SECONDS", "1")
+    content = heavy(photos)
+    broken_off(root, bucket, content, 2 * 2**20).write_bytes(b"damaged")
+    assert opened(root, "gs://data/photos.zip") == (below(photos), [])
+    assert bucket.ranges == ["bytes=7-", ""]
+    broken_off(root, bucket, content, 2 * 2**20)
+    content = heavy(photos)
+    bucket.put("data", "photos.zip", content)
+    assert opened(root, "gs://data/photos.zip", hashlib.sha256(content).hexdigest()) == (below(photos), [])
+    assert bucket.ranges == [""]
+
+
+def test_an_archive_in_a_bucket_that_is_never_what_its_checksum_says(root, bucket, photos):
+    bucket.put("data", "photos.zip", zipped(photos))
+    bucket.store.bucket("data").live["photos.zip"].metadata["crc32c"] = "AAAAAA=="
+    refused(bring(root, "gs://data/photos.zip"), "gs://data/photos.zip: came damaged, twice; run the command again")
+    assert [path for path in root.rglob("*") if path.is_file()] == []
+
+
+def test_an_object_that_is_stored_packed(root, bucket, photos):
+    """As gcloud storage cp --gzip-local leaves it: the checksum is that of what is stored."""
+    bucket.put("data", "photos.zip", gzip.compress(zipped(photos)), contentEncoding="gzip")
+    assert opened(root, "gs://data/photos.zip") == (below(photos), [])
+
+
+def test_ctrl_c_while_an_archive_comes_from_a_bucket(root, bucket):
+    """It does not wait for the end of it, and what has come stays."""
+    bucket.put("data", "photos.zip", bytes(2**27))
+    child = subprocess.Popen(
+        [sys.executable, "-m", "tools.dataset", "--src=gs://data/photos.zip", "--name=pets"],
+        cwd=root,
+        env={**os.environ, "PYTHONPATH": str(faults.ROOT)},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while not (found := [path for path in root.glob(".work/downloads/*/.*") if path.stat().st_size]):
+        assert child.poll() is None
+        time.sleep(0.001)
+    child.send_signal(signal.SIGINT)
+    assert (child.wait(60), child.stderr.read()) == (130, "interrupted\n")
+    assert 0 < found[0].stat().st_size < 2**27
+
+
+def test_faults_on_the_way_from_a_bucket(root, bucket, photos):
+    fill(bucket, photos)
+    bucket.fault(path="alt=media", status=503, times=2)
+    bucket.fault(path="alt=media", reset=True, times=2)
+    bucket.fault(path=r"a3\.jpg.*alt=media", cut=100)
+    assert opened(root, "gs://data/pets/") == (faults.tree(photos), [])
+
+
+def test_buckets_that_are_refused(root, bucket, photos, monkeypatch):
+    refused(bring(root, "gs://data/none/"), "gs://data/none/: nothing there")
+    refused(bring(root, "gs://other/pets/"), "gs://other/pets/: not found: 404")
+    refused(bring(root, "gs://data"), "gs://data: names no object in a bucket; give gs://bucket/dataset.zip or gs://")
+    bucket.put("data", "evil/../../a.jpg", b"x")
+    refused(bring(root, "gs://data/evil/"), "'evil/../../a.jpg': would be written outside of the folder; nothing was")
+    bucket.put("data", "twice/a.jpg", b"x")
+    bucket.put("data", "twice/A.jpg", b"x")
+    refused(bring(root, "gs://data/twice/"), "'twice/a.jpg': differs from 'A.jpg' in upper and lower case alone")
+    bucket.deny("data", "storage.objects.list")
+    refused(bring(root, "gs://data/evil/"), "gs://data/evil/: access denied: 403")
+    monkeypatch.delenv("STORAGE_EMULATOR_HOST")
+    monkeypatch.setenv("HOME", str(root))
+    monkeypatch.setenv("CLOUDSDK_CONFIG", str(root))
+    refused(bring(root, "gs://data/evil/"), "no credentials on this machine; run: gcloud auth")
+    assert not list(root.glob("dataset/*")) and not list((root / ".work").rglob("*.jpg"))
+
+
+# kaggle:
+
+
+@pytest.fixture
+def kaggle(photos):
+    pytest.importorskip("kagglehub")
+    with kaggle_server.serve() as server:
+        server.datasets["owner/pets", 2] = zipped(photos)
+        yield server
+
+
+SHOW = """
+from detector.base import errors
+from tools import dataset
+def main():
+    with dataset.opened(SOURCE, "") as (folder, notes):
+        print(*sorted(path.relative_to(folder) for path in folder.rglob("*.*")), *notes, sep="\\n")
+errors.run(main)
+"""
+
+
+def from_kaggle(root, kaggle, source, **environment):
+    """In a child, for kagglehub reads its settings when it is imported."""
+    return subprocess.run(
+        [sys.executable, "-c", SHOW.replace("SOURCE", repr(source))],
+        cwd=root,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join((str(faults.ROOT), *sys.path))}
+        | kaggle.environment(root.parent / "home")
+        | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def shown(photos):
+    return "".join(f"{name}\n" for name in sorted(below(photos)))
+
+
+def test_a_dataset_of_kaggle(root, kaggle, photos):
+    kaggle.datasets["owner/pets", 1] = b"the version before"
+    done = from_kaggle(root, kaggle, "kaggle:owner/pets")
+    assert (done.returncode, done.stdout, done.stderr) == (0, shown(photos), "")
+    assert kaggle.log == [("GetDataset", ""), ("DownloadDataset", ""), ("GET", "")]
+    assert [path for path in root.rglob("*") if path.is_file()] == []  # its cache is not in the project
+    kaggle.cut = 1000
+    refused(from_kaggle(root, kaggle, "kaggle:owner/pets/versions/1"), "cannot be downloaded: ")
+
+
+def test_a_download_from_kaggle_that_breaks_off(root, kaggle, photos):
+    (photos / "more.bin").write_bytes(os.urandom(3 * 2**20))
+    kaggle.datasets["owner/pets", 3] = zipped(photos)
+    kaggle.cut = 5 * 2**19
+    refused(from_kaggle(root, kaggle, "kaggle:owner/pets"), "cannot be downloaded: ")
+    assert from_kaggle(root, kaggle, "kaggle:owner/pets").stdout == shown(photos)
+    assert kaggle.log[-1] == ("GET", f"bytes={2 * 2**20}-")  # it writes a MiB at a time
+
+
+def test_kaggle_says_no(root, kaggle, photos):
+    refused(from_kaggle(root, kaggle, "kaggle:owner/none"), "kaggle:owner/none: Kaggle has no such dataset (404)")
+    kaggle.private.add("owner/pets")
+    done = from_kaggle(root, kaggle, "kaggle:owner/pets", KAGGLE_API_TOKEN="wrong")
+    refused(done, "Kaggle does not let you have it (403); get a token at kaggle.com/settings (Create New Token), and")
+    assert from_kaggle(root, kaggle, "kaggle:owner/pets", KAGGLE_API_TOKEN=kaggle.token).stdout == shown(photos)
+    gone = from_kaggle(root, kaggle, "kaggle:owner/other", http_proxy="http://127.0.0.1:9")
+    refused(gone, "kaggle:owner/other: cannot be downloaded: ")
+    assert "://" not in gone.stderr
+
+
+def test_kaggle_s_signed_addresses_are_not_shown(root, kaggle):
+    kaggle.status = 503
+    done = from_kaggle(root, kaggle, "kaggle:owner/pets")
+    refused(done, "kaggle:owner/pets: cannot be downloaded: 503 Server Error")
+    assert "Signature" not in done.stderr and "://" not in done.stderr
+
+
+def test_kaggle_s_archive_that_finds_no_room(root, kaggle):
+    archive = root.parent / "home/.cache/kagglehub/datasets/owner/pets/2.archive"
+    archive.parent.mkdir(parents=True)
+    archive.symlink_to("/dev/full")
+    refused(from_kaggle(root, kaggle, "kaggle:owner/pets"), "the disk is full; make room; then run the command again")
+
+
+def test_kaggle_without_kagglehub(root, monkeypatch):
+    monkeypatch.setitem(sys.modules, "kagglehub", None)
+    refused(bring(root, "kaggle:owner/pets"), "kaggle:owner/pets: needs the package kagglehub; run: make install")
+    for handle in ("pets", "a/b/c", "a/b/versions/x", "../b", "a/b/versions/0"):
+        refused(bring(root, f"kaggle:{handle}"), f"kaggle:{handle}: is no dataset of Kaggle; give kaggle:owner/name")
+
+
+# Records made elsewhere.
+
+
+def made(root, photos):
+    """The records of a dataset, by the stages themselves; {name: bytes}."""
+    shutil.copytree(photos, root / "dataset/pets")
+    faults.workspace(root)
+    for name in ("xml2csv", "csv2record"):
+        done = stage.run(name, root)
+        assert done.returncode == 0, done.stderr
+    return {path.name: path.read_bytes() for path in sorted((root / "dataset/data").glob("*.record"))}
+
+
+def unpacked(source, target):
+    """The records in a folder as images and XML; returns the notes."""
+    with dataset.opened(str(source), "") as (folder, notes):
+        shutil.copytree(folder, target)
+    return notes
+
+
+def test_records_come_back_to_the_byte(root, tmp_path, monkeypatch):
+    """Boxes with odd fractions, an image without objects, PNG and JPEG: all as in the records that they came from."""
+    monkeypatch.chdir(root)
+    photos = faults.dataset(tmp_path / "photos", train=20)
+    faults.pair(photos / "train", "none.jpg", objects=[])
+    odd = [("dog", (1 / 3, 0.1, 48.7, 36.999)), ("cat", (0, 0, 49, 37))]
+    faults.image(photos / "train/ä b.png", size=(49, 37)).with_suffix(".xml").write_text(
+        faults.voc("ä b.png", odd, (49, 37))
+    )
+    before = made(tmp_path / "first", photos)
+    assert sorted(before) == ["test.record", "train.record", "val.record"] and all(before.values())
+    source = tmp_path / "records"
+    shutil.copytree(tmp_path / "first/dataset/data", source)
+    shutil.copy(photos / "label_map.pbtxt", source)
+    notes = unpacked(source, tmp_path / "second")
+    assert notes == ["unpacked 25 images from test.record, train.record, val.record"]
+    joined = tmp_path / "second/train"  # as layouts.find has it: validation is taken into train
+    for path in (tmp_path / "second/valid").iterdir():
+        path.rename(joined / path.name)
+    assert made(root, tmp_path / "second") == before
+    images = {name: content for name, content in faults.tree(photos).items() if not name.endswith("xml")}
+    assert {
+        name: content for name, content in faults.tree(tmp_path / "second").items() if not name.endswith("xml")
+    } == images
+    assert "<xmin>8</xmin>" in (joined / "a0.xml").read_text()  # as a person wrote it
+    assert "<xmax>40.5</xmax>" in (joined / "a0.xml").read_text()
+
+
+def jpeg(shade=100, size=(40, 30), kind="JPEG", **options):
+    content = io.BytesIO()
+    Image.new("RGB", size, (shade, 0, 0)).save(content, kind, **options)
+    return content.getvalue()
+
+
+def write(path, *examples):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("wb") as file:
+        for example in examples:
+            records.write_frame(file, records.encode(example))
+
+
+def example(content, box=(0.1, 0.2, 0.5, 0.6), text=b"cat", label=1, **more):
+    corners = dict(zip(("xmin", "ymin", "xmax", "ymax"), box, strict=True))
+    features = {"image/encoded": [content]}
+    features |= {f"image/object/bbox/{corner}": [float(value)] for corner, value in corners.items()}
+    features |= {"image/object/class/text": [text]} if text else {}
+    features |= {"image/object/class/label": [label]} if label else {}
+    return features | more
+
+
+def test_records_of_another_maker(root, tmp_path, monkeypatch):
+    """Shards, names that are missing, equal or hostile, another format than the name says, classes by number alone."""
+    source = tmp_path / "records"
+    names = [b"", b"a.jpg", b"/data/x/a.JPG", b"../../evil.png", b"C:\\photos\\b.jpeg", b"a.png"]
+    examples = [example(jpeg(number), text=b"", **{"image/filename": [name]}) for number, name in enumerate(names)]
+    examples += [example(jpeg(50, kind="PNG"), label=0), {"image/encoded": [jpeg(60, kind="BMP")]}]
+    examples[0]["image/object/difficult"] = [1]
+    write(source / "train.tfrecord-00000-of-00002", *examples[:4])
+    write(source / "train.tfrecord-00001-of-00002", *examples[4:])
+    write(source / "test.tfrecord", example(jpeg(200)))
+    (source / "label_map.pbtxt").write_text("item { id: 1 name: 'cat' }\nitem { id: 2 name: 'dog' }\n")
+    monkeypatch.chdir(root)
+    notes = unpacked(source, root / "dataset/pets")
+    assert notes[0].startswith("unpacked 9 images from ") and notes[1:] == ["left out: image/object/difficult"]
+    assert sorted(path.name for path in (root / "dataset/pets/train").iterdir() if path.suffix != ".xml") == [
+        *("a.jpg", "a_.JPG", "a__.jpg", "b.jpeg", "evil.jpg"),
+        *("train_000001.jpg", "train_000003.png", "train_000004.bmp"),
+    ]
+    faults.workspace(root)
+    done = stage.run("xml2csv", root)
+    assert done.returncode == 0, done.stderr
+    done = stage.run("csv2record", root)
+    assert done.returncode == 0, done.stderr
+
+
+def test_exif_does_not_turn_an_image_from_under_its_boxes(tmp_path):
+    """TensorFlow sees the pixels as they are stored, and so must everybody else."""
+    for number, (size, order) in enumerate([((40, 40), "<"), ((40, 30), ">"), ((40, 30), "<")]):
+        exif = Image.Exif()
+        exif.endian = order
+        exif[0x0112] = 6 if number == 2 else 3  # the third one shows by its size that it is turned: it stays as it is
+        content = jpeg(size=size, exif=exif)
+        assert images.check("a", content).turned
+        write(tmp_path / f"{number}/train.record", example(content))
+        folder, _ = tool.unpack(tool.find(tmp_path / str(number)), tmp_path / f"out{number}")
+        found = (folder / "train/train_000001.jpg").read_bytes()
+        assert images.check("a", found).turned == (number == 2)
+        assert sum(a != b for a, b in zip(content, found, strict=True)) == (number != 2)
+        assert "<width>40</width>" in (folder / "train/train_000001.xml").read_text()
+
+
+@pytest.mark.parametrize(
+    ("bad", "reason"),
+    [
+        ({"image/height": [3]}, "record 2: holds no image/encoded"),
+        (example(b"no image"), "record 2: is not an image that can be read"),
+        (example(jpeg()[:400]), "record 2: does not decode to its end"),
+        (example(jpeg(), label=7), "record 2: class 7 is not in label_map.pbtxt"),
+        (example(jpeg(), text=b"dog"), "record 2: its classes are dog, but label_map.pbtxt says cat"),
+        (example(jpeg()) | {"image/object/bbox/xmin": []}, "xmin, ymin, xmax, ymax and class have 0, 1, 1, 1, 1 val"),
+    ],
+)
+def test_records_that_make_no_sense(root, tmp_path, bad, reason):
+    write(tmp_path / "records/train.record", example(jpeg(1)), bad)
+    (tmp_path / "records/label_map.pbtxt").write_text("item { id: 1 name: 'cat' }\nitem { id: 2 name: 'dog' }\n")
+    refused(bring(root, tmp_path / "records"), reason)
+    assert not list(root.glob("dataset/*"))
+
+
+def test_a_record_that_is_cut_off(root, tmp_path):
+    write(tmp_path / "records/train.record", example(jpeg(1)), example(jpeg(2)))
+    content = (tmp_path / "records/train.record").read_bytes()
+    (tmp_path / "records/train.record").write_bytes(content[:-10])
+    refused(bring(root, tmp_path / "records"), "train.record: record 2: cut off or damaged; fetch that record again")
+
+
+def test_images_go_before_records(tmp_path, photos):
+    """A dataset as the recipe keeps it, records in data/ beside train/ and test/, is one of images."""
+    write(photos / "data/train.record", example(jpeg(1)))
+    assert tool.find(photos) == {}
+    write(photos / "train/train.record", example(jpeg(1)))
+    assert tool.find(photos / "train") == {}  # beside XML
+    assert list(tool.find(photos / "data")) == [photos / "data/train.record"]
+
+
+def test_the_shortest_decimal_that_gives_the_fraction_again():
+    assert [tool.pixels(np.float32(value / 500), 500) for value in (0, 1, 123, 40.5, 0.001)] == [
+        *("0", "1", "123", "40.5", "0.001")
+    ]
+    generator = np.random.default_rng(1)
+    for side, fraction in zip(generator.integers(1, 8000, 2000), generator.random(2000, np.float32), strict=True):
+        assert np.float32(float(tool.pixels(fraction, int(side))) / int(side)) == fraction
+
+
+# make push-records
+
+
+def push(root, name="data"):
+    return call(root, tool.main, f"--bucket={name}")
+
+
+@pytest.fixture(scope="module")
+def once_recorded(tmp_path_factory):
+    made = project.Project(tmp_path_factory.mktemp("recorded") / "project", {})
+    for name in ("pets", "birds"):
+        faults.dataset(made.root / "dataset" / name)
+    labels.write(made.root / "dataset/birds/label_map.pbtxt", faults.LABELS[::-1])
+    faults.workspace(made.root)
+    made.repro("csv2record")
+    return made
+
+
+@pytest.fixture
+def recorded(tmp_path, once_recorded):
+    """A project whose csv2record has run for dataset/pets, by DVC; dataset/birds has another label map."""
+    found = copy.copy(once_recorded)
+    found.root = shutil.copytree(once_recorded.root, tmp_path / "recorded")
+    return found
+
+
+def test_push_records(root, bucket, recorded, photos):
+    there = recorded.root / "dataset/data"
+    before = {path.name: path.read_bytes() for path in there.glob("*.record")}
+    before["label_map.pbtxt"] = (photos / "label_map.pbtxt").read_bytes()
+    bucket.fault(path="upload", status=503, times=2)
+    done = push(recorded.root)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert bucket.read("data") == {f"records/{name}": content for name, content in before.items()}
+    size = len(before["train.record"])
+    assert f"gs://data/records/train.record: uploaded, {size:,} bytes\n" in done.stdout
+    assert push(recorded.root).stdout.count(": already there, ") == 4
+    bucket.put("data", "records/train.record", b"another's")
+    done = push(recorded.root, "gs://data/")
+    assert (done.stdout.count(": already there, "), done.stdout.count(": replaced, ")) == (3, 1)
+    assert bucket.read("data")["records/train.record"] == before["train.record"]
+    with contextlib.chdir(root):  # what was pushed is what make dataset takes
+        assert unpacked("gs://data/records/", root / "again") == [
+            "unpacked 9 images from test.record, train.record, val.record"
+        ]
+
+
+def test_push_records_pairs_no_records_with_another_label_map(bucket, recorded):
+    lock, label_map = recorded.root / "dvc.lock", recorded.root / "dataset/birds/label_map.pbtxt"
+    remake = "; run: dvc repro csv2record"
+    faults.workspace(recorded.root, "dataset/birds")
+    reason = "dataset/data: was made of dataset/pets, and dataset.dir is dataset/birds"
+    refused(push(recorded.root), reason + remake)
+    recorded.repro("csv2record")
+    before, known = label_map.read_text(), lock.read_text()
+    label_map.write_text(before + "# changed\n")
+    refused(push(recorded.root), f"{label_map.relative_to(recorded.root)}: is not as csv2record left it{remake}")
+    label_map.write_text(before)
+    for content in ("schema: '2.0'\n", "stages: [", "mine\n", "stages: {csv2record: {params: 1}}\n"):
+        lock.write_text(content)
+        refused(push(recorded.root), f"dvc.lock: does not say what dataset/data was made of{remake}")
+    assert bucket.read("data") == {}
+    lock.write_text(known)
+    assert push(recorded.root).stdout.count(": uploaded, ") == 4
+    assert bucket.read("data")["records/label_map.pbtxt"] == before.encode()
+
+
+def test_push_records_that_is_refused(bucket, recorded):
+    refused(push(recorded.root, ""), "BUCKET: '' is no bucket's name")
+    refused(push(recorded.root, "My Bucket"), "BUCKET: 'My Bucket' is no bucket's name")
+    refused(push(recorded.root, "none"), "gs://none/records/train.record: not found: 404")
+    bucket.deny("data", "storage.objects.create")
+    refused(push(recorded.root), "gs://data/records/train.record: access denied: 403")
+    (recorded.root / "dataset/data/val.record").unlink()
+    refused(push(recorded.root), "dataset/data/val.record: not found; run: dvc repro csv2record")
+    assert bucket.read("data") == {}

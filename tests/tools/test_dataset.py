@@ -1,0 +1,383 @@
+"""`make dataset`: each layout, a hostile or damaged zip, and that nobody's files are touched."""
+
+import os
+import shutil
+import subprocess
+import sys
+import warnings
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from detector.base.errors import UserError
+from detector.data import labels
+from tests.support import faults
+from tools.importing import layouts, zip_archive
+
+DVC = Path(sys.executable).with_name("dvc")
+
+
+@pytest.fixture
+def root(tmp_path):
+    """A project of DVC's own, without git."""
+    (tmp_path / "project").mkdir()
+    subprocess.run([DVC, "init", "--no-scm", "--quiet"], cwd=tmp_path / "project", check=True)
+    return tmp_path / "project"
+
+
+def bring(root, source, name="pets", *more):
+    return faults.run(root, "tools.dataset", f"--src={source}", f"--name={name}", *more)
+
+
+def zipped(folder, path, prefix=""):
+    with zipfile.ZipFile(path, "w") as file:
+        for member in sorted(folder.rglob("*")):
+            if member.is_file():
+                file.write(member, f"{prefix}{member.relative_to(folder)}")
+    return path
+
+
+def refused(done, reason):
+    assert done.returncode == 2, done
+    assert done.stderr.count("\n") == 1, done.stderr
+    assert reason in done.stderr
+    assert done.stdout == ""
+
+
+def test_train_and_test_in_a_nested_zip(root, tmp_path):
+    """As ../shared/asirra/dataset.zip is packed: dataset/train, dataset/test, dataset/data/*.pbtxt."""
+    source = faults.dataset(tmp_path / "source")
+    (source / "data").mkdir()
+    (source / "label_map.pbtxt").rename(source / "data/object-detection.pbtxt")
+    faults.pair(source / "test", "none.jpg", objects=[])
+    done = bring(root, zipped(source, tmp_path / "a.zip", "dataset/"))
+    assert done.stderr == ""
+    assert done.stdout == (
+        "dataset/pets: imported\n"
+        "  found train/ and test/\n"
+        "  label map copied from data/object-detection.pbtxt: cat 1, dog 2\n"
+        "  train: 6 images, 6 boxes (cat 6), 0 images without objects\n"
+        "  test: 4 images, 3 boxes (dog 3), 1 images without objects\n"
+        "next: make train DATASET=pets\n"
+    )
+    pets = root / "dataset/pets"
+    assert faults.tree(pets / "train") == faults.tree(source / "train")
+    assert faults.tree(pets / "test") == faults.tree(source / "test")
+    assert labels.read(pets / "label_map.pbtxt") == {"cat": 1, "dog": 2}
+    assert sorted(path.name for path in (root / "dataset").iterdir()) == ["pets", "pets.dvc"]
+    status = subprocess.run([DVC, "status", "--quiet"], cwd=root, check=False)
+    assert status.returncode == 0  # tracked, and in the cache
+    faults.workspace(root)
+    assert faults.run(root, "stages.xml2csv").returncode == 0
+
+
+def test_again_says_so_and_other_content_is_refused(root, tmp_path):
+    source = faults.dataset(tmp_path / "source")
+    assert bring(root, source).returncode == 0
+    before = faults.tree(root / "dataset")
+    again = bring(root, source)
+    assert again.returncode == 0
+    assert again.stdout.startswith("dataset/pets: already there, with the same content\n")
+    faults.pair(source / "train", "new.jpg")
+    refused(bring(root, source), "dataset/pets: is there, with other content; choose another NAME")
+    assert faults.tree(root / "dataset") == before
+
+
+def test_a_dataset_that_dvc_has_but_not_here(root, tmp_path):
+    source = faults.dataset(tmp_path / "source")
+    bring(root, source)
+    shutil.rmtree(root / "dataset/pets")
+    refused(bring(root, source), "is tracked by DVC, but not here; fetch it: dvc pull dataset/pets.dvc")
+
+
+def test_the_source_is_only_read(root, tmp_path):
+    source = faults.dataset(tmp_path / "source")
+    (source / "label_map.pbtxt").unlink()
+    before = faults.tree(source)
+    done = bring(root, source)
+    assert "label map derived: cat 1, dog 2" in done.stdout
+    assert faults.tree(source) == before
+    for path in (root / "dataset/pets").rglob("*.jpg"):
+        assert path.stat().st_ino != (source / path.parent.name / path.name).stat().st_ino  # no hard link
+
+
+def test_validation_is_taken_into_train(tmp_path):
+    source = faults.dataset(tmp_path / "source", train=2, test=1)
+    faults.pair(source / "valid", "c.jpg")
+    plan = layouts.find(source, 0.1)
+    assert [str(path) for path in plan.targets if path.suffix == ".jpg"] == [
+        "test/b0.jpg",
+        "train/a0.jpg",
+        "train/a1.jpg",
+        "train/c.jpg",
+    ]
+    assert "valid/ is taken into train/, out of which xml2csv takes its own validation" in plan.notes
+    faults.pair(source / "valid", "a0.jpg")
+    with pytest.raises(UserError, match=r"valid/a0\.jpg: has the same name as .*train/a0\.jpg"):
+        layouts.find(source, 0.1)
+
+
+def voc_layout(folder, count=10):
+    for number in range(count):
+        faults.image(folder / f"JPEGImages/a{number}.JPG")
+        (folder / "Annotations").mkdir(exist_ok=True)
+        (folder / f"Annotations/a{number}.xml").write_text(faults.voc(f"a{number}.JPG"))
+    return folder
+
+
+def test_annotations_and_jpegimages(tmp_path):
+    source = voc_layout(tmp_path / "VOC2007")
+    plan = layouts.find(tmp_path, 0.3)
+    assert len(plan.targets) == 20
+    test = {path.stem for path in plan.targets if path.parts[0] == "test"}
+    assert 1 <= len(test) < 9
+    assert {path.stem for path in plan.targets if path.parts[0] == "train"} == {f"a{n}" for n in range(10)} - test
+    assert all(plan.targets[path].parent.name == "Annotations" for path in plan.targets if path.suffix == ".xml")
+    lists = source / "ImageSets/Main"
+    lists.mkdir(parents=True)
+    (lists / "trainval.txt").write_text("a0\na1\na2\n")
+    (lists / "test.txt").write_text("a3\na4\nabsent\n")
+    (lists / "cat_train.txt").write_text("a9 1\n")  # of one class: not a split
+    plan = layouts.find(tmp_path, 0.3)
+    assert sorted({str(path.with_suffix("")) for path in plan.targets}) == [
+        *("test/a3", "test/a4", "train/a0", "train/a1", "train/a2"),
+    ]
+    assert plan.notes[1:] == ["5 names are in no list, and left out", "1 names of the lists have no file"]
+
+
+def test_one_flat_folder(root, tmp_path):
+    source = tmp_path / "photos"
+    for number in range(20):
+        faults.pair(source, f"a{number}.jpg")
+    (source / "notes.txt").write_text("mine")
+    (source / ".hidden.jpg").write_bytes(b"")
+    done = bring(root, source, "pets", "--test-fraction=0.25")
+    assert "found one folder: 25% for test/, by a hash of the file name" in done.stdout
+    pets = root / "dataset/pets"
+    test = {path.name for path in (pets / "test").iterdir()}
+    stems = {path.stem for path in (pets / "test").iterdir()}
+    assert test == {f"{stem}{suffix}" for stem in stems for suffix in (".jpg", ".xml")}  # a pair goes together
+    assert 1 <= len(stems) <= 10
+    assert len(list(pets.rglob("*.*"))) == 41
+
+
+def test_what_xml2csv_will_complain_about_comes_along(root, tmp_path):
+    source = faults.dataset(tmp_path / "source")
+    faults.missing_image(source, "a0")
+    faults.image_without_xml(source, "a1")
+    faults.broken_xml(source, "a2")
+    done = bring(root, source)
+    assert "1 images without XML: xml2csv will name them" in done.stdout
+    assert "1 XML files without image: xml2csv will name them" in done.stdout
+    assert "1 XML files that cannot be read: xml2csv will name them" in done.stdout
+    assert faults.tree(root / "dataset/pets/train") == faults.tree(source / "train")
+
+
+def test_an_object_without_a_name_gives_no_class(root, tmp_path):
+    source = faults.dataset(tmp_path / "source")
+    (source / "label_map.pbtxt").unlink()
+    faults.pair(source / "train", "n.jpg", objects=[("", faults.BOX)])
+    done = bring(root, source)
+    assert "label map derived: cat 1, dog 2\n" in done.stdout
+    assert "train: 7 images, 7 boxes (cat 6, without a class 1), 0 images without objects\n" in done.stdout
+    faults.workspace(root)
+    assert "n.xml: object 1: lacks <name>" in faults.run(root, "stages.xml2csv").stderr
+
+
+def test_no_class_may_be_named_as_the_background(root, tmp_path):
+    source = faults.dataset(tmp_path / "source")
+    (source / "label_map.pbtxt").unlink()
+    faults.pair(source / "train", "n.jpg", objects=[("background", faults.BOX)])
+    refused(bring(root, source), "SRC: a class is named background, which means no object; rename it in the XML")
+
+
+@pytest.mark.parametrize("name", ["weird.xml", "weird.jpg"])
+def test_a_folder_named_like_a_file(root, tmp_path, name):
+    source = faults.dataset(tmp_path / "source")
+    (source / "train" / name).mkdir()
+    refused(bring(root, source), f"train/{name}: is not a file; take it out, or rename it")
+
+
+def test_a_dangling_link(root, tmp_path):
+    source = faults.dataset(tmp_path / "source")
+    (source / "train/gone.jpg").symlink_to("nowhere")
+    refused(bring(root, source), "train/gone.jpg: is a link to nothing; take it out, or rename it")
+    assert not list(root.glob("dataset/*"))
+
+
+def test_a_file_name_that_is_no_text(root, tmp_path):
+    source = faults.dataset(tmp_path / "source")
+    Path(os.fsdecode(os.fsencode(source / "train") + b"/bad\xff.xml")).write_text(faults.voc("bad.jpg"))
+    refused(bring(root, source), r"'bad\udcff.xml': the file name is no UTF-8; rename it, with its XML")
+
+
+@pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="needs a file that not even root can read from start")
+@pytest.mark.parametrize("name", ["train/a0.xml", "train/a0.jpg", "label_map.pbtxt"])
+def test_an_unreadable_file(root, tmp_path, name):
+    source = faults.dataset(tmp_path / "source")
+    (source / name).unlink()
+    (source / name).symlink_to("/proc/self/mem")
+    refused(bring(root, source), f"{name}: cannot be read or copied: Input/output error; mend that and run")
+    assert not list(root.glob("dataset/*"))
+
+
+def test_home_is_known(root, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    faults.dataset(tmp_path / "source")
+    assert bring(root, "~/source").returncode == 0
+    refused(bring(root, "~nobody-here/source", "other"), "~nobody-here/source: not found")
+
+
+def test_label_map_faults(root, tmp_path):
+    source = faults.dataset(tmp_path / "source")
+    labels.write(source / "label_map.pbtxt", ["cat"])
+    refused(bring(root, source), "label_map.pbtxt: lacks dog, which the XML files have")
+    faults.bad_label_map(source)
+    refused(bring(root, source), "not a label map")
+    (source / "label_map.pbtxt").unlink()
+    labels.write(source / "a.pbtxt", ["cat", "dog"])
+    labels.write(source / "b.pbtxt", ["dog", "cat"])
+    refused(bring(root, source), "a.pbtxt, b.pbtxt: several label maps")
+    assert not (root / "dataset/pets").exists()
+
+
+@pytest.mark.parametrize("name", ["sample", "data"])
+def test_names_of_the_project(root, tmp_path, name):
+    refused(bring(root, tmp_path, name), f"NAME: {name} is taken by the project")
+
+
+@pytest.mark.parametrize("name", ["../pets", "a/b", ".pets", "-pets", "pets; rm", "a" * 65, "pets.dvc", "ü"])
+def test_bad_names(monkeypatch, name):
+    from tools import dataset
+
+    with pytest.raises(UserError, match=r"NAME: .* is not allowed"):
+        dataset.target_folder(name)
+
+
+def test_bad_sources(root, tmp_path):
+    refused(bring(root, tmp_path / "none"), "none: not found")
+    refused(bring(root, ""), "SRC: is empty")
+    refused(bring(root, tmp_path, ""), "NAME: is empty")
+    (tmp_path / "empty").mkdir()
+    refused(bring(root, tmp_path / "empty"), "holds no VOC data in a layout that is known")
+    faults.pair(tmp_path / "one", "a.jpg")
+    refused(bring(root, tmp_path / "one"), "no image for test/; a dataset needs one at least")
+    (tmp_path / "a.zip").write_bytes(b"no zip")
+    refused(bring(root, tmp_path / "a.zip"), "cannot be unpacked: File is not a zip file")
+    assert not list((root / "dataset").iterdir())
+
+
+def unpack(tmp_path, members, **options):
+    """Unpack a zip of {name or ZipInfo: content}."""
+    path = tmp_path / "a.zip"
+    with warnings.catch_warnings(), zipfile.ZipFile(path, "w", **options) as file:
+        warnings.simplefilter("ignore")  # of a name that is there twice
+        for name, content in members:
+            file.writestr(name, content)
+    (tmp_path / "inside/out").mkdir(parents=True, exist_ok=True)
+    zip_archive.unpack(path, tmp_path / "inside/out")
+
+
+@pytest.mark.parametrize("name", ["../a.jpg", "x/../../a.jpg", "/a.jpg", "..\\a.jpg", "C:/a.jpg", "C:\\a.jpg"])
+def test_a_zip_does_not_reach_out(tmp_path, name):
+    with pytest.raises(UserError, match="would be written outside of the folder; nothing was unpacked"):
+        unpack(tmp_path, [("fine.jpg", b"1"), (name, b"2")])
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["a.zip"]
+
+
+@pytest.mark.parametrize("name", [".", "", "./."])
+def test_a_zip_with_a_member_without_a_name(tmp_path, name):
+    with pytest.raises(UserError, match=f"'{name}': is no file name; nothing was unpacked"):
+        unpack(tmp_path, [("fine.jpg", b"1"), (zipfile.ZipInfo(name), b"2")])
+
+
+def test_a_zip_with_a_link(tmp_path):
+    link = zipfile.ZipInfo("train")
+    link.external_attr = 0o120777 << 16
+    with pytest.raises(UserError, match="'train': is a link"):
+        unpack(tmp_path, [(link, "/etc")])
+
+
+def test_a_zip_with_one_name_twice(tmp_path):
+    with pytest.raises(UserError, match=r"'a\.jpg': is there twice"):
+        unpack(tmp_path, [("a.jpg", b"1"), ("a.jpg", b"2")])
+
+
+def test_a_zip_with_a_file_in_a_file(tmp_path):
+    with pytest.raises(UserError, match=r"cannot be unpacked: .*Not a directory|cannot be unpacked: .*File exists"):
+        unpack(tmp_path, [("a.jpg", b"1"), ("a.jpg/b.jpg", b"2")])
+
+
+def test_a_zip_bomb(tmp_path):
+    """300 MB of zeros in 300 kB is refused from the archive's directory alone."""
+    path = tmp_path / "a.zip"
+    with (
+        zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as file,
+        file.open("a.jpg", "w") as member,
+    ):
+        for _ in range(300):
+            member.write(bytes(10**6))
+    (tmp_path / "out").mkdir()
+    with pytest.raises(UserError, match="bytes that unpack to 300,000,000: a zip bomb; nothing was unpacked"):
+        zip_archive.unpack(path, tmp_path / "out")
+    assert not list((tmp_path / "out").iterdir())
+
+
+def patched(tmp_path, change):
+    """A zip of one stored file, its bytes changed by a function."""
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("a.jpg", b"content" * 10)
+    content = bytearray(path.read_bytes())
+    change(content)
+    path.write_bytes(content)
+    (tmp_path / "out").mkdir()
+    return path
+
+
+def test_an_encrypted_zip(tmp_path):
+    def encrypt(content):
+        content[content.index(b"PK\1\2") + 8] |= 1  # the flag in the archive's directory
+
+    with pytest.raises(UserError, match=r"'a\.jpg': is encrypted"):
+        zip_archive.unpack(patched(tmp_path, encrypt), tmp_path / "out")
+
+
+def test_a_damaged_zip(tmp_path):
+    def damage(content):
+        content[content.index(b"content")] ^= 1
+
+    with pytest.raises(UserError, match=r"cannot be unpacked: Bad CRC-32 for file 'a\.jpg'"):
+        zip_archive.unpack(patched(tmp_path, damage), tmp_path / "out")
+
+
+def test_a_zip_that_lies_about_its_size(tmp_path):
+    def lie(content):
+        at = content.index(b"PK\1\2") + 24
+        content[at : at + 4] = (7).to_bytes(4, "little")
+
+    with pytest.raises(UserError, match="cannot be unpacked: "):
+        zip_archive.unpack(patched(tmp_path, lie), tmp_path / "out")
+
+
+def test_without_a_dvc_project_the_data_is_there_and_the_command_says_so(tmp_path):
+    (tmp_path / "project").mkdir()
+    done = bring(tmp_path / "project", faults.dataset(tmp_path / "source"))
+    refused(done, "dvc add dataset/pets: ")
+    assert "the data is there; mend that and run the command again" in done.stderr
+    assert len(list((tmp_path / "project/dataset/pets").rglob("*.*"))) == 19
+
+
+def test_real_photos(root):
+    """DESIGN.md: 995 photos, 891 of them in train; 1,058 boxes counted by hand with grep -c '<object>'."""
+    source = faults.ROOT.parent / "shared/asirra/dataset.zip"
+    if not source.exists():
+        pytest.skip("../shared/asirra/dataset.zip is not here")
+    done = bring(root, source, "asirra")
+    assert done.stderr == ""
+    assert "  train: 891 images, 947 boxes (cat 489, dog 458), 0 images without objects\n" in done.stdout
+    assert "  test: 104 images, 111 boxes (cat 44, dog 67), 0 images without objects\n" in done.stdout
+    assert "label map copied from data/object-detection.pbtxt: cat 1, dog 2" in done.stdout
+    assert len(list((root / "dataset/asirra/train").glob("*.jpg"))) == 891
+    assert len(list((root / "dataset/asirra/test").glob("*.xml"))) == 104

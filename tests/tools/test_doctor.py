@@ -1,0 +1,615 @@
+"""tools.doctor as a child process, in projects with real git and DVC and a bucket on loopback."""
+
+import dataclasses
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from detector.model import pipeline_config
+from tests.support import tiny
+from tests.support.gcs_server import Server
+from tests.support.service_account import EMAIL, write_key
+from tests.support.stage import REPOSITORY
+from tools.checks import training
+
+COPIED = ("dvc.yaml", "params.yaml", "pyproject.toml", "requirements", ".dvc/config", ".dvc/.gitignore", ".gitignore")
+OF_THE_MACHINE = re.compile(
+    "TF_CONFIG|(TPU|COLAB|KUBE|CUDA|GIT|GOOGLE)_|STORAGE_EMULATOR|MAKE|MFLAGS|PASSO_FRESH|PYTHON$"
+)
+LAST = Path("model/train/best/ckpt-1.index")
+
+
+@dataclasses.dataclass
+class Project:
+    """A folder as a clone has it; programs that it must not find are replaced by ones that fail."""
+
+    root: Path
+
+    def __post_init__(self) -> None:
+        self.program("nvidia-smi", "exit 9")
+        self.environment = {name: value for name, value in os.environ.items() if not OF_THE_MACHINE.match(name)}
+        path = f"{self.programs}:{Path(sys.executable).parent}:{os.environ['PATH']}"
+        self.environment |= {"PATH": path, "HOME": str(self.root.parent), "PYTHONPATH": str(REPOSITORY)}
+        self.environment |= {"XDG_CONFIG_HOME": str(self.root.parent), "GIT_CONFIG_NOSYSTEM": "1"}
+        self.environment |= {
+            "PASSO_GCS_SECONDS": "30",
+            "NO_GCE_CHECK": "true",
+            "GIT_CONFIG_GLOBAL": os.devnull,
+            "DVC_NO_ANALYTICS": "1",
+        }
+
+    def fill(self) -> "Project":
+        self.root.mkdir(parents=True)
+        for name in COPIED:
+            source, target = REPOSITORY / name, self.root / name
+            target.parent.mkdir(exist_ok=True)
+            shutil.copytree(source, target) if source.is_dir() else shutil.copy(source, target)
+        return self
+
+    def remote(self) -> None:
+        """A DVC remote in a bucket, whose answers are verified, as `make bucket` writes it."""
+        self.must("dvc", "remote", "add", "--quiet", "--default", "--force", "store", "gs://bucket/dvc")
+        self.must("dvc", "remote", "modify", "--quiet", "store", "verify", "true")
+
+    @property
+    def programs(self) -> Path:
+        return self.root.parent / "programs"
+
+    def program(self, name: str, script: str) -> None:
+        self.programs.mkdir(parents=True, exist_ok=True)
+        (self.programs / name).write_text(f"#!/bin/sh\n{script}\n")
+        (self.programs / name).chmod(0o755)
+
+    def run(self, *command: str, **variables: str) -> subprocess.CompletedProcess[str]:
+        environment = {**self.environment, **variables}
+        return subprocess.run(
+            command, cwd=self.root, env=environment, capture_output=True, text=True, check=False, timeout=60
+        )
+
+    def must(self, *command: str) -> None:
+        done = self.run(*command)
+        assert done.returncode == 0, done.stderr
+
+    def commit(self) -> None:
+        if not (self.root / ".git").exists():
+            self.must("git", "init", "--quiet")
+            self.must("git", "config", "user.name", "You")
+            self.must("git", "config", "user.email", "you@example.com")
+        self.must("git", "add", ".")
+        self.must("git", "commit", "--quiet", "-m", "start")
+
+    def doctor(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+        return self.run(sys.executable, "-m", "tools.doctor", *arguments, **variables)
+
+    def findings(self, *arguments: str, **variables: str) -> list[str]:
+        """What is not in order; with errors, the exit code is 1."""
+        done = self.doctor(*arguments, **variables)
+        assert done.stderr == ""
+        *lines, last = done.stdout.splitlines()
+        found = [line for line in lines if not line.startswith("ok     ")]
+        assert all(line.startswith(("note:  ", "error: ")) for line in found)
+        count = sum(line.startswith("error: ") for line in found)
+        assert last == (f"errors: {count}, notes: {len(found) - count}" if found else "in order")
+        assert done.returncode == (1 if count else 0)
+        return found
+
+    def edit(self, file: str, before: str, after: str) -> None:
+        text = (self.root / file).read_text()
+        assert before in text
+        (self.root / file).write_text(text.replace(before, after, 1))
+
+    def params(self, **changes: str) -> None:
+        tiny.params(self.root, **changes)
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    """A fresh clone, committed, with a remote that is a folder: nothing is wrong with it."""
+    project = Project(tmp_path / "project").fill()
+    (project.root / ".dvc" / "config").write_text(
+        "[core]\n    analytics = false\n    remote = store\n['remote \"store\"']\n    url = ../../store\n"
+    )
+    project.commit()
+    return project
+
+
+def private_bucket(gcs: Server) -> None:
+    """As `make bucket` leaves it."""
+    gcs.create(
+        "bucket",
+        iamConfiguration={"uniformBucketLevelAccess": {"enabled": True}, "publicAccessPrevention": "enforced"},
+        softDeletePolicy={"retentionDurationSeconds": "604800"},
+        lifecycle={"rule": [{"action": {"type": "Delete"}, "condition": {"age": 30, "matchesPrefix": ["work/"]}}]},
+    )
+
+
+def last_model(project: Project, classes: int, model: str = "ssd_mobilenet_v2_320x320") -> None:
+    """What an earlier training left: its configuration, and of its checkpoint the table of contents."""
+    (project.root / LAST).parent.mkdir(parents=True)
+    (project.root / LAST).write_bytes(b"\0\12\1_model/_feature_extractor/layer/.ATTRIBUTES/VARIABLE_VALUE")
+    config = pipeline_config.render(tiny.config(model, num_classes=classes))
+    (project.root / "model" / "train" / "pipeline.config").write_text(config)
+
+
+def test_a_fresh_clone_is_in_order_and_so_is_a_dataset_that_is_there(project: Project) -> None:
+    assert project.findings() == []
+    lines = project.doctor().stdout.splitlines()
+    assert f"ok     python {'.'.join(map(str, sys.version_info[:3]))}" in lines
+    assert "ok     dataset/sample: not drawn yet, make train does it" in lines
+    tiny.dataset(project.root, train=20)
+    project.params()
+    project.commit()
+    lines = project.doctor().stdout.splitlines()
+    assert "ok     dataset/tiny: label map has cat, dog" in lines
+    assert "ok     dataset/tiny: looked at 24 of 24 XML files, 20 boxes in train/" in lines
+    assert lines[-1] == "in order"
+
+
+MANY = [  # level, what, command
+    ("error", "params.yaml: predict.score_threshold: 2 is not allowed", "dvc exp run -S predict.score_threshold="),
+    ("error", "is not >=3.99", "make install PYTHON="),
+    ("error", "train.accelerator is gpu, TensorFlow's cpu build is installed", "make install TF=gpu"),
+    ("note", "1 NVIDIA GPU, TensorFlow's cpu build does not use it", "make install TF=gpu"),
+    ("error", "missing: no-such-package==1.0", "rm -f .venv/installed && make install"),
+    ("note", "dvc 3", "rm -f .venv/installed && make install"),
+    ("note", "your name is not known", "git config user.name 'You' && git config user.email you@example.com"),
+    ("note", "a shallow clone", "git fetch --unshallow"),
+    ("note", "git does not track dvc.lock", "git add dvc.lock && git commit"),
+    (
+        "error",
+        "dataset/tiny/train/image01.xml: class dgo (1 file) is not in the label map",
+        "sed -i 's|<name>dgo</name>|<name>dog</name>|' ",
+    ),
+    ("error", "1 fault in XML files, first dataset/tiny/train/image02.xml: broken XML", "dvc repro xml2csv"),
+    ("note", "no box in dataset/tiny/train is a bird", "$EDITOR dataset/tiny/label_map.pbtxt"),
+    ("error", "num_classes is 2, dataset/tiny/label_map.pbtxt has 3", "-S train.fine_tune_checkpoint_type=detection"),
+    ("note", "a rate for 50000 steps, in a training of 90", "-S train.config_override=''"),
+    ("note", "train.eval_every 100 of 90 steps", "dvc exp run -S train.eval_every=18"),
+    ("error", "train.batch_size: 16 cannot be shared equally by 3 hosts with 1 x cpu", "make train BATCH=18"),
+    ("note", "train.batch_size: 16 is more than the 10 images", "make train BATCH=8"),
+    ("error", "train.work_dir dvc.yaml/work: ", "mv "),
+    ("note", "remote store: its address is in no commit", "git add .dvc/config && git commit"),
+    ("note", "remote store: verify is off", "dvc remote modify store verify true"),
+    (
+        "error",
+        "gs://bucket: roles/storage.objectViewer is given to allUsers",
+        "gcloud storage buckets remove-iam-policy",
+    ),
+]
+
+
+def spoiled(origin: Project) -> Project:
+    """A shallow clone with the faults of `MANY`, but for those of the bucket and of the environment."""
+    folder = tiny.dataset(origin.root)
+    cosine = "train_config { optimizer { adam_optimizer { learning_rate { cosine_decay_learning_rate { %s } } } } }"
+    changes = {"predict.score_threshold": "2", "train.accelerator": "gpu", "train.steps": "90"}
+    changes |= {"train.fine_tune_checkpoint_type": "full", "train.work_dir": "dvc.yaml/work"}
+    origin.params(**changes, **{"train.config_override": f"'{cosine % 'total_steps: 50000'}'"})
+    names = enumerate(("cat", "dog", "bird"), 1)
+    (folder / "label_map.pbtxt").write_text("".join(f"item {{ id: {n} name: '{name}' }}\n" for n, name in names))
+    wrong = folder / "train" / "image01.xml"
+    wrong.write_text(wrong.read_text().replace("dog", "dgo"))
+    (folder / "train" / "image02.xml").write_text("<annotation>")
+    origin.edit("pyproject.toml", ">=3.11,<3.14", ">=3.99")
+    for lock in (origin.root / "requirements").iterdir():
+        lock.write_text("no-such-package==1.0\n" + re.sub("(?m)^dvc==[^ ]*", "dvc==0.1", lock.read_text()))
+    origin.commit()
+    origin.must("git", "commit", "--quiet", "--allow-empty", "-m", "another")
+    project = Project(origin.root.parent / "clone")
+    origin.must("git", "clone", "--quiet", "--depth", "1", f"file://{origin.root}", str(project.root))
+    last_model(project, classes=2)
+    (project.root / "dvc.lock").write_text("schema: '2.0'\n")
+    project.program("nvidia-smi", "echo 'GPU 0: Tesla T4 (UUID: GPU-1)'")
+    return project
+
+
+def test_many_faults_at_once_each_with_its_command(tmp_path: Path, gcs: Server) -> None:
+    project = spoiled(Project(tmp_path / "origin").fill())
+    private_bucket(gcs)
+    gcs.policy("bucket")["bindings"].append({"role": "roles/storage.objectViewer", "members": ["allUsers"]})
+    project.must("dvc", "remote", "add", "--quiet", "--default", "store", "gs://bucket/dvc")
+    hosts = '"10.0.0.1:1", "10.0.0.2:1", "10.0.0.3:1"'
+    cluster = f'{{"cluster": {{"worker": [{hosts}]}}, "task": {{"type": "worker", "index": 0}}}}'
+    before = os.times()
+    found = project.findings(**gcs.environment(), TF_CONFIG=cluster)
+    after = os.times()
+    # Of the processor, which other tests share: the network may add five seconds, and all is to be over in ten.
+    assert after.children_user - before.children_user + after.children_system - before.children_system < 5
+    for level, what, command in MANY:
+        lines = [line for line in found if line.startswith(f"{level}: ") and what in line.partition("; ")[0]]
+        assert len(lines) == 1 and command in lines[0], (what, found)
+    assert len(found) == len(MANY), found
+
+
+def test_tensorflow_is_not_imported_and_the_fast_part_imports_little(project: Project, gcs: Server) -> None:
+    gcs.create("bucket")
+    project.must("dvc", "remote", "add", "--quiet", "--default", "--force", "store", "gs://bucket/dvc")
+    tiny.dataset(project.root)
+    project.params()
+
+    def imported(*arguments: str) -> set[str]:
+        command = [sys.executable, "-X", "importtime", "-m", "tools.doctor", *arguments]
+        done = project.run(*command, **gcs.environment())
+        return set(re.findall(r"(?m)^import time:.*\| +([\w.]+)$", done.stderr))
+
+    assert "google.cloud.storage" in imported()
+    assert not imported() & {"tensorflow", "keras", "tf_keras", "object_detection.builders"}
+    assert not imported("--fast") & {"tensorflow", "google.cloud.storage", "dvc", "numpy", "pandas", "PIL", "lxml"}
+
+
+def not_a_repository(project: Project) -> None:
+    shutil.rmtree(project.root / ".git")
+
+
+def not_dvcs(project: Project) -> None:
+    shutil.rmtree(project.root / ".dvc")
+
+
+def without_pyproject(project: Project) -> None:
+    (project.root / "pyproject.toml").unlink()
+
+
+def with_a_broken_label_map(project: Project) -> None:
+    (tiny.dataset(project.root) / "label_map.pbtxt").write_text("item { id: 2 name: 'cat' }")
+    project.params()
+
+
+def tracked_by_dvc(project: Project) -> None:
+    (project.root / "dataset").mkdir()
+    (project.root / "dataset" / "tiny.dvc").touch()
+    project.params()
+
+
+def of_another_kind(project: Project) -> None:
+    last_model(project, classes=2, model="ssd_mobilenet_v2_fpnlite_320x320")
+
+
+def damaged(project: Project) -> None:
+    (project.root / LAST).parent.mkdir(parents=True)
+    (project.root / LAST).write_bytes(b"\0" * 100)
+
+
+COSINE = "train_config { optimizer { adam_optimizer { learning_rate { cosine_decay_learning_rate { %s } } } } }"
+WARMUP = f"train.config_override='{COSINE % 'warmup_steps: 501'}'"
+PEAK = f"train.config_override='{COSINE % 'learning_rate_base: 0.00001'}'"
+TYPE = "train.fine_tune_checkpoint_type"
+FPNLITE = "train.model=ssd_mobilenet_v2_fpnlite_320x320"
+ARCHIVE = "pretrained.source=https://a.example/b c.tar.gz"
+
+
+@pytest.mark.parametrize(
+    ("spoil", "values", "start"),
+    [
+        (not_a_repository, [], "not a git repository (a downloaded zip?); run: git init && git add . && git commit"),
+        (not_dvcs, [], ".dvc: not found, so there is no pipeline here; run: dvc init"),
+        (without_pyproject, [], "pyproject.toml: cannot be read: No such file or directory; look at it: ls -ld"),
+        (
+            with_a_broken_label_map,
+            [],
+            "dataset/tiny/label_map.pbtxt: ids are [2]; give 1 to 1, each once: $EDITOR dataset/tiny/label",
+        ),
+        (tracked_by_dvc, [], "dataset/tiny: tracked by DVC, but not here; run: dvc pull dataset/tiny.dvc"),
+        (None, ["dataset.dir=dataset/pets"], "dataset/pets (dataset.dir): not found; run: make dataset SRC="),
+        (None, ["train.keep=abc"], "params.yaml: train.keep: 'abc' is not allowed; give a whole number from 1 to 1000"),
+        (None, ["train.stepz=5"], "params.yaml: train.stepz: unknown key (its value is 5); train has model, "),
+        (None, ["trian.steps=5"], "params.yaml: trian: unknown section; there are sample, dataset, pretrained"),
+        (None, ["train.config_override=modle {}"], "params.yaml: train.config_override: 1:1 : "),
+        (None, [WARMUP], "train.config_override: warmup_steps 501 is more than total_steps 500; leave it out, or dvc"),
+        (None, [PEAK], "train.config_override: warmup_learning_rate 0.0001 is over the peak, 1e-05; leave it out, or"),
+        (None, ["train.accelerator=tpu"], "train.accelerator is tpu, TensorFlow's cpu build is installed; run: make "),
+        (None, ["train.work_dir=dvc.yaml"], "train.work_dir dvc.yaml: "),
+        (None, [f"{TYPE}=full"], "model/train/best/ckpt-1: no model to go on from; run: make train"),
+        (None, [f"{TYPE}=detection"], f"{TYPE}: detection, but package (pretrained.source) is a classification check"),
+        (of_another_kind, [f"{TYPE}=full"], "model/train/pipeline.config: ssd_mobilenet_v2_fpn_keras, which is not th"),
+        (damaged, ["pretrained.source=last"], "model/train/best/ckpt-1.index: neither a backbone nor a detector; run"),
+        (
+            None,
+            ["pretrained.source=~/no"],
+            "pretrained.source: ~/no: not found; run: dvc exp run -S pretrained.source=",
+        ),
+        (None, [ARCHIVE], "pretrained.sha256: an archive from the web needs its 64 digits; run: curl -L 'https://a."),
+        (
+            None,
+            ["pretrained.source=open_images", f"{TYPE}=detection", FPNLITE],
+            "pretrained.source: open_images is an ssd_mobilenet_v2_320x320, not a ssd_mobilenet_v2_fpnlite_320x320; r",
+        ),
+    ],
+)
+def test_what_would_end_a_training_is_told_by_the_fast_part(
+    project: Project, spoil: Callable[[Project], None] | None, values: list[str], start: str
+) -> None:
+    if spoil:
+        spoil(project)
+    done = project.doctor("--fast", *(word for value in values for word in ("-S", value)))
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(f"error: {start}")
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_cluster_that_cannot_be_understood(project: Project) -> None:
+    done = project.doctor("--fast", TF_CONFIG='{"cluster": {"worker": "here"}}')
+    assert done.stderr.startswith("error: TF_CONFIG: cluster: not a list of host:port for each job; it must be like ")
+    assert done.stderr.count("\n") == 1
+
+
+def test_all_faults_of_a_section_are_told_and_none_twice(project: Project) -> None:
+    project.edit("params.yaml", "  steps: 500", "  steps: 0\n  stepz: 5\n  stepy: 6")
+    project.edit("params.yaml", "accelerator: auto", "accelerator: cuda")
+    project.edit("params.yaml", "keep: 2", "kept: 2")
+    lines = project.doctor("--fast").stderr.splitlines()
+    assert [line.removeprefix("error: params.yaml: train.").partition("; ")[0] for line in lines] == [
+        "steps: 0 is not allowed",
+        "accelerator: 'cuda' is not allowed",
+        "keep: missing",
+        "stepz: unknown key (its value is 5)",
+        "stepy: unknown key (its value is 6)",
+        "kept: unknown key (its value is 2)",
+    ]
+    assert lines[0].endswith(
+        "give a whole number from 1 to 10000000, say in params.yaml, or: dvc exp run -S train.steps=..."
+    )
+    (project.root / "params.yaml").write_text("train: [")
+    (line,) = project.doctor("--fast").stderr.splitlines()
+    assert line.startswith("error: params.yaml: not valid YAML: ")
+
+
+def test_values_of_one_run_are_those_that_are_looked_at(project: Project) -> None:
+    project.edit("params.yaml", "steps: 500", "steps: 0")
+    done = project.doctor("--fast", "-S", "train.steps=5")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert "steps: 0" in (project.root / "params.yaml").read_text()
+    for value in ("train.steps", "steps=5", "=5", ".=5"):
+        done = project.doctor("-S", value)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert done.stderr == f"error: -S: '{value}' is not understood; give section.key=value, say train.steps=1000\n"
+    assert project.doctor("--slow").returncode == 2
+
+
+def test_an_experiment_needs_a_commit_and_a_name_and_repro_neither(project: Project) -> None:
+    shutil.rmtree(project.root / ".git")
+    project.must("git", "init", "--quiet")
+    assert project.doctor("--fast").returncode == 0
+    done = project.doctor("--fast", "-S", "train.steps=5")
+    assert done.stderr.splitlines() == [
+        "error: git: no commit, and an experiment starts from one; run: git add . && git commit -m start",
+        "error: git: your name is not known, and an experiment is a commit; "
+        "run: git config user.name 'You' && git config user.email you@example.com",
+    ]
+    assert done.returncode == 1
+    found = project.findings()
+    assert [line.partition(";")[0] for line in found[:2]] == [
+        "note:  git: no commit, and an experiment starts from one",
+        "note:  git: your name is not known, and an experiment is a commit",
+    ]
+
+
+def package(project: Project, name: str) -> dict[str, str]:
+    """The variables with which Python finds a package of that name."""
+    folder = project.root.parent / "packages"
+    (folder / name).mkdir(parents=True)
+    (folder / name / "__init__.py").touch()
+    return {"PYTHONPATH": f"{REPOSITORY}:{folder}"}
+
+
+def test_a_batch_is_shared_by_the_gpus_that_may_be_used(project: Project) -> None:
+    cuda = package(project, "nvidia/cudnn")
+    project.program("nvidia-smi", 'for n in 0 1 2; do echo "GPU $n: Tesla T4 (UUID: GPU-$n)"; done')
+    done = project.doctor("--fast", **cuda)
+    assert done.stderr == "error: train.batch_size: 16 cannot be shared equally by 3 x gpu; run: make train BATCH=18\n"
+    assert project.doctor("--fast", CUDA_VISIBLE_DEVICES="0,2", **cuda).returncode == 0
+    assert project.doctor("--fast", "-S", "train.accelerator=cpu", **cuda).returncode == 0
+    done = project.doctor("--fast", "-S", "train.accelerator=gpu", CUDA_VISIBLE_DEVICES="-1", **cuda)
+    assert done.stderr == (
+        "error: train.accelerator is gpu, nvidia-smi finds none; run: dvc exp run -S train.accelerator=auto\n"
+    )
+
+
+def test_a_tpu_and_its_tensorflow_belong_together(project: Project) -> None:
+    attached = {"TPU_ACCELERATOR_TYPE": "v5litepod-1"}
+    assert "note:  a TPU is attached, TensorFlow's cpu build does not use it; run: make install TF=tpu" in (
+        project.findings(**attached)
+    )
+    libtpu = package(project, "libtpu")
+    assert "note:  TensorFlow's TPU build is installed, but no TPU is found; run: make install TF=auto" in (
+        project.findings(**libtpu)
+    )
+    assert "ok     accelerator: tpu, TensorFlow's tpu build" in project.doctor(**libtpu, **attached).stdout.splitlines()
+
+
+def test_a_tpu_node_is_refused_before_anything_runs(project: Project) -> None:
+    done = project.doctor("--fast", COLAB_TPU_ADDR="10.0.0.2:8470")
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: COLAB_TPU_ADDR: this is a TPU node, which reads gs:// alone; ")
+    assert project.doctor("--fast", "-S", "train.accelerator=cpu", COLAB_TPU_ADDR="10.0.0.2:8470").returncode == 0
+
+
+def test_a_work_directory_that_is_no_address(project: Project) -> None:
+    done = project.doctor("--fast", "-S", "train.work_dir=gs://gs://my-pets/work")
+    assert done.stderr == (
+        "error: params.yaml: train.work_dir: gs://gs://my-pets/work is no address; give gs://bucket/work\n"
+    )
+
+
+def test_a_disk_that_is_too_small(project: Project) -> None:
+    place = Path("/dev/shm")
+    if not place.is_dir() or shutil.disk_usage(place).free > 60e9:
+        pytest.skip("no small disk here")
+    done = project.doctor("--fast", "-S", "train.keep=1000", "-S", f"train.work_dir={place}/passo")
+    assert re.fullmatch(
+        r"error: disk: \d+\.\d GB free, about 60\.1 GB needed for 1001 checkpoints in /dev/shm/passo; "
+        r"run: dvc exp run -S train\.keep=1\n",
+        done.stderr,
+    )
+
+
+def test_the_commands_for_unknown_classes_mend_them(project: Project) -> None:
+    folder = tiny.dataset(project.root)
+    for number, name in ((1, "dgo"), (3, "dog'; touch pwned\n")):
+        xml = folder / "train" / f"image{number:02}.xml"
+        xml.write_text(xml.read_text().replace("dog", name))
+    project.params(**{"train.batch_size": "8"})
+    project.commit()
+    for line in project.findings():
+        project.must("sh", "-c", line.partition("run: ")[2].removesuffix(", or rename it in the XML"))
+    assert not (project.root / "pwned").exists()
+    assert project.findings() == []
+    assert "<name>dog</name>" in (folder / "train" / "image01.xml").read_text()
+
+
+def test_a_bucket_that_is_gone_costs_seconds(project: Project, gcs: Server) -> None:
+    project.remote()
+    project.commit()
+    (line,) = project.findings(**gcs.environment())
+    assert line.startswith("error: gs://bucket: ") and "make bucket" in line
+    gcs.stop()
+    began = time.monotonic()
+    (line,) = project.findings(**gcs.environment(), PASSO_GCS_SECONDS="3")
+    assert line.startswith("error: gs://bucket: no answer")
+    assert time.monotonic() - began < 25  # about four on a machine that does nothing else; dvc itself takes 34
+
+
+def test_a_remote_in_use_is_in_order(project: Project, gcs: Server) -> None:
+    private_bucket(gcs)
+    project.remote()
+    project.params(**{"train.work_dir": "gs://bucket/work", "dataset.dir": "dataset/sample"})
+    project.commit()
+    assert project.findings(**gcs.environment()) == []
+    lines = project.doctor(**gcs.environment()).stdout.splitlines()
+    assert "ok     remote store: gs://bucket/dvc, in a commit" in lines
+    assert lines.count("ok     gs://bucket: reachable, writable, not public") == 1
+    assert "ok     credentials: none, for STORAGE_EMULATOR_HOST is set" in lines
+    assert gcs.read("bucket") == {}
+
+
+def test_who_may_use_the_objects_alone_can_train(project: Project, gcs: Server) -> None:
+    private_bucket(gcs)
+    project.remote()
+    project.commit()
+    gcs.deny("bucket", "storage.buckets.get", "storage.buckets.getIamPolicy")
+    (line,) = project.findings(**gcs.environment())
+    assert line == (
+        "note:  gs://bucket: reachable and writable, but this account may not see its settings and policy: nothing "
+        "here tells whether it is private; who owns it can look: make bucket-check BUCKET=bucket"
+    )
+    gcs.deny("bucket", "storage.objects.create")
+    lines = project.findings(**gcs.environment())
+    assert [line.partition(":")[0] for line in lines] == ["error"] * 3
+    assert "your account lacks storage.objects.create" in lines[-1]
+
+
+def test_the_remote_is_judged_with_its_key_and_the_work_directory_with_the_login(project: Project, gcs: Server) -> None:
+    private_bucket(gcs)
+    project.remote()
+    project.params(**{"train.work_dir": "gs://bucket/work", "dataset.dir": "dataset/sample"})
+    project.commit()
+    key = project.root.parent / "key.json"
+    write_key(key, f"{gcs.url}/token")
+    project.must("dvc", "remote", "modify", "--quiet", "--local", "store", "credentialpath", str(key))
+    lines = project.doctor(**gcs.environment()).stdout.splitlines()
+    assert "ok     gs://bucket (credentialpath): reachable, writable, not public" in lines
+    assert "ok     gs://bucket: reachable, writable, not public" in lines
+    gcs.fault(path="/token", status=401, times=99)
+    (line,) = project.findings(**gcs.environment())
+    assert line.startswith("error: gs://bucket (credentialpath): the credentials are not accepted: ")
+
+
+def test_credentials_that_are_none_are_named_and_never_shown(project: Project) -> None:
+    project.must("dvc", "remote", "add", "--quiet", "--default", "--force", "store", "gs://bucket/dvc")
+    project.commit()
+    secret = project.root.parent / "key.json"
+    secret.write_text('{"type": "service_account", "private_key": "hunter2"}')
+    for variables, line in (
+        ({}, "error: credentials: none found; run: gcloud auth application-default login"),
+        (
+            {"GOOGLE_APPLICATION_CREDENTIALS": str(secret)},
+            f"error: credentials: {secret} (GOOGLE_APPLICATION_CREDENTIALS) is no credentials file that can be read; "
+            "run: unset GOOGLE_APPLICATION_CREDENTIALS && gcloud auth application-default login",
+        ),
+    ):
+        done = project.doctor(STORAGE_EMULATOR_HOST="", **variables)
+        assert line in done.stdout.splitlines()
+        assert "hunter2" not in done.stdout + done.stderr
+
+
+def test_an_account_is_named_and_its_key_is_not(project: Project) -> None:
+    project.must("dvc", "remote", "add", "--quiet", "--default", "--force", "store", "gs://bucket/dvc")
+    file = project.root.parent / "key.json"
+    write_key(file, "http://127.0.0.1:9/token")
+    done = project.doctor(GOOGLE_APPLICATION_CREDENTIALS=str(file), PASSO_GCS_SECONDS="6")
+    assert f"ok     credentials: {EMAIL}, {file}" in done.stdout.splitlines()
+    assert "PRIVATE" not in done.stdout + done.stderr
+
+
+def test_a_key_file_belongs_into_the_local_configuration(project: Project) -> None:
+    project.must("dvc", "remote", "add", "--quiet", "--default", "--force", "store", "gs://bucket/dvc")
+    project.must("dvc", "remote", "modify", "--quiet", "store", "credentialpath", "no.json")
+    project.commit()
+    lines = project.doctor().stdout.splitlines()
+    assert any(line.startswith("note:  remote store: credentialpath is in .dvc/config") for line in lines)
+    assert (
+        f"error: credentials: {project.root}/no.json (credentialpath) is no credentials file that can be read; "
+        "run: dvc remote modify --local --unset store credentialpath && gcloud auth application-default login"
+    ) in lines
+
+
+def test_a_remote_in_the_local_configuration_alone_is_told(project: Project) -> None:
+    (project.root / ".dvc" / "config").write_text("[core]\n    remote = other\n")
+    done = project.findings()
+    assert done == [
+        "error: .dvc/config: core.remote is other, which is no remote; run: dvc remote default --unset",
+    ]
+    (project.root / ".dvc" / "config.local").write_text("['remote \"other\"']\n    url = /nowhere/../../x\n")
+    (line,) = project.findings()
+    assert (
+        line.startswith("note:  remote other: its address is in no commit")
+        and "run: dvc remote add -f -d other " in line
+    )
+    (project.root / ".dvc" / "config").write_text("[core\n")
+    (line,) = project.findings()
+    assert line.startswith("error: .dvc/config: ") and line.endswith(
+        "; mend it, or restore it: git checkout .dvc/config"
+    )
+
+
+def test_make_train_begins_with_it(project: Project) -> None:
+    (project.root / ".venv" / "bin").mkdir(parents=True)
+    shutil.copy(REPOSITORY / "Makefile", project.root)
+    for name, script in (("python", f'exec {sys.executable} "$@"'), ("dvc", "echo started")):
+        path = project.root / ".venv" / "bin" / name
+        path.write_text(f"#!/bin/sh\n{script}\n")
+        path.chmod(0o755)
+    project.edit("params.yaml", "accelerator: auto", "accelerator: gpu")
+    (line,) = [line for line in project.doctor().stdout.splitlines() if line.startswith("error: ")]
+    done = project.run("make", "--no-print-directory", "train", "PYTHON=true")
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[0] == line
+    assert "started" not in done.stdout
+    done = project.run("make", "--no-print-directory", "doctor", "PYTHON=true")
+    assert line in done.stdout.splitlines()
+    assert done.returncode == 2
+    project.edit("params.yaml", "accelerator: gpu", "accelerator: auto")
+    assert "started" in project.run("make", "--no-print-directory", "train", "PYTHON=true").stdout
+
+
+def test_both_kinds_of_checkpoints_are_told_apart(tmp_path: Path) -> None:
+    from detector.model import checkpoints
+    from detector.model.tensorflow_env import tf
+    from detector.weights import imagenet
+
+    model = imagenet.build()
+    imagenet.load_package(model, imagenet.package_file())
+    saved = {
+        "classification": tf.train.Checkpoint(feature_extractor=model),
+        "detection": tf.train.Checkpoint(model=tiny.built("ssd_mobilenet_v2_fpnlite_320x320")),
+    }
+    for kind, checkpoint in saved.items():
+        prefix = tmp_path / kind / "ckpt-1"
+        checkpoints.save(checkpoint, prefix)
+        assert (training.kind(prefix), checkpoints.kind(prefix)) == (kind, kind)

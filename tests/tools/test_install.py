@@ -1,0 +1,234 @@
+"""tools/install.py on locks of one hand-made package, with the real pip and uv and no network."""
+
+import hashlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from tools import install
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+INSTALLERS = ["pip", pytest.param("uv", marks=pytest.mark.skipif(not shutil.which("uv"), reason="uv is not installed"))]
+
+
+def make_wheel(folder: Path, name: str) -> str:
+    """A wheel of a package with one module; returns its pin, as a lock has it."""
+    folder.mkdir(exist_ok=True)
+    path = folder / f"{name}-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(path, "w") as wheel:
+        wheel.writestr(f"{name}/__init__.py", "ANSWER = 42\n")
+        wheel.writestr(f"{name}-1.0.dist-info/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+        wheel.writestr(f"{name}-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        wheel.writestr(f"{name}-1.0.dist-info/RECORD", "")
+    return f"{name}==1.0 \\\n    --hash=sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}\n"
+
+
+class Project:
+    """A folder with tools/install.py, a lock, and wheels to install from."""
+
+    def __init__(self, root: Path) -> None:
+        # pip splits its list of places at spaces: the wheels lie outside of `root`, which may have some.
+        self.root, self.lock, self.wheels = root, root / "requirements" / "cpu.lock", root.parent / "wheels"
+        for folder in ("tools", "requirements"):
+            (root / folder).mkdir(parents=True)
+        shutil.copy(REPOSITORY / "tools" / "install.py", root / "tools")
+        self.pins = {name: make_wheel(self.wheels, name) for name in ("alpha", "beta")}
+        self.write_lock("alpha")
+
+    def write_lock(self, *names: str) -> None:
+        self.lock.write_text("".join(self.pins[name] for name in names))
+
+    def install(self, installer: str = "pip", python: str = sys.executable, **variables: str) -> tuple[int, str, str]:
+        offline = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(self.wheels), "PIP_CONFIG_FILE": os.devnull}
+        offline |= {"UV_NO_INDEX": "1", "UV_FIND_LINKS": str(self.wheels), "UV_CACHE_DIR": str(self.wheels / "cache")}
+        command = [python, "tools/install.py", "--tf=cpu", f"--with={installer}"]
+        environment = {**os.environ, **offline, **variables}
+        done = subprocess.run(command, cwd=self.root, env=environment, capture_output=True, text=True, check=False)
+        return done.returncode, done.stdout, done.stderr
+
+    def packages(self) -> set[str]:
+        folders = (self.root / ".venv").glob("lib/python3*/site-packages/*.dist-info")
+        return {folder.name.split("-")[0] for folder in folders} - {"pip", "setuptools"}
+
+
+@pytest.mark.parametrize("installer", INSTALLERS)
+def test_environment_equals_the_lock_and_nothing_is_installed_twice(installer: str, tmp_path: Path) -> None:
+    project = Project(tmp_path / "a project")
+    code, out, err = project.install(installer, PYTHONDONTWRITEBYTECODE="1")
+    assert (code, err) == (0, "")
+    assert out.splitlines()[0].startswith("Installing requirements/cpu.lock into .venv: 1 pins, Python 3.")
+    assert project.packages() == {"alpha"}
+    assert list((project.root / ".venv").glob("lib/python3*/site-packages/alpha/__pycache__/__init__.*.pyc"))
+
+    started = time.monotonic()
+    assert project.install(installer) == (0, "", "")
+    assert time.monotonic() - started < 1
+
+    project.write_lock("beta")
+    assert project.install(installer)[0] == 0
+    assert project.packages() == {"beta"}  # what the lock no longer has is gone
+
+
+@pytest.fixture(scope="module")
+def colab(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """A Python without ensurepip but with pip, as Colab and a bare Debian have it: arguments for `Project.install`."""
+    folder = tmp_path_factory.mktemp("colab")
+    subprocess.run([sys.executable, "-m", "venv", str(folder / "host")], check=True)
+    (folder / "sitecustomize.py").write_text("import sys\nsys.modules['ensurepip'] = None\n")
+    return {"python": str(folder / "host" / "bin" / "python"), "PYTHONPATH": str(folder)}
+
+
+def test_a_python_without_ensurepip_lends_its_own_pip(tmp_path: Path, colab: dict[str, str]) -> None:
+    project = Project(tmp_path / "project")
+    code, _, err = project.install(**colab)
+    assert (code, err) == (0, "")
+    assert project.packages() == {"alpha"}
+    assert not (project.root / ".venv" / "bin" / "pip").exists()
+
+
+def test_an_installation_cut_short_is_mended(tmp_path: Path, colab: dict[str, str]) -> None:
+    project = Project(tmp_path / "project")
+    assert project.install(**colab)[0] == 0
+    module = next((project.root / ".venv").glob("lib/python3*/site-packages/alpha/__init__.py"))
+    module.unlink()
+    (project.root / ".venv" / "installed").unlink()
+    assert project.install(**colab)[0] == 0
+    assert module.read_text() == "ANSWER = 42\n"
+
+
+def test_ctrl_c_leaves_no_fingerprint(tmp_path: Path) -> None:
+    project = Project(tmp_path / "project")
+    process = subprocess.Popen(
+        [sys.executable, "-u", "tools/install.py", "--tf=cpu", "--with=pip"],
+        cwd=project.root, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
+    assert process.stdout
+    assert process.stdout.readline().startswith("Installing")
+    os.killpg(process.pid, signal.SIGINT)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert err == "interrupted; make install starts afresh\n"
+    assert not (project.root / ".venv" / "installed").exists()
+
+
+def test_a_moved_project_is_installed_anew(tmp_path: Path, colab: dict[str, str]) -> None:
+    """The scripts in .venv/bin, `dvc` among them, begin with the path of .venv."""
+    project = Project(tmp_path / "old")
+    assert project.install(**colab)[0] == 0
+    project.root = project.root.rename(tmp_path / "new")
+    assert "Installing" in project.install(**colab)[1]
+    assert str(tmp_path / "new") in (project.root / ".venv" / "pyvenv.cfg").read_text()
+
+
+@pytest.mark.parametrize("installer", INSTALLERS)
+def test_a_wrong_hash_shows_the_installers_words_and_what_to_do(installer: str, tmp_path: Path) -> None:
+    project = Project(tmp_path / "project")
+    project.lock.write_text("alpha==1.0 \\\n    --hash=sha256:" + "0" * 64 + "\n")
+    code, _, err = project.install(installer)
+    assert code == 2
+    assert "hash" in err.lower()
+    assert "run make install again" in err.splitlines()[-1]
+    assert "Traceback" not in err
+    assert not (project.root / ".venv" / "installed").exists()
+
+
+def test_a_folder_that_is_no_environment_is_left_alone(tmp_path: Path) -> None:
+    project = Project(tmp_path / "project")
+    (project.root / ".venv").mkdir()
+    (project.root / ".venv" / "thesis.txt").write_text("mine")
+    code, _, err = project.install()
+    assert code == 2
+    assert "no virtual environment" in err
+    assert (project.root / ".venv" / "thesis.txt").read_text() == "mine"
+
+
+def test_no_room_is_said_before_anything_is_installed(tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(disk)]
+    if os.geteuid() or subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("a small disk cannot be mounted here")
+    try:
+        project = Project(disk / "project")
+        code, out, err = project.install()
+        assert (code, out) == (2, "")
+        assert "the packages need 2.6 GB of disk, 0.0 GB are free" in err
+        assert not (project.root / ".venv").exists()
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
+
+
+def fake_command(folder: Path, name: str, script: str) -> None:
+    folder.mkdir(exist_ok=True)
+    (folder / name).write_text(f"#!/bin/sh\n{script}\n")
+    (folder / name).chmod(0o755)
+
+
+@pytest.mark.parametrize(
+    ("nvidia_smi", "variables", "tf"),
+    [
+        (None, {}, "cpu"),
+        ("echo 'GPU 0: Tesla T4 (UUID: GPU-1)'", {}, "gpu"),
+        ("echo 'NVIDIA-SMI has failed: no driver'; exit 9", {}, "cpu"),
+        ("echo 'No devices were found'", {}, "cpu"),
+        (None, {"TPU_ACCELERATOR_TYPE": "v5e-1"}, "tpu"),
+        (None, {"COLAB_TPU_1VM": ""}, "cpu"),  # Colab sets it, empty, on its other machines
+    ],
+)
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="GPU and TPU builds exist for Linux only")
+def test_the_machine_decides_the_lock(
+    nvidia_smi: str | None, variables: dict[str, str], tf: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "bin").mkdir()
+    if nvidia_smi:
+        fake_command(tmp_path / "bin", "nvidia-smi", nvidia_smi)
+    for name in ("TPU_ACCELERATOR_TYPE", "COLAB_TPU_1VM"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    assert install.pick_tf() == tf
+
+
+def test_old_python_is_named_and_a_newer_one_on_path_is_taken(tmp_path: Path) -> None:
+    """python3 says that it is 3.8; then a python3.12 lies beside it, which finds that git is missing."""
+    project, folder = Project(tmp_path / "project"), tmp_path / "bin"
+    old = "sys.version_info = (3, 8, 18); del sys.argv[0]; runpy.run_path(sys.argv[0], None, '__main__')"
+    fake_command(folder, "python3", f'exec {sys.executable} -c "import runpy, sys; {old}" "$@"')
+    code, out, err = project.install(python=str(folder / "python3"), PATH=str(folder))
+    assert (code, out) == (2, "")
+    assert "Python 3.8.18 is not 3.11, 3.12 or 3.13; install one of them, or name it: PYTHON=python3.12 make" in err
+
+    fake_command(folder, "python3.12", f'exec {sys.executable} "$@"')
+    code, _, err = project.install(python=str(folder / "python3"), PATH=str(folder))
+    assert code == 2
+    assert err == "error: git: not found on PATH; install it: DVC needs it\n"
+    assert not (project.root / ".venv").exists()
+
+
+def test_every_lock_pins_and_hashes_and_names_no_index() -> None:
+    for tf in ("cpu", "gpu", "tpu"):
+        lines = (REPOSITORY / "requirements" / f"{tf}.lock").read_text().splitlines()
+        pins = [i for i, line in enumerate(lines) if line and line[0] not in " #"]
+        assert len(pins) > 150
+        assert all("==" in lines[i] and "--hash=sha256:" in lines[i + 1] for i in pins)
+        assert not [line for line in lines if "://" in line or line.startswith("-")]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("installer", INSTALLERS)
+def test_a_fresh_clone_installs_every_package(installer: str, tmp_path: Path) -> None:
+    subprocess.run(["git", "clone", "--quiet", str(REPOSITORY), str(tmp_path / "clone")], check=True)
+    subprocess.run(["make", "install", "TF=cpu", f"INSTALLER={installer}"], cwd=tmp_path / "clone", check=True)
+    code = "import tensorflow, tf_keras, lxml, dvc; print(tensorflow.__version__)"
+    python = tmp_path / "clone" / ".venv" / "bin" / "python"
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "TF_USE_LEGACY_KERAS": "1"}
+    out = subprocess.run([str(python), "-c", code], env=environment, capture_output=True, text=True, check=True).stdout
+    assert out == "2.20.0\n"

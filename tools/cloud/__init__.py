@@ -1,0 +1,1 @@
+"""DVC and its remote: settings, transfers, experiments, git."""

@@ -1,0 +1,136 @@
+"""DVC's default remote: which bucket it lies in, whether it is set as it should be, and setting it so.
+
+The URL stands in .dvc/config, which git keeps, or `dvc exp push` uploads nothing and says nothing. An endpoint and
+credentials belong in .dvc/config.local, which git ignores.
+"""
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from detector.base.errors import UserError
+from detector.storage import gcs
+from detector.storage.gcs import Finding
+
+DVC_DIR = Path(".dvc")
+CONFIG = DVC_DIR / "config"
+NAME = "gcs"
+PRIVATE = ("endpointurl", "credentialpath")  # of a gs:// remote
+
+
+def program() -> str:
+    """The dvc of this environment, or else the one on PATH."""
+    beside = Path(sys.executable).with_name("dvc")
+    return str(beside) if beside.exists() else "dvc"
+
+
+def url(bucket: str) -> str:
+    """Where the remote lies in a bucket."""
+    return f"gs://{bucket}/{gcs.DVC}"
+
+
+def default() -> tuple[str, Mapping[str, Any]]:
+    """Name and settings of the default remote, from all of DVC's configuration; ("", {}) where there is none."""
+    config = _config()
+    name = config["core"].get("remote", "")
+    return name, config["remote"].get(name, {})
+
+
+def bucket() -> str:
+    """The bucket of the default remote, or ""."""
+    address = str(default()[1].get("url", ""))
+    return address.removeprefix("gs://").partition("/")[0] if address.startswith("gs://") else ""
+
+
+def check(bucket: str) -> Mapping[str, Any]:
+    """Whether `write` may set the default remote to this bucket; returns the settings that the remote has already.
+
+    Raises:
+        UserError: there is another one, or an endpoint that nothing asked for.
+    """
+    name, settings = default()
+    if not name:
+        name, settings = NAME, _config()["remote"].get(NAME, {})
+    if settings and settings.get("url") != url(bucket):
+        reason = f"the remote {name} is {settings.get('url')}, not {url(bucket)}"
+        raise UserError(str(CONFIG), reason, f"if that is what you want, run: {_command_to_change(name, bucket)}")
+    if settings.get("endpointurl") and not os.environ.get("STORAGE_EMULATOR_HOST"):
+        raise UserError(
+            f"{CONFIG}.local",
+            f"remote {name} goes to {settings['endpointurl']}, but STORAGE_EMULATOR_HOST is not set",
+            f"run: dvc remote modify --local --unset {name} endpointurl",
+        )
+    return settings
+
+
+def _command_to_change(name: str, bucket: str) -> str:
+    """What lets `check` pass; it leaves a remote of another name as it is, and no longer the default."""
+    if name == NAME:
+        return f"dvc remote modify {name} url {url(bucket)}"
+    level = next(level for level in ("local", "repo", "global", "system") if _config(level)["core"].get("remote"))
+    return "dvc remote default --unset" + ("" if level == "repo" else f" --{level}")
+
+
+def write(bucket: str) -> list[str]:
+    """Make `gs://BUCKET/dvc` the default remote, after `check`; returns what was changed, in words."""
+    from dvc.config import Config
+
+    name = default()[0] or NAME
+    endpoint = os.environ.get("STORAGE_EMULATOR_HOST", "")
+    done = []
+    committed, local = _config("repo"), _config("local")
+    mine = committed["remote"].get(name, {})
+    is_set = mine.get("url") == url(bucket) and str(mine.get("verify")).lower() == "true"
+    if not is_set or committed["core"].get("remote") != name:
+        with Config(dvc_dir=str(DVC_DIR)).edit("repo") as content:
+            content["core"]["remote"] = name
+            content["remote"].setdefault(name, {}).update(url=url(bucket), verify="true")
+        done.append(f"{CONFIG}: default remote {name} = {url(bucket)}, verify = true")
+    if endpoint and local["remote"].get(name, {}).get("endpointurl") != endpoint:
+        with Config(dvc_dir=str(DVC_DIR)).edit("local") as content:
+            content["remote"].setdefault(name, {})["endpointurl"] = endpoint
+        done.append(f"{CONFIG}.local: endpointurl = {endpoint}")
+    return done
+
+
+def findings(bucket: str) -> list[Finding]:
+    """What is wrong with the default remote, which is meant to lie in `bucket`."""
+    name, settings = default()
+    if settings.get("url") != url(bucket):
+        return [Finding(f"{CONFIG}: no default remote {url(bucket)}", f"make bucket BUCKET={bucket}")]
+    found = []
+    if not settings.get("verify"):
+        what = f"{CONFIG}: remote {name} has no verify = true: a corrupt object would be pulled in silence"
+        found.append(Finding(what, f"dvc remote modify {name} verify true"))
+    committed = _config("repo").get("remote", {}).get(name, {})
+    for key in PRIVATE:
+        if key in committed:
+            remedy = f"dvc remote modify --unset {name} {key}, then: dvc remote modify --local {name} {key} VALUE"
+            found.append(Finding(f"{CONFIG}: {key} of remote {name} is for this machine alone", remedy))
+    if uncommitted():
+        what = f"{CONFIG} is not committed: dvc exp push would upload nothing"
+        found.append(Finding(what, f"git add {CONFIG} && git commit -m 'DVC remote' {CONFIG}"))
+    return found
+
+
+def uncommitted() -> bool:
+    """Whether git has another .dvc/config than this one, or none."""
+    command = ["git", "status", "--porcelain", "--", str(CONFIG)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return bool(done.returncode or done.stdout.strip())
+
+
+def _config(level: str | None = None) -> Any:
+    """DVC's configuration: all levels merged, or one."""
+    from dvc.config import Config, ConfigError
+
+    if not DVC_DIR.is_dir():
+        raise UserError(str(DVC_DIR), "not found: this is no DVC project", "run this where dvc.yaml lies")
+    try:
+        config = Config(dvc_dir=str(DVC_DIR))
+        return config.load_one(level) if level else config
+    except ConfigError as error:
+        raise UserError(str(CONFIG), str(error), "mend it, or restore it: git checkout .dvc/config") from error

@@ -1,0 +1,1 @@
+"""How a dataset comes in: sources, archives, layouts, records."""

@@ -1,0 +1,149 @@
+"""VOC data as people keep it -> which file goes where in `train/` and `test/`.
+
+    train/ test/ (valid/ or val/ too)                    images and XML side by side
+    Annotations/ JPEGImages/ (ImageSets/Main/*.txt)      PASCAL VOC's own
+    one folder of images and XML                         split by a hash of the file name
+
+Any of them may lie inside folders that hold nothing else. Names are matched in upper and lower case.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from detector.annotations import splitting
+from detector.base.errors import UserError
+from detector.pictures import images
+
+VALIDATION = ("valid", "val", "validation")
+LAYOUTS = "give train/ and test/, or Annotations/ and JPEGImages/, or one folder of images with their XML"
+
+Stems = dict[str, list[Path]]  # {stem: its images and XML files}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to import: {target below the dataset's folder: source}, and what the user should hear about it."""
+
+    root: Path
+    targets: dict[Path, Path]
+    notes: list[str]
+
+
+def find(source: Path, test_fraction: float) -> Plan:
+    """The plan for a folder in any of the layouts.
+
+    Raises:
+        UserError: no layout is recognised, a split is empty, two files would get one name, or one is no file.
+    """
+    root = source
+    while (splits := _splits(root, test_fraction)) is None:
+        inner = _folders(root)
+        if len(inner) != 1:
+            raise UserError(str(source), "holds no VOC data in a layout that is known", LAYOUTS)
+        root = inner[0]
+    train, test, notes = splits
+    for name, files in (("train", train), ("test", test)):
+        if not any(images.is_image(path) for path in files):
+            raise UserError(str(root), f"no image for {name}/", "a dataset needs one at least; two in all")
+    targets: dict[Path, Path] = {}
+    for name, files in (("train", train), ("test", test)):
+        for path in files:
+            target = Path(name) / path.name
+            if target in targets:
+                raise UserError(str(path), f"has the same name as {targets[target]}", "rename one, with its XML")
+            targets[target] = path
+    return Plan(root, dict(sorted(targets.items())), notes)
+
+
+def _splits(root: Path, test_fraction: float) -> tuple[list[Path], list[Path], list[str]] | None:
+    """(train, test, notes), or None where `root` has none of the layouts."""
+    folders = {path.name.lower(): path for path in _folders(root)}
+    if "train" in folders:
+        return _side_by_side(folders, test_fraction)
+    if "annotations" in folders and "jpegimages" in folders:
+        return _voc(folders, test_fraction)
+    stems = _stems([root])
+    if any(path.suffix.lower() == ".xml" for paths in stems.values() for path in paths):
+        return _by_hash(stems, test_fraction, "one folder")
+    return None
+
+
+def _side_by_side(folders: dict[str, Path], test_fraction: float) -> tuple[list[Path], list[Path], list[str]]:
+    extra = [folders[name] for name in VALIDATION if name in folders]
+    train = _stems([folders["train"], *extra])
+    notes = [f"{path.name}/ is taken into train/, out of which xml2csv takes its own validation" for path in extra]
+    if "test" in folders:
+        return _flat(train), _flat(_stems([folders["test"]])), ["found train/ and test/", *notes]
+    chosen, rest, found = _by_hash(train, test_fraction, "train/ without test/")
+    return chosen, rest, found + notes
+
+
+def _voc(folders: dict[str, Path], test_fraction: float) -> tuple[list[Path], list[Path], list[str]]:
+    stems = _stems([folders["annotations"], folders["jpegimages"]])
+    lists = _image_sets(folders.get("imagesets"))
+    if not lists.get("test"):
+        return _by_hash(stems, test_fraction, "Annotations/ and JPEGImages/ without a list of test images")
+    test = lists.pop("test")
+    train = set().union(*lists.values()) - test if any(lists.values()) else set(stems) - test
+    notes = ["found Annotations/, JPEGImages/ and ImageSets/Main/"]
+    for count, what in (
+        (len(set(stems) - train - test), "are in no list, and left out"),
+        (len((train | test) - set(stems)), "of the lists have no file"),
+    ):
+        notes += [f"{count} names {what}"] if count else []
+    return _flat({s: stems[s] for s in stems if s in train}), _flat({s: stems[s] for s in stems if s in test}), notes
+
+
+def _image_sets(folder: Path | None) -> dict[str, set[str]]:
+    """{list: stems} of ImageSets/Main; a line is a stem, which VOC's lists of one class follow with 1, 0 or -1."""
+    lists = {}
+    for name in ("train", "trainval", "val", "test"):
+        path = folder / "Main" / f"{name}.txt" if folder else Path()
+        if path.is_file():
+            lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+            lists[name] = {line.split()[0] for line in lines if line.strip()}
+    return lists
+
+
+def _by_hash(stems: Stems, test_fraction: float, what: str) -> tuple[list[Path], list[Path], list[str]]:
+    test = splitting.choose(stems, test_fraction, "test")
+    note = f"found {what}: {test_fraction:.0%} for test/, by a hash of the file name"
+    return (
+        _flat({stem: paths for stem, paths in stems.items() if stem not in test}),
+        _flat({stem: paths for stem, paths in stems.items() if stem in test}),
+        [note],
+    )
+
+
+def _folders(root: Path) -> list[Path]:
+    return sorted(p for p in root.iterdir() if p.is_dir() and not p.name.startswith(".") and p.name != "__MACOSX")
+
+
+def _stems(folders: Iterable[Path]) -> Stems:
+    """The images and XML files of some folders by their stem, sorted; other and hidden files are passed over."""
+    found: Stems = defaultdict(list)
+    for path in (path for folder in folders for path in sorted(folder.iterdir())):
+        if not path.name.startswith(".") and (images.is_image(path) or path.suffix.lower() == ".xml"):
+            _check(path)
+            found[path.stem].append(path)
+    return dict(found)
+
+
+def _check(path: Path) -> None:
+    """Refuse what has an image's or an XML file's name, but cannot be brought in and tracked as such."""
+    if not path.is_file():
+        reason = "is a link to nothing" if path.is_symlink() and not path.exists() else "is not a file"
+        raise UserError(str(path), reason, "take it out, or rename it")
+    if path.name.encode(errors="replace").decode() != path.name:
+        raise UserError(str(path.parent), "the file name is no UTF-8", "rename it, with its XML", item=repr(path.name))
+
+
+def _flat(stems: Stems) -> list[Path]:
+    return [path for paths in stems.values() for path in paths]
+
+
+def label_maps(root: Path) -> Iterator[Path]:
+    """Every label map below a folder, sorted."""
+    yield from sorted(path for path in root.rglob("*.pbtxt") if path.is_file() and not path.name.startswith("."))

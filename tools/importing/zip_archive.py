@@ -1,0 +1,84 @@
+"""Unpack a zip or a tar that came from anywhere: nothing outside the folder, no links, no bombs, no half of it."""
+
+import lzma
+import shutil
+import stat
+import struct
+import zipfile
+import zlib
+from pathlib import Path
+
+from detector.base.errors import UserError
+from detector.storage import archives
+
+_BLOCK = 2**20  # bytes
+_TAR_MAGIC = (257, b"ustar")  # where it stands in a tar that is not compressed
+_DAMAGE = (
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError, NotImplementedError, RuntimeError),
+    *(OSError, ValueError),
+)
+
+
+def unpack(archive: Path, folder: Path, name: str = "") -> Path:
+    """Unpack a zip, or a tar of any compression, into a folder, hidden files left out; returns the folder.
+
+    Args:
+        name: what the user calls the archive, for messages; else its path.
+
+    Raises:
+        UserError: it is neither, damaged, encrypted, a bomb, too large for the disk, or reaches out of the folder.
+    """
+    if _is_tar(archive):
+        archives.unpack_tar(archive, folder, name or str(archive))
+    else:
+        folder.mkdir(exist_ok=True)
+        _unpack_zip(archive, folder, name or str(archive))
+    return folder
+
+
+def _is_tar(archive: Path) -> bool:
+    with archive.open("rb") as file:
+        start = file.read(512)
+    offset, magic = _TAR_MAGIC
+    return start.startswith((*archives.COMPRESSIONS,)) or start[offset:].startswith(magic)
+
+
+def _unpack_zip(archive: Path, folder: Path, name: str) -> None:
+    try:
+        with zipfile.ZipFile(archive) as source:
+            members = [info for info in source.infolist() if not info.filename.endswith("/")]
+            _check(members, name)
+            archives.check_size(archive, sum(info.file_size for info in members), shutil.disk_usage(folder).free, name)
+            for info in members:
+                if not archives.is_hidden(info.filename):
+                    _extract(source, info, folder)
+    except _DAMAGE as error:
+        raise UserError(name, f"cannot be unpacked: {error}", "fetch or pack it again, as a plain zip") from error
+
+
+def _check(members: list[zipfile.ZipInfo], name: str) -> None:
+    """Judge a zip by its directory, before a byte of it is written."""
+    seen: dict[str, str] = {}
+    for info in members:
+        if fault := archives.path_fault(info.filename, seen) or _fault(info):
+            raise UserError(name, fault, "nothing was unpacked; pack it again", item=repr(info.filename))
+
+
+def _fault(info: zipfile.ZipInfo) -> str:
+    kind = stat.S_IFMT(info.external_attr >> 16)
+    if kind not in (0, stat.S_IFREG, stat.S_IFDIR):  # 0: packed where files have no such thing
+        return "is a link" if kind == stat.S_IFLNK else "is a device"
+    return "is encrypted" if info.flag_bits & 1 else ""
+
+
+def _extract(source: zipfile.ZipFile, info: zipfile.ZipInfo, folder: Path) -> None:
+    path, left = folder / info.filename, info.file_size
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with source.open(info) as packed, path.open("xb") as unpacked:
+        while block := packed.read(_BLOCK):
+            left -= len(block)
+            if left < 0:
+                raise zipfile.BadZipFile(f"{info.filename} is larger than the archive says")
+            unpacked.write(block)
+    if left:
+        raise zipfile.BadZipFile(f"{info.filename} is cut off")

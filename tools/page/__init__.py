@@ -1,0 +1,1 @@
+"""The report: its template and its charts."""
