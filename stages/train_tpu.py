@@ -243,8 +243,12 @@ def _of_dvc(file: str) -> dict[str, Any]:
 
 def _code() -> str:
     """The digest of the code that this stage consists of."""
-    listed = [Path(dep) for dep in _of_dvc("dvc.yaml").get("deps", []) if dep.endswith(".py")]
-    return hashlib.sha256("".join(files.sha256(path) for path in listed).encode()).hexdigest()
+    deps = [
+        Path(dep) for dep in _of_dvc("dvc.yaml").get("deps", []) if dep.endswith(".py") or dep.startswith("detector/")
+    ]
+    listed = [path for dep in deps for path in (sorted(dep.rglob("*")) if dep.is_dir() else [dep])]
+    code = [path for path in listed if path.is_file() and path.suffix != ".pyc"]
+    return hashlib.sha256("".join(files.sha256(path) for path in code).encode()).hexdigest()
 
 
 def _result() -> str:
