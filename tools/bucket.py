@@ -25,8 +25,8 @@ from typing import Any
 
 from detector.base import errors
 from detector.base.errors import UserError
-from detector.storage import gcs
-from tools.cloud import dvc_config, stores
+from detector.storage import google
+from tools.cloud import bucket_settings, dvc_config, stores
 
 LOCATION = "us-central1"  # one of the three regions with a free allowance
 TRIES = 5  # where somebody else changes the same bucket at the same time
@@ -58,7 +58,7 @@ def check(given: str) -> None:
     if not given and not of_remote:
         remedy = "run: make bucket PROJECT=my-project BUCKET=my-pets"
         raise UserError("BUCKET", "is empty, and the default DVC remote lies in no bucket", remedy)
-    name = gcs.bucket_name(given or of_remote)
+    name = bucket_settings.bucket_name(given or of_remote)
     found = findings(name, dvc_config.default()[1] if name == of_remote else {})
     if name == of_remote:
         found += [f"{finding.what}; {finding.remedy}" for finding in dvc_config.findings(name)]
@@ -68,7 +68,7 @@ def check(given: str) -> None:
 
 def findings(name: str, settings: Mapping[str, Any]) -> list[str]:
     """What is wrong with a bucket, a line each, as the account of these settings of a DVC remote sees it."""
-    found = gcs.findings(name, partial(stores.client, settings))
+    found = bucket_settings.findings(name, partial(stores.client, settings))
     return [f"gs://{name}: {finding.what}; {finding.remedy}" for finding in found]
 
 
@@ -83,13 +83,13 @@ def set_up(arguments: argparse.Namespace) -> None:
     """Bucket, grants, probe and remote, a line for each thing done."""
     if not arguments.bucket:
         raise UserError("BUCKET", "is empty", "run: make bucket PROJECT=my-project BUCKET=my-pets")
-    name, project = gcs.bucket_name(arguments.bucket), project_name(arguments.project)
+    name, project = bucket_settings.bucket_name(arguments.bucket), project_name(arguments.project)
     members = [member(account) for account in arguments.accounts.split(",") if account.strip()]
     say_lowered(("BUCKET", arguments.bucket, name), ("PROJECT", arguments.project, project))
     dvc_config.check(name)
-    bucket = gcs.client(project).bucket(name)
+    bucket = google.client(project).bucket(name)
     done = 0
-    with gcs.told(f"gs://{name}"):
+    with google.user_errors(f"gs://{name}"):
         for line in put_in_order(bucket, project, arguments.location, members):
             print(f"gs://{name}: {line}", flush=True)  # at once: what comes next may fail
             done += 1
@@ -123,7 +123,7 @@ def project_name(text: str) -> str:
 def member(account: str) -> str:
     """An account as a policy names it: user:, group: or serviceAccount:, and its address. Raises: UserError."""
     account = account.strip()
-    if account in gcs.PUBLIC:
+    if account in bucket_settings.PUBLIC:
         raise UserError("TPU_ACCOUNT", f"{account} is everybody", "name the accounts that need the bucket; docs/gcs.md")
     kind, _, address = account.rpartition(":")
     if kind not in ("", "user", "group", "serviceAccount") or not re.fullmatch(r"[^@\s:]+@[^@\s:]+\.[^@\s:]+", address):
@@ -145,7 +145,7 @@ def create(bucket: Any, project: str, location: str) -> Iterator[str]:
     from google.api_core.exceptions import Conflict, NotFound
 
     try:
-        bucket.reload(**gcs.patience())
+        bucket.reload(**google.request_options())
     except NotFound:
         pass
     else:
@@ -154,15 +154,15 @@ def create(bucket: Any, project: str, location: str) -> Iterator[str]:
     if not project:
         reason = f"is empty, and gs://{bucket.name} is not there yet"
         raise UserError("PROJECT", reason, f"run: make bucket PROJECT=my-project BUCKET={bucket.name}")
-    for setting in gcs.SETTINGS:
+    for setting in bucket_settings.SETTINGS:
         setting.put_right(bucket)
     try:
-        bucket.create(project=project, location=location or LOCATION, **gcs.patience())
+        bucket.create(project=project, location=location or LOCATION, **google.request_options())
     except Conflict:  # somebody was faster, or an answer got lost
-        bucket.reload(**gcs.patience())
+        bucket.reload(**google.request_options())
         return
     yield f"created in {bucket.location}, project {project}"
-    yield from (setting.right for setting in gcs.SETTINGS)
+    yield from (setting.right for setting in bucket_settings.SETTINGS)
 
 
 def check_location(bucket: Any, location: str) -> None:
@@ -182,12 +182,12 @@ def tighten(bucket: Any) -> list[str]:
     refuse_strangers(bucket)
 
     def change() -> list[str]:
-        bucket.reload(**gcs.patience())
-        wrong = [setting for setting in gcs.SETTINGS if not setting.is_right(bucket)]
+        bucket.reload(**google.request_options())
+        wrong = [setting for setting in bucket_settings.SETTINGS if not setting.is_right(bucket)]
         for setting in wrong:
             setting.put_right(bucket)
         if wrong:
-            bucket.patch(if_metageneration_match=bucket.metageneration, **gcs.patience())
+            bucket.patch(if_metageneration_match=bucket.metageneration, **google.request_options())
         return [setting.right for setting in wrong]
 
     return unless_changed_meanwhile(bucket.name, change)
@@ -195,38 +195,41 @@ def tighten(bucket: Any) -> list[str]:
 
 def grant(bucket: Any, members: list[str]) -> list[str]:
     """Let the members use this bucket's objects; returns whom it was new to."""
-    role = gcs.ROLE
+    role = bucket_settings.ROLE
 
     def change() -> list[str]:
         policy = policy_of(bucket)
         refuse_public(bucket.name, policy)
         lasting = [binding for binding in policy.bindings if not binding.get("condition")]
-        held = {holder for binding in lasting if binding["role"] in gcs.AS_GOOD for holder in binding["members"]}
+        held = {
+            holder for binding in lasting if binding["role"] in bucket_settings.AS_GOOD for holder in binding["members"]
+        }
         new = [account for account in dict.fromkeys(members) if account not in held]
         if new:
             policy.version = 3
             policy.bindings.append({"role": role, "members": set(new)})
-            bucket.set_iam_policy(policy, **gcs.patience())
+            bucket.set_iam_policy(policy, **google.request_options())
         return [f"{role} on this bucket for {account}" for account in new]
 
     return unless_changed_meanwhile(bucket.name, change) if members else []
 
 
 def policy_of(bucket: Any) -> Any:
-    return bucket.get_iam_policy(requested_policy_version=3, **gcs.patience())
+    return bucket.get_iam_policy(requested_policy_version=3, **google.request_options())
 
 
 def refuse_public(name: str, policy: Any) -> None:
     """Raises: UserError: the first public member, and the command that removes it."""
-    for finding in gcs.public_bindings(name, policy):
+    for finding in bucket_settings.public_bindings(name, policy):
         raise UserError(f"gs://{name}", finding.what, f"nothing was changed; run: {finding.remedy}")
 
 
 def refuse_strangers(bucket: Any) -> None:
     """Raises: UserError: a new lifecycle rule would delete what no training left under work/."""
-    found = [] if gcs.work_goes(bucket) else gcs.strangers(bucket)
+    found = [] if bucket_settings.work_goes(bucket) else bucket_settings.strangers(bucket)
     if found:
-        reason = f"is no training's, and would be deleted after {gcs.WORK_DAYS} days by the rule for {gcs.WORK}"
+        days, folder = bucket_settings.WORK_DAYS, bucket_settings.WORK
+        reason = f"is no training's, and would be deleted after {days} days by the rule for {folder}"
         raise UserError(
             f"gs://{bucket.name}/{found[0]}", reason, "nothing was changed; move it, or take another BUCKET"
         )
@@ -247,15 +250,15 @@ def unless_changed_meanwhile(name: str, change: Callable[[], list[str]]) -> list
 def probe(bucket: Any) -> None:
     """Write an object under a name that is nobody else's, read it, list it, delete it. Raises: UserError."""
     content = secrets.token_bytes(64)
-    blob = bucket.blob(f"{gcs.WORK}.probe-{secrets.token_hex(8)}")
+    blob = bucket.blob(f"{bucket_settings.WORK}.probe-{secrets.token_hex(8)}")
 
     def names() -> list[str]:
-        return [found.name for found in bucket.list_blobs(prefix=blob.name, **gcs.patience())]
+        return [found.name for found in bucket.list_blobs(prefix=blob.name, **google.request_options())]
 
-    with gcs.told(f"gs://{bucket.name}/{blob.name}"):
-        blob.upload_from_string(content, checksum="crc32c", **gcs.patience())
+    with google.user_errors(f"gs://{bucket.name}/{blob.name}"):
+        blob.upload_from_string(content, checksum="crc32c", **google.request_options())
         try:
-            read, listed = blob.download_as_bytes(checksum="crc32c", **gcs.patience()), names()
+            read, listed = blob.download_as_bytes(checksum="crc32c", **google.request_options()), names()
         finally:
             delete(blob)
         if (read, listed, names()) != (content, [blob.name], []):
@@ -266,7 +269,7 @@ def delete(blob: Any) -> None:
     from google.api_core.exceptions import NotFound
 
     with contextlib.suppress(NotFound):  # the answer to a first try got lost
-        blob.delete(**gcs.patience())
+        blob.delete(**google.request_options())
 
 
 if __name__ == "__main__":

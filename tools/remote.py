@@ -29,8 +29,8 @@ from typing import Any
 
 from detector.base import errors
 from detector.base.errors import UserError
-from detector.storage import gcs
-from tools.cloud import bundles, dvc_config, exchange, experiments, git, stores, tracked
+from detector.storage import google
+from tools.cloud import bucket_settings, bundles, dvc_config, exchange, experiments, git, stores, tracked
 from tools.cloud.stores import Store, reason
 from tools.cloud.tracked import Cache, Origin, Output, Part
 
@@ -46,7 +46,7 @@ def main() -> None:
     arguments = parser.parse_args()
     command = arguments.command
     if arguments.bucket:
-        use(gcs.bucket_name(arguments.bucket))
+        use(bucket_settings.bucket_name(arguments.bucket))
     if arguments.commit:
         with project() as repo:
             for line in git.switch(bundles.pull(stores.connect(repo), Cache(repo), arguments.commit)):
@@ -63,8 +63,8 @@ def main() -> None:
 def use(bucket: str) -> None:
     """Make a bucket that answers the default remote."""
     settings = dvc_config.check(bucket)
-    with gcs.told(f"gs://{bucket}"):
-        next(iter(stores.client(settings).list_blobs(bucket, max_results=1, **gcs.patience())), None)
+    with google.user_errors(f"gs://{bucket}"):
+        next(iter(stores.client(settings).list_blobs(bucket, max_results=1, **google.request_options())), None)
     for line in dvc_config.write(bucket):
         print(line)
 

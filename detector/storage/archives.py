@@ -20,7 +20,7 @@ from typing import Any
 from detector.base import files
 from detector.base.errors import UserError
 from detector.storage import download as web
-from detector.storage import gcs
+from detector.storage import google
 
 CHUNK = 1 << 20
 TIMEOUT_SECONDS = 60
@@ -93,7 +93,7 @@ def download_gs(url: str, folder: Path) -> Path:
         UserError: no credentials, no such bucket, nothing or too much there, or no connection.
     """
     try:
-        with gcs.told(url):
+        with google.user_errors(url):
             prefix, blobs = objects(url, "give an archive, or a checkpoint's prefix without .index")
             chosen = choose(blobs, prefix, url)
             for name in sorted(blobs):
@@ -110,7 +110,7 @@ def objects(url: str, remedy: str) -> tuple[str, dict[str, Any]]:
     bucket, _, prefix = url.removeprefix("gs://").partition("/")
     if not bucket or not prefix.strip("/"):
         raise UserError(url, "names no object in a bucket", remedy)
-    return prefix, {blob.name: blob for blob in gcs.client().list_blobs(bucket, prefix=prefix, **patience())}
+    return prefix, {blob.name: blob for blob in google.client().list_blobs(bucket, prefix=prefix, **patience())}
 
 
 def download_object(blob: Any, path: Path) -> None:
@@ -119,8 +119,8 @@ def download_object(blob: Any, path: Path) -> None:
 
 
 def patience() -> dict[str, Any]:
-    """As `gcs.patience`, for what is large: a minute, where PASSO_GCS_SECONDS says nothing else."""
-    found = gcs.patience()
+    """As `google.request_options`, for what is large: a minute, where PASSO_GCS_SECONDS says nothing else."""
+    found = google.request_options()
     if os.environ.get("PASSO_GCS_SECONDS"):
         return found
     return {"retry": found["retry"].with_timeout(TIMEOUT_SECONDS), "timeout": TIMEOUT_SECONDS}

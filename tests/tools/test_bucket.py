@@ -17,11 +17,11 @@ import pytest
 
 from detector.base import errors
 from detector.base.errors import UserError
-from detector.storage.gcs import PERMISSIONS, Finding, bucket_name, findings
 from tests.support.gcs_server import Server
 from tests.support.service_account import write_key
 from tests.support.stage import REPOSITORY
 from tools import bucket
+from tools.cloud.bucket_settings import PERMISSIONS, Finding, bucket_name, findings
 
 TPU = "service-123@cloud-tpu.iam.gserviceaccount.com"
 CREATE = ("--bucket=my-pets", "--project=my-project")

@@ -16,7 +16,7 @@ from tools.checks.lines import Check, Line, error, note, ok
 from tools.cloud import dvc_config
 
 LOGIN = "gcloud auth application-default login"
-# How long detector/storage/gcs.py tries, and google-auth, which would look for a metadata server for nine seconds.
+# How long storage/google.py tries, and google-auth, which would look for a metadata server for nine seconds.
 PATIENCE = {"PASSO_GCS_SECONDS": "3", "GCE_METADATA_TIMEOUT": "1", "GCE_METADATA_DETECT_RETRIES": "1"}
 
 
@@ -87,17 +87,16 @@ def online(train: TrainParams | None) -> list[tuple[str, Check]]:
 
 def seconds() -> float:
     """How long to wait for these checks: a little more than each of their requests is tried."""
-    with contextlib.suppress(ValueError):  # told by detector/storage/gcs.py
+    with contextlib.suppress(ValueError):  # storage/google.py reports it
         return float(os.environ["PASSO_GCS_SECONDS"]) + 2
     return 5.0
 
 
 def bucket(where: str, name: str, settings: Mapping[str, Any]) -> Iterator[Line]:
     """What Google says of it to the account of these settings: there, ours to write to, not public."""
-    from detector.storage import gcs
-    from tools.cloud import stores
+    from tools.cloud import bucket_settings, stores
 
-    found = gcs.findings(name, partial(stores.client, settings))
+    found = bucket_settings.findings(name, partial(stores.client, settings))
     for finding in found:
         line = note if finding.unseen else error
         yield line(f"{where}: {finding.what}", finding.remedy)

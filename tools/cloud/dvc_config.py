@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from detector.base.errors import UserError
-from detector.storage import gcs
-from detector.storage.gcs import Finding
+from tools.cloud import bucket_settings
+from tools.cloud.bucket_settings import Finding
 
 DVC_DIR = Path(".dvc")
 CONFIG = DVC_DIR / "config"
@@ -29,7 +29,7 @@ def program() -> str:
 
 def url(bucket: str) -> str:
     """Where the remote lies in a bucket."""
-    return f"gs://{bucket}/{gcs.DVC}"
+    return f"gs://{bucket}/{bucket_settings.DVC}"
 
 
 def default() -> tuple[str, Mapping[str, Any]]:

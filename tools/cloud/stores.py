@@ -22,7 +22,7 @@ from fsspec.callbacks import Callback  # type: ignore[import-untyped]
 from tqdm import tqdm
 
 from detector.base.errors import UserError
-from detector.storage import gcs
+from detector.storage import google
 
 FOLDERS = ("files/md5", "runs", "commits")
 LIST_SECONDS = 60.0  # for one page of a bucket's list, with everything that goes wrong on the way
@@ -178,7 +178,7 @@ class Bucket(Store):
         self._digests = {blob.name.removeprefix(self.prefix): blob.md5_hash for blob in blobs}
 
     def _list(self, prefix: str, seconds: float = 0, **options: Any) -> Any:
-        options |= gcs.patience()
+        options |= google.request_options()
         if seconds:
             options["retry"] = options["retry"].with_timeout(seconds)
         fields = "items(name,size,md5Hash),nextPageToken"
@@ -189,7 +189,7 @@ class Bucket(Store):
         return base64.b64decode(digest).hex() if digest else None
 
     def told(self) -> AbstractContextManager[None]:
-        return gcs.told(f"gs://{self.bucket}")
+        return google.user_errors(f"gs://{self.bucket}")
 
 
 def client(config: Mapping[str, Any]) -> Any:

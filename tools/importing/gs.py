@@ -12,7 +12,7 @@ from tqdm.utils import CallbackIOWrapper
 
 from detector.base import files
 from detector.base.errors import UserError
-from detector.storage import archives, gcs
+from detector.storage import archives, google
 from detector.storage import download as web
 from detector.storage.bucket import measure
 
@@ -31,7 +31,7 @@ def download(url: str, folder: Path) -> Path:
         UserError: no credentials, no such bucket, nothing there, no connection, a name that would leave the folder, or
             no room on the disk.
     """
-    with gcs.told(url):
+    with google.user_errors(url):
         prefix, blobs = archives.objects(url, "give gs://bucket/dataset.zip or gs://bucket/folder/")
         is_one = prefix in blobs and not prefix.endswith("/")
         below = prefix.rpartition("/")[0] + "/" if is_one else prefix.rstrip("/") + "/"
@@ -54,8 +54,8 @@ def upload(path: Path, bucket: str, name: str) -> str:
     from google.api_core.exceptions import PreconditionFailed
 
     url, size = f"gs://{bucket}/{name}", path.stat().st_size
-    with gcs.told(url):
-        place = gcs.client().bucket(bucket)
+    with google.user_errors(url):
+        place = google.client().bucket(bucket)
         there = place.get_blob(name, **archives.patience())
         if there and is_same(path, there):
             return f"{url}: already there, {size:,} bytes"

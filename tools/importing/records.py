@@ -30,8 +30,8 @@ from detector.data import labels, records
 from detector.data.params import DatasetParams
 from detector.pictures import images
 from detector.pictures.images import ImageInfo
-from detector.storage import archives, gcs
-from tools.cloud import stores
+from detector.storage import archives
+from tools.cloud import bucket_settings, stores
 from tools.importing import gs
 
 FOLDER = "records"  # in the bucket
@@ -198,7 +198,7 @@ def main() -> None:
         prog="python -m tools.importing.records", description=(__doc__ or "").partition("\n")[0]
     )
     parser.add_argument("--bucket", default="", help="the records go to gs://BUCKET/records/")
-    bucket = gcs.bucket_name(parser.parse_args().bucket)
+    bucket = bucket_settings.bucket_name(parser.parse_args().bucket)
     dataset = params.load("dataset", DatasetParams)
     sources = [*(paths.record(split) for split in paths.SPLITS), Path(dataset.dir) / paths.LABEL_MAP]
     for path in sources:

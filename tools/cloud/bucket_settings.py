@@ -1,31 +1,21 @@
-"""Buckets of Google Cloud Storage: a client, Google's errors in plain words, how a bucket should be and what is not so.
+"""How a bucket should be, and what of one is not so."""
 
-Google's libraries are imported late. With STORAGE_EMULATOR_HOST set, all of it talks to that address, without
-credentials. PASSO_GCS_SECONDS is how long a request is tried, where it is not 5 seconds.
-"""
-
-import os
 import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from detector.base.errors import UserError
 from detector.storage import google
-from detector.storage.google import LOGIN
 
 DVC = "dvc"  # where the DVC remote lies in the bucket: gs://BUCKET/dvc
 WORK = "work/"  # where trainings under way keep their checkpoints
 WORK_DAYS = 30  # how long what is under work/ stays
 SOFT_DELETE_DAYS = 7  # how long a deleted object can be had back: the service's default, and its least
-ANSWER_SECONDS = 4  # that one request may take
-PATIENCE_SECONDS = 5.0  # after which a request is not tried again
 PUBLIC = ("allUsers", "allAuthenticatedUsers")
 ROLE = "roles/storage.objectUser"  # read, write, list and delete objects, and no say in who else may
 AS_GOOD = (ROLE, "roles/storage.objectAdmin", "roles/storage.admin")
 PERMISSIONS = tuple(f"storage.objects.{verb}" for verb in ("create", "delete", "get", "list"))
-DENIED = "log in with an account that may, or take another bucket (names are shared by all the world): docs/gcs.md"
 
 
 @dataclass(frozen=True)
@@ -66,78 +56,6 @@ def bucket_name(text: str) -> str:
     return name
 
 
-def client(project: str = "") -> Any:
-    """As `google.make`.
-
-    Raises:
-        UserError: no credentials.
-    """
-    with told("Google Cloud"):
-        return google.make(project)
-
-
-def patience() -> dict[str, Any]:
-    """Arguments for calls of Google's client, so that a dead server is told after about ten seconds."""
-    from google.cloud.storage.retry import DEFAULT_RETRY
-
-    try:
-        seconds = float(os.environ.get("PASSO_GCS_SECONDS") or PATIENCE_SECONDS)
-    except ValueError:
-        raise UserError("PASSO_GCS_SECONDS", f"{os.environ['PASSO_GCS_SECONDS']!r} is no number", "unset it") from None
-    often = DEFAULT_RETRY.with_delay(initial=0.25, maximum=2, multiplier=2)
-    return {"retry": often.with_timeout(seconds), "timeout": ANSWER_SECONDS}
-
-
-@contextmanager
-def told(where: str) -> Iterator[None]:
-    """Turn what Google's libraries raise into a `UserError` about `where`, its cause kept as `__cause__`."""
-    import requests
-    from google.api_core.exceptions import GoogleAPIError
-    from google.auth.exceptions import GoogleAuthError
-    from google.cloud.storage.exceptions import DataCorruption, InvalidResponse
-
-    try:
-        yield
-    except (GoogleAPIError, GoogleAuthError, requests.RequestException, DataCorruption, InvalidResponse) as error:
-        raise _in_words(where, error) from error
-
-
-def _in_words(where: str, error: Exception) -> UserError:
-    from google.api_core import exceptions
-    from google.auth.exceptions import DefaultCredentialsError, GoogleAuthError, TransportError
-
-    if isinstance(error, DefaultCredentialsError):
-        return UserError(where, "no credentials on this machine", LOGIN)
-    if isinstance(error, exceptions.RetryError | OSError | TransportError):
-        return UserError(where, f"no answer: {_short(error)}", "check the connection and try again")
-    if isinstance(error, GoogleAuthError | exceptions.Unauthorized):
-        return UserError(where, f"the credentials are not accepted: {_short(error)}", LOGIN)
-    if isinstance(error, exceptions.Forbidden):
-        return UserError(where, f"access denied: {_short(error)}", DENIED)
-    if isinstance(error, exceptions.NotFound):
-        return UserError(
-            where,
-            f"not found: {_short(error)}",
-            "check the name, or create the bucket: make bucket PROJECT=... BUCKET=...",
-        )
-    return UserError(where, _short(error), "try again; docs/gcs.md")
-
-
-def _short(error: Exception) -> str:
-    """The heart of an error that is wrapped in others and in an address."""
-    cause = getattr(error, "cause", None) or error
-    if found := re.search(r"\[Errno -?\d+\] ([^'\")\]]+)", str(cause)):
-        return found[1]
-    if "timed out" in str(cause):
-        return "timed out"
-    code = getattr(cause, "code", None)
-    reasons = [str(entry["message"]) for entry in getattr(cause, "errors", ()) if entry.get("message")]
-    if in_json := re.search(r'"message": *"((?:[^"\\]|\\.)*)"', str(cause)):
-        reasons.append(in_json[1])
-    text = (reasons or [str(getattr(cause, "message", cause))])[0][:300].rstrip(".")
-    return f"{int(code)} {text}" if isinstance(code, int) else text
-
-
 def _deletes(rule: dict[str, Any], prefix: str) -> bool:
     """Whether a lifecycle rule deletes live objects whose names begin with `prefix`."""
     condition = rule.get("condition", {})
@@ -154,7 +72,7 @@ def work_goes(bucket: Any) -> bool:
 
 def strangers(bucket: Any) -> list[str]:
     """What lies under work/ and is no training's, whose folders have names of 16 hexadecimal digits."""
-    listed = bucket.list_blobs(prefix=WORK, delimiter="/", **patience())
+    listed = bucket.list_blobs(prefix=WORK, delimiter="/", **google.request_options())
     names = [*(blob.name for blob in listed), *sorted(listed.prefixes)]
     return [name for name in names if not re.fullmatch(rf"{WORK}([0-9a-f]{{16}}/|\.probe-.*)?", name)]
 
@@ -224,7 +142,7 @@ def public_bindings(bucket: str, policy: Any) -> list[Finding]:
     ]
 
 
-def findings(bucket: str, connect: Callable[[], Any] = client) -> list[Finding]:
+def findings(bucket: str, connect: Callable[[], Any] = google.client) -> list[Finding]:
     """What is wrong with a bucket, found without a single write; that it cannot be reached is a finding, too.
 
     Args:
@@ -237,7 +155,7 @@ def findings(bucket: str, connect: Callable[[], Any] = client) -> list[Finding]:
     name = bucket_name(bucket)
     found: list[Finding] = []
     try:
-        with told(f"gs://{name}"):
+        with google.user_errors(f"gs://{name}"):
             opened = connect().bucket(name)
             lacking = _missing_permissions(opened)
             found += _bucket_itself(opened, may_use=not lacking)
@@ -257,7 +175,7 @@ def _bucket_itself(bucket: Any, *, may_use: bool) -> list[Finding]:
         try:
             found += look(bucket)
         except Forbidden as error:
-            denied[what] = _in_words(bucket.name, error)
+            denied[what] = google.in_words(bucket.name, error)
     if denied and may_use:
         reason = f"reachable and writable, but this account may not see its {' and '.join(denied)}"
         remedy = f"who owns it can look: make bucket-check BUCKET={bucket.name}"
@@ -266,7 +184,7 @@ def _bucket_itself(bucket: Any, *, may_use: bool) -> list[Finding]:
 
 
 def _wrong_settings(bucket: Any) -> list[Finding]:
-    bucket.reload(**patience())
+    bucket.reload(**google.request_options())
     found = [
         Finding(setting.wrong, f"make bucket BUCKET={bucket.name}")
         for setting in SETTINGS
@@ -282,11 +200,11 @@ def _wrong_settings(bucket: Any) -> list[Finding]:
 
 
 def _public_members(bucket: Any) -> list[Finding]:
-    return public_bindings(bucket.name, bucket.get_iam_policy(requested_policy_version=3, **patience()))
+    return public_bindings(bucket.name, bucket.get_iam_policy(requested_policy_version=3, **google.request_options()))
 
 
 def _missing_permissions(bucket: Any) -> list[Finding]:
-    held = bucket.test_iam_permissions(list(PERMISSIONS), **patience())
+    held = bucket.test_iam_permissions(list(PERMISSIONS), **google.request_options())
     missing = [permission for permission in PERMISSIONS if permission not in held]
     if not missing:
         return []
