@@ -107,7 +107,7 @@ bucket-check: install ## Look at the bucket, and say what is wrong and how to me
 
 .PHONY: push-records
 push-records: install ## Copy the TFRecords to gs://BUCKET/records/, for another trainer: BUCKET=my-bucket
-	@python -m tools.importing.records $(call option,--bucket=,BUCKET)
+	@python -m tools.push_records $(call option,--bucket=,BUCKET)
 
 .PHONY: doctor
 doctor: install ## Find what would end a training, each with the command that mends it
