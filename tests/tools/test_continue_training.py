@@ -184,7 +184,7 @@ def test_a_start_that_is_not_used_need_not_be_here(project: Project) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_make_continue_then_make_train(tmp_path: Path) -> None:
-    """A training; one from its model at next to no rate, as an experiment; and one of other steps, in a folder apart."""
+    """A training; one from its model at next to no rate, as an experiment; and other steps, here and elsewhere."""
     from detector.model import checkpoints
     from detector.model.tensorflow_env import tf
 
