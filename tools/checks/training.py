@@ -93,7 +93,9 @@ def weights(train: TrainParams, pretrained: PretrainedParams, dataset: DatasetPa
     """`train.fine_tune_checkpoint_type` against what `pretrained.source` holds."""
     wanted, source = train.fine_tune_checkpoint_type, pretrained.source
     check_source(pretrained, train.model, wanted)
-    yield from _start(pretrained.start)
+    if missing := [*_start(pretrained.start)]:
+        yield from missing
+        return
     if wanted == "none":
         yield ok("weights: random")
         return
