@@ -17,7 +17,6 @@ from tests.support import tiny
 from tests.support.gcs_server import Server
 from tests.support.service_account import EMAIL, write_key
 from tests.support.stage import REPOSITORY
-from tools.checks import training
 
 COPIED = ("dvc.yaml", "params.yaml", "pyproject.toml", "requirements", ".dvc/config", ".dvc/.gitignore", ".gitignore")
 OF_THE_MACHINE = re.compile(
@@ -138,7 +137,7 @@ def last_model(project: Project, classes: int, model: str = "ssd_mobilenet_v2_32
     (project.root / "model" / "train" / "pipeline.config").write_text(config)
 
 
-def test_a_fresh_clone_is_in_order_and_so_is_a_dataset_that_is_there(project: Project) -> None:
+def test_a_fresh_clone_is_in_order_and_so_is_a_dataset_that_exists(project: Project) -> None:
     assert project.findings() == []
     lines = project.doctor().stdout.splitlines()
     assert f"ok     python {'.'.join(map(str, sys.version_info[:3]))}" in lines
@@ -148,18 +147,18 @@ def test_a_fresh_clone_is_in_order_and_so_is_a_dataset_that_is_there(project: Pr
     project.commit()
     lines = project.doctor().stdout.splitlines()
     assert "ok     dataset/tiny: label map has cat, dog" in lines
-    assert "ok     dataset/tiny: looked at 24 of 24 XML files, 20 boxes in train/" in lines
+    assert "ok     dataset/tiny: read 24 of 24 XML files, 20 boxes in train/" in lines
     assert lines[-1] == "in order"
 
 
 MANY = [  # level, what, command
     ("error", "params.yaml: predict.score_threshold: 2 is not allowed", "dvc exp run -S predict.score_threshold="),
     ("error", "is not >=3.99", "make install PYTHON="),
-    ("error", "train.accelerator is gpu, TensorFlow's cpu build is installed", "make install TF=gpu"),
+    ("error", "train.accelerator: gpu, but TensorFlow's cpu build is installed", "make install TF=gpu"),
     ("note", "1 NVIDIA GPU, TensorFlow's cpu build does not use it", "make install TF=gpu"),
     ("error", "missing: no-such-package==1.0", "rm -f .venv/installed && make install"),
     ("note", "dvc 3", "rm -f .venv/installed && make install"),
-    ("note", "your name is not known", "git config user.name 'You' && git config user.email you@example.com"),
+    ("note", "your name is not set", "git config user.name 'You' && git config user.email you@example.com"),
     ("note", "a shallow clone", "git fetch --unshallow"),
     ("note", "git does not track dvc.lock", "git add dvc.lock && git commit"),
     (
@@ -175,8 +174,8 @@ MANY = [  # level, what, command
     ("error", "train.batch_size: 16 cannot be shared equally by 3 hosts with 1 x cpu", "make train BATCH=18"),
     ("note", "train.batch_size: 16 is more than the 10 images", "make train BATCH=8"),
     ("error", "train.work_dir dvc.yaml/work: ", "mv "),
-    ("note", "remote store: its address is in no commit", "git add .dvc/config && git commit"),
-    ("note", "remote store: verify is off", "dvc remote modify store verify true"),
+    ("note", "remote store is not committed: ", "git add .dvc/config && git commit"),
+    ("note", "remote store has no verify = true", "dvc remote modify store verify true"),
     (
         "error",
         "gs://bucket: roles/storage.objectViewer is given to allUsers",
@@ -210,7 +209,7 @@ def spoiled(origin: Project) -> Project:
     return project
 
 
-def test_many_faults_at_once_each_with_its_command(tmp_path: Path, gcs: Server) -> None:
+def test_many_faults_together_each_with_its_command(tmp_path: Path, gcs: Server) -> None:
     project = spoiled(Project(tmp_path / "origin").fill())
     private_bucket(gcs)
     gcs.policy("bucket")["bindings"].append({"role": "roles/storage.objectViewer", "members": ["allUsers"]})
@@ -288,7 +287,7 @@ ARCHIVE = "pretrained.source=https://a.example/b c.tar.gz"
     ("spoil", "values", "start"),
     [
         (not_a_repository, [], "not a git repository (a downloaded zip?); run: git init && git add . && git commit"),
-        (not_dvcs, [], ".dvc: not found, so there is no pipeline here; run: dvc init"),
+        (not_dvcs, [], ".dvc: not found, so this is not a pipeline; run: dvc init"),
         (without_pyproject, [], "pyproject.toml: cannot be read: No such file or directory; look at it: ls -ld"),
         (
             with_a_broken_label_map,
@@ -303,10 +302,18 @@ ARCHIVE = "pretrained.source=https://a.example/b c.tar.gz"
         (None, ["train.config_override=modle {}"], "params.yaml: train.config_override: 1:1 : "),
         (None, [WARMUP], "train.config_override: warmup_steps 501 is more than total_steps 500; leave it out, or dvc"),
         (None, [PEAK], "train.config_override: warmup_learning_rate 0.0001 is over the peak, 1e-05; leave it out, or"),
-        (None, ["train.accelerator=tpu"], "train.accelerator is tpu, TensorFlow's cpu build is installed; run: make "),
+        (
+            None,
+            ["train.accelerator=tpu"],
+            "params.yaml: train.accelerator: tpu, but TensorFlow's cpu build is installed; run: make install TF=tpu",
+        ),
         (None, ["train.work_dir=dvc.yaml"], "train.work_dir dvc.yaml: "),
-        (None, [f"{TYPE}=full"], "model/train/best/ckpt-1: no model to go on from; run: make train"),
-        (None, [f"{TYPE}=detection"], f"{TYPE}: detection, but package (pretrained.source) is a classification check"),
+        (None, [f"{TYPE}=full"], "model/train/best/ckpt-1: no model to start from; run: make train"),
+        (
+            None,
+            [f"{TYPE}=detection"],
+            f"params.yaml: {TYPE}: detection needs a detector, but package (pretrained.source) is a classification",
+        ),
         (of_another_kind, [f"{TYPE}=full"], "model/train/pipeline.config: ssd_mobilenet_v2_fpn_keras, which is not th"),
         (damaged, ["pretrained.source=last"], "model/train/best/ckpt-1.index: neither a backbone nor a detector; run"),
         (
@@ -322,7 +329,7 @@ ARCHIVE = "pretrained.source=https://a.example/b c.tar.gz"
         ),
     ],
 )
-def test_what_would_end_a_training_is_told_by_the_fast_part(
+def test_what_would_end_a_training_is_reported_by_the_fast_part(
     project: Project, spoil: Callable[[Project], None] | None, values: list[str], start: str
 ) -> None:
     if spoil:
@@ -339,7 +346,7 @@ def test_a_cluster_that_cannot_be_understood(project: Project) -> None:
     assert done.stderr.count("\n") == 1
 
 
-def test_all_faults_of_a_section_are_told_and_none_twice(project: Project) -> None:
+def test_all_faults_of_a_section_are_reported_and_none_twice(project: Project) -> None:
     project.edit("params.yaml", "  steps: 500", "  steps: 0\n  stepz: 5\n  stepy: 6")
     project.edit("params.yaml", "accelerator: auto", "accelerator: cuda")
     project.edit("params.yaml", "keep: 2", "kept: 2")
@@ -360,7 +367,7 @@ def test_all_faults_of_a_section_are_told_and_none_twice(project: Project) -> No
     assert line.startswith("error: params.yaml: not valid YAML: ")
 
 
-def test_values_of_one_run_are_those_that_are_looked_at(project: Project) -> None:
+def test_values_of_one_run_are_those_that_are_checked(project: Project) -> None:
     project.edit("params.yaml", "steps: 500", "steps: 0")
     done = project.doctor("--fast", "-S", "train.steps=5")
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
@@ -379,14 +386,14 @@ def test_an_experiment_needs_a_commit_and_a_name_and_repro_neither(project: Proj
     done = project.doctor("--fast", "-S", "train.steps=5")
     assert done.stderr.splitlines() == [
         "error: git: no commit, and an experiment starts from one; run: git add . && git commit -m start",
-        "error: git: your name is not known, and an experiment is a commit; "
+        "error: git: your name is not set, and an experiment is a commit; "
         "run: git config user.name 'You' && git config user.email you@example.com",
     ]
     assert done.returncode == 1
     found = project.findings()
     assert [line.partition(";")[0] for line in found[:2]] == [
         "note:  git: no commit, and an experiment starts from one",
-        "note:  git: your name is not known, and an experiment is a commit",
+        "note:  git: your name is not set, and an experiment is a commit",
     ]
 
 
@@ -402,12 +409,15 @@ def test_a_batch_is_shared_by_the_gpus_that_may_be_used(project: Project) -> Non
     cuda = package(project, "nvidia/cudnn")
     project.program("nvidia-smi", 'for n in 0 1 2; do echo "GPU $n: Tesla T4 (UUID: GPU-$n)"; done')
     done = project.doctor("--fast", **cuda)
-    assert done.stderr == "error: train.batch_size: 16 cannot be shared equally by 3 x gpu; run: make train BATCH=18\n"
+    assert (
+        done.stderr
+        == "error: params.yaml: train.batch_size: 16 cannot be shared equally by 3 x gpu; run: make train BATCH=18\n"
+    )
     assert project.doctor("--fast", CUDA_VISIBLE_DEVICES="0,2", **cuda).returncode == 0
     assert project.doctor("--fast", "-S", "train.accelerator=cpu", **cuda).returncode == 0
     done = project.doctor("--fast", "-S", "train.accelerator=gpu", CUDA_VISIBLE_DEVICES="-1", **cuda)
     assert done.stderr == (
-        "error: train.accelerator is gpu, nvidia-smi finds none; run: dvc exp run -S train.accelerator=auto\n"
+        "error: params.yaml: train.accelerator: gpu, but none is found; run: dvc exp run -S train.accelerator=auto\n"
     )
 
 
@@ -426,11 +436,11 @@ def test_a_tpu_and_its_tensorflow_belong_together(project: Project) -> None:
 def test_a_tpu_node_is_refused_before_anything_runs(project: Project) -> None:
     done = project.doctor("--fast", COLAB_TPU_ADDR="10.0.0.2:8470")
     assert done.returncode == 1
-    assert done.stderr.startswith("error: COLAB_TPU_ADDR: this is a TPU node, which reads gs:// alone; ")
+    assert done.stderr.startswith("error: COLAB_TPU_ADDR: this is a TPU node, which reads gs:// only; ")
     assert project.doctor("--fast", "-S", "train.accelerator=cpu", COLAB_TPU_ADDR="10.0.0.2:8470").returncode == 0
 
 
-def test_a_work_directory_that_is_no_address(project: Project) -> None:
+def test_a_work_directory_that_is_not_an_address(project: Project) -> None:
     done = project.doctor("--fast", "-S", "train.work_dir=gs://gs://my-pets/work")
     assert done.stderr == (
         "error: params.yaml: train.work_dir: gs://gs://my-pets/work is no address; give gs://bucket/work\n"
@@ -449,7 +459,7 @@ def test_a_disk_that_is_too_small(project: Project) -> None:
     )
 
 
-def test_the_commands_for_unknown_classes_mend_them(project: Project) -> None:
+def test_the_commands_for_unknown_classes_fix_them(project: Project) -> None:
     folder = tiny.dataset(project.root)
     for number, name in ((1, "dgo"), (3, "dog'; touch pwned\n")):
         xml = folder / "train" / f"image{number:02}.xml"
@@ -482,26 +492,26 @@ def test_a_remote_in_use_is_in_order(project: Project, gcs: Server) -> None:
     project.commit()
     assert project.findings(**gcs.environment()) == []
     lines = project.doctor(**gcs.environment()).stdout.splitlines()
-    assert "ok     remote store: gs://bucket/dvc, in a commit" in lines
+    assert "ok     remote store: gs://bucket/dvc, committed" in lines
     assert lines.count("ok     gs://bucket: reachable, writable, not public") == 1
-    assert "ok     credentials: none, for STORAGE_EMULATOR_HOST is set" in lines
+    assert "ok     credentials: none, because STORAGE_EMULATOR_HOST is set" in lines
     assert gcs.read("bucket") == {}
 
 
-def test_who_may_use_the_objects_alone_can_train(project: Project, gcs: Server) -> None:
+def test_an_account_that_may_only_use_the_objects_can_train(project: Project, gcs: Server) -> None:
     private_bucket(gcs)
     project.remote()
     project.commit()
     gcs.deny("bucket", "storage.buckets.get", "storage.buckets.getIamPolicy")
     (line,) = project.findings(**gcs.environment())
     assert line == (
-        "note:  gs://bucket: reachable and writable, but this account may not see its settings and policy: nothing "
-        "here tells whether it is private; who owns it can look: make bucket-check BUCKET=bucket"
+        "note:  gs://bucket: reachable and writable, but this account may not see its settings and policy: it may "
+        "be public; its owner can check: make bucket-check BUCKET=bucket"
     )
     gcs.deny("bucket", "storage.objects.create")
     lines = project.findings(**gcs.environment())
     assert [line.partition(":")[0] for line in lines] == ["error"] * 3
-    assert "your account lacks storage.objects.create" in lines[-1]
+    assert "your account may not: storage.objects.create" in lines[-1]
 
 
 def test_the_remote_is_judged_with_its_key_and_the_work_directory_with_the_login(project: Project, gcs: Server) -> None:
@@ -520,7 +530,7 @@ def test_the_remote_is_judged_with_its_key_and_the_work_directory_with_the_login
     assert line.startswith("error: gs://bucket (credentialpath): the credentials are not accepted: ")
 
 
-def test_credentials_that_are_none_are_named_and_never_shown(project: Project) -> None:
+def test_an_unreadable_key_is_reported_and_never_shown(project: Project) -> None:
     project.must("dvc", "remote", "add", "--quiet", "--default", "--force", "store", "gs://bucket/dvc")
     project.commit()
     secret = project.root.parent / "key.json"
@@ -529,8 +539,8 @@ def test_credentials_that_are_none_are_named_and_never_shown(project: Project) -
         ({}, "error: credentials: none found; run: gcloud auth application-default login"),
         (
             {"GOOGLE_APPLICATION_CREDENTIALS": str(secret)},
-            f"error: credentials: {secret} (GOOGLE_APPLICATION_CREDENTIALS) is no credentials file that can be read; "
-            "run: unset GOOGLE_APPLICATION_CREDENTIALS && gcloud auth application-default login",
+            f"error: credentials: {secret} (GOOGLE_APPLICATION_CREDENTIALS) is not a credentials file that can be "
+            "read; run: unset GOOGLE_APPLICATION_CREDENTIALS && gcloud auth application-default login",
         ),
     ):
         done = project.doctor(STORAGE_EMULATOR_HOST="", **variables)
@@ -547,28 +557,30 @@ def test_an_account_is_named_and_its_key_is_not(project: Project) -> None:
     assert "PRIVATE" not in done.stdout + done.stderr
 
 
-def test_a_key_file_belongs_into_the_local_configuration(project: Project) -> None:
+def test_a_key_file_belongs_in_the_local_configuration(project: Project) -> None:
     project.must("dvc", "remote", "add", "--quiet", "--default", "--force", "store", "gs://bucket/dvc")
     project.must("dvc", "remote", "modify", "--quiet", "store", "credentialpath", "no.json")
     project.commit()
     lines = project.doctor().stdout.splitlines()
-    assert any(line.startswith("note:  remote store: credentialpath is in .dvc/config") for line in lines)
+    assert any(
+        line.startswith("note:  .dvc/config: credentialpath of remote store is for this machine only") for line in lines
+    )
     assert (
-        f"error: credentials: {project.root}/no.json (credentialpath) is no credentials file that can be read; "
+        f"error: credentials: {project.root}/no.json (credentialpath) is not a credentials file that can be read; "
         "run: dvc remote modify --local --unset store credentialpath && gcloud auth application-default login"
     ) in lines
 
 
-def test_a_remote_in_the_local_configuration_alone_is_told(project: Project) -> None:
+def test_a_remote_that_is_only_in_the_local_configuration_is_reported(project: Project) -> None:
     (project.root / ".dvc" / "config").write_text("[core]\n    remote = other\n")
     done = project.findings()
     assert done == [
-        "error: .dvc/config: core.remote is other, which is no remote; run: dvc remote default --unset",
+        "error: .dvc/config: core.remote is other, which is not a remote; run: dvc remote default --unset",
     ]
     (project.root / ".dvc" / "config.local").write_text("['remote \"other\"']\n    url = /nowhere/../../x\n")
     (line,) = project.findings()
     assert (
-        line.startswith("note:  remote other: its address is in no commit")
+        line.startswith("note:  .dvc/config: remote other is not committed: ")
         and "run: dvc remote add -f -d other " in line
     )
     (project.root / ".dvc" / "config").write_text("[core\n")
@@ -596,20 +608,3 @@ def test_make_train_begins_with_it(project: Project) -> None:
     assert done.returncode == 2
     project.edit("params.yaml", "accelerator: gpu", "accelerator: auto")
     assert "started" in project.run("make", "--no-print-directory", "train", "PYTHON=true").stdout
-
-
-def test_both_kinds_of_checkpoints_are_told_apart(tmp_path: Path) -> None:
-    from detector.model import checkpoints
-    from detector.model.tensorflow_env import tf
-    from detector.weights import imagenet
-
-    model = imagenet.build()
-    imagenet.load_package(model, imagenet.package_file())
-    saved = {
-        "classification": tf.train.Checkpoint(feature_extractor=model),
-        "detection": tf.train.Checkpoint(model=tiny.built("ssd_mobilenet_v2_fpnlite_320x320")),
-    }
-    for kind, checkpoint in saved.items():
-        prefix = tmp_path / kind / "ckpt-1"
-        checkpoints.save(checkpoint, prefix)
-        assert (training.kind(prefix), checkpoints.kind(prefix)) == (kind, kind)

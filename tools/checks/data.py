@@ -1,4 +1,4 @@
-"""The dataset: there, its label map and its XML files against each other."""
+"""The dataset: that it exists, and its label map against its XML files."""
 
 import difflib
 import math
@@ -19,11 +19,11 @@ from detector.scene.params import SampleParams
 from detector.training.params import TrainParams
 from tools.checks.lines import Line, error, note, ok
 
-LOOK_SECONDS = 4  # at most, for XML files: a large dataset is looked at in part
+MOST_SECONDS = 4  # for XML files: of a large dataset only a part is read
 
 
 def label_map(dataset: DatasetParams) -> Iterator[Line]:
-    """The dataset is there, and its label map makes sense."""
+    """The dataset exists, and its label map is valid."""
     folder = Path(dataset.dir)
     if folder.exists():
         yield ok(f"{folder}: label map has {', '.join(classes_of(folder / paths.LABEL_MAP))}")
@@ -36,21 +36,25 @@ def label_map(dataset: DatasetParams) -> Iterator[Line]:
 
 
 def classes_of(label_map: Path) -> list[str]:
-    """The names in a label map; its errors with the command to mend them."""
+    """The names in a label map. Raises: UserError: with the command that opens it in an editor."""
     try:
         return list(labels.read(label_map))
     except UserError as refused:
-        mend = f"{refused.remedy}: $EDITOR {shlex.quote(label_map.as_posix())}"
-        raise UserError(refused.where, refused.reason, mend, refused.item) from refused
+        remedy = f"{refused.remedy}: {_edit(label_map)}"
+        raise UserError(refused.where, refused.reason, remedy, refused.item) from refused
+
+
+def _edit(file: Path) -> str:
+    return f"$EDITOR {shlex.quote(file.as_posix())}"
 
 
 @dataclass
 class Content:
-    """What the XML files of a split hold, as far as time allowed."""
+    """What the XML files of a split hold; `read` of `total` files were read in time."""
 
     folder: Path
-    total: int = 0
-    seen: int = 0
+    total: int
+    read: int = 0
     boxes: Counter[str] = field(default_factory=Counter)
     unknown: list[tuple[str, Path]] = field(default_factory=list)  # class and file
     faults: list[str] = field(default_factory=list)
@@ -60,8 +64,8 @@ def annotations(dataset: DatasetParams) -> Iterator[Line]:
     """The label map against the classes in the XML files; the files' other faults are counted."""
     label_map = Path(dataset.dir) / paths.LABEL_MAP
     if not label_map.is_file():
-        return  # said by `label_map`
-    classes, deadline = classes_of(label_map), time.monotonic() + LOOK_SECONDS
+        return  # reported by `label_map`
+    classes, deadline = classes_of(label_map), time.monotonic() + MOST_SECONDS
     train, test = (_content(label_map.with_name(split), classes, deadline) for split in ("train", "test"))
     for content in (train, test):
         if not content.total:
@@ -71,43 +75,42 @@ def annotations(dataset: DatasetParams) -> Iterator[Line]:
         yield _unknown(name, [path for other, path in unknown if other == name], classes, label_map)
     if faults := [*train.faults, *test.faults]:
         yield error(f"{_count(faults, 'fault')} in XML files, first {faults[0]}", "run: dvc repro xml2csv, to see all")
-    if train.seen == train.total and (without := [name for name in classes if not train.boxes[name]]):
+    if train.read == train.total and (without := [name for name in classes if not train.boxes[name]]):
         what = f"{label_map}: no box in {train.folder} is a {' or a '.join(without)}"
-        yield note(what, f"label some, or take it out: $EDITOR {shlex.quote(label_map.as_posix())}")
-    seen, total = train.seen + test.seen, train.total + test.total
-    yield ok(f"{dataset.dir}: looked at {seen} of {total} XML files, {train.boxes.total()} boxes in train/")
+        yield note(what, f"label some, or take it out: {_edit(label_map)}")
+    read, total = train.read + test.read, train.total + test.total
+    yield ok(f"{dataset.dir}: read {read} of {total} XML files, {train.boxes.total()} boxes in train/")
 
 
 def _content(folder: Path, classes: list[str], deadline: float) -> Content:
-    from detector.annotations import folders as images_and_xml
-    from detector.annotations import voc
+    from detector.annotations import folders, voc
 
-    stems = images_and_xml.pairs(folder) if folder.is_dir() else {}
+    stems = folders.pairs(folder) if folder.is_dir() else {}
     files = [folder / xml_names[0] for image_names, xml_names in stems.values() if image_names and xml_names]
     content = Content(folder, total=len(files))
     for path in files:
         if time.monotonic() > deadline:
             break
         annotation, problems = voc.parse(path.read_bytes(), None)
-        names = [found.name for found in annotation.objects] if annotation else []
-        content.seen += 1
+        names = [box.name for box in annotation.objects] if annotation else []
+        content.read += 1
         content.boxes.update(names)
         content.unknown += [(name, path) for name in sorted({*names} - {*classes, ""})]
         content.faults += [f"{path}: {problem.reason}" for problem in problems if problem.action == voc.ERROR]
     return content
 
 
-def _count(found: list[Any], what: str) -> str:
-    return f"{len(found)} {what}{'s' if len(found) > 1 else ''}"
+def _count(items: list[Any], what: str) -> str:
+    return f"{len(items)} {what}{'s' if len(items) > 1 else ''}"
 
 
 def _unknown(name: str, files: list[Path], classes: list[str], label_map: Path) -> Line:
     what = f"{files[0]}: class {name} ({_count(files, 'file')}) is not in the label map, which has {', '.join(classes)}"
-    meant = difflib.get_close_matches(name, classes, n=1)
-    if meant and re.fullmatch(r"[\w -]+", name + meant[0]):  # nothing that sed, or XML, reads another way
-        change = f"s|<name>{name}</name>|<name>{meant[0]}</name>|"
+    similar = difflib.get_close_matches(name, classes, n=1)
+    if similar and re.fullmatch(r"[\w -]+", name + similar[0]):  # nothing that sed or XML would change
+        change = f"s|<name>{name}</name>|<name>{similar[0]}</name>|"
         folder = shlex.quote(label_map.parent.as_posix())
-        return error(what, f"is {meant[0]} meant? run: sed -i {shlex.quote(change)} {folder}/*/*.xml")
+        return error(what, f"is {similar[0]} meant? run: sed -i {shlex.quote(change)} {folder}/*/*.xml")
     item = f"item {{ id: {len(classes) + 1} name: {name!r} }}"
     return error(what, f"run: echo {shlex.quote(item)} >> {shlex.quote(label_map.as_posix())}, or rename it in the XML")
 
