@@ -20,33 +20,33 @@ PREFIXES = {"detection": "model/_feature_extractor/", "classification": "feature
 
 def kind_by_names(names: Collection[str]) -> str:
     """`classification` or `detection`, by the names of a checkpoint's variables; empty where it is neither."""
-    for kind, prefix in PREFIXES.items():
-        if any(name.startswith(prefix) for name in names):
+    for kind, start in PREFIXES.items():
+        if any(name.startswith(start) for name in names):
             return kind
     return ""
 
 
-def kind_by_index(index: Path) -> str:
-    """The same by a checkpoint's `.index` file, without TensorFlow.
+def kind_by_index(prefix: Path) -> str:
+    """The same without TensorFlow, by the bytes of `prefix`.index; empty where there is no such file.
 
     The index is a sorted table of names. A name leaves out what it shares with the one before it, but every 16th is
     written in full, and both kinds have hundreds of them. So it is enough to search the bytes.
+
+    Raises:
+        UserError: the checkpoint is neither.
     """
+    index = Path(f"{prefix}.index")
+    if not index.is_file():
+        return ""
     content = index.read_bytes()
-    return next((kind for kind, prefix in PREFIXES.items() if prefix.encode() in content), "")
+    for kind, start in PREFIXES.items():
+        if start.encode() in content:
+            return kind
+    raise UserError(str(index), "neither a backbone nor a detector", "run: dvc exp run -S pretrained.source=package")
 
 
 def check(fine_tune_checkpoint_type: str, kind: str, checkpoint: str) -> None:
-    """Refuse a type that the checkpoint cannot serve.
-
-    Args:
-        fine_tune_checkpoint_type: the parameter.
-        kind: that of the checkpoint.
-        checkpoint: its name, for the message.
-
-    Raises:
-        UserError: it names the types that the checkpoint serves.
-    """
+    """Raises: UserError: a checkpoint of this kind does not serve the type; the error has those that it serves."""
     if fine_tune_checkpoint_type not in TYPES[kind]:
         needed = "backbone" if kind == "detection" else "detector"
         raise UserError(

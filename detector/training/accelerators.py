@@ -52,18 +52,8 @@ def _missing(accelerator: str) -> UserError:
 
 
 def check_batch(batch_size: int, replicas: int, devices: str) -> None:
-    """Refuse a batch that the replicas cannot share equally.
-
-    Args:
-        batch_size: images of a step, of all replicas together.
-        replicas: one for each device of each host.
-        devices: them in words, say `2 x gpu`.
-
-    Raises:
-        UserError: it cannot be shared.
-    """
+    """Raises: UserError: the replicas, one on each of the `devices` (say `2 x gpu`), cannot share the batch equally."""
     if batch_size % replicas:
+        reason = f"{batch_size} cannot be shared equally by {devices}"
         remedy = f"run: make train BATCH={math.ceil(batch_size / replicas) * replicas}"
-        raise UserError(
-            PARAMS_FILE, f"{batch_size} cannot be shared equally by {devices}", remedy, item="train.batch_size"
-        )
+        raise UserError(PARAMS_FILE, reason, remedy, item="train.batch_size")

@@ -117,19 +117,18 @@ def _address(source: str, sha256: str) -> Iterator[Line]:
 
 
 def _local(wanted: str, source: str, path: Path) -> Iterator[Line]:
-    index = Path(f"{str(path).removesuffix('.index')}.index")
-    if source != "package" and not index.is_file():
-        if source == "last":
-            remedy = "run: make train (or, where there was one: dvc checkout train_tpu)"
-            yield error(f"{LAST}: no model to start from", remedy)
-        elif not path.is_file():  # a file may be an archive
-            yield error(f"pretrained.source: {source}: not found", "run: dvc exp run -S pretrained.source=package")
-        return
-    kind = "classification" if source == "package" else fine_tune.kind_by_index(index)
-    if not kind:
-        remedy = "run: dvc exp run -S pretrained.source=package"
-        yield error(f"{index}: neither a backbone nor a detector", remedy)
-        return
+    prefix = Path(str(path).removesuffix(".index"))
+    kind = "classification" if source == "package" else fine_tune.kind_by_index(prefix)
+    if kind:
+        yield from _fits(wanted, source, kind)
+    elif source == "last":
+        what = f"{LAST}: no model to start from"
+        yield error(what, "run: make train (or, where there was one: dvc checkout train_tpu)")
+    elif not path.is_file():  # a file may be an archive
+        yield error(f"pretrained.source: {source}: not found", "run: dvc exp run -S pretrained.source=package")
+
+
+def _fits(wanted: str, source: str, kind: str) -> Iterator[Line]:
     try:
         fine_tune.check(wanted, kind, f"{source} (pretrained.source)")
     except UserError as refused:

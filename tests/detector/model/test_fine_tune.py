@@ -18,4 +18,4 @@ def test_both_kinds_of_checkpoints_are_told_apart(tmp_path: Path) -> None:
     for kind, checkpoint in saved.items():
         prefix = tmp_path / kind / "ckpt-1"
         checkpoints.save(checkpoint, prefix)
-        assert (fine_tune.kind_by_index(Path(f"{prefix}.index")), checkpoints.kind(prefix)) == (kind, kind)
+        assert (fine_tune.kind_by_index(prefix), checkpoints.kind(prefix)) == (kind, kind)
