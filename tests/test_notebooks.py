@@ -50,14 +50,14 @@ def notebook(name: str, **values: object) -> Any:
 
 def printed(document: Any, cell: str) -> str:
     """What a cell has printed."""
-    (found,) = (each for each in document.cells if each.id == cell)
-    return "".join(output.text for output in found.outputs if output.output_type == "stream")
+    (match,) = (each for each in document.cells if each.id == cell)
+    return "".join(output.text for output in match.outputs if output.output_type == "stream")
 
 
 def pictures(document: Any, cell: str) -> list[str]:
     """The pictures that a cell shows, base64."""
-    (found,) = (each for each in document.cells if each.id == cell)
-    return [output.data["image/jpeg"] for output in found.outputs if output.output_type == "display_data"]
+    (match,) = (each for each in document.cells if each.id == cell)
+    return [output.data["image/jpeg"] for output in match.outputs if output.output_type == "display_data"]
 
 
 @dataclass(frozen=True)

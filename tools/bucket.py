@@ -47,7 +47,7 @@ def main() -> None:
 def parse_arguments() -> argparse.Namespace:
     usual = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(prog="python -m tools.bucket", description=__doc__, formatter_class=usual)
-    parser.add_argument("--bucket", default="", help="its name; for --check the default remote's, if not given")
+    parser.add_argument("--bucket", default="", help="its name; for --check the default remote's, if empty")
     parser.add_argument("--project", default="", help="the Google Cloud project that a new bucket belongs to")
     parser.add_argument("--location", default="", help=f"of a new bucket (default {LOCATION})")
     parser.add_argument("--accounts", default="", help="that may use its objects, separated by commas")

@@ -78,9 +78,9 @@ class Project:
 
     def writes(self) -> list[tuple[str, str]]:
         """The requests since the log was last cleared that were not only reads."""
-        found = [(method, path) for method, path, _, _ in self.server.log if method not in ("GET", "HEAD")]
+        requests = [(method, path) for method, path, _, _ in self.server.log if method not in ("GET", "HEAD")]
         self.server.log.clear()
-        return found
+        return requests
 
 
 @pytest.fixture
@@ -95,13 +95,13 @@ def project(gcs: Server, tmp_path: Path) -> Project:
 
 
 def settings(server: Server, name: str = "my-pets") -> dict[str, Any]:
-    found = server.bucket(name)
-    access = found["iamConfiguration"]
+    resource = server.bucket(name)
+    access = resource["iamConfiguration"]
     return {
         "uniform": access["uniformBucketLevelAccess"]["enabled"],
         "public": access["publicAccessPrevention"],
-        "soft delete": found["softDeletePolicy"]["retentionDurationSeconds"],
-        "lifecycle": found.get("lifecycle", {}).get("rule", []),
+        "soft delete": resource["softDeletePolicy"]["retentionDurationSeconds"],
+        "lifecycle": resource.get("lifecycle", {}).get("rule", []),
     }
 
 
@@ -555,7 +555,7 @@ def test_a_policy_that_another_changes_meanwhile_is_read_again(project: Project,
 def test_a_dead_server_is_one_line(project: Project, gcs: Server) -> None:
     gcs.stop()
     environment = {**os.environ, **project.environment, "PYTHONPATH": str(REPOSITORY), "PASSO_GCS_SECONDS": "1"}
-    done = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-m", "tools.bucket", *CREATE],
         cwd=project.root,
         env=environment,
@@ -564,7 +564,7 @@ def test_a_dead_server_is_one_line(project: Project, gcs: Server) -> None:
         check=False,
     )
     expected = "error: gs://my-pets: no answer: Connection refused; check the connection and try again\n"
-    assert (done.returncode, done.stdout, done.stderr) == (2, "", expected)
+    assert (result.returncode, result.stdout, result.stderr) == (2, "", expected)
 
 
 def test_503_for_ever_is_one_line(project: Project, gcs: Server) -> None:
@@ -602,8 +602,10 @@ def test_the_commands_that_docs_gcs_md_gives_for_the_remote(project: Project) ->
     commands = re.findall(r"^dvc remote remove .*", text, re.MULTILINE)
     dvc = str(Path(sys.executable).with_name("dvc"))
     for command in (*commands, "dvc remote list"):
-        done = subprocess.run([dvc, *command.split()[1:]], cwd=project.root, check=True, capture_output=True, text=True)
-    assert (len(commands), done.stdout) == (2, "")
+        result = subprocess.run(
+            [dvc, *command.split()[1:]], cwd=project.root, check=True, capture_output=True, text=True
+        )
+    assert (len(commands), result.stdout) == (2, "")
 
 
 def test_the_commands_that_docs_gcs_md_gives_against_viewers(project: Project, gcs: Server) -> None:

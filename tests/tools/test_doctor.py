@@ -73,8 +73,8 @@ class Project:
         )
 
     def must(self, *command: str) -> None:
-        done = self.run(*command)
-        assert done.returncode == 0, done.stderr
+        result = self.run(*command)
+        assert result.returncode == 0, result.stderr
 
     def commit(self) -> None:
         if not (self.root / ".git").exists():
@@ -89,15 +89,15 @@ class Project:
 
     def findings(self, *arguments: str, **variables: str) -> list[str]:
         """What is not in order; with errors, the exit code is 1."""
-        done = self.doctor(*arguments, **variables)
-        assert done.stderr == ""
-        *lines, last = done.stdout.splitlines()
-        found = [line for line in lines if not line.startswith("ok     ")]
-        assert all(line.startswith(("note:  ", "error: ")) for line in found)
-        count = sum(line.startswith("error: ") for line in found)
-        assert last == (f"errors: {count}, notes: {len(found) - count}" if found else "in order")
-        assert done.returncode == (1 if count else 0)
-        return found
+        result = self.doctor(*arguments, **variables)
+        assert result.stderr == ""
+        *lines, last = result.stdout.splitlines()
+        reported = [line for line in lines if not line.startswith("ok     ")]
+        assert all(line.startswith(("note:  ", "error: ")) for line in reported)
+        count = sum(line.startswith("error: ") for line in reported)
+        assert last == (f"errors: {count}, notes: {len(reported) - count}" if reported else "in order")
+        assert result.returncode == (1 if count else 0)
+        return reported
 
     def edit(self, file: str, before: str, after: str) -> None:
         text = (self.root / file).read_text()
@@ -217,14 +217,14 @@ def test_many_faults_together_each_with_its_command(tmp_path: Path, gcs: Server)
     hosts = '"10.0.0.1:1", "10.0.0.2:1", "10.0.0.3:1"'
     cluster = f'{{"cluster": {{"worker": [{hosts}]}}, "task": {{"type": "worker", "index": 0}}}}'
     before = os.times()
-    found = project.findings(**gcs.environment(), TF_CONFIG=cluster)
+    reported = project.findings(**gcs.environment(), TF_CONFIG=cluster)
     after = os.times()
     # Of the processor, which other tests share: the network may add five seconds, and all is to be over in ten.
     assert after.children_user - before.children_user + after.children_system - before.children_system < 5
     for level, what, command in MANY:
-        lines = [line for line in found if line.startswith(f"{level}: ") and what in line.partition("; ")[0]]
-        assert len(lines) == 1 and command in lines[0], (what, found)
-    assert len(found) == len(MANY), found
+        lines = [line for line in reported if line.startswith(f"{level}: ") and what in line.partition("; ")[0]]
+        assert len(lines) == 1 and command in lines[0], (what, reported)
+    assert len(reported) == len(MANY), reported
 
 
 def test_tensorflow_is_not_imported_and_the_fast_part_imports_little(project: Project, gcs: Server) -> None:
@@ -235,8 +235,8 @@ def test_tensorflow_is_not_imported_and_the_fast_part_imports_little(project: Pr
 
     def imported(*arguments: str) -> set[str]:
         command = [sys.executable, "-X", "importtime", "-m", "tools.doctor", *arguments]
-        done = project.run(*command, **gcs.environment())
-        return set(re.findall(r"(?m)^import time:.*\| +([\w.]+)$", done.stderr))
+        result = project.run(*command, **gcs.environment())
+        return set(re.findall(r"(?m)^import time:.*\| +([\w.]+)$", result.stderr))
 
     assert "google.cloud.storage" in imported()
     assert not imported() & {"tensorflow", "keras", "tf_keras", "object_detection.builders"}
@@ -334,16 +334,16 @@ def test_what_would_end_a_training_is_reported_by_the_fast_part(
 ) -> None:
     if spoil:
         spoil(project)
-    done = project.doctor("--fast", *(word for value in values for word in ("-S", value)))
-    assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.startswith(f"error: {start}")
-    assert done.stderr.count("\n") == 1
+    result = project.doctor("--fast", *(word for value in values for word in ("-S", value)))
+    assert (result.returncode, result.stdout) == (1, "")
+    assert result.stderr.startswith(f"error: {start}")
+    assert result.stderr.count("\n") == 1
 
 
 def test_a_cluster_that_cannot_be_understood(project: Project) -> None:
-    done = project.doctor("--fast", TF_CONFIG='{"cluster": {"worker": "here"}}')
-    assert done.stderr.startswith("error: TF_CONFIG: cluster: not a list of host:port for each job; it must be like ")
-    assert done.stderr.count("\n") == 1
+    result = project.doctor("--fast", TF_CONFIG='{"cluster": {"worker": "here"}}')
+    assert result.stderr.startswith("error: TF_CONFIG: cluster: not a list of host:port for each job; it must be like ")
+    assert result.stderr.count("\n") == 1
 
 
 def test_all_faults_of_a_section_are_reported_and_none_twice(project: Project) -> None:
@@ -369,13 +369,15 @@ def test_all_faults_of_a_section_are_reported_and_none_twice(project: Project) -
 
 def test_values_of_one_run_are_those_that_are_checked(project: Project) -> None:
     project.edit("params.yaml", "steps: 500", "steps: 0")
-    done = project.doctor("--fast", "-S", "train.steps=5")
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    result = project.doctor("--fast", "-S", "train.steps=5")
+    assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
     assert "steps: 0" in (project.root / "params.yaml").read_text()
     for value in ("train.steps", "steps=5", "=5", ".=5"):
-        done = project.doctor("-S", value)
-        assert (done.returncode, done.stdout) == (2, "")
-        assert done.stderr == f"error: -S: '{value}' is not understood; give section.key=value, say train.steps=1000\n"
+        result = project.doctor("-S", value)
+        assert (result.returncode, result.stdout) == (2, "")
+        assert (
+            result.stderr == f"error: -S: '{value}' is not understood; give section.key=value, say train.steps=1000\n"
+        )
     assert project.doctor("--slow").returncode == 2
 
 
@@ -383,15 +385,15 @@ def test_an_experiment_needs_a_commit_and_a_name_and_repro_neither(project: Proj
     shutil.rmtree(project.root / ".git")
     project.must("git", "init", "--quiet")
     assert project.doctor("--fast").returncode == 0
-    done = project.doctor("--fast", "-S", "train.steps=5")
-    assert done.stderr.splitlines() == [
+    result = project.doctor("--fast", "-S", "train.steps=5")
+    assert result.stderr.splitlines() == [
         "error: git: no commit, and an experiment starts from one; run: git add . && git commit -m start",
         "error: git: your name is not set, and an experiment is a commit; "
         "run: git config user.name 'You' && git config user.email you@example.com",
     ]
-    assert done.returncode == 1
-    found = project.findings()
-    assert [line.partition(";")[0] for line in found[:2]] == [
+    assert result.returncode == 1
+    reported = project.findings()
+    assert [line.partition(";")[0] for line in reported[:2]] == [
         "note:  git: no commit, and an experiment starts from one",
         "note:  git: your name is not set, and an experiment is a commit",
     ]
@@ -408,15 +410,15 @@ def package(project: Project, name: str) -> dict[str, str]:
 def test_a_batch_is_shared_by_the_gpus_that_may_be_used(project: Project) -> None:
     cuda = package(project, "nvidia/cudnn")
     project.program("nvidia-smi", 'for n in 0 1 2; do echo "GPU $n: Tesla T4 (UUID: GPU-$n)"; done')
-    done = project.doctor("--fast", **cuda)
+    result = project.doctor("--fast", **cuda)
     assert (
-        done.stderr
+        result.stderr
         == "error: params.yaml: train.batch_size: 16 cannot be shared equally by 3 x gpu; run: make train BATCH=18\n"
     )
     assert project.doctor("--fast", CUDA_VISIBLE_DEVICES="0,2", **cuda).returncode == 0
     assert project.doctor("--fast", "-S", "train.accelerator=cpu", **cuda).returncode == 0
-    done = project.doctor("--fast", "-S", "train.accelerator=gpu", CUDA_VISIBLE_DEVICES="-1", **cuda)
-    assert done.stderr == (
+    result = project.doctor("--fast", "-S", "train.accelerator=gpu", CUDA_VISIBLE_DEVICES="-1", **cuda)
+    assert result.stderr == (
         "error: params.yaml: train.accelerator: gpu, but none is found; run: dvc exp run -S train.accelerator=auto\n"
     )
 
@@ -434,15 +436,15 @@ def test_a_tpu_and_its_tensorflow_belong_together(project: Project) -> None:
 
 
 def test_a_tpu_node_is_refused_before_anything_runs(project: Project) -> None:
-    done = project.doctor("--fast", COLAB_TPU_ADDR="10.0.0.2:8470")
-    assert done.returncode == 1
-    assert done.stderr.startswith("error: COLAB_TPU_ADDR: this is a TPU node, which reads gs:// only; ")
+    result = project.doctor("--fast", COLAB_TPU_ADDR="10.0.0.2:8470")
+    assert result.returncode == 1
+    assert result.stderr.startswith("error: COLAB_TPU_ADDR: this is a TPU node, which reads gs:// only; ")
     assert project.doctor("--fast", "-S", "train.accelerator=cpu", COLAB_TPU_ADDR="10.0.0.2:8470").returncode == 0
 
 
 def test_a_work_directory_that_is_not_an_address(project: Project) -> None:
-    done = project.doctor("--fast", "-S", "train.work_dir=gs://gs://my-pets/work")
-    assert done.stderr == (
+    result = project.doctor("--fast", "-S", "train.work_dir=gs://gs://my-pets/work")
+    assert result.stderr == (
         "error: params.yaml: train.work_dir: gs://gs://my-pets/work is no address; give gs://bucket/work\n"
     )
 
@@ -451,11 +453,11 @@ def test_a_disk_that_is_too_small(project: Project) -> None:
     place = Path("/dev/shm")
     if not place.is_dir() or shutil.disk_usage(place).free > 60e9:
         pytest.skip("no small disk here")
-    done = project.doctor("--fast", "-S", "train.keep=1000", "-S", f"train.work_dir={place}/passo")
+    result = project.doctor("--fast", "-S", "train.keep=1000", "-S", f"train.work_dir={place}/passo")
     assert re.fullmatch(
         r"error: disk: \d+\.\d GB free, about 60\.1 GB needed for 1001 checkpoints in /dev/shm/passo; "
         r"run: dvc exp run -S train\.keep=1\n",
-        done.stderr,
+        result.stderr,
     )
 
 
@@ -543,18 +545,18 @@ def test_an_unreadable_key_is_reported_and_never_shown(project: Project) -> None
             "read; run: unset GOOGLE_APPLICATION_CREDENTIALS && gcloud auth application-default login",
         ),
     ):
-        done = project.doctor(STORAGE_EMULATOR_HOST="", **variables)
-        assert line in done.stdout.splitlines()
-        assert "hunter2" not in done.stdout + done.stderr
+        result = project.doctor(STORAGE_EMULATOR_HOST="", **variables)
+        assert line in result.stdout.splitlines()
+        assert "hunter2" not in result.stdout + result.stderr
 
 
 def test_an_account_is_named_and_its_key_is_not(project: Project) -> None:
     project.must("dvc", "remote", "add", "--quiet", "--default", "--force", "store", "gs://bucket/dvc")
     file = project.root.parent / "key.json"
     write_key(file, "http://127.0.0.1:9/token")
-    done = project.doctor(GOOGLE_APPLICATION_CREDENTIALS=str(file), PASSO_GCS_SECONDS="6")
-    assert f"ok     credentials: {EMAIL}, {file}" in done.stdout.splitlines()
-    assert "PRIVATE" not in done.stdout + done.stderr
+    result = project.doctor(GOOGLE_APPLICATION_CREDENTIALS=str(file), PASSO_GCS_SECONDS="6")
+    assert f"ok     credentials: {EMAIL}, {file}" in result.stdout.splitlines()
+    assert "PRIVATE" not in result.stdout + result.stderr
 
 
 def test_a_key_file_belongs_in_the_local_configuration(project: Project) -> None:
@@ -573,8 +575,8 @@ def test_a_key_file_belongs_in_the_local_configuration(project: Project) -> None
 
 def test_a_remote_that_is_only_in_the_local_configuration_is_reported(project: Project) -> None:
     (project.root / ".dvc" / "config").write_text("[core]\n    remote = other\n")
-    done = project.findings()
-    assert done == [
+    result = project.findings()
+    assert result == [
         "error: .dvc/config: core.remote is other, which is not a remote; run: dvc remote default --unset",
     ]
     (project.root / ".dvc" / "config.local").write_text("['remote \"other\"']\n    url = /nowhere/../../x\n")
@@ -599,12 +601,12 @@ def test_make_train_begins_with_it(project: Project) -> None:
         path.chmod(0o755)
     project.edit("params.yaml", "accelerator: auto", "accelerator: gpu")
     (line,) = [line for line in project.doctor().stdout.splitlines() if line.startswith("error: ")]
-    done = project.run("make", "--no-print-directory", "train", "PYTHON=true")
-    assert done.returncode == 2
-    assert done.stderr.splitlines()[0] == line
-    assert "started" not in done.stdout
-    done = project.run("make", "--no-print-directory", "doctor", "PYTHON=true")
-    assert line in done.stdout.splitlines()
-    assert done.returncode == 2
+    result = project.run("make", "--no-print-directory", "train", "PYTHON=true")
+    assert result.returncode == 2
+    assert result.stderr.splitlines()[0] == line
+    assert "started" not in result.stdout
+    result = project.run("make", "--no-print-directory", "doctor", "PYTHON=true")
+    assert line in result.stdout.splitlines()
+    assert result.returncode == 2
     project.edit("params.yaml", "accelerator: gpu", "accelerator: auto")
     assert "started" in project.run("make", "--no-print-directory", "train", "PYTHON=true").stdout

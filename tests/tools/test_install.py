@@ -50,8 +50,8 @@ class Project:
         offline |= {"UV_NO_INDEX": "1", "UV_FIND_LINKS": str(self.wheels), "UV_CACHE_DIR": str(self.wheels / "cache")}
         command = [python, "tools/install.py", "--tf=cpu", f"--with={installer}"]
         environment = {**os.environ, **offline, **variables}
-        done = subprocess.run(command, cwd=self.root, env=environment, capture_output=True, text=True, check=False)
-        return done.returncode, done.stdout, done.stderr
+        result = subprocess.run(command, cwd=self.root, env=environment, capture_output=True, text=True, check=False)
+        return result.returncode, result.stdout, result.stderr
 
     def packages(self) -> set[str]:
         folders = (self.root / ".venv").glob("lib/python3*/site-packages/*.dist-info")
