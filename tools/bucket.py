@@ -9,7 +9,8 @@ separated by commas, may then read, write, list and delete objects in this bucke
 proves that you may, too. Then .dvc/config has the remote gs://BUCKET/dvc; commit it.
 A second run changes nothing. PROJECT is needed only to create the bucket.
 
-`make bucket-check` changes nothing: it prints a line for each fault, with the command that fixes it, and exits with 1.
+`make bucket-check` changes nothing: it prints a line for each fault, with the command that fixes it, and exits with 1
+if there is any.
 
 What it costs, who may do what, and how to remove it: docs/gcs.md
 """

@@ -3,8 +3,7 @@
 A stage would refuse a wrong value, too, but only when its turn comes: the last two stages do so after the training.
 """
 
-import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ruamel.yaml import YAML
@@ -38,19 +37,19 @@ def read(overrides: Sequence[str]) -> tuple[dict[str, Any], list[Line]]:
     """
     try:
         document = params.read()
-        params.checked(document, "train", dataclasses.make_dataclass("Nothing", []), partial=True)
     except UserError as refused:
         return {}, [_line(refused)]
     for override in overrides:
         section, key, value = _parts(override)
-        document[section] = {**(document.get(section) or {}), key: value}
+        values = document.get(section)
+        document[section] = {**values, key: value} if isinstance(values, dict) else {key: value}
     sections: dict[str, Any] = {}
     lines: list[Line] = []
     for section, cls in SECTIONS.items():
-        try:
+        if faults := list(params.faults(document, section, cls)):
+            lines += map(_line, faults)
+        else:
             sections[section] = params.checked(document, section, cls)
-        except UserError as refused:
-            lines += list(_faults(section, cls, document.get(section))) or [_line(refused)]
     return sections, list(dict.fromkeys(lines))
 
 
@@ -65,26 +64,7 @@ def _parts(override: str) -> tuple[str, str, Any]:
         return section, key, text
 
 
-def _faults(section: str, cls: type, values: object) -> Iterator[Line]:
-    """Every fault of a section: it is checked key by key, because a check ends with the first one."""
-    if not isinstance(values, dict):
-        return
-    fields = {field.name: field for field in dataclasses.fields(cls)}
-    for key in dict.fromkeys([*fields, *values]):
-        alone = {section: {key: values[key]} if key in values else {}}
-        try:
-            params.checked(alone, section, _only(fields[key]) if key in fields else cls)
-        except UserError as refused:
-            yield _line(refused)
-
-
-def _only(field: dataclasses.Field[Any]) -> type:
-    copy = dataclasses.field(metadata=field.metadata)
-    return dataclasses.make_dataclass("Only", [(field.name, field.type, copy)], frozen=True)
-
-
-def _line(refused: UserError) -> Line:
-    if refused.reason.startswith("unknown"):
-        return mistake(refused, f": take it out, or: git checkout {params.PARAMS_FILE}")
-    where = f", say in {params.PARAMS_FILE}, or: dvc exp run -S {refused.item}=..." if refused.item else ""
-    return mistake(refused, where)
+def _line(fault: UserError) -> Line:
+    if fault.reason.startswith("unknown"):
+        return mistake(fault, f": take it out, or: git checkout {params.PARAMS_FILE}")
+    return mistake(fault, f", say in {params.PARAMS_FILE}, or: dvc exp run -S {fault.item}=..." if fault.item else "")
