@@ -156,15 +156,14 @@ def create(bucket: Any, project: str, location: str) -> Iterator[str]:
     if not project:
         reason = f"is empty, and gs://{bucket.name} does not exist yet"
         raise UserError("PROJECT", reason, f"run: make bucket PROJECT=my-project BUCKET={bucket.name}")
-    for setting in bucket_settings.SETTINGS:
-        setting.put_right(bucket)
+    changes = bucket_settings.put_right(bucket)
     try:
         bucket.create(project=project, location=location or LOCATION, **google.request_options())
     except Conflict:  # somebody was faster, or an answer got lost
         bucket.reload(**google.request_options())
         return
     yield f"created in {bucket.location}, project {project}"
-    yield from (setting.right for setting in bucket_settings.SETTINGS)
+    yield from (change.right for change in changes)
 
 
 def tighten(bucket: Any) -> list[str]:
@@ -178,12 +177,10 @@ def tighten(bucket: Any) -> list[str]:
 
     def change() -> list[str]:
         bucket.reload(**google.request_options())
-        wrong = [setting for setting in bucket_settings.SETTINGS if not setting.is_right(bucket)]
-        for setting in wrong:
-            setting.put_right(bucket)
-        if wrong:
+        changes = bucket_settings.put_right(bucket)
+        if changes:
             bucket.patch(if_metageneration_match=bucket.metageneration, **google.request_options())
-        return [setting.right for setting in wrong]
+        return [change.right for change in changes]
 
     return without_races(bucket.name, change)
 

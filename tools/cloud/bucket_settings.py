@@ -28,13 +28,11 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class Setting:
-    """A setting of a bucket; the functions take Google's `Bucket`."""
+class Change:
+    """A setting of a bucket: what was wrong with it, and what holds now."""
 
-    wrong: str  # what to report where it is not right
-    right: str  # what to report after it was put right
-    is_right: Callable[[Any], bool]
-    put_right: Callable[[Any], None]  # in memory; `bucket.patch()` sends it
+    wrong: str
+    right: str
 
 
 def bucket_name(text: str) -> str:
@@ -76,55 +74,32 @@ def strangers(bucket: Any) -> list[str]:
     return [name for name in names if not re.fullmatch(rf"{WORK}([0-9a-f]{{16}}/|\.probe-.*)?", name)]
 
 
-def _delete_work(bucket: Any) -> None:
-    bucket.add_lifecycle_delete_rule(age=WORK_DAYS, matches_prefix=[WORK])
+def put_right(bucket: Any) -> list[Change]:
+    """Set what is wrong with Google's `Bucket` right, in memory; `bucket.patch()` would send it. Returns the changes.
 
-
-def _survives_delete(bucket: Any) -> bool:
-    kept = bucket.soft_delete_policy.retention_duration_seconds or 0
-    return kept >= SOFT_DELETE_DAYS * 24 * 3600 or bucket.versioning_enabled
-
-
-def _set_soft_delete(bucket: Any) -> None:
-    bucket.soft_delete_policy.retention_duration_seconds = SOFT_DELETE_DAYS * 24 * 3600
-
-
-def _set_uniform(bucket: Any) -> None:
-    bucket.iam_configuration.uniform_bucket_level_access_enabled = True
-
-
-def _set_prevention(bucket: Any) -> None:
-    bucket.iam_configuration.public_access_prevention = "enforced"
-
-
-# Soft delete, and not versioning: nobody can cut it short, not even an account that may delete; `dvc` and TensorFlow
-# need not know of versions; every bucket has it by default. It holds for work/, too: docs/gcs.md says what that costs.
-SETTINGS = (
-    Setting(
-        "uniform bucket-level access is off: an ACL could open a single object",
-        "uniform bucket-level access on",
-        lambda bucket: bool(bucket.iam_configuration.uniform_bucket_level_access_enabled),
-        _set_uniform,
-    ),
-    Setting(
-        "public access prevention is not enforced: one line in the policy could open it to everybody",
-        "public access prevention enforced",
-        lambda bucket: bucket.iam_configuration.public_access_prevention == "enforced",
-        _set_prevention,
-    ),
-    Setting(
-        f"soft delete keeps nothing: what is deleted under {DVC}/ by mistake is lost for ever",
-        f"soft delete: what is deleted can be restored for {SOFT_DELETE_DAYS} days",
-        _survives_delete,
-        _set_soft_delete,
-    ),
-    Setting(
-        f"no lifecycle rule for {WORK}: what trainings leave there stays, and costs money",
-        f"lifecycle: what is under {WORK} is deleted after {WORK_DAYS} days",
-        work_is_deleted,
-        _delete_work,
-    ),
-)
+    Soft delete, and not versioning: nobody can cut it short, not even an account that may delete; `dvc` and TensorFlow
+    need not know of versions; every bucket has it by default. It holds for work/, too: docs/gcs.md has the costs.
+    """
+    changes = []
+    access = bucket.iam_configuration
+    if not access.uniform_bucket_level_access_enabled:
+        access.uniform_bucket_level_access_enabled = True
+        wrong = "uniform bucket-level access is off: an ACL could open a single object"
+        changes.append(Change(wrong, "uniform bucket-level access on"))
+    if access.public_access_prevention != "enforced":
+        access.public_access_prevention = "enforced"
+        wrong = "public access prevention is not enforced: one line in the policy could open it to everybody"
+        changes.append(Change(wrong, "public access prevention enforced"))
+    soft_delete, seconds = bucket.soft_delete_policy, SOFT_DELETE_DAYS * 24 * 3600
+    if (soft_delete.retention_duration_seconds or 0) < seconds and not bucket.versioning_enabled:
+        soft_delete.retention_duration_seconds = seconds
+        wrong = f"soft delete keeps nothing: what is deleted under {DVC}/ by mistake is lost for ever"
+        changes.append(Change(wrong, f"soft delete: what is deleted can be restored for {SOFT_DELETE_DAYS} days"))
+    if not work_is_deleted(bucket):
+        bucket.add_lifecycle_delete_rule(age=WORK_DAYS, matches_prefix=[WORK])
+        wrong = f"no lifecycle rule for {WORK}: what trainings leave there stays, and costs money"
+        changes.append(Change(wrong, f"lifecycle: what is under {WORK} is deleted after {WORK_DAYS} days"))
+    return changes
 
 
 def public_bindings(bucket: str, policy: Any) -> list[Finding]:
@@ -183,7 +158,7 @@ def _settings_and_policy(bucket: Any, *, may_use: bool) -> list[Finding]:
 def _wrong_settings(bucket: Any) -> list[Finding]:
     bucket.reload(**google.request_options())
     set_up = f"make bucket BUCKET={bucket.name}"
-    wrong = [Finding(setting.wrong, set_up) for setting in SETTINGS if not setting.is_right(bucket)]
+    wrong = [Finding(change.wrong, set_up) for change in put_right(bucket)]
     if any(_deletes(rule, f"{DVC}/") for rule in bucket.lifecycle_rules):
         what = f"a lifecycle rule deletes objects under {DVC}/, where the data and the models are"
         wrong.append(Finding(what, f"gcloud storage buckets update gs://{bucket.name} --clear-lifecycle && {set_up}"))
