@@ -234,6 +234,8 @@ def without_races(name: str, change: Callable[[], list[str]]) -> list[str]:
 
 def probe(bucket: Any) -> None:
     """Write an object under a new name, read it, list it, delete it. Raises: UserError."""
+    from google.api_core.exceptions import NotFound
+
     content = secrets.token_bytes(64)
     blob = bucket.blob(f"{bucket_settings.WORK}.probe-{secrets.token_hex(8)}")
 
@@ -245,16 +247,10 @@ def probe(bucket: Any) -> None:
         try:
             read, listed = blob.download_as_bytes(checksum="crc32c", **google.request_options()), names()
         finally:
-            delete(blob)
+            with contextlib.suppress(NotFound):  # the answer to a first try got lost
+                blob.delete(**google.request_options())
         if (read, listed, names()) != (content, [blob.name], []):
             raise UserError(f"gs://{bucket.name}/{blob.name}", "was not read, listed and deleted right", "try again")
-
-
-def delete(blob: Any) -> None:
-    from google.api_core.exceptions import NotFound
-
-    with contextlib.suppress(NotFound):  # the answer to a first try got lost
-        blob.delete(**google.request_options())
 
 
 if __name__ == "__main__":

@@ -7,9 +7,8 @@ import shlex
 import time
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from detector.base import paths
 from detector.base.errors import UserError
@@ -48,16 +47,12 @@ def _edit(file: Path) -> str:
     return f"$EDITOR {shlex.quote(file.as_posix())}"
 
 
-@dataclass
-class Content:
-    """What the XML files of a split hold; `read` of `total` files were read in time."""
+class Labels(NamedTuple):
+    """What an XML file holds."""
 
-    folder: Path
-    total: int
-    read: int = 0
-    boxes: Counter[str] = field(default_factory=Counter)
-    unknown: list[tuple[str, Path]] = field(default_factory=list)  # class and file
-    faults: list[str] = field(default_factory=list)
+    path: Path
+    classes: list[str]  # of its boxes
+    faults: list[str]
 
 
 def annotations(dataset: DatasetParams) -> Iterator[Line]:
@@ -65,39 +60,42 @@ def annotations(dataset: DatasetParams) -> Iterator[Line]:
     label_map = Path(dataset.dir) / paths.LABEL_MAP
     if not label_map.is_file():
         return  # reported by `label_map`
-    classes, deadline = classes_of(label_map), time.monotonic() + MOST_SECONDS
-    train, test = (_content(label_map.with_name(split), classes, deadline) for split in ("train", "test"))
-    for content in (train, test):
-        if not content.total:
-            yield error(f"{content.folder}: no image with an XML", "run: make dataset SRC=photos.zip NAME=new")
-    unknown = [*train.unknown, *test.unknown]
-    for name in sorted({name for name, _ in unknown}):
-        yield _unknown(name, [path for other, path in unknown if other == name], classes, label_map)
-    if faults := [*train.faults, *test.faults]:
+    known, train, test = classes_of(label_map), label_map.with_name("train"), label_map.with_name("test")
+    files = {folder: _xml_files(folder) for folder in (train, test)}
+    for folder in (folder for folder in files if not files[folder]):
+        yield error(f"{folder}: no image with an XML", "run: make dataset SRC=photos.zip NAME=new")
+    read = list(_read([*files[train], *files[test]]))
+    for name in sorted({name for xml in read for name in xml.classes} - {*known, ""}):
+        yield _unknown(name, [xml.path for xml in read if name in xml.classes], known, label_map)
+    if faults := [f"{xml.path}: {fault}" for xml in read for fault in xml.faults]:
         yield error(f"{_count(faults, 'fault')} in XML files, first {faults[0]}", "run: dvc repro xml2csv, to see all")
-    if train.read == train.total and (without := [name for name in classes if not train.boxes[name]]):
-        what = f"{label_map}: no box in {train.folder} is a {' or a '.join(without)}"
+    boxes = Counter(name for xml in read if xml.path.parent == train for name in xml.classes)
+    if len(read) >= len(files[train]) and (without := [name for name in known if not boxes[name]]):
+        what = f"{label_map}: no box in {train} is a {' or a '.join(without)}"
         yield note(what, f"label some, or take it out: {_edit(label_map)}")
-    read, total = train.read + test.read, train.total + test.total
-    yield ok(f"{dataset.dir}: read {read} of {total} XML files, {train.boxes.total()} boxes in train/")
+    total = len(files[train]) + len(files[test])
+    yield ok(f"{dataset.dir}: read {len(read)} of {total} XML files, {boxes.total()} boxes in train/")
 
 
-def _content(folder: Path, classes: list[str], deadline: float) -> Content:
-    from detector.annotations import folders, voc
+def _xml_files(folder: Path) -> list[Path]:
+    """The XML files of images."""
+    from detector.annotations import folders
 
     stems = folders.pairs(folder) if folder.is_dir() else {}
-    files = [folder / xml_names[0] for image_names, xml_names in stems.values() if image_names and xml_names]
-    content = Content(folder, total=len(files))
+    return [folder / xml_names[0] for image_names, xml_names in stems.values() if image_names and xml_names]
+
+
+def _read(files: list[Path]) -> Iterator[Labels]:
+    """As many of the files as can be read in time."""
+    from detector.annotations import voc
+
+    deadline = time.monotonic() + MOST_SECONDS
     for path in files:
         if time.monotonic() > deadline:
-            break
+            return
         annotation, problems = voc.parse(path.read_bytes(), None)
-        names = [box.name for box in annotation.objects] if annotation else []
-        content.read += 1
-        content.boxes.update(names)
-        content.unknown += [(name, path) for name in sorted({*names} - {*classes, ""})]
-        content.faults += [f"{path}: {problem.reason}" for problem in problems if problem.action == voc.ERROR]
-    return content
+        classes = [box.name for box in annotation.objects] if annotation else []
+        yield Labels(path, classes, [problem.reason for problem in problems if problem.action == voc.ERROR])
 
 
 def _count(items: list[Any], what: str) -> str:
