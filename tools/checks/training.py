@@ -119,18 +119,19 @@ def _address(source: str, sha256: str) -> Iterator[Line]:
 def _local(wanted: str, source: str, path: Path) -> Iterator[Line]:
     prefix = Path(str(path).removesuffix(".index"))
     kind = "classification" if source == "package" else fine_tune.kind_by_index(prefix)
-    if kind:
-        yield from _fits(wanted, source, kind)
-    elif source == "last":
+    if not kind and source == "last":
         what = f"{LAST}: no model to start from"
         yield error(what, "run: make train (or, where there was one: dvc checkout train_tpu)")
-    elif not path.is_file():  # a file may be an archive
+    elif not kind and not path.is_file():  # a file may be an archive
         yield error(f"pretrained.source: {source}: not found", "run: dvc exp run -S pretrained.source=package")
+    yield from _fits(wanted, source, kind)
 
 
 def _fits(wanted: str, source: str, kind: str) -> Iterator[Line]:
+    """A source against the type; nothing where its kind is not known yet, as that of an archive."""
     try:
-        fine_tune.check(wanted, kind, f"{source} (pretrained.source)")
+        if kind:
+            fine_tune.check(wanted, kind, f"{source} (pretrained.source)")
     except UserError as refused:
         yield mistake(refused, f", say: {SET}.fine_tune_checkpoint_type={kind}")
 
