@@ -420,9 +420,12 @@ def test_a_nan_stops_with_the_step_and_the_files(trained: Path, tmp_path: Path) 
         ({"train.learning_rate": "fast"}, "train.learning_rate: 'fast' is not allowed; give a number from 1e-08 to 10"),
         (
             {"train.accelerator": "tpu"},
-            "train.accelerator: tpu: this environment has none; use auto or cpu; where there is one: make",
+            "train.accelerator: tpu, but TensorFlow's cpu build is installed; run: make install TF=tpu, or set",
         ),
-        ({"train.accelerator": "gpu"}, "train.accelerator: gpu: TensorFlow sees none; use auto or cpu"),
+        (
+            {"train.accelerator": "gpu"},
+            "train.accelerator: gpu, but TensorFlow's cpu build is installed; run: make install",
+        ),
     ],
 )
 def test_bad_params_are_one_line(trained: Path, change: dict[str, str], line: str) -> None:
