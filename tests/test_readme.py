@@ -267,10 +267,19 @@ def test_the_tree_is_the_repositorys() -> None:
     assert {folder for folder in folders if not folder.startswith(".")} <= shown
 
 
-def test_all_models_checkpoint_types_stages_and_rooms_are_described() -> None:
-    choices = TrainParams.__dataclass_fields__["fine_tune_checkpoint_type"].metadata["choices"]
+def choices(key: str, folder: Path) -> list[str]:
+    """What `key` of the section `train` may be, as the error for another value lists it."""
+    (folder / "params.yaml").write_text(re.sub(rf"(?m)^  {key}: \S+", f"  {key}: other", text("params.yaml")))
+    with pytest.raises(params.UserError) as caught:
+        params.load("train", TrainParams, folder / "params.yaml")
+    return caught.value.remedy.removeprefix("give one of ").split(", ")
+
+
+def test_all_models_checkpoint_types_stages_and_rooms_are_described(tmp_path: Path) -> None:
     described = text("docs/parameters.md")
-    assert [word for word in (*pipeline_config.MODELS, *choices) if f"| `{word}`" not in described] == []
+    rows = [f"| `{word}`" for key in ("model", "fine_tune_checkpoint_type") for word in choices(key, tmp_path)]
+    assert len(rows) == 7
+    assert [row for row in rows if row not in described] == []
     stages = re.findall(r"^  (\w+):\n    cmd:", text("dvc.yaml"), re.MULTILINE)
     pipeline = text("docs/pipeline.md")
     assert re.findall(r"^\| `(\w+)` \| `(?:dataset|model|results)/", pipeline, re.MULTILINE) == stages
