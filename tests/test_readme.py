@@ -41,7 +41,7 @@ def fences(name: str) -> list[tuple[str, str]]:
 
 
 def blocks(name: str, language: str) -> list[str]:
-    return [content for found, content in fences(name) if found == language]
+    return [content for own, content in fences(name) if own == language]
 
 
 def commands(name: str) -> list[str]:
@@ -53,9 +53,9 @@ def commands(name: str) -> list[str]:
 def marked(name: str, mark: str) -> str:
     """The content of the text block between <!-- mark --> and <!-- /mark -->."""
     pattern = rf"^<!-- {mark} -->\n```text\n(.*?)^```\n<!-- /{mark} -->$"
-    found = re.findall(pattern, text(name), re.MULTILINE | re.DOTALL)
-    assert len(found) == 1, f"{name}: {len(found)} blocks marked {mark}"
-    return str(found[0])
+    contents = re.findall(pattern, text(name), re.MULTILINE | re.DOTALL)
+    assert len(contents) == 1, f"{name}: {len(contents)} blocks marked {mark}"
+    return str(contents[0])
 
 
 def prose(name: str) -> str:
@@ -167,13 +167,15 @@ def code_spans(words: str) -> set[str]:
 
 
 @pytest.mark.parametrize(("english", "portuguese"), PAIRS)
-def test_both_languages_give_the_same_figures(english: str, portuguese: str) -> None:
-    given = re.findall(r"\d[\d.,]*\d|\d", compared(english))
+def test_both_languages_give_the_same_numbers(english: str, portuguese: str) -> None:
+    english_numbers = re.findall(r"\d[\d.,]*\d|\d", compared(english))
     swapped = compared(portuguese).translate(str.maketrans(",.", ".,"))
     outside_code = re.sub(r"`[^`]+`|\]\([^)]+\)", "", swapped)
-    figures = set(re.findall(r"\d[\d.,]*\d|\d", outside_code))
-    allowed = {figure.replace(".", ",") for figure in given} | {figure.replace(",", ".") for figure in given}
-    assert {figure for figure in figures if figure not in allowed | set(given)} == set()
+    numbers = set(re.findall(r"\d[\d.,]*\d|\d", outside_code))
+    allowed = {number.replace(".", ",") for number in english_numbers} | {
+        number.replace(",", ".") for number in english_numbers
+    }
+    assert {number for number in numbers if number not in allowed | set(english_numbers)} == set()
 
 
 # What they name exists.
@@ -194,7 +196,7 @@ def test_every_make_command_is_a_target(name: str) -> None:
 def test_every_parameter_exists(name: str) -> None:
     keys = {f"{section}.{field}" for section, cls in SECTIONS.items() for field in cls.__dataclass_fields__}
     pattern = rf"(?<![\w/.-])((?:{'|'.join(SECTIONS)})\.(\w+))"
-    named = [found for part in code(name) for found in re.findall(pattern, part)]
+    named = [key for part in code(name) for key in re.findall(pattern, part)]
     wrong = {key for key, ending in named if key not in keys and ending not in FILE_ENDINGS}
     assert wrong == set()
 
@@ -207,12 +209,16 @@ def test_the_parameters_are_those_of_params_yaml() -> None:
 
 @pytest.mark.parametrize("name", DOCUMENTS)
 def test_every_suggested_value_is_allowed(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    given = text("params.yaml")
+    committed = text("params.yaml")
     monkeypatch.chdir(tmp_path)
     for key, value in overrides(name):
         section, _, field = key.partition(".")
         changed, count = re.subn(
-            rf"(^{section}:.*?^  {field}: )[^\n#]*", rf"\g<1>{value} ", given, count=1, flags=re.MULTILINE | re.DOTALL
+            rf"(^{section}:.*?^  {field}: )[^\n#]*",
+            rf"\g<1>{value} ",
+            committed,
+            count=1,
+            flags=re.MULTILINE | re.DOTALL,
         )
         assert count == 1, f"{name}: {key}"
         (tmp_path / "params.yaml").write_text(changed)
@@ -238,15 +244,15 @@ def test_every_link_leads_to_a_file_and_a_heading(name: str) -> None:
 
 def test_every_page_can_be_found() -> None:
     """From README.md or README.pt-BR.md, over links."""
-    found, waiting = set(LANGUAGES), [*LANGUAGES]
+    reached, waiting = set(LANGUAGES), [*LANGUAGES]
     while waiting:
         name = waiting.pop()
         links = re.findall(r"\]\(([^)#]+\.md)", prose(name))
         paths_of = {(REPOSITORY / name).parent.joinpath(link).resolve().relative_to(REPOSITORY) for link in links}
-        new = {path.as_posix() for path in paths_of} - found
-        found |= new
+        new = {path.as_posix() for path in paths_of} - reached
+        reached |= new
         waiting += new
-    assert set(DOCUMENTS) <= found
+    assert set(DOCUMENTS) <= reached
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)
@@ -315,11 +321,11 @@ def test_the_annotation_errors_are_those_of_xml2csv(tmp_path: Path) -> None:
     faults.pair(folder / "train", "cat.17.jpg", objects=[("cat", (40, 6, 8, 30))])
     faults.pair(folder / "train", "dog.4.jpg", objects=[("dog", faults.BOX), ("dgo", faults.BOX)])
     faults.pair(folder / "train", "dog.9.jpg").unlink()
-    done = faults.run(faults.workspace(tmp_path), "stages.xml2csv")
-    assert (done.returncode, done.stderr) == (2, marked("docs/own-data.md", "errors"))
+    completed = faults.run(faults.workspace(tmp_path), "stages.xml2csv")
+    assert (completed.returncode, completed.stderr) == (2, marked("docs/own-data.md", "errors"))
 
 
-def test_the_import_is_told_as_shown_but_for_the_figures(tmp_path: Path) -> None:
+def test_the_import_prints_what_is_shown_but_for_the_numbers(tmp_path: Path) -> None:
     source = faults.dataset(tmp_path / "photos")
     for split, name in (("train", "dog.1.jpg"), ("test", "cat.1.jpg")):
         faults.pair(source / split, name, objects=[(name[:3], faults.BOX)])
@@ -327,12 +333,12 @@ def test_the_import_is_told_as_shown_but_for_the_figures(tmp_path: Path) -> None
     (source / "label_map.pbtxt").rename(source / "data" / "object-detection.pbtxt")
     (tmp_path / ".dvc").mkdir()
     (tmp_path / ".dvc" / "config").write_text("[core]\n    no_scm = true\n    check_update = false\n")
-    done = faults.run(tmp_path, "tools.dataset", "--src=photos", "--name=pets")
-    assert done.returncode == 0, done.stderr
-    assert re.sub(r"\d+", "N", done.stdout) == re.sub(r"\d+", "N", marked("docs/own-data.md", "import"))
+    completed = faults.run(tmp_path, "tools.dataset", "--src=photos", "--name=pets")
+    assert completed.returncode == 0, completed.stderr
+    assert re.sub(r"\d+", "N", completed.stdout) == re.sub(r"\d+", "N", marked("docs/own-data.md", "import"))
 
 
-def test_the_refused_value_is_told_as_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_refused_value_is_reported_as_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "params.yaml").write_text(
         re.sub(r"(?m)^  accelerator: \S+", "  accelerator: cuda", text("params.yaml"))
     )
@@ -347,18 +353,18 @@ def test_the_tours_photo_has_the_row_and_the_fractions_shown(tmp_path: Path) -> 
     photo = faults.image(folder / "train" / "cat.7.jpg", size=(400, 300))
     photo.with_suffix(".xml").write_text(faults.voc(photo.name, [("cat", (100, 60, 300, 210))], (400, 300)))
     for stage in ("xml2csv", "csv2record"):
-        done = faults.run(faults.workspace(tmp_path), f"stages.{stage}")
-        assert done.returncode == 0, done.stderr
+        completed = faults.run(faults.workspace(tmp_path), f"stages.{stage}")
+        assert completed.returncode == 0, completed.stderr
     tour = text("docs/tour.md")
     header, row = re.findall(r"^ +(\S+,\S+)$", tour, re.MULTILINE)
     written = [(tmp_path / paths.csv(split)).read_text().splitlines() for split in ("train", "val")]
     (split,) = [lines for lines in written if row in lines]
     assert split[0] == header
     (example,) = [
-        found
+        one
         for split in ("train", "val")
-        for found in records.read(tmp_path / paths.record(split))
-        if found["image/filename"] == [b"cat.7.jpg"]
+        for one in records.read(tmp_path / paths.record(split))
+        if one["image/filename"] == [b"cat.7.jpg"]
     ]
     fractions = [example[f"image/object/bbox/{corner}"][0] for corner in ("xmin", "ymin", "xmax", "ymax")]
     assert [float(word) for word in re.findall(r"\b0\.\d+", tour)] == [pytest.approx(value) for value in fractions]
@@ -402,11 +408,13 @@ def run_snippets(root: Path) -> tuple[list[list[str]], list[list[str]]]:
         script = block.replace("score >= 0.5", "score >= 0")
         assert script != block
         environment = {"PATH": "/usr/bin:/bin", "TF_CPP_MIN_LOG_LEVEL": "3", "HOME": str(root)}
-        done = subprocess.run(
+        completed = subprocess.run(
             [sys.executable, "-c", script], cwd=root, env=environment, capture_output=True, text=True, check=False
         )
-        assert done.returncode == 0, done.stderr
-        lines = re.sub(r"\s*\n(?!\S+ \d\.\d{3} \[)", " ", done.stdout.strip()).splitlines()  # numpy may break a box
+        assert completed.returncode == 0, completed.stderr
+        lines = re.sub(
+            r"\s*\n(?!\S+ \d\.\d{3} \[)", " ", completed.stdout.strip()
+        ).splitlines()  # numpy may break a box
         printed.append([line.split(maxsplit=2) for line in lines])
     return printed[0], printed[1]
 
@@ -441,7 +449,7 @@ def test_the_snippets_run_on_an_exported_model_and_agree(tmp_path: Path) -> None
 
 
 @pytest.mark.slow
-def test_the_refused_checkpoint_type_is_told_as_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_refused_checkpoint_type_is_reported_as_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from detector.model import checkpoints
     from detector.model.tensorflow_env import tf
 
