@@ -35,6 +35,8 @@ from detector.multihost import cluster, rendezvous, shared_work_dir
 from detector.multihost.cluster import Cluster
 from tests.support import stage, tiny
 
+pytestmark = pytest.mark.timeout(2400)  # a test may start four trainings, and the machine may be busy
+
 SMALL = """model { ssd { freeze_batchnorm: true image_resizer { fixed_shape_resizer { height: 96 width: 96 } } } }
 train_config { optimizer { adam_optimizer { epsilon: 1e-3 } } }"""
 STEPS = 20
@@ -213,7 +215,7 @@ def test_a_stranger_that_speaks_slowly_holds_nobody_up(monkeypatch: pytest.Monke
     def drip() -> None:
         say(made[0].addresses[0], b"")  # until the chief listens
         with contextlib.suppress(OSError), socket.create_connection((host, int(port)), 30) as stranger:
-            for _ in range(100):
+            for _ in range(600):
                 stranger.sendall(b"[")
                 time.sleep(0.1)
 
@@ -226,7 +228,7 @@ def test_a_stranger_that_speaks_slowly_holds_nobody_up(monkeypatch: pytest.Monke
     time.sleep(1)
     assert talk(made[1]) == [0, 1]
     chief.join()
-    assert time.monotonic() - began < 8  # the stranger would have taken ten seconds
+    assert time.monotonic() - began < 30  # the stranger would have taken a minute
     assert found == [[0, 1]]
     slow.join()
 
