@@ -35,7 +35,7 @@ from detector.multihost import cluster, rendezvous, shared_work_dir
 from detector.multihost.cluster import Cluster
 from tests.support import stage, tiny
 
-pytestmark = pytest.mark.timeout(2400)  # a test may start four trainings, and the machine may be busy
+pytestmark = pytest.mark.timeout(4800)  # a test may wait for four trainings
 
 SMALL = """model { ssd { freeze_batchnorm: true image_resizer { fixed_shape_resizer { height: 96 width: 96 } } } }
 train_config { optimizer { adam_optimizer { epsilon: 1e-3 } } }"""
@@ -51,7 +51,7 @@ PARAMS = {
 RECORDED = [1, 6, 11, 16]  # the steps that tests/support/worker.py writes the states of, in a training without breaks
 OPTIMIZERS = ("optimizer", "backbone_optimizer")
 A_MINUTE = 60
-PATIENCE_SECONDS = 550
+PATIENCE_SECONDS = 1100  # for a training of a minute: the machine may be busy with other tests
 
 
 # TF_CONFIG.
@@ -484,11 +484,11 @@ def changes(states: Path, step: int) -> dict[str, dict[str, np.ndarray]]:
 class Rounding:
     """What two steps from one state may differ by, in parts of what is compared.
 
-    Float32 has 7 digits. A sum in another order costs one of them; the way back through 50 layers another; and now and
-    then a unit that is 0 but for rounding passes its gradient on in one of the two. Measured, with and without oneDNN,
-    with AVX2 and AVX-512: losses 5e-7, all changes together 2e-5, those of one variable 3e-3 (of a small one, whose
-    change is some last bits of the weight). A gradient that is not summed over the replicas, or is divided once too
-    often, changes half of its length or more.
+    Measured, of two devices against one: a loss differs by 5e-7, all changes together by 2e-5, those of one variable by
+    3e-3 (where the change is some last bits of a weight). The same step by Eigen's kernels in place of oneDNN's: 2e-7,
+    1e-3 and 3e-3; a CPU may choose other kernels for half a batch, so that must pass. What must not: a gradient divided
+    once too often changes half of its length, one that is not summed over the replicas all of it, and where a replica
+    divides by its own matches, the loss differs by 3e-3 and the gradient by 0.2.
     """
 
     loss: float = 1e-4
