@@ -98,7 +98,7 @@ def test_the_first_blocks_keep_the_weights_that_they_came_with(trained: Path) ->
 def test_training_learns(trained: Path) -> None:
     """An untrained head's focal loss here is above 2; one that has learned where the squares are is far below."""
     losses = [value for _, value in scalars(trained, "loss/classification_loss")]
-    assert losses[2] < losses[0] * 0.8
+    assert losses[2] < losses[0] * 0.8  # measured: 0.14 with AVX-512, 0.16 with AVX2
     metrics = json.loads((trained / paths.EVALUATE / "metrics.json").read_text())
     assert metrics["loss"]["localization_loss"] > 0
 

@@ -115,9 +115,12 @@ def test_every_shape_is_static(plain: tuple[str, Training]) -> None:
 
 
 def test_the_step_compiles_under_xla_to_the_same_losses(plain: tuple[str, Training]) -> None:
-    """XLA refuses whatever only the host can do."""
+    """XLA refuses whatever only the host can do.
+
+    The statistics of two images enlarge every rounding. Measured, at most: 8e-4 of a loss, and a cosine of 0.974.
+    """
     name, uncompiled = plain
-    assert_close(Training(name, SIZE, other=uncompiled, jit_compile=True), uncompiled, loss=1e-3, update=0.8)
+    assert_close(Training(name, SIZE, other=uncompiled, jit_compile=True), uncompiled, loss=0.01, update=0.9)
 
 
 def test_bfloat16_computes_in_it_and_keeps_float32_weights(project: Path) -> None:
@@ -134,4 +137,4 @@ def test_bfloat16_computes_in_it_and_keeps_float32_weights(project: Path) -> Non
     assert len(convolutions) > 200
     assert {variable.dtype for variable in found.model.variables} == {tf.float32}
     assert all(np.isfinite(variable.numpy()).all() for variable in found.model.variables)
-    assert_close(found, expected, loss=0.01, update=0.99)
+    assert_close(found, expected, loss=0.01, update=0.99)  # measured, at most: 1.4e-3, and a cosine of 0.9992
