@@ -586,7 +586,9 @@ def test_two_devices_with_synchronised_batch_normalisation_train_as_one(project:
     override = {"train.config_override": f"'{' '.join(synchronised.split())}'"}
     root = copy(project, tmp_path / "two", **override)
     assert wait(train(root, devices=2)) == [0], (root / "log").read_text()
-    assert assert_one_device_does_the_same(root, tmp_path / "one", **override) == RECORDED
+    # Statistics of four images enlarge every rounding. Measured at step 1: all changes differ by 0.14; unsummed: by 1.
+    rounding = Rounding(loss=0.01, change=0.3, one_change=1.0)
+    assert assert_one_device_does_the_same(root, tmp_path / "one", rounding=rounding, **override) == RECORDED
 
 
 @pytest.mark.slow
