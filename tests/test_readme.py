@@ -421,7 +421,7 @@ def run_snippets(root: Path) -> tuple[list[list[str]], list[list[str]]]:
 
 @pytest.mark.slow
 def test_the_snippets_run_on_an_exported_model_and_agree(tmp_path: Path) -> None:
-    """An untrained detector, exported as `export` does it: its best score is in every decimal the same for both."""
+    """An untrained detector, exported as `export` does it: the best scores are the same, but for the last digit."""
     from detector.data import labels
     from detector.export import exporting
     from detector.model import od_api
@@ -445,7 +445,8 @@ def test_the_snippets_run_on_an_exported_model_and_agree(tmp_path: Path) -> None
     assert len(saved_model) == len(tflite) == 100
     assert {number for number, _, _ in saved_model} <= {"1", "2"}
     assert {name for name, _, _ in tflite} <= {"cat", "dog"}
-    assert [score for _, score, _ in saved_model[:5]] == [score for _, score, _ in tflite[:5]]
+    scores = [[float(score.rstrip(",")) for _, score, _ in lines[:5]] for lines in (saved_model, tflite)]
+    assert scores[0] == pytest.approx(scores[1], abs=0.0011)  # printed with three decimals, which are rounded
 
 
 @pytest.mark.slow
