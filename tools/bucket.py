@@ -26,7 +26,7 @@ from typing import Any
 from detector.base import errors
 from detector.base.errors import UserError
 from detector.storage import google
-from tools.cloud import bucket_settings, dvc_config, stores
+from tools.cloud import bucket_settings, dvc_config, google_client
 
 LOCATION = "us-central1"  # one of the three regions with a free allowance
 TRIES = 5  # where somebody else changes the same bucket at the same time
@@ -68,7 +68,7 @@ def check(given: str) -> None:
 
 def findings(name: str, settings: Mapping[str, Any]) -> list[str]:
     """What is wrong with a bucket, a line each, as the account of these settings of a DVC remote sees it."""
-    found = bucket_settings.findings(name, partial(stores.client, settings))
+    found = bucket_settings.findings(name, partial(google_client.client, settings))
     return [f"gs://{name}: {finding.what}; {finding.remedy}" for finding in found]
 
 

@@ -27,8 +27,8 @@ from detector.base import errors
 from tests.support.gcs_server import Server
 from tests.support.service_account import write_key
 from tests.support.stage import REPOSITORY
-from tools import remote
-from tools.cloud.stores import Store
+from tools import pull, push
+from tools.cloud.remote import Remote
 
 PIPELINE = """stages:
   copy:
@@ -79,19 +79,19 @@ class Project:
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
-    def remote(self, *command: str) -> subprocess.CompletedProcess[str]:
-        """`python -m tools.remote COMMAND...`, in this process: DVC is imported once for all tests."""
+    def remote(self, command: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """`python -m tools.push` or `tools.pull`, in this process: DVC is imported once for all tests."""
         out, err, code = io.StringIO(), io.StringIO(), 0
         with contextlib.chdir(self.root), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             try:
                 with (
                     mock.patch.dict(os.environ, self.variables()),
-                    mock.patch.object(sys, "argv", ["remote", *command]),
+                    mock.patch.object(sys, "argv", [command, *arguments]),
                 ):
-                    errors.run(remote.main)
+                    errors.run({"push": push.main, "pull": pull.main}[command])
             except SystemExit as exit_:
                 code = int(exit_.code or 0)
-        return subprocess.CompletedProcess(["remote", *command], code, out.getvalue(), err.getvalue())
+        return subprocess.CompletedProcess([command, *arguments], code, out.getvalue(), err.getvalue())
 
     def well(self, *command: str) -> str:
         """What a push or a pull prints that finds all in order."""
@@ -215,7 +215,7 @@ def test_there_and_back(project: Project, gcs: Server) -> None:
     assert {method for method, *_ in gcs.log} == {"GET"}
 
     clone = project.clone()
-    assert clone.well("pull") == f"{GS}: 4 of 4 objects are here and right; brought 4\n"
+    assert clone.well("pull") == f"{GS}: 4 of 4 objects are here and right; fetched 4\n"
     assert clone.objects() == project.objects()
     assert (clone.root / "out/a.txt").read_text() == "hello"
     runs = [sorted(path.name for path in (p.root / ".dvc/cache/runs").rglob("*")) for p in (project, clone)]
@@ -244,7 +244,7 @@ def test_a_damaged_object_on_the_remote(project: Project, gcs: Server) -> None:
     assert (clone.root / "count.txt").read_text().strip() == "5"
 
     assert project.pushed().endswith("sent 1")
-    assert clone.well("pull").endswith("brought 1\n")
+    assert clone.well("pull").endswith("fetched 1\n")
     assert clone.must("dvc", "repro").splitlines()[-1] == UP_TO_DATE
 
 
@@ -271,7 +271,7 @@ def test_what_the_remote_has_lost(project: Project, gcs: Server) -> None:
     request(gcs, "DELETE", listed)
     assert project.clone("other").findings("pull") == [f"out: {fault.replace(name(HELLO), name(listed))}"]
     assert project.pushed().endswith("sent 2")
-    assert clone.well("pull").endswith("brought 1\n")
+    assert clone.well("pull").endswith("fetched 1\n")
 
 
 def test_a_damaged_file_of_the_cache_is_not_pushed(project: Project, gcs: Server) -> None:
@@ -298,7 +298,7 @@ def test_a_damaged_file_of_the_cache_comes_anew(project: Project) -> None:
     clone = project.clone()
     clone.well("pull")
     clone.damage(HELLO, b"HELLO")
-    assert clone.well("pull") == f"{GS}: 4 of 4 objects are here and right; brought 0\n"
+    assert clone.well("pull") == f"{GS}: 4 of 4 objects are here and right; fetched 0\n"
     assert HELLO in clone.objects()
 
 
@@ -310,7 +310,7 @@ def test_what_is_in_the_way_stays(project: Project) -> None:
     (clone.root / "out/notes.txt").write_text("mine too")
     found = [finding.partition("; ")[0] for finding in clone.findings("pull")]
     assert found == [
-        f"out/{path}: is not what dvc.lock says, and is kept nowhere else: left as it is"
+        f"out/{path}: is not what dvc.lock says, and is stored nowhere else: left as it is"
         for path in ("b.txt", "notes.txt")
     ]
     assert {path.name: path.read_text() for path in (clone.root / "out").iterdir()} == {
@@ -368,7 +368,7 @@ def test_experiments(project: Project, gcs: Server) -> None:
     clone.must("git", "remote", "set-url", "origin", "../origin.git")
     assert "not pulled from the git remote origin: experiments (" in clone.well("pull")
     (project.root / "../gone.git").rename(project.root / "../origin.git")
-    assert clone.well("pull").endswith("6 of 6 objects are here and right; brought 2\n")
+    assert clone.well("pull").endswith("6 of 6 objects are here and right; fetched 2\n")
     clone.must("dvc", "exp", "apply", "two")
     assert (clone.root / "out/b.txt").read_text() == "number: 2\n"
 
@@ -379,7 +379,7 @@ def test_experiments_whose_data_others_keep(project: Project, gcs: Server) -> No
     before = project.objects()
     experiment(project)
     clone, told = project.clone(), elsewhere("experiment two")
-    first = f"{GS}: 4 of 5 objects are here and right; brought 4"
+    first = f"{GS}: 4 of 5 objects are here and right; fetched 4"
     assert clone.well("pull").splitlines() == [first, told]
     assert clone.well("push").splitlines() == [f"{GS}: 4 of 5 objects are there and right; sent 0", told]
 
@@ -403,7 +403,7 @@ def test_a_commit_comes_without_experiments(project: Project) -> None:
     project.well("push")
     experiment(project)
     clone = project.clone()
-    assert clone.well("pull", "--commit=main") == f"{GS}: 4 of 4 objects are here and right; brought 4\n"
+    assert clone.well("pull", "--commit=main") == f"{GS}: 4 of 4 objects are here and right; fetched 4\n"
     assert clone.must("git", "for-each-ref", "refs/exps/") == ""
 
 
@@ -633,9 +633,7 @@ def test_what_has_a_remote_of_its_own_is_left_to_dvc(project: Project) -> None:
     project.must("dvc", "add", "-q", "secret")
     with (project.root / "secret.dvc").open("a") as file:
         file.write("  remote: other\n")
-    assert project.findings("push") == [
-        "secret: has a remote of its own, or is kept as DVC 2 did; run: dvc push secret"
-    ]
+    assert project.findings("push") == ["secret: has its own remote, or is stored as DVC 2 did; run: dvc push secret"]
 
 
 def test_an_account_that_may_not_write(project: Project, gcs: Server) -> None:
@@ -650,7 +648,7 @@ def test_an_account_that_may_not_write(project: Project, gcs: Server) -> None:
 def test_a_folder_as_the_remote(plain: Project, tmp_path: Path) -> None:
     store = tmp_path / "disk" / "store"
     with_folder(plain, store)
-    assert plain.refusal("push").startswith(f"{store}: is not there; mount its disk")
+    assert plain.refusal("push").startswith(f"{store}: does not exist; mount its disk")
     store.parent.mkdir()
     assert plain.pushed() == f"{store}: 4 of 4 objects are there and right; sent 4"
     file = store / "files/md5" / HELLO[:2] / HELLO[2:]
@@ -672,10 +670,10 @@ def test_a_remote_of_which_nothing_but_names_is_known(plain: Project, tmp_path: 
     with_folder(plain, tmp_path / "store")
     plain.well("push")
     with Repo(str(plain.root)) as repo:
-        store = Store(repo.cloud.get_remote())
-    store.look()
-    assert f"files/md5/{HELLO[:2]}/{HELLO[2:]}" in store.sizes
-    assert len(store.sizes) == 7  # 4 objects, 2 of the run-cache, a commit
+        store = Remote(repo.cloud.get_remote())
+    store.refresh()
+    assert f"files/md5/{HELLO[:2]}/{HELLO[2:]}" in store.digests
+    assert len(store.digests) == 7  # 4 objects, 2 of the run-cache, a commit
     assert store.md5(f"files/md5/{HELLO[:2]}/{HELLO[2:]}") is None
 
 

@@ -94,9 +94,9 @@ def seconds() -> float:
 
 def bucket(where: str, name: str, settings: Mapping[str, Any]) -> Iterator[Line]:
     """What Google says of it to the account of these settings: there, ours to write to, not public."""
-    from tools.cloud import bucket_settings, stores
+    from tools.cloud import bucket_settings, google_client
 
-    found = bucket_settings.findings(name, partial(stores.client, settings))
+    found = bucket_settings.findings(name, partial(google_client.client, settings))
     for finding in found:
         line = note if finding.unseen else error
         yield line(f"{where}: {finding.what}", finding.remedy)
@@ -112,12 +112,12 @@ def account() -> Iterator[Line]:
     import google.auth
     from google.auth.exceptions import GoogleAuthError
 
-    from tools.cloud import stores
+    from tools.cloud import google_client
 
     name, remote = dvc_config.default()
     file, given = os.environ.get("GOOGLE_APPLICATION_CREDENTIALS", ""), remote.get("credentialpath")
     try:
-        credentials = stores.key(given) if given else google.auth.default()[0]
+        credentials = google_client.key(given) if given else google.auth.default()[0]
     except (UserError, GoogleAuthError, OSError, ValueError):  # whose text may hold what the file does
         yield _no_credentials(name, str(given or ""), file)
         return

@@ -1,0 +1,106 @@
+"""Store everything on the DVC remote, and check that it is there.
+
+    make push
+    python -m tools.push
+
+It sends what dvc.lock and the .dvc files name, as they are and as the last commit has them, the run-cache, and the
+experiments, whose names go to the git remote. If no git remote has the last commit, it goes along as a git bundle
+(cloud/bundles.py). A file of the cache whose md5 is not its name is not sent. Afterwards the remote is listed: each
+object must be there with the right md5, which Google Cloud Storage knows without a download.
+
+What others have made and store on another remote is printed, and is no fault: experiments, or the last commit's data.
+
+Exit code 0: everything is there and right. 1: what is not, a line each. 2: the remote cannot be used at all.
+"""
+
+import argparse
+import sys
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from detector.base import errors
+from detector.base.errors import UserError
+from tools.cloud import bundles, dvc_config, experiments, git, outputs, transfer
+from tools.cloud.cache import Cache, object_name
+from tools.cloud.project import project
+from tools.cloud.remote import Remote, connect
+
+EXIT_FINDINGS = 1
+
+
+def main() -> None:
+    argparse.ArgumentParser(prog="python -m tools.push", description=(__doc__ or "").partition("\n")[0]).parse_args()
+    with project() as repo:
+        findings = push(repo) + outputs.left_to_dvc(repo, "push")
+    errors.show(findings)
+    if findings:
+        sys.exit(EXIT_FINDINGS)
+
+
+def push(repo: Any) -> list[str]:
+    """Send everything. Returns: what is not on the remote afterwards, a line each."""
+    remote, cache, head = connect(repo), Cache(repo), git.head()
+    git_remote, local_experiments = experiments.git_remote(), experiments.local()
+    all_outputs = outputs.collect(repo, outputs.origins(local_experiments if git_remote else {}, head))
+    if not all_outputs:
+        raise UserError("dvc.lock", "names nothing to push", "run: make train")
+    transfer.fetch_lists(remote, cache, all_outputs)
+    by_oid = outputs.by_oid(cache, all_outputs)
+    absent = {oid for oid in by_oid if not remote.has(oid)}
+    faults = transfer.send(remote, cache, by_oid)
+    run_faults = transfer.send_runs(remote, cache)
+
+    remote.refresh()
+    missing = {oid: by_oid[oid] for oid in by_oid if not remote.has(oid)}
+    print(f"{remote.url}: {summary(remote, by_oid, len(missing))}; sent {len(absent - missing.keys()):,}")
+    elsewhere = outputs.show_elsewhere(remote, cache, all_outputs, missing)
+    # The files of a folder have lines of their own, so its list needs none.
+    lists = {oid for oid in missing if missing.keys() & cache.entries(oid).values()}
+    findings = [
+        f"{output.label}: {faults.get(oid) or not_there(remote, oid)}"
+        for oid, output in missing.items()
+        if oid not in elsewhere and oid not in lists
+    ]
+    findings += [
+        f"{name}: of the run-cache: {run_faults.get(name, 'it is damaged there')}; run: make push"
+        for name in transfer.absent_runs(remote, cache)
+    ]
+    findings += experiments.push(git_remote) if git_remote else []
+    try:
+        stored = bundles.push(remote, cache)
+    except UserError as error:
+        stored = ""
+        findings.append(error.line())
+    head_outputs = [output for output in all_outputs if stored and output.origin == outputs.commit_name(stored)]
+    if head_outputs and all(cache.is_complete(output.oid, missing) for output in head_outputs):
+        print(f"no git remote has the last commit, so it is there as well; anywhere: make pull COMMIT={stored}")
+    show_to_do({} if git_remote else local_experiments)
+    return findings
+
+
+def summary(remote: Remote, oids: Collection[str], missing: int) -> str:
+    """How much of what is tracked the remote holds, and how far that is proven."""
+    unknown = sum(remote.md5(name) is None for name in map(object_name, oids) if name in remote.digests)
+    note = f" ({unknown:,} of them without an md5 there: they were not compared)" if unknown else ""
+    return f"{len(oids) - missing:,} of {len(oids):,} objects are there and right{note}"
+
+
+def not_there(remote: Remote, oid: str) -> str:
+    """What the list of the remote says of an object that seemed to arrive."""
+    name = object_name(oid)
+    state = "damaged" if name in remote.digests else "missing"
+    return f"not pushed as {remote.url}/{name}: it is {state} there; run: make push"
+
+
+def show_to_do(local_experiments: Mapping[str, str]) -> None:
+    """Print what only the user can save: experiments (commit: name) without a git remote, and what is not committed."""
+    if local_experiments:
+        names = ", ".join(sorted(local_experiments.values()))
+        print(f"not pushed, for there is no git remote: experiments {names}; run: git remote add origin ADDRESS")
+    if changed := git.uncommitted(str(dvc_config.CONFIG), "dvc.lock", "dvc.yaml", "params.yaml", "*.dvc"):
+        remedy = f"git add {' '.join(changed)} && git commit -m 'As pushed', then: make push"
+        print(f"a fresh clone needs these as they are now: {remedy}")
+
+
+if __name__ == "__main__":
+    errors.run(main)
