@@ -41,7 +41,7 @@ def main() -> None:
         use(bucket_settings.bucket_name(arguments.bucket))
     if arguments.commit:
         with project() as repo:
-            commit = bundles.pull(connect(repo), Cache(repo), arguments.commit)
+            commit = bundles.pull(connect(repo), arguments.commit)
             for line in git.switch(commit, as_is=dvc_config.CONFIG):
                 print(line)
     with project() as repo:
@@ -68,21 +68,22 @@ def pull(repo: Any, *, with_experiments: bool) -> list[str]:
     if git_remote and (fault := experiments.pull(git_remote)):
         print(f"not pulled from the git remote {git_remote}: experiments ({fault})")
     cache.remove_leftovers()
-    all_outputs = outputs.collect(repo, outputs.origins(experiments.local()) if git_remote else {})
+    all_outputs = outputs.collect(repo, experiments.local() if git_remote else {})
     if not all_outputs:
         raise UserError("dvc.lock", "names nothing to pull", "was it committed where it was pushed? run: git pull")
-    absent = {output.oid for output in all_outputs if not cache.has(output.oid)}
+    absent = {output.stored_as for output in all_outputs if not cache.has(output.stored_as)}
     transfer.fetch_lists(remote, cache, all_outputs)
-    by_oid = outputs.by_oid(cache, all_outputs)
-    absent |= {oid for oid in by_oid if not cache.has(oid)}
-    faults = transfer.fetch(remote, cache, by_oid)
+    objects = outputs.by_object(cache, all_outputs)
+    absent |= {name for name in objects if not cache.has(name)}
+    faults = transfer.fetch(remote, cache, objects)
     run_findings = transfer.fetch_runs(remote, cache)
 
-    in_the_way = checkout(repo, [o for o in all_outputs if not o.origin and cache.is_complete(o.oid, faults)])
-    right = f"{len(by_oid) - len(faults):,} of {len(by_oid):,} objects are here and right"
+    here = [output for output in all_outputs if not output.commit]
+    in_the_way = checkout(repo, [output for output in here if cache.is_complete(output.stored_as, faults)])
+    right = f"{len(objects) - len(faults):,} of {len(objects):,} objects are here and right"
     print(f"{remote.url}: {right}; fetched {len(absent - faults.keys()):,}")
-    elsewhere = outputs.show_elsewhere(remote, cache, all_outputs, {oid: by_oid[oid] for oid in faults})
-    findings = [f"{by_oid[oid].label}: {fault}" for oid, fault in faults.items() if oid not in elsewhere]
+    elsewhere = outputs.show_elsewhere(remote, cache, all_outputs, [objects[name] for name in faults])
+    findings = [f"{objects[name].label}: {fault}" for name, fault in faults.items() if name not in elsewhere]
     return findings + run_findings + in_the_way
 
 
@@ -96,12 +97,12 @@ def checkout(repo: Any, complete: Sequence[Output]) -> list[str]:
         repo.checkout(targets=[output.path for output in complete])
     except DvcException as error:
         if len(complete) == 1:
-            return in_the_way(complete[0], str(error))
+            return obstacles(complete[0], str(error))
         return [finding for output in complete for finding in checkout(repo, [output])]
     return []
 
 
-def in_the_way(output: Output, message: str) -> list[str]:
+def obstacles(output: Output, message: str) -> list[str]:
     """DVC's refusal to overwrite, a line for each file."""
     first, *paths = message.splitlines()
     if not first.startswith(IN_THE_WAY):

@@ -21,7 +21,7 @@ from typing import Any
 from detector.base import errors
 from detector.base.errors import UserError
 from tools.cloud import bundles, dvc_config, experiments, git, outputs, transfer
-from tools.cloud.cache import Cache, object_name
+from tools.cloud.cache import Cache
 from tools.cloud.project import project
 from tools.cloud.remote import Remote, connect
 
@@ -41,53 +41,47 @@ def push(repo: Any) -> list[str]:
     """Send everything. Returns: what is not on the remote afterwards, a line each."""
     remote, cache, head = connect(repo), Cache(repo), git.head()
     git_remote, local_experiments = experiments.git_remote(), experiments.local()
-    all_outputs = outputs.collect(repo, outputs.origins(local_experiments if git_remote else {}, head))
+    all_outputs = outputs.collect(repo, local_experiments if git_remote else {}, head)
     if not all_outputs:
         raise UserError("dvc.lock", "names nothing to push", "run: make train")
     transfer.fetch_lists(remote, cache, all_outputs)
-    by_oid = outputs.by_oid(cache, all_outputs)
-    absent = {oid for oid in by_oid if not remote.has(oid)}
-    faults = transfer.send(remote, cache, by_oid)
-    run_faults = transfer.send_runs(remote, cache)
+    objects = outputs.by_object(cache, all_outputs)
+    absent = {name for name in objects if not remote.has(name)}
+    faults = transfer.send(remote, cache, objects)
+    faults |= transfer.send_files(remote, {name: cache.path(name) for name in transfer.absent_runs(remote, cache)})
 
     remote.refresh()
-    missing = {oid: by_oid[oid] for oid in by_oid if not remote.has(oid)}
-    print(f"{remote.url}: {summary(remote, by_oid, len(missing))}; sent {len(absent - missing.keys()):,}")
-    elsewhere = outputs.show_elsewhere(remote, cache, all_outputs, missing)
-    # The files of a folder have lines of their own, so its list needs none.
-    lists = {oid for oid in missing if missing.keys() & cache.entries(oid).values()}
-    findings = [
-        f"{output.label}: {faults.get(oid) or not_there(remote, oid)}"
-        for oid, output in missing.items()
-        if oid not in elsewhere and oid not in lists
-    ]
-    findings += [
-        f"{name}: of the run-cache: {run_faults.get(name, 'it is damaged there')}; run: make push"
-        for name in transfer.absent_runs(remote, cache)
-    ]
+    missing = {name: output for name, output in objects.items() if not remote.has(name)}
+    print(f"{remote.url}: {summary(remote, objects, len(missing))}; sent {len(absent - missing.keys()):,}")
+    ignored = outputs.show_elsewhere(remote, cache, all_outputs, missing.values())
+    ignored |= {
+        name for name in missing if missing.keys() & cache.files(name).values()
+    }  # lists: the files are reported
+    labels = {name: output.label for name, output in missing.items() if name not in ignored}
+    labels |= {name: f"{name}: of the run-cache" for name in transfer.absent_runs(remote, cache)}
+    findings = [f"{label}: {faults.get(name) or not_there(remote, name)}" for name, label in labels.items()]
     findings += experiments.push(git_remote) if git_remote else []
     try:
-        stored = bundles.push(remote, cache)
+        stored = bundles.push(remote)
     except UserError as error:
         stored = ""
         findings.append(error.line())
-    head_outputs = [output for output in all_outputs if stored and output.origin == outputs.commit_name(stored)]
-    if head_outputs and all(cache.is_complete(output.oid, missing) for output in head_outputs):
+    of_commit = [output.stored_as for output in all_outputs if stored and output.commit == outputs.commit_name(stored)]
+    if of_commit and all(cache.is_complete(name, missing) for name in of_commit):
         print(f"no git remote has the last commit, so it is there as well; anywhere: make pull COMMIT={stored}")
     show_to_do({} if git_remote else local_experiments)
     return findings
 
 
-def summary(remote: Remote, oids: Collection[str], missing: int) -> str:
+def summary(remote: Remote, objects: Collection[str], missing: int) -> str:
     """How much of what is tracked the remote holds, and how far that is proven."""
-    unknown = sum(remote.md5(name) is None for name in map(object_name, oids) if name in remote.digests)
+    unknown = sum(remote.md5(name) is None for name in objects if name in remote.digests)
     note = f" ({unknown:,} of them without an md5 there: they were not compared)" if unknown else ""
-    return f"{len(oids) - missing:,} of {len(oids):,} objects are there and right{note}"
+    return f"{len(objects) - missing:,} of {len(objects):,} objects are there and right{note}"
 
 
-def not_there(remote: Remote, oid: str) -> str:
-    """What the list of the remote says of an object that seemed to arrive."""
-    name = object_name(oid)
+def not_there(remote: Remote, name: str) -> str:
+    """What the list of the remote says of a file that seemed to arrive."""
     state = "damaged" if name in remote.digests else "missing"
     return f"not pushed as {remote.url}/{name}: it is {state} there; run: make push"
 

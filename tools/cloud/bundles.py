@@ -7,17 +7,19 @@ model would be saved, and nobody would know which they are.
 """
 
 import re
+import tempfile
+from pathlib import Path
 
 from detector.base.errors import UserError
 from tools.cloud import git, transfer
-from tools.cloud.cache import Cache, md5
+from tools.cloud.cache import md5
 from tools.cloud.remote import Remote
 
 FOLDER = "commits"
 NAME = re.compile(rf"{FOLDER}/(?P<commit>[0-9a-f]{{40}})-(?P<md5>[0-9a-f]{{32}})\.bundle")
 
 
-def push(remote: Remote, cache: Cache) -> str:
+def push(remote: Remote) -> str:
     """Send the last commit, if no git remote has it.
 
     Returns: its whole name, if it is on the remote now; empty where it need not be.
@@ -28,12 +30,8 @@ def push(remote: Remote, cache: Cache) -> str:
     head = git.head()
     if not head or git.is_on_a_remote(head):
         return ""
-    if not _is_stored(remote, head):
-        try:
-            _send(remote, cache, head)
-        except ValueError as error:
-            fault = f"commit {head} was not sent: {error}"
-            raise UserError(f"{remote.url}/{FOLDER}", fault, "run: make push") from error
+    if not _is_stored(remote, head) and (fault := _send(remote, head)):
+        raise UserError(f"{remote.url}/{FOLDER}", f"commit {head} was not sent: {fault}")
     return head
 
 
@@ -47,19 +45,21 @@ def _is_stored(remote: Remote, commit: str) -> bool:
     return any(remote.holds(bundle[0], bundle["md5"]) for bundle in _bundles(remote, commit))
 
 
-def _send(remote: Remote, cache: Cache, head: str) -> None:
-    """Raises: ValueError: why it is not on the remote."""
-    with cache.temporary_folder() as folder:
-        path = folder / "bundle"
-        git.run("bundle", "create", "--quiet", str(path), "HEAD")
+def _send(remote: Remote, head: str) -> str:
+    """Returns: why the commit is not on the remote, and what to do; empty where it is."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "bundle")
+        try:
+            git.run("bundle", "create", "--quiet", str(path), "HEAD")
+        except ValueError as error:
+            return f"{error}; run: make push"
         name = f"{FOLDER}/{head}-{md5(path)}.bundle"
-        failed = transfer.send_files(remote, {name: path})
+        faults = transfer.send_files(remote, {name: path})
     remote.refresh()
-    if not _is_stored(remote, head):
-        raise ValueError(failed.get(name, "it is damaged or missing there"))
+    return "" if _is_stored(remote, head) else faults.get(name, "it did not arrive whole; run: make push")
 
 
-def pull(remote: Remote, cache: Cache, commit: str) -> str:
+def pull(remote: Remote, commit: str) -> str:
     """Fetch a commit, if this clone does not have it.
 
     Args:
@@ -79,21 +79,21 @@ def pull(remote: Remote, cache: Cache, commit: str) -> str:
         if names:
             reason = f"{commit} may be {' or '.join(names)}"
         raise UserError("COMMIT", reason, "give all of it; run git fetch, or make push in the clone that has it")
-    faults = [_fetch(remote, cache, bundle) for bundle in bundles]
+    faults = [_fetch(remote, bundle) for bundle in bundles]
     if not git.commit(names[0]):
         fault = next(filter(None, faults), "it does not hold the commit that it is named after")
         raise UserError(f"{remote.url}/{bundles[0][0]}", fault, "run: make push, in the clone that has the commit")
     return names[0]
 
 
-def _fetch(remote: Remote, cache: Cache, bundle: "re.Match[str]") -> str:
+def _fetch(remote: Remote, bundle: "re.Match[str]") -> str:
     """Returns: why the commit did not come; empty where it did, if it is in there."""
     name = bundle[0]
-    with cache.temporary_folder() as folder:
-        if fault := transfer.fetch_files(remote, folder, {name: bundle["md5"]}).get(name):
+    with tempfile.TemporaryDirectory() as folder:
+        if fault := transfer.fetch_files(remote, Path(folder), {name: bundle["md5"]}).get(name):
             return fault
         try:
-            git.run("-c", "fetch.fsckObjects=true", "fetch", "--quiet", "--no-tags", str(folder / name), "HEAD")
+            git.run("-c", "fetch.fsckObjects=true", "fetch", "--quiet", "--no-tags", f"{folder}/{name}", "HEAD")
         except ValueError as error:
             return str(error)
     return ""

@@ -1,96 +1,89 @@
-"""DVC's cache on this machine: objects, each a file named by its md5, and the run-cache.
+"""DVC's cache on this machine, in whose folders files have the same names as on a remote.
 
-The name of a folder's object ends in `.dir`; it lists the folder's files. DVC takes an object that is read-only for
-right without reading it, so a file that a disk has damaged has to be found here.
+    files/md5/ab/cdef...        an object: a file whose md5 is abcdef...
+    files/md5/ab/cdef....dir    likewise, the list of a folder's files
+    runs/...                    the run-cache
+
+DVC takes an object that is read-only for right without reading it: one that a disk has damaged has to be found here.
 """
 
 import hashlib
 import json
-import os
 import re
-import shutil
-import tempfile
 import time
-from collections.abc import Collection, Iterable, Iterator
-from contextlib import contextmanager
-from itertools import chain
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
-from detector.base.files import TEMPORARY
 from tools.cloud.reasons import reason
 
-MD5_DIGITS = 32
-RUN = re.compile(r"runs/[0-9a-f]{2}/[0-9a-f]{64}/[0-9a-f]{64}")  # the name of a file of the run-cache
-DOWNLOADS = "files/md5/??/.*.tmp"  # the names that DVC gives to what it is downloading
+OBJECT = re.compile(r"files/md5/([0-9a-f]{2})/([0-9a-f]{30})(\.dir)?")
+RUN = re.compile(r"runs/[0-9a-f]{2}/[0-9a-f]{64}/[0-9a-f]{64}")
+DOWNLOADS = "files/md5/??/.*.tmp"  # what DVC has not finished
 LEFTOVER_SECONDS = 24 * 3600  # without a change, after which no download writes to it any more
 
 
 class Cache:
     def __init__(self, repo: Any) -> None:
-        self.odb, self.root = repo.cache.local, Path(repo.cache.local_cache_dir)
+        self.dvc, self.root = repo.cache.local, Path(repo.cache.local_cache_dir)
 
-    def path(self, oid: str) -> Path:
-        return self.root / object_name(oid)
+    def path(self, name: str) -> Path:
+        return self.root / name
 
-    def shown(self, oid: str) -> str:
-        """The path of an object as a user would type it."""
-        return os.path.relpath(self.path(oid))
+    def has(self, name: str) -> bool:
+        return self.path(name).is_file()
 
-    def has(self, oid: str) -> bool:
-        return self.path(oid).is_file()
-
-    def damaged(self, oids: Iterable[str]) -> dict[str, str]:
+    def damaged(self, names: Iterable[str]) -> dict[str, str]:
         """Of the objects that are here, those whose md5 is not their name, and what is wrong with each."""
-        present = sorted(oid for oid in oids if self.has(oid))
-        total = sum(self.path(oid).stat().st_size for oid in present)
+        sizes = {name: self.path(name).stat().st_size for name in sorted(names) if self.has(name)}
         faults = {}
-        with tqdm(total=total, unit="B", unit_scale=True, desc="checking", disable=None, leave=False) as bar:
-            for oid in present:
-                if fault := mismatch(self.path(oid), oid[:MD5_DIGITS]):
-                    faults[oid] = fault
-                bar.update(self.path(oid).stat().st_size)
+        with tqdm(
+            total=sum(sizes.values()), unit="B", unit_scale=True, desc="Checking", disable=None, leave=False
+        ) as bar:
+            for name, size in sizes.items():
+                if fault := mismatch(self.path(name), md5_in(name)):
+                    faults[name] = fault
+                bar.update(size)
         return faults
 
-    def entries(self, oid: str) -> dict[str, str]:
-        """The path and the object of each file of a folder; none where its list is missing, damaged or not a list."""
-        if not is_list(oid) or not self.has(oid) or mismatch(self.path(oid), oid[:MD5_DIGITS]):
+    def files(self, name: str) -> dict[str, str]:
+        """The path and the object of each file in a folder; none where its list is missing, damaged or not a list."""
+        if not is_list(name) or not self.has(name) or mismatch(self.path(name), md5_in(name)):
             return {}
-        return {entry["relpath"]: entry["md5"] for entry in json.loads(self.path(oid).read_bytes())}
+        return {entry["relpath"]: object_name(entry["md5"]) for entry in json.loads(self.path(name).read_bytes())}
 
-    def is_complete(self, oid: str, missing: Collection[str]) -> bool:
+    def is_complete(self, name: str, missing: Collection[str]) -> bool:
         """Whether neither this object nor, of a folder, one of its files is among the missing ones."""
-        return oid not in missing and not set(missing) & set(self.entries(oid).values())
+        return name not in missing and not set(missing) & set(self.files(name).values())
 
     def runs(self) -> list[str]:
-        """The names of the run-cache's files."""
-        paths = (path.relative_to(self.root).as_posix() for path in (self.root / "runs").rglob("*"))
-        return sorted(path for path in paths if RUN.fullmatch(path))
-
-    @contextmanager
-    def temporary_folder(self) -> Iterator[Path]:
-        """A folder on the cache's disk."""
-        self.root.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=self.root, prefix=TEMPORARY) as folder:
-            yield Path(folder)
+        """The files of the run-cache."""
+        names = (path.relative_to(self.root).as_posix() for path in (self.root / "runs").rglob("*"))
+        return sorted(name for name in names if RUN.fullmatch(name))
 
     def remove_leftovers(self) -> None:
         """Remove what a killed pull had not finished; not what another pull, into a shared cache, is writing."""
-        for path in chain(self.root.glob(f"{TEMPORARY}*"), self.root.glob(DOWNLOADS)):
+        for path in self.root.glob(DOWNLOADS):
             if time.time() - path.stat().st_mtime > LEFTOVER_SECONDS:
-                shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+                path.unlink(missing_ok=True)
 
 
 def object_name(oid: str) -> str:
-    """Where an object is, in a cache and on a remote alike."""
+    """The name of an object, from DVC's id of it."""
     return f"files/md5/{oid[:2]}/{oid[2:]}"
 
 
-def is_list(oid: str) -> bool:
+def md5_in(name: str) -> str:
+    """The md5 that an object is named after."""
+    match = OBJECT.fullmatch(name)
+    return match[1] + match[2] if match else ""
+
+
+def is_list(name: str) -> bool:
     """Whether an object is the list of a folder's files."""
-    return oid.endswith(".dir")
+    return name.endswith(".dir")
 
 
 def mismatch(path: Path, digest: str) -> str:

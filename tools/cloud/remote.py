@@ -9,15 +9,14 @@ Names are relative to the remote's root: `files/md5/ab/cdef...` for an object, `
 """
 
 import base64
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from detector.base.errors import UserError
 from detector.storage import google
 from tools.cloud import google_client
-from tools.cloud.cache import MD5_DIGITS, md5, object_name
+from tools.cloud.cache import md5, md5_in
 from tools.cloud.reasons import reason
 
 FOLDERS = ("files/md5", "runs", "commits")
@@ -28,7 +27,7 @@ class Remote:
     """Any kind of remote, seen through DVC's file system: names, and no md5."""
 
     def __init__(self, remote: Any) -> None:
-        self.fs, self.root, self.odb = remote.fs, remote.path, remote.odb
+        self.fs, self.root = remote.fs, remote.path
         self.url = remote.fs.unstrip_protocol(remote.path)
         self.digests: dict[str, str | None] = {}  # by name: the hexadecimal md5, as of the last `refresh`
 
@@ -53,16 +52,21 @@ class Remote:
         """Whether a file exists, with this md5 as far as that is known."""
         return name in self.digests and self.md5(name) in (None, digest)
 
-    def has(self, oid: str) -> bool:
+    def has(self, name: str) -> bool:
         """Whether an object exists, with the md5 that is its name as far as that is known."""
-        return self.holds(object_name(oid), oid[:MD5_DIGITS])
+        return self.holds(name, md5_in(name))
 
     def path(self, name: str) -> str:
         return str(self.fs.join(self.root, *name.split("/")))
 
-    def errors(self) -> AbstractContextManager[None]:
-        """Turns what goes wrong at the remote into a `UserError`."""
-        return _user_errors(self.url)
+    @contextmanager
+    def errors(self) -> Any:
+        """Turn whatever goes wrong at the remote into a `UserError`: DVC's file systems let it all through."""
+        try:
+            yield
+        except Exception as error:
+            remedy = "check the network, and the address in .dvc/config"
+            raise UserError(self.url, f"cannot be reached: {reason(error)}", remedy) from error
 
 
 class Folder(Remote):
@@ -114,7 +118,7 @@ class Bucket(Remote):
                     digest = base64.b64decode(blob.md5_hash).hex() if blob.md5_hash else None
                     self.digests[blob.name.removeprefix(self.prefix)] = digest
 
-    def errors(self) -> AbstractContextManager[None]:
+    def errors(self) -> Any:
         return google.user_errors(f"gs://{self.bucket}")
 
 
@@ -135,12 +139,3 @@ def connect(repo: Any) -> Remote:
     remote = {"gs": Bucket, "local": Folder}.get(dvc_remote.fs.protocol, Remote)(dvc_remote)
     remote.refresh()
     return remote
-
-
-@contextmanager
-def _user_errors(where: str) -> Iterator[None]:
-    try:
-        yield
-    except Exception as error:  # DVC's file systems let through what their libraries raise
-        remedy = "check the network, and the address in .dvc/config"
-        raise UserError(where, f"cannot be reached: {reason(error)}", remedy) from error

@@ -5,6 +5,7 @@ damaged object of the cache, leave a damaged one on the remote, take a folder's 
 copy the whole run-cache each time. So this calls the function beneath them, `dvc_objects.fs.generic.copy`.
 """
 
+import os
 import threading
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
@@ -14,7 +15,7 @@ from dvc.fs.callbacks import TqdmCallback
 from dvc_objects.fs import generic
 from dvc_objects.fs.local import localfs
 
-from tools.cloud.cache import MD5_DIGITS, RUN, Cache, is_list, md5, mismatch, object_name
+from tools.cloud.cache import RUN, Cache, is_list, md5, md5_in, mismatch
 from tools.cloud.outputs import Output
 from tools.cloud.reasons import reason
 from tools.cloud.remote import Remote
@@ -30,49 +31,40 @@ def send(remote: Remote, cache: Cache, objects: Mapping[str, Output]) -> dict[st
 
     Returns: for each object that was not sent, why not, and what to do.
     """
-    absent = [oid for oid in objects if not remote.has(oid)]
+    absent = [name for name in objects if not remote.has(name)]
     faults = {}
-    for oid, fault in cache.damaged(absent).items():
-        remedy = f"run: rm -f {cache.shown(oid)}, then {objects[oid].remedy}"
-        faults[oid] = f"damaged in the cache, and not pushed: {fault}; {remedy}"
-    for oid in absent:
-        if not cache.has(oid):
-            faults[oid] = f"neither in the cache nor on the remote; run: {objects[oid].remedy}, then make push"
-    files = {oid for oid in absent if oid not in faults and not is_list(oid)}
-    faults |= _send_objects(remote, cache, files)
-    arrived = files - faults.keys()
-    lists = [oid for oid in absent if oid not in faults and is_list(oid)]
-    complete = [oid for oid in lists if all(f in arrived or remote.has(f) for f in cache.entries(oid).values())]
-    return faults | _send_objects(remote, cache, complete)
-
-
-def _send_objects(remote: Remote, cache: Cache, oids: Iterable[str]) -> dict[str, str]:
-    names = {object_name(oid): oid for oid in oids}
-    failed = send_files(remote, {name: cache.root / name for name in names})
-    return {names[name]: f"not pushed as {remote.url}/{name}: {why}; run: make push" for name, why in failed.items()}
-
-
-def send_runs(remote: Remote, cache: Cache) -> dict[str, str]:
-    """Send the run-cache. Returns: what failed, and why."""
-    return send_files(remote, {name: cache.root / name for name in absent_runs(remote, cache)})
+    for name, fault in cache.damaged(absent).items():
+        remedy = f"run: rm -f {os.path.relpath(cache.path(name))}, then {objects[name].remedy}"
+        faults[name] = f"damaged in the cache, and not pushed: {fault}; {remedy}"
+    for name in absent:
+        if not cache.has(name):
+            faults[name] = f"neither in the cache nor on the remote; run: {objects[name].remedy}, then make push"
+    whole = [name for name in absent if name not in faults]
+    files = [name for name in whole if not is_list(name)]
+    faults |= send_files(remote, {name: cache.path(name) for name in files})
+    sent = set(files) - faults.keys()
+    lists = [name for name in whole if is_list(name)]
+    complete = [name for name in lists if all(f in sent or remote.has(f) for f in cache.files(name).values())]
+    return faults | send_files(remote, {name: cache.path(name) for name in complete})
 
 
 def absent_runs(remote: Remote, cache: Cache) -> list[str]:
     """The files of the run-cache that the remote does not have as they are here."""
-    return [name for name in cache.runs() if not remote.holds(name, md5(cache.root / name))]
+    return [name for name in cache.runs() if not remote.holds(name, md5(cache.path(name)))]
 
 
 def send_files(remote: Remote, paths: Mapping[str, Path]) -> dict[str, str]:
-    """Send files, under the given names. Returns: what failed, and why."""
-    return _copy(remote, {name: (str(path), remote.path(name)) for name, path in paths.items()}, is_upload=True)
+    """Send files, under the given names. Returns: for each that failed, why, and what to do."""
+    failed = _copy(remote, {name: (str(path), remote.path(name)) for name, path in paths.items()}, is_upload=True)
+    return {name: f"not pushed as {remote.url}/{name}: {why}; run: make push" for name, why in failed.items()}
 
 
 def fetch_lists(remote: Remote, cache: Cache, outputs: Iterable[Output]) -> None:
     """Fetch the missing lists of folders; without them nobody knows the folders' files."""
-    fetch(remote, cache, {output.oid for output in outputs if is_list(output.oid)})
+    fetch(remote, cache, {output.stored_as for output in outputs if is_list(output.stored_as)})
 
 
-def fetch(remote: Remote, cache: Cache, oids: Collection[str]) -> dict[str, str]:
+def fetch(remote: Remote, cache: Cache, names: Collection[str]) -> dict[str, str]:
     """Fetch the objects that are missing or damaged in the cache.
 
     An object becomes read-only when its md5 is right, and is removed otherwise. A kill in between leaves it writable:
@@ -80,14 +72,14 @@ def fetch(remote: Remote, cache: Cache, oids: Collection[str]) -> dict[str, str]
 
     Returns: for each object that is still missing or damaged, why, and what to do.
     """
-    damaged = cache.damaged(oids)
-    wanted = {object_name(oid): oid for oid in oids if oid in damaged or not cache.has(oid)}
-    faults = {name: _refusal(remote, name, damaged.get(oid)) for name, oid in wanted.items() if not remote.has(oid)}
-    digests = {name: oid[:MD5_DIGITS] for name, oid in wanted.items() if name not in faults}
+    damaged = cache.damaged(names)
+    wanted = [name for name in names if name in damaged or not cache.has(name)]
+    faults = {name: _refusal(remote, name, damaged.get(name)) for name in wanted if not remote.has(name)}
+    digests = {name: md5_in(name) for name in wanted if name not in faults}
     faults |= fetch_files(remote, cache.root, digests)
     for name in digests.keys() - faults.keys():
-        cache.odb.protect(str(cache.root / name))
-    return {wanted[name]: fault for name, fault in faults.items()}
+        cache.dvc.protect(str(cache.path(name)))
+    return faults
 
 
 def _refusal(remote: Remote, name: str, damage: str | None) -> str:
@@ -100,24 +92,20 @@ def _refusal(remote: Remote, name: str, damage: str | None) -> str:
 
 def fetch_runs(remote: Remote, cache: Cache) -> list[str]:
     """Fetch what is missing in the run-cache. Returns: what failed, a line each."""
-    digests = {name: remote.md5(name) for name in remote.digests.keys() - set(cache.runs()) if RUN.fullmatch(name)}
-    with cache.temporary_folder() as folder:
-        faults = fetch_files(remote, folder, digests)
-        for name in digests.keys() - faults.keys():
-            (cache.root / name).parent.mkdir(parents=True, exist_ok=True)
-            (folder / name).replace(cache.root / name)
+    names = {name for name in remote.digests if RUN.fullmatch(name)} - set(cache.runs())
+    faults = fetch_files(remote, cache.root, {name: remote.md5(name) or "" for name in names})
     return [f"{name}: of the run-cache: {fault}" for name, fault in sorted(faults.items())]
 
 
-def fetch_files(remote: Remote, folder: Path, digests: Mapping[str, str | None]) -> dict[str, str]:
-    """Fetch files (name: md5, where it is known) into a folder, under their names.
+def fetch_files(remote: Remote, folder: Path, digests: Mapping[str, str]) -> dict[str, str]:
+    """Fetch files (name: md5; empty where it is not known) into a folder, under their names.
 
-    Returns: for each file that is missing there now, why, and what to do.
+    Returns: for each file that did not come or was not right, why, and what to do.
     """
     failed = _copy(remote, {name: (remote.path(name), str(folder / name)) for name in digests}, is_upload=False)
     faults = {name: f"not pulled from {remote.url}/{name}: {why}; run: make pull" for name, why in failed.items()}
     for name in digests.keys() - faults.keys():
-        if fault := mismatch(folder / name, digests[name] or ""):
+        if fault := mismatch(folder / name, digests[name]):
             (folder / name).unlink(missing_ok=True)
             faults[name] = f"damaged on the remote, {remote.url}/{name}: {fault}; {WHERE_WHOLE}"
     return faults
@@ -134,7 +122,7 @@ def _copy(remote: Remote, pairs: Mapping[str, tuple[str, str]], *, is_upload: bo
     if not pairs:
         return {}
     names = {source: name for name, (source, _) in pairs.items()}
-    sources, targets = [source for source, _ in pairs.values()], [target for _, target in pairs.values()]
+    sources, targets = zip(*pairs.values(), strict=True)
     source_fs, target_fs = (localfs, remote.fs) if is_upload else (remote.fs, localfs)
     failed: dict[str, str] = {}
     moved = threading.Event()
@@ -147,7 +135,7 @@ def _copy(remote: Remote, pairs: Mapping[str, tuple[str, str]], *, is_upload: bo
             with _Progress(
                 moved, desc="Sending" if is_upload else "Fetching", unit="file", size=len(pairs)
             ) as progress:
-                generic.copy(source_fs, sources, target_fs, targets, progress, on_error=note)
+                generic.copy(source_fs, list(sources), target_fs, list(targets), progress, on_error=note)
         except Exception as error:  # not the fault of a single file
             failed.update(dict.fromkeys(pairs, reason(error)))
 
@@ -164,7 +152,7 @@ def _copy(remote: Remote, pairs: Mapping[str, tuple[str, str]], *, is_upload: bo
 
 
 class _Progress(TqdmCallback):  # type: ignore[misc]  # DVC has no types
-    """DVC's progress bars, which also tell when a byte has moved."""
+    """DVC's progress bars, which also tell when something has moved."""
 
     def __init__(self, moved: threading.Event, **options: Any) -> None:
         super().__init__(**options)
