@@ -15,13 +15,14 @@ Exit code 0: everything is there and right. 1: what is not, a line each. 2: the 
 
 import argparse
 import sys
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from detector.base import errors
 from detector.base.errors import UserError
 from tools.cloud import bundles, dvc_config, experiments, git, outputs, transfer
 from tools.cloud.cache import Cache
+from tools.cloud.outputs import Output
 from tools.cloud.project import project
 from tools.cloud.remote import Remote, connect
 
@@ -53,24 +54,29 @@ def push(repo: Any) -> list[str]:
     remote.refresh()
     missing = {name: output for name, output in objects.items() if not remote.has(name)}
     print(f"{remote.url}: {summary(remote, objects, len(missing))}; sent {len(absent - missing.keys()):,}")
-    ignored = outputs.show_elsewhere(remote, cache, all_outputs, missing.values())
-    ignored |= {
-        name for name in missing if missing.keys() & cache.files(name).values()
-    }  # lists: the files are reported
-    labels = {name: output.label for name, output in missing.items() if name not in ignored}
+    elsewhere = outputs.show_elsewhere(remote, cache, all_outputs, missing.values())
+    labels = {name: output.label for name, output in missing.items() if name not in elsewhere}
+    for name in missing:
+        if missing.keys() & cache.files(name).values():
+            labels.pop(name, None)  # a folder's list: its files are reported
     labels |= {name: f"{name}: of the run-cache" for name in transfer.absent_runs(remote, cache)}
     findings = [f"{label}: {faults.get(name) or not_there(remote, name)}" for name, label in labels.items()]
     findings += experiments.push(git_remote) if git_remote else []
-    try:
-        stored = bundles.push(remote)
-    except UserError as error:
-        stored = ""
-        findings.append(error.line())
-    of_commit = [output.stored_as for output in all_outputs if stored and output.commit == outputs.commit_name(stored)]
-    if of_commit and all(cache.is_complete(name, missing) for name in of_commit):
-        print(f"no git remote has the last commit, so it is there as well; anywhere: make pull COMMIT={stored}")
+    findings += push_commit(remote, cache, all_outputs, missing)
     show_to_do({} if git_remote else local_experiments)
     return findings
+
+
+def push_commit(remote: Remote, cache: Cache, all_outputs: Sequence[Output], missing: Collection[str]) -> list[str]:
+    """Send the last commit, if no git remote has it. Returns: why it is not on the remote, if it is not."""
+    try:
+        commit = bundles.push(remote)
+    except UserError as error:
+        return [error.line()]
+    names = [output.stored_as for output in all_outputs if commit and output.commit == outputs.commit_name(commit)]
+    if names and all(cache.is_complete(name, missing) for name in names):
+        print(f"no git remote has the last commit, so it is there as well; anywhere: make pull COMMIT={commit}")
+    return []
 
 
 def summary(remote: Remote, objects: Collection[str], missing: int) -> str:
