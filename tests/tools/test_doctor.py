@@ -574,7 +574,7 @@ def test_a_remote_in_the_local_configuration_alone_is_told(project: Project) -> 
     (project.root / ".dvc" / "config").write_text("[core\n")
     (line,) = project.findings()
     assert line.startswith("error: .dvc/config: ") and line.endswith(
-        "; mend it, or restore it: git checkout .dvc/config"
+        "; fix it, or restore it: git checkout .dvc/config"
     )
 
 
