@@ -5,6 +5,8 @@ and credentials belong in .dvc/config.local, which git ignores.
 """
 
 import os
+import re
+import shlex
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -95,24 +97,31 @@ def write(bucket: str) -> list[str]:
     return changes
 
 
-def findings(bucket: str) -> list[Finding]:
-    """What is wrong with the default remote, which is meant to be in `bucket`."""
+def findings(bucket: str = "") -> list[Finding]:
+    """What is wrong with the settings of the default remote, which should be in `bucket`, if that is not empty."""
     name, settings = default()
-    if settings.get("url") != url(bucket):
+    if bucket and settings.get("url") != url(bucket):
         return [Finding(f"{CONFIG}: no default remote {url(bucket)}", f"make bucket BUCKET={bucket}")]
-    found = []
-    if not settings.get("verify"):
+    committed, address = _config("repo")["remote"].get(name, {}), settings.get("url", "")
+    quoted = shlex.quote(name)
+    lines = []
+    if address.startswith("gs://") and not settings.get("verify"):
         what = f"{CONFIG}: remote {name} has no verify = true: a corrupt object would be pulled in silence"
-        found.append(Finding(what, f"dvc remote modify {name} verify true"))
-    committed = _config("repo").get("remote", {}).get(name, {})
-    for key in PRIVATE:
-        if key in committed:
-            remedy = f"dvc remote modify --unset {name} {key}, then: dvc remote modify --local {name} {key} VALUE"
-            found.append(Finding(f"{CONFIG}: {key} of remote {name} is for this machine alone", remedy))
-    if uncommitted():
-        what = f"{CONFIG} is not committed: dvc exp push would upload nothing"
-        found.append(Finding(what, f"git add {CONFIG} && git commit -m 'DVC remote' {CONFIG}"))
-    return found
+        lines.append(Finding(what, f"dvc remote modify {quoted} verify true"))
+    for key in (key for key in PRIVATE if key in committed):
+        remedy = f"dvc remote modify --unset {quoted} {key}, then: dvc remote modify --local {quoted} {key} VALUE"
+        lines.append(Finding(f"{CONFIG}: {key} of remote {name} is for this machine only", remedy))
+    if committed.get("url") != address or uncommitted():
+        is_here = committed.get("url") == address
+        add = "" if is_here else f"dvc remote add -f -d {quoted} {shlex.quote(without_password(address))} && "
+        what = f"{CONFIG}: remote {name} is not committed: dvc exp push would upload nothing, and report nothing"
+        lines.append(Finding(what, f"{add}git add {CONFIG} && git commit -m 'DVC remote' {CONFIG}"))
+    return lines
+
+
+def without_password(address: str) -> str:
+    """An address as it may be shown."""
+    return re.sub(r"//[^/@]*@", "//", address)
 
 
 def uncommitted() -> bool:
