@@ -12,7 +12,6 @@ import base64
 import csv
 import io
 import json
-import subprocess
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -26,6 +25,7 @@ from ruamel.yaml.error import YAMLError
 from detector.base import errors, files, paths
 from detector.base.errors import UserError
 from detector.pictures import images
+from tools.cloud import git
 from tools.page import charts
 
 TEMPLATE = "report.html.j2"
@@ -229,14 +229,10 @@ def lineage(lock: Mapping[str, Any]) -> list[dict[str, str]]:
 def commit() -> str:
     """The git commit, marked if tracked files were changed since; empty outside a repository."""
     try:
-        head = _git("rev-parse", "HEAD")
-        return head + (" with uncommitted changes" if _git("status", "--porcelain", "--untracked-files=no") else "")
-    except (OSError, subprocess.CalledProcessError):
+        head = git.run("rev-parse", "HEAD").strip()
+        return head + (" with uncommitted changes" if git.run("status", "--porcelain", "--untracked-files=no") else "")
+    except ValueError:
         return ""
-
-
-def _git(*arguments: str) -> str:
-    return subprocess.run(["git", *arguments], capture_output=True, text=True, check=True).stdout.strip()
 
 
 def context() -> dict[str, Any]:

@@ -621,7 +621,7 @@ def test_a_remote_that_is_only_in_the_local_configuration_is_reported(project: P
     (project.root / ".dvc" / "config").write_text("[core\n")
     (line,) = project.findings()
     assert line.startswith("error: .dvc/config: ") and line.endswith(
-        "; mend it, or restore it: git checkout .dvc/config"
+        "; fix it, or restore it: git checkout .dvc/config"
     )
 
 

@@ -31,7 +31,7 @@ from detector.data.params import DatasetParams
 from detector.pictures import images
 from detector.pictures.images import ImageInfo
 from detector.storage import archives
-from tools.cloud import bucket_settings, stores
+from tools.cloud import bucket_settings, cache
 from tools.importing import gs
 
 FOLDER = "records"  # in the bucket
@@ -189,7 +189,7 @@ def _check_made(sources: Iterable[Path], folder: str) -> None:
     if made_of != folder:
         raise UserError(str(paths.DATA), f"was made of {made_of}, and dataset.dir is {folder}", REMAKE)
     for path in sources:
-        if known.get(path) != stores.md5(path):
+        if known.get(path) != cache.md5(path):
             raise UserError(str(path), "is not as csv2record left it", REMAKE)
 
 
