@@ -28,7 +28,7 @@ from typing import Any
 from detector.base import errors
 from detector.base.errors import UserError
 from detector.storage import google
-from tools.cloud import bucket_settings, dvc_config, stores
+from tools.cloud import bucket_settings, dvc_config, google_client
 from tools.cloud.bucket_settings import Finding
 
 LOCATION = "us-central1"  # one of the three regions with a free allowance
@@ -72,7 +72,7 @@ def check(wanted: str) -> None:
 
 def bucket_findings(name: str, settings: Mapping[str, Any]) -> list[Finding]:
     """What is wrong with a bucket, as the account of these settings of a DVC remote sees it."""
-    findings = bucket_settings.findings(name, partial(stores.client, settings))
+    findings = bucket_settings.findings(name, partial(google_client.client, settings))
     return [replace(finding, what=f"gs://{name}: {finding.what}") for finding in findings]
 
 

@@ -17,7 +17,7 @@ from ruamel.yaml.error import YAMLError
 from detector.base import errors, params, paths
 from detector.base.errors import UserError
 from detector.data.params import DatasetParams
-from tools.cloud import bucket_settings, stores
+from tools.cloud import bucket_settings, cache
 from tools.importing import gs
 
 FOLDER = "records"  # in the bucket
@@ -54,7 +54,7 @@ def check_made(sources: Iterable[Path], folder: str) -> None:
     if made_from != folder:
         raise UserError(str(paths.DATA), f"was made from {made_from}, and dataset.dir is {folder}", REMAKE)
     for path in sources:
-        if known.get(path) != stores.md5(path):
+        if known.get(path) != cache.md5(path):
             raise UserError(str(path), "has changed since csv2record ran", REMAKE)
 
 

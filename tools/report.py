@@ -8,7 +8,6 @@ Out: results/report.html, self-contained: no script, font or picture from elsewh
      mailed. The same inputs give the same bytes.
 """
 
-import subprocess
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,6 +17,7 @@ import jinja2
 
 from detector.base import errors, files, paths
 from detector.base.errors import UserError
+from tools.cloud import git
 from tools.page import charts, pictures
 from tools.page.inputs import REMAKE, points, read_metrics, read_rows, read_yaml
 
@@ -159,14 +159,10 @@ def lineage(lock: Mapping[str, Any]) -> list[dict[str, str]]:
 def commit() -> str:
     """The git commit, marked if tracked files were changed since; empty outside of a repository."""
     try:
-        head = _git("rev-parse", "HEAD")
-        return head + (" with uncommitted changes" if _git("status", "--porcelain", "--untracked-files=no") else "")
-    except (OSError, subprocess.CalledProcessError):
+        head = git.run("rev-parse", "HEAD").strip()
+        return head + (" with uncommitted changes" if git.run("status", "--porcelain", "--untracked-files=no") else "")
+    except ValueError:
         return ""
-
-
-def _git(*arguments: str) -> str:
-    return subprocess.run(["git", *arguments], capture_output=True, text=True, check=True).stdout.strip()
 
 
 if __name__ == "__main__":

@@ -297,8 +297,8 @@ def test_bucket_check_uses_the_account_of_the_remote(project: Project, gcs: Serv
     local, key = project.root / ".dvc" / "config.local", project.root.parent / "key.json"
     local.write_text(f"['remote \"gcs\"']\n    credentialpath = {key}\n")
     assert project.refused(*CHECK, code=1) == [
-        f"gs://my-pets: {key} is no credentials file that can be read; "
-        "give another: dvc remote modify --local REMOTE credentialpath key.json"
+        f"gs://my-pets: {key} is not a readable credentials file; "
+        "use another: dvc remote modify --local REMOTE credentialpath key.json"
     ]
     write_key(key, f"{gcs.url}/token")
     gcs.fault(path="/token", status=401, times=99)

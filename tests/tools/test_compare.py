@@ -1,6 +1,7 @@
 """`make compare` on real git and DVC: hand-made detections, evaluated as experiments, branches and commits."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -250,3 +251,11 @@ def test_help_is_quick() -> None:
     code = "import sys, tools.compare; sys.exit(bool({'numpy', 'pandas', 'dvc', 'pycocotools'} & set(sys.modules)))"
     subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, check=True)
     assert "make compare A=" in run(REPOSITORY, sys.executable, "-m", "tools.compare", "--help").stdout
+
+
+def test_docs_parameters_md_shows_what_is_printed(evaluated: Path) -> None:
+    """But for the names of the runs and the numbers."""
+    (shown,) = re.findall(r"```text\n(A: .*?)```", (REPOSITORY / "docs/parameters.md").read_text(), re.DOTALL)
+    printed = compare(evaluated, "v1", "good").stdout
+    masked = [re.sub(r"(?m)^([AB]): .*", r"\1", re.sub(r"\d[\d.,]*\d|\d", "N", text)) for text in (shown, printed)]
+    assert masked[0] == masked[1]

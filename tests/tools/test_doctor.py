@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from detector.model import pipeline_config
-from tests.support import tiny
+from tests.support import seconds, tiny
 from tests.support.gcs_server import Server
 from tests.support.service_account import EMAIL, write_key
 from tests.support.stage import REPOSITORY
@@ -227,11 +227,10 @@ def test_many_faults_together_each_with_its_command(tmp_path: Path, gcs: Server)
     project.must("dvc", "remote", "add", "--quiet", "--default", "store", "gs://bucket/dvc")
     hosts = '"10.0.0.1:1", "10.0.0.2:1", "10.0.0.3:1"'
     cluster = f'{{"cluster": {{"worker": [{hosts}]}}, "task": {{"type": "worker", "index": 0}}}}'
-    before = os.times()
+    before = seconds.of_children()
     reported = project.findings(**gcs.environment(), TF_CONFIG=cluster)
-    after = os.times()
     # Of the processor, which other tests share: the network may add five seconds, and all is to be over in ten.
-    assert after.children_user - before.children_user + after.children_system - before.children_system < 5
+    assert seconds.of_children() - before < 5
     for level, what, command in MANY:
         lines = [line for line in reported if line.startswith(f"{level}: ") and what in line.partition("; ")[0]]
         assert len(lines) == 1 and command in lines[0], (what, reported)
@@ -510,13 +509,15 @@ def test_the_commands_for_unknown_classes_fix_them(project: Project) -> None:
 def test_a_bucket_that_is_gone_costs_seconds(project: Project, gcs: Server) -> None:
     project.remote()
     project.commit()
+    began = time.monotonic()
     (line,) = project.findings(**gcs.environment())
     assert line.startswith("error: gs://bucket: ") and "make bucket" in line
+    with_bucket = time.monotonic() - began  # mostly imports, which take long where the machine is busy
     gcs.stop()
     began = time.monotonic()
     (line,) = project.findings(**gcs.environment(), PASSO_GCS_SECONDS="3")
     assert line.startswith("error: gs://bucket: no answer")
-    assert time.monotonic() - began < 25  # about four on a machine that does nothing else; dvc itself takes 34
+    assert time.monotonic() - began < 2 * with_bucket + 20  # three more would do; dvc itself takes 34 more
 
 
 def test_a_remote_in_use_is_in_order(project: Project, gcs: Server) -> None:
@@ -620,7 +621,7 @@ def test_a_remote_that_is_only_in_the_local_configuration_is_reported(project: P
     (project.root / ".dvc" / "config").write_text("[core\n")
     (line,) = project.findings()
     assert line.startswith("error: .dvc/config: ") and line.endswith(
-        "; mend it, or restore it: git checkout .dvc/config"
+        "; fix it, or restore it: git checkout .dvc/config"
     )
 
 

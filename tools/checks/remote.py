@@ -73,9 +73,9 @@ def seconds() -> float:
 
 def bucket(where: str, name: str, settings: Mapping[str, Any]) -> Iterator[Line]:
     """Google's answer to the account of these settings: the bucket exists, is writable, and not public."""
-    from tools.cloud import bucket_settings, stores
+    from tools.cloud import bucket_settings, google_client
 
-    findings = bucket_settings.findings(name, partial(stores.client, settings))
+    findings = bucket_settings.findings(name, partial(google_client.client, settings))
     for finding in findings:
         level = note if finding.unseen else error
         yield level(f"{where}: {finding.what}", finding.remedy)
@@ -91,12 +91,12 @@ def account() -> Iterator[Line]:
     import google.auth
     from google.auth.exceptions import GoogleAuthError
 
-    from tools.cloud import stores
+    from tools.cloud import google_client
 
     name, remote = dvc_config.default()
     key, variable = str(remote.get("credentialpath") or ""), os.environ.get(VARIABLE, "")
     try:
-        credentials = stores.key(key) if key else google.auth.default()[0]
+        credentials = google_client.key(key) if key else google.auth.default()[0]
     except (UserError, GoogleAuthError, OSError, ValueError):  # whose text may hold what the file does
         yield _no_credentials(name, key, variable)
         return

@@ -26,7 +26,7 @@ from pathlib import Path
 from detector.base import files
 from detector.base.errors import UserError
 from detector.storage import download
-from tools.cloud import stores
+from tools.cloud import reasons
 from tools.importing import gs
 
 DRIVE = Path("/content/drive")  # where Colab's notebooks mount it
@@ -141,4 +141,4 @@ def _kaggle_fault(handle: str, error: Exception) -> UserError:
     again = "run the command again: it continues from there"
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         return UserError(KAGGLE + handle, "cannot be downloaded: the disk is full", f"make room; then {again}")
-    return UserError(KAGGLE + handle, f"cannot be downloaded: {stores.reason(error)}", again)
+    return UserError(KAGGLE + handle, f"cannot be downloaded: {reasons.reason(error)}", again)

@@ -1,4 +1,4 @@
-"""Train variants of the recipe with several seeds each, and compare them: the tables of docs/training.md.
+"""Train variants of the recipe with several seeds each, and compare them: the tables of docs/measurements.md.
 
     python -m tools.lab.ablation tools/lab/ablation.yaml [--only base,ema] [--seeds 1,2,3] [--output .work/ablation]
 
