@@ -111,7 +111,7 @@ bucket-check: install ## Check the bucket: what is wrong and how to fix it: [BUC
 
 .PHONY: push-records
 push-records: install ## Copy the TFRecords to gs://BUCKET/records/, for another trainer: BUCKET=my-bucket
-	@python -m tools.importing.records $(call option,--bucket=,BUCKET)
+	@python -m tools.push_records $(call option,--bucket=,BUCKET)
 
 .PHONY: doctor
 doctor: install ## Find what would end a training, each with the command that fixes it
