@@ -359,7 +359,7 @@ def test_without_a_dvc_project_the_data_is_copied_and_the_error_says_so(tmp_path
     (tmp_path / "project").mkdir()
     done = bring(tmp_path / "project", faults.dataset(tmp_path / "source"))
     refused(done, "dvc add dataset/pets: ")
-    assert "the data is there; fix that and run the command again" in done.stderr
+    assert "the data is copied; fix that and run the command again" in done.stderr
     assert len(list((tmp_path / "project/dataset/pets").rglob("*.*"))) == 19
 
 
