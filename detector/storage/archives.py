@@ -94,36 +94,14 @@ def download_gs(url: str, folder: Path) -> Path:
     """
     try:
         with google.user_errors(url):
-            prefix, blobs = objects(url, "give an archive, or a checkpoint's prefix without .index")
+            prefix, blobs = google.listed(url, "give an archive, or a checkpoint's prefix without .index")
             chosen = choose(blobs, prefix, url)
             for name in sorted(blobs):
                 if belongs(name, chosen):
-                    with files.whole_file(folder / _last(name)) as temporary:
-                        download_object(blobs[name], temporary)
+                    google.download(blobs[name], folder / _last(name), google.transfer_options())
     except (OSError, ValueError) as error:
         raise UserError(url, f"cannot be read: {error}", "check the address, and the room on the disk") from error
     return folder / _last(chosen)
-
-
-def objects(url: str, remedy: str) -> tuple[str, dict[str, Any]]:
-    """(The object's name or prefix that a gs:// URL holds, {name: object} of all that begin with it)."""
-    bucket, _, prefix = url.removeprefix("gs://").partition("/")
-    if not bucket or not prefix.strip("/"):
-        raise UserError(url, "names no object in a bucket", remedy)
-    return prefix, {blob.name: blob for blob in google.client().list_blobs(bucket, prefix=prefix, **patience())}
-
-
-def download_object(blob: Any, path: Path) -> None:
-    """The object as it was listed, its checksum verified; another version of it is an error, as is a vanished one."""
-    blob.download_to_filename(str(path), checksum="crc32c", **patience())
-
-
-def patience() -> dict[str, Any]:
-    """As `google.request_options`, for what is large: a minute, where PASSO_GCS_SECONDS says nothing else."""
-    found = google.request_options()
-    if os.environ.get("PASSO_GCS_SECONDS"):
-        return found
-    return {"retry": found["retry"].with_timeout(TIMEOUT_SECONDS), "timeout": TIMEOUT_SECONDS}
 
 
 def choose(names: Collection[str], prefix: str, url: str) -> str:
