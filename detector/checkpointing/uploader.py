@@ -87,7 +87,7 @@ class Uploader:
         Raises:
             LostError: another trainer has taken this training over.
         """
-        self._wait_next(copy)
+        self._set_next(copy)
         if self._lost:
             raise self._lost
 
@@ -109,11 +109,11 @@ class Uploader:
             self._changed.notify_all()
         if (self._next or self._uploading.is_alive()) and not was_over and not self._lost:
             self._report_missing(limit)
-        self._wait_next(None)
+        self._set_next(None)
         self._renewing.join(RELEASE_SECONDS)
 
-    def _wait_next(self, copy: Path | None) -> None:
-        """What waits for its upload, in place of what waited."""
+    def _set_next(self, copy: Path | None) -> None:
+        """Have this wait for its upload, in place of what waited."""
         with self._changed:
             if self._next:
                 shutil.rmtree(self._next, ignore_errors=True)
@@ -174,9 +174,10 @@ class Uploader:
             action(*arguments)
         except LostError as error:
             with self._changed:
-                self._lost = error
+                was_lost, self._lost = self._lost, error
                 self._changed.notify_all()
-            print_line(f"{error.where}: {error.reason}; nothing more is uploaded from here")
+            if not was_lost:
+                print_line(f"{error.where}: {error.reason}; nothing more is uploaded from here")
         except Exception as error:
             self.report(error)
         else:

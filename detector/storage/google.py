@@ -97,17 +97,13 @@ def _seconds() -> float:
 
 @contextmanager
 def user_errors(where: str) -> Iterator[None]:
-    """Turn what Google's libraries raise into a `UserError` about `where`, its cause kept as `__cause__`."""
-    import requests
-    from google.api_core.exceptions import GoogleAPIError
-    from google.auth.exceptions import GoogleAuthError
-    from google.cloud.storage.exceptions import DataCorruption, InvalidResponse
-
-    google = (GoogleAPIError, GoogleAuthError, requests.RequestException, DataCorruption, InvalidResponse)
+    """Turn what Google's libraries raise into a `UserError` about `where`; what is not theirs stays as it is."""
     try:
         yield
-    except (*google, StoreError) as error:
-        raise in_words(where, error) from error
+    except Exception as error:
+        if translated(error):
+            raise in_words(where, error) from error
+        raise
 
 
 @contextmanager
@@ -115,30 +111,29 @@ def store_errors() -> Iterator[None]:
     """Turn whatever is raised into a `StoreError`."""
     try:
         yield
-    except StoreError:
-        raise
     except Exception as error:
-        raise translated(error) from error
+        raise translated(error) or StoreError(f"{type(error).__name__}: {_short(error)}", "try again") from error
 
 
 def in_words(where: str, error: Exception) -> UserError:
     """The `UserError` about `where` for what Google's libraries raised."""
-    found = translated(error)
+    found = translated(error) or StoreError(_short(error), "try again; docs/gcs.md")
     return UserError(where, found.reason, found.remedy)
 
 
-def translated(error: Exception) -> StoreError:
-    """The only place that knows what Google's libraries raise."""
+def translated(error: Exception) -> StoreError | None:
+    """What Google's libraries raised, in words; None for an error that is not theirs."""
     import requests
     from google.api_core import exceptions
     from google.auth.exceptions import DefaultCredentialsError, GoogleAuthError, TransportError
+    from google.cloud.storage.exceptions import DataCorruption, InvalidResponse
 
+    no_answer = (requests.RequestException, ConnectionError, TimeoutError, exceptions.RetryError, TransportError)
     if isinstance(error, StoreError):
         return error
     reason = _short(error)
     if isinstance(error, DefaultCredentialsError):
         return StoreError("no credentials on this machine", LOGIN, is_final=True)
-    no_answer = requests.RequestException | ConnectionError | TimeoutError | exceptions.RetryError | TransportError
     if isinstance(error, no_answer):
         return StoreError(f"no answer: {reason}", "check the connection and try again")
     if isinstance(error, GoogleAuthError | exceptions.Unauthorized):
@@ -150,10 +145,9 @@ def translated(error: Exception) -> StoreError:
         return MissingError(f"not found: {reason}", remedy, is_final=True)
     if isinstance(error, exceptions.PreconditionFailed):
         return ConflictError(f"somebody else changed it meanwhile: {reason}", "look who, then run the command again")
-    is_final = isinstance(error, exceptions.BadRequest)
-    if isinstance(error, OSError):  # of a file on this machine
-        reason = f"{type(error).__name__}: {reason}"
-    return StoreError(reason, "try again; docs/gcs.md", is_final=is_final)
+    if isinstance(error, exceptions.GoogleAPIError | DataCorruption | InvalidResponse):
+        return StoreError(reason, "try again; docs/gcs.md", is_final=isinstance(error, exceptions.BadRequest))
+    return None
 
 
 def _short(error: Exception) -> str:

@@ -202,12 +202,12 @@ def test_a_bucket_gives_just_what_its_address_names(tmp_path: Path, packaged: Pa
     assert left == ["checkpoint", "ckpt-1.data-00000-of-00001", "ckpt-1.index"]
     shutil.rmtree(tmp_path / "model")
     for source in ("gs://weights/train", "gs://weights/train/"):
-        found = "found best/ckpt-1, best/ckpt-10, last/ckpt-1; name one of them"
+        found = "found best/ckpt-1, best/ckpt-10, last/ckpt-1; give one of them"
         refused(run(tmp_path, source=source), tmp_path, f"{source}: one archive or checkpoint is needed, {found}")
     for name in ("a.tar.gz", "b.tgz"):
         (bucket / "two").mkdir(exist_ok=True)
         (bucket / "two" / name).write_bytes(b"")
-    refused(run(tmp_path, source="gs://weights/two"), tmp_path, "found a.tar.gz, b.tgz; name one of them")
+    refused(run(tmp_path, source="gs://weights/two"), tmp_path, "found a.tar.gz, b.tgz; give one of them")
     refused(run(tmp_path, source="gs://weights/tr"), tmp_path, "gs://weights/tr: nothing there")
     for source in ("gs://weights", "gs://weights/", "gs://"):
         refused(run(tmp_path, source=source), tmp_path, f"{source}: names no object in a bucket")
@@ -241,7 +241,7 @@ def test_downloads_that_are_refused(tmp_path: Path, packaged: Path, server: str)
     refused(
         run(tmp_path, source=f"'{server}/a b.tar'", sha256=digest), tmp_path, "URL can't contain control characters"
     )
-    refused(run(tmp_path, source=address, sha256="../../x"), tmp_path, "pretrained.sha256: '../../x' is no sha256")
+    refused(run(tmp_path, source=address, sha256="../../x"), tmp_path, "pretrained.sha256: '../../x' is not a sha256")
     assert not list((tmp_path / ".work/downloads").iterdir())
 
 

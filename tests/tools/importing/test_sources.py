@@ -222,7 +222,7 @@ def test_addresses_that_lead_nowhere_leave_nothing_behind(root, tmp_path, web, p
     web.play("/loop.zip", status=302, headers={"Location": "/loop.zip"}, times=99)
     before = faults.tree(tmp_path)
     refused(bring(root, f"{web.https}/a.zip", "0" * 64), f"not {'0' * 64}")
-    refused(bring(root, f"{web.https}/none.zip"), "the server says 404 Not Found")
+    refused(bring(root, f"{web.https}/none.zip"), "the server answers 404 Not Found")
     refused(bring(root, f"{web.https}/loop.zip"), "Exceeded 10 redirects")
     refused(bring(root, "ftp://localhost/a.zip"), "ftp:// is not known; give SRC=<folder, zip or tar, https://...")
     assert faults.tree(tmp_path) == before
@@ -350,7 +350,10 @@ def test_what_is_not_the_archive_s_beginning_is_not_resumed(root, bucket, photos
 def test_an_archive_in_a_bucket_that_is_never_what_its_checksum_says(root, bucket, photos):
     bucket.put("data", "photos.zip", zipped(photos))
     bucket.store.bucket("data").live["photos.zip"].metadata["crc32c"] = "AAAAAA=="
-    refused(bring(root, "gs://data/photos.zip"), "gs://data/photos.zip: photos.zip came damaged, twice; run the command again")
+    refused(
+        bring(root, "gs://data/photos.zip"),
+        "gs://data/photos.zip: photos.zip came damaged, twice; run the command again",
+    )
     assert [path for path in root.rglob("*") if path.is_file()] == []
 
 
@@ -684,10 +687,10 @@ def test_push_records(root, bucket, recorded, photos):
     assert bucket.read("data") == {f"records/{name}": content for name, content in before.items()}
     size = len(before["train.record"])
     assert f"gs://data/records/train.record: uploaded, {size:,} bytes\n" in done.stdout
-    assert push(recorded.root).stdout.count(": already there, ") == 4
+    assert push(recorded.root).stdout.count(": exists already, ") == 4
     bucket.put("data", "records/train.record", b"another's")
     done = push(recorded.root, "gs://data/")
-    assert (done.stdout.count(": already there, "), done.stdout.count(": replaced, ")) == (3, 1)
+    assert (done.stdout.count(": exists already, "), done.stdout.count(": replaced, ")) == (3, 1)
     assert bucket.read("data")["records/train.record"] == before["train.record"]
     with contextlib.chdir(root):  # what was pushed is what make dataset takes
         assert unpacked("gs://data/records/", root / "again") == [
