@@ -1,4 +1,4 @@
-"""The checkpoints of one training on a bucket: each is there whole, or not at all.
+"""The checkpoints of one training on a bucket: each is whole, or cannot be found.
 
 step-00000100-1a2b3c4d/ckpt-1.*    the files; the end of the folder's name is a digest of them, so that one name is
 best-00000100-5e6f7a8b/ckpt-1.*      the same bytes whoever uploads them, and existing files need not be sent again

@@ -265,7 +265,7 @@ def _best_step(folder: Path) -> int:
         return 0
 
 
-# Which folder, and whose.
+# The folder of a training.
 
 
 def key(identity: Identity) -> str:

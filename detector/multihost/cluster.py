@@ -75,9 +75,7 @@ def _tasks(jobs: Any) -> tuple[tuple[tuple[str, int], ...], tuple[str, ...]]:
     if not isinstance(jobs, dict) or not all(are_addresses(value) for value in jobs.values()):
         raise _unfit("cluster: not a list of host:port for each job")
     if other := sorted(set(jobs) - set(JOBS)):
-        raise _unfit(
-            f"cluster: no {' or '.join(other)} here: every process is a worker, one may be the chief"
-        )
+        raise _unfit(f"cluster: no {' or '.join(other)} here: every process is a worker, one may be the chief")
     if len(jobs.get("chief", ())) > 1:
         raise _unfit("cluster: more than one chief")
     addresses = tuple(address for job in JOBS for address in jobs.get(job, ()))

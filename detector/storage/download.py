@@ -122,7 +122,7 @@ def _version(part: Path) -> str:
 
 
 def _fill(url: str, part: Path) -> None:
-    """Download until `part` is whole, in as many tries as bring something new, and a few more."""
+    """Download until `part` is whole, in as many tries as add to it, and a few more."""
     session, tries, most = _session(url), 0, part.stat().st_size
     while True:
         try:
@@ -173,7 +173,7 @@ def _attempt(session: "Session", url: str, part: Path) -> None:
 
 
 def _receive(response: "Response", url: str, part: Path) -> None:
-    """Append what the server sends to `part`, or start it anew where it sends the whole file."""
+    """Append what the server sends to `part`, or write it from scratch where it sends the whole file."""
     from urllib3.exceptions import HTTPError
 
     start, total = _extent(response, url, part)

@@ -117,8 +117,8 @@ def store_errors() -> Iterator[None]:
 
 def in_words(where: str, error: Exception) -> UserError:
     """The `UserError` about `where` for what Google's libraries raised."""
-    found = translated(error) or StoreError(_short(error), "try again; docs/gcs.md")
-    return UserError(where, found.reason, found.remedy)
+    words = translated(error) or StoreError(_short(error), "try again; docs/gcs.md")
+    return UserError(where, words.reason, words.remedy)
 
 
 def translated(error: Exception) -> StoreError | None:
@@ -155,8 +155,8 @@ def _short(error: Exception) -> str:
     from google.cloud.storage.exceptions import InvalidResponse
 
     cause = getattr(error, "cause", None) or error
-    if found := re.search(r"\[Errno -?\d+\] ([^'\")\]]+)", str(cause)):
-        return found[1]
+    if system := re.search(r"\[Errno -?\d+\] ([^'\")\]]+)", str(cause)):
+        return system[1]
     if "timed out" in str(cause):
         return "timed out"
     if isinstance(cause, InvalidResponse):
@@ -211,7 +211,7 @@ def download(
 
 
 def _fill(blob: Any, path: Path, size: int, options: dict[str, Any], count: Callable[[int], object]) -> None:
-    """Download what `path` is missing, in as many tries as bring something new."""
+    """Download what `path` is missing, in as many tries as add to it."""
     from google.api_core.exceptions import RetryError
 
     with path.open("ab") as raw:

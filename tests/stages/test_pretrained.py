@@ -1,6 +1,5 @@
 """`python -m stages.pretrained`: every source, every tensor matched, every refusal a line."""
 
-import base64
 import hashlib
 import http.server
 import io
@@ -13,10 +12,10 @@ import urllib.parse
 from collections.abc import Iterator
 from pathlib import Path
 
-import google_crc32c
 import numpy as np
 import pytest
 
+from detector.storage import google
 from tests.support import stage
 
 ARCHIVE = stage.REPOSITORY.parent / "shared" / "pretrained" / "mobilenet_v2.tar.gz"
@@ -144,6 +143,10 @@ def bucket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     root = tmp_path / "bucket"
     root.mkdir()
 
+    def described(name: str) -> dict[str, object]:
+        size, crc32c = google.measure(root / name)
+        return {"name": name, "bucket": "weights", "size": str(size), "crc32c": crc32c, "generation": "1"}
+
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             address = urllib.parse.urlsplit(self.path)
@@ -156,13 +159,15 @@ def bucket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
                 return self.answer(200, (root / name).read_bytes())
             prefix = query.get("prefix", [""])[0]
             found = sorted(path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file())
-            items = [{"name": name, "bucket": "weights"} for name in found if name.startswith(prefix)]
+            items = [described(name) for name in found if name.startswith(prefix)]
             return self.answer(200, json.dumps({"kind": "storage#objects", "items": items}).encode())
 
         def answer(self, status: int, body: bytes) -> None:
-            digest = base64.b64encode(google_crc32c.Checksum(body).digest()).decode()
             self.send_response(status)
-            for name, value in {"Content-Length": len(body), "X-Goog-Hash": f"crc32c={digest}"}.items():
+            for name, value in {
+                "Content-Length": len(body),
+                "X-Goog-Hash": f"crc32c={google.measure(body)[1]}",
+            }.items():
                 self.send_header(name, str(value))
             self.end_headers()
             self.wfile.write(body)
