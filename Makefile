@@ -49,7 +49,7 @@ help: ## List the targets
 install: ## Set up .venv: TF=cpu|gpu|tpu (default: what the machine has), PYTHON=python3.12
 	@PATH=$(call quote,SYSTEM_PATH) $(call quote,PYTHON) tools/install.py --tf=$(call quote,TF) --with=$(call quote,INSTALLER)
 
-# What DVC needs of git, said before anything is installed or trained.
+# What DVC needs of git, checked before anything is installed or trained.
 .PHONY: _repository
 _repository:
 	@test -e .git || { echo "error: not a git repository (a downloaded zip?), and DVC needs one; run:" \
@@ -70,8 +70,12 @@ train: $(if $(OVERRIDES),_experiment,_repository) install ## Data to measured, e
 	@python -m tools.report
 	@python -m tools.summary
 
+.PHONY: continue
+continue: _repository install ## Have the next training start from a copy of the last model: [NAME=cats]
+	@python -m tools.continue_training $(call option,--name=,NAME)
+
 .PHONY: dataset
-dataset: install ## Bring in VOC data: SRC=photos.zip (or https, gs, kaggle:) NAME=pets [SHA256=...]
+dataset: install ## Import VOC data: SRC=photos.zip (or https, gs, kaggle:) NAME=pets [SHA256=...]
 	@python -m tools.dataset $(call option,--src=,SRC) $(call option,--name=,NAME) $(call option,--sha256=,SHA256)
 
 .PHONY: predict
@@ -89,11 +93,11 @@ report: install ## Write results/report.html: curves, metrics and pictures on on
 	@python -m tools.report
 
 .PHONY: summary
-summary: install ## Print the metrics, and where model, report and pictures lie
+summary: install ## Print the metrics, and where model, report and pictures are
 	@python -m tools.summary
 
 .PHONY: status
-status: _repository install ## Say which stages are out of date
+status: _repository install ## List the stages that are out of date
 	@dvc status
 
 .PHONY: bucket
@@ -102,7 +106,7 @@ bucket: install ## A private bucket with DVC's remote: PROJECT=my-project BUCKET
 		$(call option,--location=,LOCATION) $(call option,--accounts=,TPU_ACCOUNT)
 
 .PHONY: bucket-check
-bucket-check: install ## Look at the bucket, and say what is wrong and how to mend it: [BUCKET=my-pets]
+bucket-check: install ## Check the bucket: what is wrong and how to fix it: [BUCKET=my-pets]
 	@python -m tools.bucket --check $(call option,--bucket=,BUCKET)
 
 .PHONY: push-records
@@ -110,7 +114,7 @@ push-records: install ## Copy the TFRecords to gs://BUCKET/records/, for another
 	@python -m tools.importing.records $(call option,--bucket=,BUCKET)
 
 .PHONY: doctor
-doctor: install ## Find what would end a training, each with the command that mends it
+doctor: install ## Find what would end a training, each with the command that fixes it
 	@python -m tools.doctor $(OVERRIDES)
 
 .PHONY: push
@@ -130,11 +134,11 @@ test-slow: install ## Run the tests that take minutes: real installs and trainin
 	@python -m pytest -m slow
 
 .PHONY: test-kill
-test-kill: install ## Kill training 20 times, and see that it ends in the same bytes: 15 minutes
+test-kill: install ## Kill training 20 times and check that it ends in the same bytes: 15 minutes
 	@python -m tests.kill.training
 
 .PHONY: test-kill-bucket
-test-kill-bucket: install ## The same with its machine: each next one goes on from a bucket: 20 minutes
+test-kill-bucket: install ## The same, but each time a new machine resumes from a bucket: 20 minutes
 	@python -m tests.kill.on_bucket
 
 .PHONY: bench-train

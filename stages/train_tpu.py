@@ -128,7 +128,7 @@ def _start(train: TrainParams, task: work_dir.Work, fresh: bool) -> str:
         return f"goes on from step {kept.step} of {train.steps}, which {kept.folder} holds"
     line = f"starts anew from {STARTS[train.fine_tune_checkpoint_type]}, keeps its work in {task.where}"
     if train.fine_tune_checkpoint_type != "full" and _of_dvc("dvc.lock"):
-        line += "; to go on from the last model: dvc exp run -S train.fine_tune_checkpoint_type=full"
+        line += "; to start from the last model: make continue"
     return line
 
 

@@ -4,9 +4,9 @@ import json
 from pathlib import Path
 
 import pytest
-from test_end_to_end import Project
 
 from detector.base import paths
+from tests.support.project import Project
 from tests.support.stage import REPOSITORY
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]

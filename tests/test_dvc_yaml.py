@@ -9,7 +9,6 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +16,13 @@ import pytest
 from ruamel.yaml import YAML
 
 from detector.base import paths
-from detector.training.params import TrainParams
-from stages.train_tpu import NOT_SHAPING
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 PACKAGES = ("detector", "stages", "tools")
 STAGES = {"sample", "xml2csv", "csv2record", "pretrained", "train_tpu", "evaluate", "export", "predict"}
 EXACT = ("train_tpu", "evaluate")  # they take minutes: what they do not import must not make them run again
 WITHOUT_TENSORFLOW = ("sample", "xml2csv", "csv2record")  # importing it takes longer than their work
-# `full` starts from the last model, which `pretrained` takes anew where the next training is another one; only there.
-SHAPING = {f"train.{field.name}" for field in fields(TrainParams) if field.name not in NOT_SHAPING}
+TEMPLATES = ("${dataset.dir}", "${pretrained.start}")  # paths that are the user's to choose
 OUTPUTS = {name: value for name, value in vars(paths).items() if isinstance(value, Path)}
 
 
@@ -173,8 +169,7 @@ def test_params_are_those_that_are_read(name: str) -> None:
     declared, read = set(keys(stages()[name].get("params"))), stage_params(name)
     whole = {key for key in declared if "." not in key}
     assert whole <= {key.split(".")[0] for key in read}
-    shaping = SHAPING if name == "pretrained" else set()
-    assert declared - whole == shaping | {key for key in read if key.split(".")[0] not in whole}
+    assert declared - whole == {key for key in read if key.split(".")[0] not in whole}
 
 
 def test_every_section_of_params_is_read_by_a_stage() -> None:
@@ -187,6 +182,16 @@ def test_outs_are_those_of_paths_that_the_stage_uses(name: str) -> None:
     for out in outs(name):
         holders = {key for key, folder in OUTPUTS.items() if Path(out).is_relative_to(folder)}
         assert holders & own, f"{out}: stages/{name}.py and what it imports use {sorted(own)} of detector.base.paths"
+
+
+def test_no_out_is_kept_from_one_run_to_the_next() -> None:
+    """A stage that reads its own out, or what is made of it, cannot be repeated; DVC's `persist` would allow it."""
+    options = [entry for name in STAGES for entry in stages()[name]["outs"] if not isinstance(entry, str)]
+    assert not [entry for entry in options if "persist" in next(iter(entry.values()))]
+
+
+def test_a_clone_has_what_params_starts_from() -> None:
+    assert (REPOSITORY / load_yaml("params.yaml")["pretrained"]["start"]).is_dir()
 
 
 def test_every_artefact_of_paths_is_an_output() -> None:
@@ -212,7 +217,7 @@ def test_data_deps_exist_or_are_made() -> None:
     made = [Path(out) for name in STAGES for out in outs(name)]
     for name in STAGES:
         for dep in (Path(dep) for dep in keys(stages()[name]["deps"]) if not dep.endswith(".py")):
-            known = str(dep).startswith("${dataset.dir}") or (REPOSITORY / dep).exists()
+            known = str(dep).startswith(TEMPLATES) or (REPOSITORY / dep).exists()
             assert known or any(dep.is_relative_to(out) or out.is_relative_to(dep) for out in made), f"{name}: {dep}"
 
 

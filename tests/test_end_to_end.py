@@ -8,6 +8,7 @@ import json
 import re
 import shlex
 import shutil
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -140,13 +141,34 @@ def test_another_threshold_reruns_predict_alone(outputs: tuple[Project, dict[str
     assert project.repro() == ["predict"]
 
 
-def test_a_comment_in_the_drawing_trains_nothing(outputs: tuple[Project, dict[str, str]]) -> None:
+@pytest.mark.parametrize(
+    ("module", "changed"),
+    [
+        ("detector/pictures/draw.py", {"evaluate", "predict"}),
+        ("detector/evaluation/plots.py", {"evaluate"}),
+        ("detector/prediction/photos.py", {"predict"}),
+        ("detector/training/trainer.py", {"train_tpu"}),
+        ("tools/report.py", set()),
+        ("tools/page/charts.py", set()),
+    ],
+)
+def test_a_comment_makes_those_stages_run_again_that_use_the_room(
+    outputs: tuple[Project, dict[str, str]], module: str, changed: set[str]
+) -> None:
     project, _ = outputs
-    drawing = project.root / "detector" / "draw.py"
-    kept = drawing.read_text()
-    drawing.write_text(kept + "# a comment\n")
-    assert project.changed() == {"evaluate", "predict"}
-    drawing.write_text(kept)
+    path = project.root / module
+    content = path.read_text()
+    path.write_text(content + "# a comment\n")
+    assert project.changed() == changed
+    path.write_text(content)
+    assert project.changed() == set()
+
+
+def test_importing_a_room_changes_nothing(outputs: tuple[Project, dict[str, str]]) -> None:
+    project, _ = outputs
+    rooms = ("annotations.voc", "data.tables", "evaluation.metrics", "pictures.images", "training.params")
+    project.run(sys.executable, "-c", "\n".join(f"import detector.{room}" for room in rooms))
+    assert list((project.root / "detector").rglob("__pycache__"))
     assert project.changed() == set()
 
 

@@ -82,7 +82,7 @@ def test_help_is_the_default_and_lists_every_target(copy: Copy) -> None:
 
 
 def test_the_command_set_is_complete() -> None:
-    for_users = "help install train dataset predict compare report summary status doctor"
+    for_users = "help install train continue dataset predict compare report summary status doctor"
     for_buckets = "bucket bucket-check push pull push-records"
     for_developers = "test test-slow test-kill test-kill-bucket bench-train check format lock clean"
     assert sorted(TARGETS) == sorted(f"{for_users} {for_buckets} {for_developers}".split())
@@ -118,6 +118,18 @@ def test_doctor_looks_at_the_values_that_train_would_take(repository: Copy) -> N
     repository.make("doctor", "STEPS=5000", "DATASET=my pets")
     overrides = ["-S", "train.steps=5000", "-S", "dataset.dir=dataset/my pets"]
     assert repository.recorded() == [["python", "-m", "tools.doctor", *overrides]]
+
+
+def test_continue_takes_a_name_and_needs_a_repository(
+    repository: Copy, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    assert repository.make("continue", "NAME=my cats").returncode == 0
+    assert repository.make("continue", NAME="exported by the shell").returncode == 0
+    command = ["python", "-m", "tools.continue_training"]
+    assert repository.recorded() == [[*command, "--name=my cats"], command]
+    plain = Copy(tmp_path_factory.mktemp("plain"))
+    assert plain.make("continue").stderr.startswith("error: not a git repository")
+    assert plain.recorded() == []
 
 
 def test_fresh_reaches_the_stage_through_dvc(repository: Copy) -> None:

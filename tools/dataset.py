@@ -13,7 +13,6 @@ import argparse
 import filecmp
 import re
 import shutil
-import subprocess
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -26,7 +25,7 @@ from detector.annotations import voc
 from detector.base import errors, files, paths
 from detector.base.errors import UserError
 from detector.data import labels
-from tools.cloud import dvc_config
+from tools.cloud import dvc_add
 from tools.importing import layouts, records, sources, zip_archive
 from tools.importing.layouts import Plan
 
@@ -43,7 +42,7 @@ def main() -> None:
         label_map, origin = find_label_map(plan.root, class_names(content))
         is_new = bring(plan, label_map, target)
         notes = [*found, *plan.notes, f"label map {origin}", *descriptions(plan, content)]
-    track(target)
+    dvc_add.track(target)
     print(f"{target}: {'imported' if is_new else 'already there, with the same content'}")
     print("".join(f"  {note}\n" for note in notes), end="")
     print(f"next: make train DATASET={target.name}")
@@ -210,20 +209,6 @@ def descriptions(plan: Plan, content: Mapping[Path, voc.Annotation | None]) -> I
     ):
         if count:
             yield f"{count} {what}: xml2csv will name them"
-
-
-def track(target: Path) -> None:
-    """`dvc add`, with the dvc of this environment."""
-    command = [dvc_config.program(), "add", "--quiet", str(target)]
-    try:
-        subprocess.run(command, check=True, capture_output=True, text=True)
-    except FileNotFoundError:
-        raise UserError("dvc", "not found", f"the data is in {target}; then: dvc add {target}") from None
-    except subprocess.CalledProcessError as error:
-        reason = (error.stderr.strip().splitlines() or ["it failed"])[0].removeprefix("ERROR: ")
-        raise UserError(
-            f"dvc add {target}", reason, "the data is there; mend that and run the command again"
-        ) from error
 
 
 if __name__ == "__main__":

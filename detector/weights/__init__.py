@@ -1,1 +1,1 @@
-"""What training starts from: ImageNet and Open Images weights."""
+"""The weights that training starts from: ImageNet, Open Images, a checkpoint of somebody else, or your last model."""

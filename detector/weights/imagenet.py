@@ -57,8 +57,16 @@ def package_file() -> Path:
     return file
 
 
-def load_package(model: Any, file: Path) -> int:
-    """Put the package's weights into `model`; returns how many tensors were matched.
+def write(folder: Path) -> Path:
+    """Write the package's weights as a `classification` checkpoint into a folder; returns its prefix."""
+    model = build()
+    load_package(model, package_file())
+    checkpoints.write(tf.train.Checkpoint(feature_extractor=model), folder)
+    return folder / checkpoints.NAME
+
+
+def load_package(model: Any, file: Path) -> None:
+    """Put the package's weights into `model`, all of its tensors.
 
     Raises:
         UserError: naming the tensor that is missing or of another shape.
@@ -68,7 +76,6 @@ def load_package(model: Any, file: Path) -> int:
         for layer in model.layers:
             values = [_tensor(weights, file, layer.name, variable) for variable in layer.weights]
             layer.set_weights(values)
-    return len(model.weights)
 
 
 def _tensor(weights: Any, file: Path, layer: str, variable: Any) -> npt.NDArray[np.float32]:
@@ -89,11 +96,11 @@ def check(prefix: Path) -> int:
     Raises:
         UserError: naming the first tensor that is missing or of another shape.
     """
-    found = checkpoints.variables(prefix)
+    shapes = checkpoints.variables(prefix)
     expected = _expected()
     for name, shape in sorted(expected.items()):
-        if found.get(name) != shape:
-            reason = f"{name} is {found[name]}, not {shape}" if name in found else f"{name} is missing"
+        if shapes.get(name) != shape:
+            reason = f"{name} is {shapes[name]}, not {shape}" if name in shapes else f"{name} is missing"
             raise UserError(str(prefix), reason, "it is not MobileNetV2's backbone: give another pretrained.source")
     return len(expected)
 

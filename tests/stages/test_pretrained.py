@@ -23,7 +23,7 @@ needs_archive = pytest.mark.skipif(not ARCHIVE.exists(), reason="the real archiv
 
 
 def run(root: Path, kind: str = "classification", **pretrained: str) -> subprocess.CompletedProcess[str]:
-    keys = {"source": "package", "sha256": "''", **pretrained}
+    keys = {"source": "package", "start": "model/start/none", "sha256": "''", **pretrained}
     lines = "".join(f"  {key}: {value}\n" for key, value in keys.items())
     (root / "params.yaml").write_text(
         f"pretrained:\n{lines}train:\n  fine_tune_checkpoint_type: {kind}\n  model: any\n"
@@ -134,7 +134,9 @@ def test_a_checkpoints_prefix_in_a_folder_with_blanks_and_at_home(
 
 def test_a_digest_is_of_an_archive_not_of_a_checkpoint(tmp_path: Path, packaged: Path) -> None:
     done = run(tmp_path, source=f"{packaged}/ckpt-1", sha256="a" * 64)
-    refused(done, tmp_path, f"pretrained.sha256: given, but {packaged}/ckpt-1 is a checkpoint's prefix, no archive")
+    refused(
+        done, tmp_path, f"pretrained.sha256: given, but {packaged}/ckpt-1 is the prefix of a checkpoint, no archive"
+    )
 
 
 @pytest.fixture
@@ -303,9 +305,38 @@ def test_a_backbone_of_another_network_is_refused_by_its_first_tensor(tmp_path: 
     refused(done, tmp_path, "layer_with_weights-0/kernel is (3, 3, 3, 16), not (3, 3, 3, 32)")
 
 
-def test_to_go_on_there_must_be_a_model(tmp_path: Path) -> None:
-    refused(run(tmp_path, source="last"), tmp_path, "model/train: no model to go on from; run make train first")
-    refused(run(tmp_path, kind="full"), tmp_path, "model/train: no model to go on from")
+def test_a_start_must_be_the_one_that_dvc_tracks(tmp_path: Path, packaged: Path) -> None:
+    shutil.copytree(packaged, tmp_path / "model/start/cats")
+    what = (
+        "pretrained.start: model/start/none is not model/start/cats (pretrained.source), so DVC would not track that; "
+    )
+    refused(run(tmp_path, source="model/start/cats"), tmp_path, what, "set both to the same folder")
+    done = run(tmp_path, source="model/start/cats", start="model/start/cats")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "pretrained: model/start/cats, 260 of 260 tensors matched\n"
+
+
+def test_the_last_model_is_not_read(tmp_path: Path, packaged: Path) -> None:
+    """It is made from what this stage writes. The old values name the command that copies it."""
+    shutil.copytree(packaged, tmp_path / "model/train/best")
+    command = "; to start from the last model, run: make continue\n"
+    for source in ("last", "model/train/best/ckpt-1"):
+        refused(
+            run(tmp_path, source=source), tmp_path, f"params.yaml: pretrained.source: {source} changes with", command
+        )
+    what = "params.yaml: train.fine_tune_checkpoint_type: full needs a detector of your classes, and package is none"
+    refused(run(tmp_path, kind="full"), tmp_path, what, command)
+
+
+def test_a_folder_with_one_checkpoint(tmp_path: Path, packaged: Path) -> None:
+    shutil.copytree(packaged, tmp_path / "mine/weights")
+    assert run(tmp_path, source="mine").stdout == "pretrained: mine, 260 of 260 tensors matched\n"
+    shutil.rmtree(tmp_path / "model")
+    shutil.copytree(packaged, tmp_path / "mine/others")
+    found = "mine: one checkpoint is needed, found others/ckpt-1, weights/ckpt-1"
+    refused(run(tmp_path, source="mine"), tmp_path, found)
+    done = run(tmp_path, source="mine/weights", sha256="a" * 64)
+    refused(done, tmp_path, "pretrained.sha256: given, but mine/weights is a folder, no archive")
 
 
 def test_a_bad_type_is_refused(tmp_path: Path) -> None:

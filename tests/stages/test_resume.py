@@ -145,7 +145,7 @@ def test_a_training_that_has_ended_is_taken_up_unless_dvc_means_another_one(task
     shutil.move(".dvc/cache", "elsewhere")  # as in a clone of a commit whose model was never pushed
     assert train_tpu._start(load(), task, False).startswith("goes on from step 500 of 500")
     shutil.move("elsewhere", ".dvc/cache")
-    hint = "; to go on from the last model: dvc exp run -S train.fine_tune_checkpoint_type=full"
+    hint = "; to start from the last model: make continue"
     assert train_tpu._start(load(), task, False).endswith(f"keeps its work in {task.folder}{hint}")
 
     keep(task, 500)

@@ -203,13 +203,14 @@ def head(prefix: Path) -> np.ndarray:
     return np.asarray(tf.train.load_variable(str(prefix), name + checkpoints.VARIABLE))
 
 
-def test_going_on_from_the_last_model(trained: Path, tmp_path: Path) -> None:
-    """`full` takes the model in model/train, heads and all: a step at next to no rate leaves them as they were."""
-    for folder in ("dataset", "model"):
-        shutil.copytree(trained / folder, tmp_path / folder)
+def test_starting_from_the_last_model(trained: Path, tmp_path: Path) -> None:
+    """`full` takes a trained model, heads and all: a step at next to no rate leaves them as they were."""
+    shutil.copytree(trained / "dataset", tmp_path / "dataset")
+    shutil.copytree(trained / paths.TRAIN / "best", tmp_path / "model/start/cats")
     steps = {**STEPS, "train.steps": "1", "train.learning_rate": "1e-8"}
-    tiny.params(tmp_path, **{**steps, "train.fine_tune_checkpoint_type": "full"})
-    assert "the last model" in ran("pretrained", tmp_path).stdout
+    start = {"pretrained.source": "model/start/cats", "pretrained.start": "model/start/cats"}
+    tiny.params(tmp_path, **{**steps, **start, "train.fine_tune_checkpoint_type": "full"})
+    assert ran("pretrained", tmp_path).stdout == "pretrained: model/start/cats, a detection checkpoint\n"
     ran("train_tpu", tmp_path)
     before, after = (head(root / paths.TRAIN / "best" / "ckpt-1") for root in (trained, tmp_path))
     np.testing.assert_allclose(after, before, atol=1e-6)

@@ -365,7 +365,7 @@ def test_without_a_dvc_project_the_data_is_there_and_the_command_says_so(tmp_pat
     (tmp_path / "project").mkdir()
     done = bring(tmp_path / "project", faults.dataset(tmp_path / "source"))
     refused(done, "dvc add dataset/pets: ")
-    assert "the data is there; mend that and run the command again" in done.stderr
+    assert "the data is there; fix that and run the command again" in done.stderr
     assert len(list((tmp_path / "project/dataset/pets").rglob("*.*"))) == 19
 
 

@@ -19,11 +19,20 @@ from tests.support.service_account import EMAIL, write_key
 from tests.support.stage import REPOSITORY
 from tools.checks import training
 
-COPIED = ("dvc.yaml", "params.yaml", "pyproject.toml", "requirements", ".dvc/config", ".dvc/.gitignore", ".gitignore")
+COPIED = (
+    "dvc.yaml",
+    "params.yaml",
+    "model/start",
+    "pyproject.toml",
+    "requirements",
+    ".dvc/config",
+    ".dvc/.gitignore",
+    ".gitignore",
+)
 OF_THE_MACHINE = re.compile(
     "TF_CONFIG|(TPU|COLAB|KUBE|CUDA|GIT|GOOGLE)_|STORAGE_EMULATOR|MAKE|MFLAGS|PASSO_FRESH|PYTHON$"
 )
-LAST = Path("model/train/best/ckpt-1.index")
+START = "model/start/cats"
 
 
 @dataclasses.dataclass
@@ -49,7 +58,7 @@ class Project:
         self.root.mkdir(parents=True)
         for name in COPIED:
             source, target = REPOSITORY / name, self.root / name
-            target.parent.mkdir(exist_ok=True)
+            target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copytree(source, target) if source.is_dir() else shutil.copy(source, target)
         return self
 
@@ -130,12 +139,13 @@ def private_bucket(gcs: Server) -> None:
     )
 
 
-def last_model(project: Project, classes: int, model: str = "ssd_mobilenet_v2_320x320") -> None:
-    """What an earlier training left: its configuration, and of its checkpoint the table of contents."""
-    (project.root / LAST).parent.mkdir(parents=True)
-    (project.root / LAST).write_bytes(b"\0\12\1_model/_feature_extractor/layer/.ATTRIBUTES/VARIABLE_VALUE")
+def model_to_start_from(project: Project, classes: int, model: str = "ssd_mobilenet_v2_320x320") -> None:
+    """What `make continue` copies: a model's configuration, and of its checkpoint the table of contents."""
+    folder = project.root / START
+    folder.mkdir()
+    (folder / "ckpt-1.index").write_bytes(b"\0\12\1_model/_feature_extractor/layer/.ATTRIBUTES/VARIABLE_VALUE")
     config = pipeline_config.render(tiny.config(model, num_classes=classes))
-    (project.root / "model" / "train" / "pipeline.config").write_text(config)
+    (folder / "pipeline.config").write_text(config)
 
 
 def test_a_fresh_clone_is_in_order_and_so_is_a_dataset_that_is_there(project: Project) -> None:
@@ -191,6 +201,7 @@ def spoiled(origin: Project) -> Project:
     cosine = "train_config { optimizer { adam_optimizer { learning_rate { cosine_decay_learning_rate { %s } } } } }"
     changes = {"predict.score_threshold": "2", "train.accelerator": "gpu", "train.steps": "90"}
     changes |= {"train.fine_tune_checkpoint_type": "full", "train.work_dir": "dvc.yaml/work"}
+    changes |= {"pretrained.source": START, "pretrained.start": START}
     origin.params(**changes, **{"train.config_override": f"'{cosine % 'total_steps: 50000'}'"})
     names = enumerate(("cat", "dog", "bird"), 1)
     (folder / "label_map.pbtxt").write_text("".join(f"item {{ id: {n} name: '{name}' }}\n" for n, name in names))
@@ -204,7 +215,7 @@ def spoiled(origin: Project) -> Project:
     origin.must("git", "commit", "--quiet", "--allow-empty", "-m", "another")
     project = Project(origin.root.parent / "clone")
     origin.must("git", "clone", "--quiet", "--depth", "1", f"file://{origin.root}", str(project.root))
-    last_model(project, classes=2)
+    model_to_start_from(project, classes=2)
     (project.root / "dvc.lock").write_text("schema: '2.0'\n")
     project.program("nvidia-smi", "echo 'GPU 0: Tesla T4 (UUID: GPU-1)'")
     return project
@@ -268,12 +279,16 @@ def tracked_by_dvc(project: Project) -> None:
 
 
 def of_another_kind(project: Project) -> None:
-    last_model(project, classes=2, model="ssd_mobilenet_v2_fpnlite_320x320")
+    model_to_start_from(project, classes=2, model="ssd_mobilenet_v2_fpnlite_320x320")
 
 
 def damaged(project: Project) -> None:
-    (project.root / LAST).parent.mkdir(parents=True)
-    (project.root / LAST).write_bytes(b"\0" * 100)
+    (project.root / START).mkdir()
+    (project.root / START / "ckpt-1.index").write_bytes(b"\0" * 100)
+
+
+def start_tracked_by_dvc(project: Project) -> None:
+    (project.root / f"{START}.dvc").write_text("outs:\n")
 
 
 COSINE = "train_config { optimizer { adam_optimizer { learning_rate { cosine_decay_learning_rate { %s } } } } }"
@@ -281,6 +296,7 @@ WARMUP = f"train.config_override='{COSINE % 'warmup_steps: 501'}'"
 PEAK = f"train.config_override='{COSINE % 'learning_rate_base: 0.00001'}'"
 TYPE = "train.fine_tune_checkpoint_type"
 FPNLITE = "train.model=ssd_mobilenet_v2_fpnlite_320x320"
+FROM_START = [f"pretrained.source={START}", f"pretrained.start={START}"]
 ARCHIVE = "pretrained.source=https://a.example/b c.tar.gz"
 
 
@@ -305,10 +321,26 @@ ARCHIVE = "pretrained.source=https://a.example/b c.tar.gz"
         (None, [PEAK], "train.config_override: warmup_learning_rate 0.0001 is over the peak, 1e-05; leave it out, or"),
         (None, ["train.accelerator=tpu"], "train.accelerator is tpu, TensorFlow's cpu build is installed; run: make "),
         (None, ["train.work_dir=dvc.yaml"], "train.work_dir dvc.yaml: "),
-        (None, [f"{TYPE}=full"], "model/train/best/ckpt-1: no model to go on from; run: make train"),
+        (
+            None,
+            [f"{TYPE}=full"],
+            f"params.yaml: {TYPE}: full needs a detector of your classes, and package is none; to",
+        ),
+        (None, ["pretrained.source=last"], "params.yaml: pretrained.source: last changes with every training, so "),
+        (None, [f"pretrained.source={START}"], "params.yaml: pretrained.start: model/start/none is not model/start/ca"),
+        (
+            None,
+            FROM_START[1:],
+            "pretrained.start: model/start/cats: not found; run: dvc exp run -S pretrained.start=mod",
+        ),
+        (start_tracked_by_dvc, FROM_START, f"{START}: tracked by DVC, but not here; run: dvc pull {START}.dvc"),
         (None, [f"{TYPE}=detection"], f"{TYPE}: detection, but package (pretrained.source) is a classification check"),
-        (of_another_kind, [f"{TYPE}=full"], "model/train/pipeline.config: ssd_mobilenet_v2_fpn_keras, which is not th"),
-        (damaged, ["pretrained.source=last"], "model/train/best/ckpt-1.index: neither a backbone nor a detector; run"),
+        (
+            of_another_kind,
+            [*FROM_START, f"{TYPE}=full"],
+            "model/start/cats/pipeline.config: ssd_mobilenet_v2_fpn_keras, which is not that of train.model ssd_mobi",
+        ),
+        (damaged, FROM_START, "model/start/cats/ckpt-1.index: neither a backbone nor a detector; run: dvc exp run"),
         (
             None,
             ["pretrained.source=~/no"],
@@ -318,7 +350,7 @@ ARCHIVE = "pretrained.source=https://a.example/b c.tar.gz"
         (
             None,
             ["pretrained.source=open_images", f"{TYPE}=detection", FPNLITE],
-            "pretrained.source: open_images is an ssd_mobilenet_v2_320x320, not a ssd_mobilenet_v2_fpnlite_320x320; r",
+            "params.yaml: pretrained.source: open_images is an ssd_mobilenet_v2_320x320, not a ssd_mobilenet_v2_fpn",
         ),
     ],
 )

@@ -16,12 +16,13 @@ from detector.data.params import DatasetParams
 from detector.model import pipeline_config
 from detector.multihost import cluster
 from detector.training.params import TrainParams
-from detector.weights.params import OPEN_IMAGES_MODEL, PretrainedParams
+from detector.weights import external
+from detector.weights.params import NO_START, PretrainedParams
+from detector.weights.params import check as check_source
 from tools.checks import data, machine
 from tools.checks.lines import Line, error, note, ok
 
 SET = "run: dvc exp run -S train"
-LAST = paths.TRAIN / "best" / "ckpt-1"
 LEAVE_OUT = f"leave it out, or {SET.removeprefix('run: ')}.config_override=''"
 
 
@@ -91,26 +92,30 @@ def batch(train: TrainParams) -> Iterator[Line]:
 def weights(train: TrainParams, pretrained: PretrainedParams, dataset: DatasetParams) -> Iterator[Line]:
     """`train.fine_tune_checkpoint_type` against what `pretrained.source` holds."""
     wanted, source = train.fine_tune_checkpoint_type, pretrained.source
+    check_source(pretrained, train.model, wanted)
+    if missing := [*_start(pretrained.start)]:
+        yield from missing
+        return
     if wanted == "none":
         yield ok("weights: random")
         return
-    if wanted == "full" and source in ("package", "open_images"):
-        source = "last"  # as stages/pretrained.py has it
-    if source == "open_images":
-        found = [*_open_images(train)]
-    elif "://" in source:
+    if "://" in source:
         found = [*_address(source, pretrained.sha256)]
-    elif source == "last":
-        found = [*_local(wanted, source, LAST)] or [*_last(train, dataset)]
+    elif source in ("package", "open_images"):
+        found = [*_fits(wanted, source, "classification" if source == "package" else "")]
     else:
-        found = [*_local(wanted, source, files.expanded(source))]
+        found = [*_local(train, source, dataset)]
     yield from found or [ok(f"weights: {wanted} of {source}")]
 
 
-def _open_images(train: TrainParams) -> Iterator[Line]:
-    if train.model != OPEN_IMAGES_MODEL and train.fine_tune_checkpoint_type != "classification":
-        what = f"pretrained.source: open_images is an {OPEN_IMAGES_MODEL}, not a {train.model}"
-        yield error(what, f"{SET}.fine_tune_checkpoint_type=classification")
+def _start(folder: str) -> Iterator[Line]:
+    """DVC does not run `pretrained` without the folder, used or not."""
+    if Path(folder).exists():
+        return
+    if Path(f"{folder}.dvc").exists():
+        yield error(f"{folder}: tracked by DVC, but not here", f"run: dvc pull {shlex.quote(f'{folder}.dvc')}")
+    else:
+        yield error(f"pretrained.start: {folder}: not found", f"run: dvc exp run -S pretrained.start={NO_START}")
 
 
 def _address(source: str, sha256: str) -> Iterator[Line]:
@@ -121,15 +126,19 @@ def _address(source: str, sha256: str) -> Iterator[Line]:
         yield error("pretrained.sha256: an archive from the web needs its 64 digits", remedy)
 
 
-def _local(wanted: str, source: str, path: Path) -> Iterator[Line]:
-    found = "classification" if source == "package" else kind(Path(str(path).removesuffix(".index")))
-    if not found and source == "last":
-        yield error(
-            f"{LAST}: no model to go on from", "run: make train (or, where there was one: dvc checkout train_tpu)"
-        )
-    elif not found and not path.is_file():  # a file may be an archive
+def _local(train: TrainParams, source: str, dataset: DatasetParams) -> Iterator[Line]:
+    path = files.expanded(source.removesuffix(".index"))
+    if path.is_dir():
+        path = external.find(path, source)
+    found = kind(path)
+    if not found and not path.is_file():  # a file may be an archive
         yield error(f"pretrained.source: {source}: not found", "run: dvc exp run -S pretrained.source=package")
-    elif found and wanted not in pipeline_config.FITTING_TYPES[found]:
+    fault = [*_fits(train.fine_tune_checkpoint_type, source, found)]
+    yield from fault or _detector(train, dataset, path.parent)
+
+
+def _fits(wanted: str, source: str, found: str) -> Iterator[Line]:
+    if found and wanted not in pipeline_config.FITTING_TYPES[found]:
         what = f"train.fine_tune_checkpoint_type: {wanted}, but {source} (pretrained.source) is a {found} checkpoint"
         yield error(what, f"{SET}.fine_tune_checkpoint_type={found}")
 
@@ -151,9 +160,9 @@ def kind(prefix: Path) -> str:
     return "classification" if content else ""
 
 
-def _last(train: TrainParams, dataset: DatasetParams) -> Iterator[Line]:
-    """What of the last model does not fit this training, by its pipeline.config."""
-    file, label_map = paths.TRAIN / "pipeline.config", Path(dataset.dir) / paths.LABEL_MAP
+def _detector(train: TrainParams, dataset: DatasetParams, folder: Path) -> Iterator[Line]:
+    """What of the model in `folder` does not fit this training, by the pipeline.config that `make continue` copies."""
+    file, label_map = folder / "pipeline.config", Path(dataset.dir) / paths.LABEL_MAP
     if not file.is_file():
         return
     old, new = pipeline_config.read(file).model.ssd, _config(train).model.ssd
@@ -165,7 +174,7 @@ def _last(train: TrainParams, dataset: DatasetParams) -> Iterator[Line]:
     count = len(data.classes_of(label_map))
     if count != old.num_classes:
         what = f"{file}: num_classes is {old.num_classes}, {label_map} has {count}, and full takes the class heads over"
-        yield error(what, f"{SET}.fine_tune_checkpoint_type=detection -S pretrained.source=last")
+        yield error(what, f"{SET}.fine_tune_checkpoint_type=detection")
 
 
 def work_dir(train: TrainParams) -> Iterator[Line]:

@@ -142,8 +142,8 @@ def test_its_backbone_fits_every_model(root: Path, tmp_path: Path) -> None:
     assert done.returncode == 2
     assert done.stderr == (
         "error: params.yaml: pretrained.source: open_images is an ssd_mobilenet_v2_320x320, not a "
-        "ssd_mobilenet_v2_fpnlite_320x320; train that model, or set train.fine_tune_checkpoint_type to classification: "
-        "its backbone fits any\n"
+        "ssd_mobilenet_v2_fpnlite_320x320; train that model, or only its backbone: "
+        "dvc exp run -S train.fine_tune_checkpoint_type=classification\n"
     )
     assert not (tmp_path / "model").exists()
 

@@ -85,7 +85,7 @@ def test_mistakes_are_told_in_one_line(project: Path, plan: str, arguments: list
 
 @pytest.mark.parametrize("name", ["ablation.yaml", "ablation_fpnlite.yaml"])
 def test_the_plans_of_the_documentation_name_params_that_exist(name: str) -> None:
-    plan = YAML(typ="safe").load((REPOSITORY / "tools" / name).read_text())
+    plan = YAML(typ="safe").load((REPOSITORY / "tools/lab" / name).read_text())
     train = YAML(typ="safe").load((REPOSITORY / "params.yaml").read_text())["train"]
     for variant, overrides in plan.items():
         assert overrides.keys() <= train.keys(), variant

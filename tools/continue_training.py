@@ -1,0 +1,148 @@
+"""Copy the last model to a folder that DVC tracks, and have the next training start from it.
+
+    make continue [NAME=cats]
+    python -m tools.continue_training [--name=cats]
+
+    model/train -> model/start/<name>/{ckpt-1.*,checkpoint,label_map.pbtxt,pipeline.config}, model/start/<name>.dvc
+                   params.yaml: pretrained.source, pretrained.start, train.fine_tune_checkpoint_type
+
+The best checkpoint is copied. Without a name it gets one from its content: the same model has the same name. A folder
+that exists is never written to. `full` is set where the dataset has the classes of the model, else `detection`.
+"""
+
+import argparse
+import filecmp
+import hashlib
+import io
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from detector.base import errors, files, params, paths
+from detector.base.errors import UserError
+from detector.base.params import PARAMS_FILE
+from detector.data import labels
+from detector.data.params import DatasetParams
+from detector.training.params import TrainParams
+from detector.weights.params import NO_START, STARTS, PretrainedParams
+from tools.cloud import dvc_add
+
+BEST = paths.TRAIN / "best"
+OTHERS = (paths.TRAIN / paths.LABEL_MAP, paths.TRAIN / "pipeline.config")
+FILES = (*OTHERS, paths.TRAIN / "train.json", BEST / "ckpt-1.index")
+TYPE = "fine_tune_checkpoint_type"
+MOST_COLUMNS = 4096  # or ruamel.yaml would break a long line
+
+
+def main() -> None:
+    arguments = parse_arguments()
+    params.load("pretrained", PretrainedParams)
+    train, dataset = params.load("train", TrainParams), params.load("dataset", DatasetParams)
+    model = find_model()
+    check_model(train.model)
+    classes, old_classes = (list(labels.read(folder / paths.LABEL_MAP)) for folder in (Path(dataset.dir), paths.TRAIN))
+    target = target_folder(arguments.name or name_of(model))
+    is_new = copy(model, target)
+    track(target)
+    kind = "full" if classes == old_classes else "detection"
+    start = target.as_posix()
+    changes = change_params({"pretrained": {"source": start, "start": start, "sha256": ""}, "train": {TYPE: kind}})
+    print(f"{start}: {'a copy of the last model' if is_new else 'exists, with the same model'}")
+    print("".join(f"  {PARAMS_FILE}: {line}\n" for line in changes), end="")
+    if kind == "full":
+        print("full: training starts with every weight of it")
+    else:
+        print(f"detection: it was trained for {', '.join(old_classes)}; {', '.join(classes)} are learnt from scratch")
+    print("next: make train STEPS=...")
+    print(f"to go back, in {PARAMS_FILE}: source: package, start: {NO_START}, {TYPE}: classification")
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m tools.continue_training", description=(__doc__ or "").partition("\n")[0]
+    )
+    parser.add_argument("--name", default="", help=f"of the copy: it goes to {STARTS}/<name>")
+    return parser.parse_args()
+
+
+def find_model() -> dict[str, Path]:
+    """The files of the last model to copy, by their names in the copy."""
+    if not all(path.is_file() for path in FILES):
+        remedy = "run: make train (or, where a training failed after it: dvc checkout train_tpu)"
+        raise UserError(str(paths.TRAIN), "no model to start from", remedy)
+    return {path.name: path for path in (*BEST.iterdir(), *OTHERS)}
+
+
+def check_model(name: str) -> None:
+    """Refuse a model whose weights do not fit `train.model`."""
+    trained = json.loads((paths.TRAIN / "train.json").read_text(encoding="utf-8"))["model"]
+    if trained != name:
+        raise UserError(PARAMS_FILE, f"{name}, but the last model is a {trained}", "set it to that", "train.model")
+
+
+def name_of(model: Mapping[str, Path]) -> str:
+    """A name that only this content has."""
+    digests = "".join(f"{name} {files.sha256(path)}\n" for name, path in sorted(model.items()))
+    return f"model-{hashlib.sha256(digests.encode()).hexdigest()[:8]}"
+
+
+def target_folder(name: str) -> Path:
+    if STARTS / name == NO_START:
+        raise UserError("NAME", f"{name} is taken by the project", "choose another, say cats")
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", name) or name.endswith(".dvc"):
+        raise UserError("NAME", f"{name!r} is not allowed", "use letters, digits, - and _, say cats")
+    return STARTS / name
+
+
+def copy(model: Mapping[str, Path], target: Path) -> bool:
+    """Copy the files to a new folder; False where it exists with this content."""
+    if target.exists():
+        names = sorted(path.name for path in target.iterdir())
+        same = all(name in model and filecmp.cmp(model[name], target / name, shallow=False) for name in names)
+        if same and len(names) == len(model):
+            return False
+        remedy = "choose another NAME; to start from what is there, set pretrained.source and pretrained.start to it"
+        raise UserError(str(target), "exists, with another content", remedy)
+    if Path(f"{target}.dvc").exists():
+        raise UserError(str(target), "is tracked by DVC, but not here", f"run: dvc pull {target}.dvc")
+    with files.whole_folder(target) as folder:
+        for name, path in model.items():
+            shutil.copyfile(path, folder / name)
+    return True
+
+
+def track(target: Path) -> None:
+    """`dvc add` and `git add`: an experiment with --temp or --queue has only what git knows."""
+    dvc_add.track(target)
+    added = [f"{target}.dvc", f"{target.parent}/.gitignore"]
+    done = subprocess.run(["git", "add", "--", *added], check=False, capture_output=True, text=True)
+    if done.returncode:
+        reason = (done.stderr.strip().splitlines() or ["it failed"])[0]
+        raise UserError(f"git add {' '.join(added)}", reason, "fix that and run the command again")
+
+
+def change_params(values: Mapping[str, Mapping[str, str]]) -> list[str]:
+    """Set section -> key -> value in params.yaml, comments stay; returns a line for each value that was another."""
+    yaml = YAML()
+    yaml.preserve_quotes, yaml.width = True, MOST_COLUMNS
+    document: Any = yaml.load(Path(PARAMS_FILE).read_text(encoding="utf-8"))
+    changes = []
+    for section, keys in values.items():
+        for key, value in keys.items():
+            if (old := document[section][key]) != value:
+                changes.append(f"{section}.{key}: {old} -> {value or repr(value)}")
+                document[section][key] = value
+    text = io.StringIO()
+    yaml.dump(document, text)
+    files.write_text(PARAMS_FILE, text.getvalue())
+    return changes
+
+
+if __name__ == "__main__":
+    errors.run(main)
