@@ -111,19 +111,19 @@ bucket-check: install ## Check the bucket: what is wrong and how to fix it: [BUC
 
 .PHONY: push-records
 push-records: install ## Copy the TFRecords to gs://BUCKET/records/, for another trainer: BUCKET=my-bucket
-	@python -m tools.importing.records $(call option,--bucket=,BUCKET)
+	@python -m tools.push_records $(call option,--bucket=,BUCKET)
 
 .PHONY: doctor
 doctor: install ## Find what would end a training, each with the command that fixes it
 	@python -m tools.doctor $(OVERRIDES)
 
 .PHONY: push
-push: _repository install ## Keep data, models, runs and experiments on the DVC remote, and check what is there
-	@python -m tools.remote push
+push: _repository install ## Store data, models, runs and experiments on the DVC remote, and check them
+	@python -m tools.push
 
 .PHONY: pull
-pull: _repository install ## Bring them back, each checked: [COMMIT=1a2b3c4] [BUCKET=my-pets]
-	@python -m tools.remote pull $(call option,--commit=,COMMIT) $(call option,--bucket=,BUCKET)
+pull: _repository install ## Fetch them again, each checked: [COMMIT=1a2b3c4] [BUCKET=my-pets]
+	@python -m tools.pull $(call option,--commit=,COMMIT) $(call option,--bucket=,BUCKET)
 
 .PHONY: test
 test: install ## Run the tests

@@ -5,9 +5,9 @@
 
     python -m stages.csv2record
 
-An image that TensorFlow decodes as everyone sees it is copied byte for byte; any other (CMYK, palette, alpha, 16 bits,
-BMP, TIFF, WebP, GIF, turned by EXIF) is encoded anew in RGB. Images without objects are kept. The training record is
-in an order drawn from the file names, so that classes come mixed; the others are in the order of the names.
+An image that TensorFlow decodes as people see it is copied byte for byte; any other (CMYK, palette, alpha, 16 bits,
+BMP, TIFF, WebP, GIF, turned by EXIF) is encoded again in RGB. Images without objects are kept. The training record is
+in an order drawn from the file names, so that classes are mixed; the others are sorted by file name.
 """
 
 import os
@@ -33,7 +33,7 @@ def main() -> None:
     label_map = labels.read(Path(settings.dir) / paths.LABEL_MAP)
     splits = {split: tables.read_csv(paths.csv(split), label_map) for split in paths.SPLITS}
     splits["train"].sort(key=lambda image: splitting.fraction(image.filename, "order"))
-    names = {number: name for name, number in label_map.items()}
+    names = labels.by_id(label_map)
     faults: list[UserError] = []
     counts = []
     with ExitStack() as stack:  # all records appear, or none
@@ -46,7 +46,7 @@ def main() -> None:
 
 
 def write_record(path: Path, images: Sequence[ImageBoxes], folder: Path, names: Mapping[int, str]) -> list[UserError]:
-    """Write the examples of `images` in the order given; returns one error for each that is not what it should be."""
+    """Write the examples of `images` in their order; returns the errors of those that cannot be written."""
     faults = []
     with path.open("wb") as file, tqdm(total=len(images), unit="image", disable=None, leave=False) as progress:
         for result in encode(images, folder, names):
@@ -59,7 +59,7 @@ def write_record(path: Path, images: Sequence[ImageBoxes], folder: Path, names: 
 
 
 def encode(images: Sequence[ImageBoxes], folder: Path, names: Mapping[int, str]) -> Iterator[bytes | UserError]:
-    """The serialized example of each image, or what is wrong with it, in the order given."""
+    """The serialized example of each image, or its error, in their order."""
 
     def attempt(image: ImageBoxes) -> bytes | UserError:
         try:
@@ -76,9 +76,7 @@ def refuse(dataset: str, faults: Sequence[UserError]) -> None:
     """Show every error, or the first of many, and stop."""
     errors.show([fault.line() for fault in faults])
     if faults:
-        raise UserError(
-            dataset, f"{len(faults)} errors, no record was written", "mend them, then: dvc repro csv2record"
-        )
+        raise UserError(dataset, f"{len(faults)} errors, no record was written", "fix them, then: dvc repro csv2record")
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@
 
     model/train, dataset/data/test.{csv,record}, <dataset.dir>/{label_map.pbtxt,test/}
     -> results/evaluate/metrics.json           COCO's numbers, in all and per class; losses; counts; 95 % intervals
-       results/evaluate/detections.csv         filename,width,height,class,xmin,ymin,xmax,ymax,score: all that is judged
+       results/evaluate/detections.csv         filename,width,height,class,xmin,ymin,xmax,ymax,score: all detections
        results/evaluate/label_map.pbtxt        its classes
        results/evaluate/precision_recall.csv   class,recall,precision,score: COCO's 101 recalls, 0 where never reached
        results/evaluate/confusion.csv          actual,predicted: a row per object, and per detection of nothing
@@ -12,10 +12,10 @@
        results/evaluate/pictures/NN_name.jpg   left detections, right groundtruth, the worst image first
        results/evaluate/pictures/pictures.json [{rank, file, filename, missed, false, wrong_class}, ...]
 
-AP counts every score. Confusion and pictures count the detections of at least evaluate.score_threshold; each takes the
-object of greatest IoU if that is at least evaluate.iou_threshold, which is the curves' IoU, too. The intervals of AP
-and AP50 say what other test images of the same kind might have given (significance.py in detector/evaluation); `make
-compare A=...` asks whether two runs differ by more than that.
+AP counts every score. Confusion and pictures count the detections with a score of at least evaluate.score_threshold;
+each is matched to the object of greatest IoU if that is at least evaluate.iou_threshold, the IoU of the curves too. The
+intervals of AP and AP50 tell what other test images of the same kind might have given (significance.py in
+detector/evaluation); `make compare A=...` tests whether two runs differ by more than chance.
 """
 
 from collections.abc import Mapping
@@ -39,13 +39,15 @@ def main() -> None:
     label_map = read_label_map(dataset)
     groundtruth = read_groundtruth(label_map)
 
-    from detector.model import inference  # imports TensorFlow, which takes seconds: the mistakes above are told at once
+    from detector.model import (
+        inference,
+    )  # imports TensorFlow, which takes seconds: the errors above need not wait for it
 
     losses, detections = inference.run(paths.TRAIN, paths.record("test"), groundtruth)
-    names = {number: name for name, number in label_map.items()}
-    judged = Evaluation(groundtruth, detections, losses, names, settings.score_threshold, settings.iou_threshold)
-    write(judged, paths.images(dataset, "test"), settings.pictures)
-    print(results.summary(judged))
+    names = labels.by_id(label_map)
+    evaluation = Evaluation(groundtruth, detections, losses, names, settings.score_threshold, settings.iou_threshold)
+    write(evaluation, paths.images(dataset, "test"), settings.pictures)
+    print(results.summary(evaluation))
     print(f"the {min(settings.pictures, len(groundtruth))} worst images: {paths.EVALUATE / PICTURES}")
 
 
@@ -61,19 +63,19 @@ def read_label_map(dataset: Path) -> dict[str, int]:
 
 
 def read_groundtruth(label_map: Mapping[str, int]) -> list[ImageBoxes]:
-    """The boxes of the test split: there must be one, for without objects no number has a meaning."""
+    """The boxes of the test split; at least one, because without objects there is nothing to measure."""
     groundtruth = tables.read_csv(paths.csv("test"), label_map)
     if not any(len(image.boxes) for image in groundtruth):
-        reason = f"no object in the test split ({len(groundtruth)} images)"
+        reason = f"no objects in the test split ({len(groundtruth)} images)"
         raise UserError(str(paths.csv("test")), reason, "put annotated images into the dataset's test/")
     return groundtruth
 
 
-def write(judged: Evaluation, image_dir: Path, pictures: int) -> None:
-    """Write all of results/evaluate, whole or not at all."""
+def write(evaluation: Evaluation, image_dir: Path, pictures: int) -> None:
+    """Write all of results/evaluate, atomically."""
     with files.whole_folder(paths.EVALUATE) as folder:
-        results.write_results(judged, folder)
-        results.write_pictures(judged, folder / PICTURES, image_dir, pictures)
+        results.write_results(evaluation, folder)
+        results.write_pictures(evaluation, folder / PICTURES, image_dir, pictures)
 
 
 if __name__ == "__main__":

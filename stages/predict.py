@@ -1,4 +1,4 @@
-"""Draw what the detector finds in photos, and list it as COCO JSON and as CSV.
+"""Draw the detections in photos, and list them as COCO JSON and as CSV.
 
     make predict IMAGES=holiday                    a user's photos: one folder, one file or one glob, 'holiday/*.png'
     python -m stages.predict IMAGES... [--output predictions]     as many as you like
@@ -7,12 +7,12 @@
 In:  the photos, of any size and kind; the exported model in model/export
 Out: detections.json   COCO results: [{image_id, category_id, bbox: [x, y, width, height] in pixels, score}, ...]
      images.json       the COCO dataset to it: images {id, file_name, width, height} and categories {id, name}
-     detections.csv    filename,width,height,class,xmin,ymin,xmax,ymax,score; empty cells where nothing was found
+     detections.csv    filename,width,height,class,xmin,ymin,xmax,ymax,score; empty cells for a photo without detections
      pictures/         the photos with boxes, labels and scores
 
 Only detections with a score of at least predict.score_threshold. Pictures that an earlier run wrote to the same folder,
-and this one does not, are removed; nothing else there is. A photo that cannot be read is named, the others are
-still done, and the exit code is 2.
+and this one does not, are removed; nothing else is. A photo that cannot be read is reported and the others are still
+done; the exit code is then 2.
 """
 
 import argparse
@@ -41,27 +41,27 @@ AHEAD = 3  # photos decoded while the model runs
 
 
 def detect_all(
-    detector: saved_model.Detector, found: Sequence[Photo], output: Path, threshold: float
+    detector: saved_model.Detector, inputs: Sequence[Photo], output: Path, threshold: float
 ) -> tuple[list[ImageBoxes], list[UserError]]:
-    """Detect in every photo and draw its picture below `output`; photos that cannot be read come back as errors."""
+    """Detect in every photo and draw its picture below `output`; returns results, and errors of unreadable photos."""
     results, problems = [], []
-    names = photos.picture_names(found)
-    for photo, image in tqdm(decoded(found), total=len(found), desc="predict", unit="image", disable=None):
+    names = photos.picture_names(inputs)
+    for photo, image in tqdm(decoded(inputs), total=len(inputs), desc="predict", unit="image", disable=None):
         if isinstance(image, UserError):
             problems.append(image)
             continue
-        result = predictions.above(detector.detect(image, photo.name), threshold)
+        result = detector.detect(image, photo.name).above(threshold)
         picture = draw.draw_boxes(image, result, detector.names)
         files.write_bytes(output / PICTURES / names[photo.name], jpeg(picture))
         results.append(result)
     return results, problems
 
 
-def decoded(found: Iterable[Photo]) -> Iterator[tuple[Photo, Image.Image | UserError]]:
+def decoded(inputs: Iterable[Photo]) -> Iterator[tuple[Photo, Image.Image | UserError]]:
     """Each photo with its picture or its error, in order; the next ones are decoded in the background."""
     with ThreadPoolExecutor(max_workers=1) as pool:
         waiting = []
-        for photo in found:
+        for photo in inputs:
             waiting.append((photo, pool.submit(read, photo.path)))
             if len(waiting) > AHEAD:
                 first, image = waiting.pop(0)
@@ -71,7 +71,7 @@ def decoded(found: Iterable[Photo]) -> Iterator[tuple[Photo, Image.Image | UserE
 
 
 def read(path: Path) -> Image.Image | UserError:
-    """The picture of a file, or what is wrong with it."""
+    """The picture of a file, or its error."""
     try:
         return images.open_upright(path)
     except UserError as error:
@@ -86,8 +86,8 @@ def jpeg(picture: Image.Image) -> bytes:
 
 
 def summary(results: Sequence[ImageBoxes], names: Mapping[int, str], seconds: float, output: Path) -> str:
-    """One line: images, detections of each class, speed and where it all is."""
-    counts = Counter(names[int(class_id)] for result in results for class_id in result.classes)
+    """One line: images, detections of each class, speed and the output folder."""
+    counts = Counter(names[class_id] for result in results for class_id in result.classes.tolist())
     classes = ", ".join(f"{name} {counts[name]}" for name in names.values())
     speed = f"{len(results) / seconds:.1f} images/s"
     return f"{_count(len(results), 'image')}, {_count(counts.total(), 'detection')} ({classes}), {speed} -> {output}"
@@ -98,43 +98,43 @@ def _count(number: int, noun: str) -> str:
 
 
 def predict(
-    detector: saved_model.Detector, found: Sequence[Photo], output: Path, shown: Path, threshold: float
+    detector: saved_model.Detector, inputs: Sequence[Photo], output: Path, shown: Path, threshold: float
 ) -> tuple[list[ImageBoxes], list[UserError]]:
-    """Detect in the photos and write everything below `output` (to the user: `shown`); unreadable ones are errors."""
+    """Detect in the photos and write everything below `output` (`shown` to the user); unreadable ones are errors."""
     start = time.monotonic()
-    results, problems = detect_all(detector, found, output, threshold)
+    results, problems = detect_all(detector, inputs, output, threshold)
     predictions.write(output, results, detector.names)
     print(summary(results, detector.names, time.monotonic() - start, shown))
     return results, problems
 
 
 def own_photos(arguments: Sequence[str], output: Path, threshold: float) -> None:
-    """`make predict`: photos wherever they lie -> `output`, where nothing of the user's is touched."""
-    found, problems = photos.find(arguments, skip=photos.written(output))
-    if not found and not problems:
-        raise UserError(" ".join(arguments), "no image there but predict's own pictures", "name the folder of photos")
-    if found:
+    """`make predict`: photos in any folder -> `output`, where no file of the user is touched."""
+    inputs, problems = photos.find(arguments, skip=photos.written(output))
+    if not inputs and not problems:
+        raise UserError(" ".join(arguments), "only predict's own pictures there", "give the folder of photos")
+    if inputs:
         detector = saved_model.load()
-        pictures = {name: f"{PICTURES}/{picture}" for name, picture in photos.picture_names(found).items()}
-        photos.claim(output, [*predictions.RESULTS, *pictures.values()], found)
-        results, unreadable = predict(detector, found, output, output, threshold)
+        pictures = {name: f"{PICTURES}/{picture}" for name, picture in photos.picture_names(inputs).items()}
+        photos.claim(output, [*predictions.RESULTS, *pictures.values()], inputs)
+        results, unreadable = predict(detector, inputs, output, output, threshold)
         photos.release(output, [*predictions.RESULTS, *(pictures[result.filename] for result in results)])
         problems += unreadable
-    report(problems, f"{output} has the others" if found else "nothing was written")
+    report(problems, f"{output} has the others" if inputs else "nothing was written")
 
 
 def test_split(threshold: float) -> None:
-    """The DVC stage: the dataset's test images -> results/predict, whole or not at all."""
+    """The DVC stage: the dataset's test images -> results/predict, atomically."""
     folder = paths.images(params.load("dataset", DatasetParams).dir, "test")
-    found, problems = photos.find([folder])
+    inputs, problems = photos.find([folder])
     with files.whole_folder(paths.PREDICT) as output:
-        if found:
-            problems += predict(saved_model.load(), found, output, paths.PREDICT, threshold)[1]
+        if inputs:
+            problems += predict(saved_model.load(), inputs, output, paths.PREDICT, threshold)[1]
         report(problems, "nothing was written")
 
 
 def report(problems: Sequence[UserError], outcome: str) -> None:
-    """Name every problem on a line of its own; raises if there is any."""
+    """Print each error on its own line; raises the last one, if any."""
     for problem in problems[:-1]:
         print(f"error: {problem.line()}", file=sys.stderr)
     if problems:
@@ -157,7 +157,7 @@ def main() -> None:
     if arguments.images:
         own_photos(arguments.images, files.expanded(arguments.output or "predictions"), threshold)
     elif arguments.output:
-        parser().error("--output belongs to IMAGES; without them the results go to results/predict")
+        parser().error("--output needs IMAGES; without them the results go to results/predict")
     else:
         test_split(threshold)
 

@@ -4,23 +4,17 @@ params.yaml `sample` -> dataset/sample/{train,test}/NAME.jpg and NAME.xml, datas
 
     python -m stages.sample
 
-The same seed gives the same bytes, on any number of processors; more images leave the first ones as they were.
+The same seed gives the same bytes, on any number of processors; with more images the first ones stay the same.
 """
 
 import os
-from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from lxml import etree
-
+from detector.annotations.voc_writer import LabelledBox, voc_xml
 from detector.base import errors, files, params, paths
 from detector.scene.params import SampleParams
-
-if TYPE_CHECKING:
-    from detector.scene.compose import SceneObject
 
 CLASSES = ("cat", "dog")  # ids 1 and 2
 
@@ -36,29 +30,8 @@ class Task:
 
     @property
     def name(self) -> str:
-        """The image's file name without its ending; the splits share none."""
+        """The image's file name without its suffix; no two splits share one."""
         return f"{self.split}_{self.index:05d}"
-
-
-def voc_xml(name: str, split: str, width: int, height: int, objects: Sequence["SceneObject"]) -> bytes:
-    """A PASCAL VOC annotation, laid out as LabelImg writes it."""
-    root = etree.Element("annotation")
-    _children(root, {"folder": split, "filename": f"{name}.jpg"})
-    _children(etree.SubElement(root, "source"), {"database": "Passo sample"})
-    _children(etree.SubElement(root, "size"), {"width": width, "height": height, "depth": 3})
-    _children(root, {"segmented": 0})
-    for item in objects:
-        node = etree.SubElement(root, "object")
-        _children(node, {"name": item.name, "pose": "Unspecified", "truncated": int(item.truncated), "difficult": 0})
-        box = {"xmin": item.xmin, "ymin": item.ymin, "xmax": item.xmax, "ymax": item.ymax}
-        _children(etree.SubElement(node, "bndbox"), box)
-    etree.indent(root, space="\t")
-    return etree.tostring(root, encoding="utf-8", xml_declaration=False) + b"\n"
-
-
-def _children(parent: etree._Element, values: Mapping[str, object]) -> None:
-    for tag, value in values.items():
-        etree.SubElement(parent, tag).text = str(value)
 
 
 def draw(task: Task) -> None:
@@ -66,7 +39,9 @@ def draw(task: Task) -> None:
     from detector.scene import compose
 
     picture = compose.render(task.seed, task.split, task.index)
-    xml = voc_xml(task.name, task.split, picture.width, picture.height, picture.objects)
+    boxes = [LabelledBox(one.name, (one.xmin, one.ymin, one.xmax, one.ymax), one.truncated) for one in picture.objects]
+    size = picture.width, picture.height
+    xml = voc_xml(f"{task.name}.jpg", size, boxes, folder=task.split, database="Passo sample")
     (task.folder / f"{task.name}.jpg").write_bytes(picture.jpeg)
     (task.folder / f"{task.name}.xml").write_bytes(xml)
 

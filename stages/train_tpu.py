@@ -86,7 +86,7 @@ def _devices(train: TrainParams, workers: cluster.Cluster) -> str:
         return ""
     from detector.training import devices
 
-    return devices.found(train.accelerator)
+    return devices.on_this_host(train.accelerator)
 
 
 def _check_patience(train: TrainParams, val_images: Sequence[tables.ImageBoxes]) -> None:
@@ -155,13 +155,14 @@ def _fit(
 ) -> "Outcome":
     from detector.model import checkpoints, od_api
     from detector.model.tensorflow_env import tf
-    from detector.training import determinism, devices, trainer, validation
+    from detector.training import accelerators, determinism, devices, trainer, validation
 
     checkpoints.check_type(INITIAL, train.fine_tune_checkpoint_type)
     if train.deterministic:
         determinism.enable()
     strategy = devices.strategy(train.accelerator, workers)
-    devices.check_batch(strategy, config.train_config.batch_size)
+    device = devices.describe(strategy)
+    accelerators.check_batch(config.train_config.batch_size, strategy.num_replicas_in_sync, device)
     tf.keras.utils.set_random_seed(train.seed)
     with strategy.scope():
         model = od_api.build_model(config, bfloat16=config.train_config.use_bfloat16)
@@ -169,7 +170,6 @@ def _fit(
             checkpoints.restore(model, INITIAL, train.fine_tune_checkpoint_type)
     names = {number: name for name, number in label_map.items()}
     split = validation.Validation(paths.record("val"), val_images, names)
-    device = devices.describe(strategy)
     print(f"{train.model}: {len(images)} images, {train.steps} steps of {train.batch_size} on {device}", flush=True)
     plan = trainer.Plan(**{field.name: getattr(train, field.name) for field in fields(trainer.Plan)})
     filenames = [image.filename for image in images]

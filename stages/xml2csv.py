@@ -6,74 +6,90 @@
 
     python -m stages.xml2csv
 
-The validation split is taken out of train by a hash of the file name, so that an image stays where it is when others
-come or go. All faults are reported together, and then nothing but the report is written (exit code 2); what a rule can
+The validation split is taken from train by a hash of the file name, so that an image stays in its split when others are
+added or removed. All errors are reported together, and then only the report is written (exit code 2). What a rule can
 repair (a box up to 1 px outside is clipped, <size> is taken from the image) is repaired and listed.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from detector.annotations import folders, splitting, voc
-from detector.annotations.folders import Finding, LabelledImage
+from detector.annotations.folders import FileProblem, LabelledImage
 from detector.base import errors, params, paths
 from detector.base.errors import UserError
-from detector.data import tables
+from detector.data import labels, tables
 from detector.data.params import DatasetParams
+from detector.data.tables import ImageBoxes
 
 REPORT = paths.DATA / "annotation_report.csv"
 
 
 def main() -> None:
     settings = params.load("dataset", DatasetParams)
-    content, findings = folders.read_dataset(Path(settings.dir))
-    folders.write_report(REPORT, findings)
-    refuse_errors(settings.dir, findings)
-    splits = with_validation(content, settings.val_fraction)
-    for split in paths.SPLITS:
-        tables.write_csv(paths.csv(split), (row for image in splits[split] for row in rows(image)))
-    print(summary(splits, findings))
+    labelled, problems = folders.read_dataset(Path(settings.dir))
+    folders.write_report(REPORT, problems)
+    refuse_errors(settings.dir, problems)
+    label_map = labels.read(Path(settings.dir) / paths.LABEL_MAP)
+    names = labels.by_id(label_map)
+    splits = with_validation(
+        {split: image_boxes(labelled[split], label_map) for split in labelled}, settings.val_fraction
+    )
+    for split, images in splits.items():
+        tables.write_csv(paths.csv(split), images, names)
+    print(summary(splits, names, problems))
 
 
-def refuse_errors(dataset: str, findings: Sequence[Finding]) -> None:
+def refuse_errors(dataset: str, problems: Sequence[FileProblem]) -> None:
     """Show every error, or the first of many, and stop."""
-    faults = [finding for finding in findings if finding.problem.action == voc.ERROR]
+    faults = [problem for problem in problems if problem.problem.action == voc.ERROR]
     errors.show([fault.line() for fault in faults], str(REPORT))
     if faults:
         count = f"{len(faults)} errors in {len({fault.path for fault in faults})} files"
-        raise UserError(dataset, count, f"mend them and run again; no CSV was written, {REPORT} lists them all")
+        raise UserError(dataset, count, f"fix them and run again; no CSV was written, {REPORT} lists them all")
 
 
-def with_validation(content: dict[str, list[LabelledImage]], fraction: float) -> dict[str, list[LabelledImage]]:
-    """The three splits: `val` is taken out of `train`."""
-    chosen = splitting.choose((image.filename for image in content["train"]), fraction)
-    val = [image for image in content["train"] if image.filename in chosen]
-    train = [image for image in content["train"] if image.filename not in chosen]
-    return {"train": train, "val": val, "test": content["test"]}
+def image_boxes(labelled: Iterable[LabelledImage], label_map: Mapping[str, int]) -> list[ImageBoxes]:
+    """The images of a split by file name, the boxes of each by class name and corners."""
+    return sorted((_image_boxes(image, label_map) for image in labelled), key=lambda image: image.filename)
 
 
-def rows(image: LabelledImage) -> Iterator[dict[str, object]]:
-    """The CSV rows of an image: one per object, or one with empty cells."""
+def _image_boxes(image: LabelledImage, label_map: Mapping[str, int]) -> ImageBoxes:
+    objects = sorted((one.name, one.box) for one in image.annotation.objects)
     width, height = image.annotation.size or (0, 0)
-    start = {"filename": image.filename, "width": width, "height": height}
-    for found in image.annotation.objects:
-        yield {**start, "class": found.name, **dict(zip(tables.BOX_COLUMNS, found.box, strict=True))}
-    if not image.annotation.objects:
-        yield start
+    return ImageBoxes(
+        filename=image.filename,
+        width=width,
+        height=height,
+        boxes=np.array([box for _, box in objects], dtype=np.float64).reshape(-1, 4),
+        classes=np.array([label_map[name] for name, _ in objects], dtype=np.int64),
+        scores=np.ones(len(objects)),
+    )
 
 
-def summary(splits: dict[str, list[LabelledImage]], findings: Sequence[Finding]) -> str:
+def with_validation(content: Mapping[str, Sequence[ImageBoxes]], fraction: float) -> dict[str, list[ImageBoxes]]:
+    """The three splits: `val` is taken from `train`."""
+    chosen = splitting.choose((image.filename for image in content["train"]), fraction)
+    train = [image for image in content["train"] if image.filename not in chosen]
+    val = [image for image in content["train"] if image.filename in chosen]
+    return {"train": train, "val": val, "test": list(content["test"])}
+
+
+def summary(
+    splits: Mapping[str, Sequence[ImageBoxes]], names: Mapping[int, str], problems: Sequence[FileProblem]
+) -> str:
     """One line: images, boxes per class and split, and how many lines the report has."""
     parts = []
-    for split in paths.SPLITS:
-        boxes = Counter(found.name for image in splits[split] for found in image.annotation.objects)
+    for split, images in splits.items():
+        boxes = Counter(names[class_id] for image in images for class_id in image.classes.tolist())
         counts = ", ".join(f"{name} {boxes[name]}" for name in sorted(boxes)) or "no boxes"
-        parts.append(f"{split} {len(splits[split])} ({counts})")
-    actions = Counter(finding.problem.action for finding in findings)
-    listed = f", {actions[voc.WARNING]} warnings: see {REPORT}" if findings else ""
-    images = sum(map(len, splits.values()))
-    return f"{images} images: {', '.join(parts)}; {actions[voc.REPAIRED]} repaired{listed}"
+        parts.append(f"{split} {len(images)} ({counts})")
+    actions = Counter(problem.problem.action for problem in problems)
+    listed = f", {actions[voc.WARNING]} warnings: see {REPORT}" if problems else ""
+    return f"{sum(map(len, splits.values()))} images: {', '.join(parts)}; {actions[voc.REPAIRED]} repaired{listed}"
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""Both notebooks from top to bottom, each cell in a real kernel, with a stand-in for google.colab and a bucket of ours.
+"""Both notebooks from top to bottom, each cell in a real kernel, with a stand-in for google.colab and our own bucket.
 
-The form is filled in as a user does. `make install` is left out; all else is what `make` does.
+The form is filled in as a user does. `make install` is left out; `make` does all else.
 """
 
 import os
@@ -50,14 +50,14 @@ def notebook(name: str, **values: object) -> Any:
 
 def printed(document: Any, cell: str) -> str:
     """What a cell has printed."""
-    (found,) = (each for each in document.cells if each.id == cell)
-    return "".join(output.text for output in found.outputs if output.output_type == "stream")
+    (match,) = (each for each in document.cells if each.id == cell)
+    return "".join(output.text for output in match.outputs if output.output_type == "stream")
 
 
 def pictures(document: Any, cell: str) -> list[str]:
     """The pictures that a cell shows, base64."""
-    (found,) = (each for each in document.cells if each.id == cell)
-    return [output.data["image/jpeg"] for output in found.outputs if output.output_type == "display_data"]
+    (match,) = (each for each in document.cells if each.id == cell)
+    return [output.data["image/jpeg"] for output in match.outputs if output.output_type == "display_data"]
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class Runtime:
     server: Server
 
     def environment(self) -> dict[str, str]:
-        """Of the kernel; its `make` installs nothing."""
+        """Environment of the kernel; its `make` installs nothing."""
         wrapper = self.root / "programs" / "make"
         wrapper.parent.mkdir(exist_ok=True)
         wrapper.write_text(f'#!/bin/sh\nexec {shutil.which("make")} -o install "$@"\n')
@@ -85,7 +85,7 @@ class Runtime:
         }
 
     def run(self, name: str, **values: object) -> Any:
-        """Run all cells on a machine of its own."""
+        """Run all cells on a new machine."""
         document = notebook(name, **{"REPOSITORY": str(self.root / "passo"), "TF": "cpu", **values})
         client = NotebookClient(document, timeout=600, kernel_name="python3")
         client.execute(cwd=str(self.root), env=self.environment())
@@ -151,7 +151,7 @@ def test_gpu_predict_draws_boxes_with_the_model_of_a_commit(runtime: Runtime, tr
 
 @pytest.mark.slow
 def test_all_cells_again_on_another_machine_train_nothing_twice(runtime: Runtime, trained: Any) -> None:
-    """What Colab asks for when it has disconnected: its disk is gone, the bucket is not."""
+    """After Colab has disconnected: its disk is gone, the bucket is not."""
     shutil.rmtree(runtime.root / "first")
     again = runtime.train("second")
     text = printed(again, "train")
@@ -161,10 +161,10 @@ def test_all_cells_again_on_another_machine_train_nothing_twice(runtime: Runtime
     assert "gs://my-pets: created" not in printed(again, "bucket")
 
 
-def test_a_command_that_fails_ends_the_notebook_with_its_own_words(runtime: Runtime) -> None:
+def test_a_failed_command_ends_the_notebook_with_its_message(runtime: Runtime) -> None:
     with pytest.raises(CellExecutionError) as caught:
         runtime.train("third", BUCKET="goog-pets")
-    assert "error: BUCKET: 'goog-pets': Google keeps such names for itself" in str(caught.value)
+    assert "error: BUCKET: 'goog-pets': Google reserves such names" in str(caught.value)
     assert "Traceback" not in str(caught.value)
     assert not (runtime.root / "third" / "dataset" / "pets").exists()
     with pytest.raises(CellExecutionError, match=r"REPOSITORY: fatal: repository '.*nowhere' does not exist"):
@@ -223,7 +223,7 @@ def test_a_stopped_cell_is_ctrl_c_and_a_dead_kernel_a_closed_terminal(
     assert (tmp_path / "signal").read_text() == arrives
 
 
-def test_a_commands_output_comes_whole_and_its_failure_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_commands_output_is_complete_and_its_failure_is_reported(capsys: pytest.CaptureFixture[str]) -> None:
     colab.run("sh", "-c", "printf 'ção\\n'; test -t 0 && test -t 1 && test -t 2 && echo terminal >&2")
     assert capsys.readouterr().out.splitlines()[-2:] == ["ção", "terminal"]
     with pytest.raises(colab.Stopped, match=r"^sh -c 'exit 3' ended with 3: see above; nothing below was run$"):
@@ -237,20 +237,20 @@ def test_what_a_command_leaves_behind_does_not_hold_the_cell(capsys: pytest.Capt
     assert time.monotonic() - began < 10
 
 
-# colab.dataset: what there is to do, by what is there.
+# colab.dataset: what it does, by what exists.
 
 
 @pytest.mark.parametrize(
-    ("there", "command"),
+    ("existing", "command"),
     [
         ((), ["dataset", "SRC=photos.zip", "NAME=pets", "TF=cpu"]),
-        (("pets",), ["dataset", "SRC=photos.zip", "NAME=pets", "TF=cpu"]),  # an import that was cut short: make looks
+        (("pets",), ["dataset", "SRC=photos.zip", "NAME=pets", "TF=cpu"]),  # an interrupted import: make decides
         (("pets.dvc",), ["pull", "TF=cpu"]),  # a clone of a repository that has it
         (("pets", "pets.dvc"), None),
     ],
 )
-def test_a_dataset_is_brought_once(
-    there: tuple[str, ...],
+def test_a_dataset_is_imported_once(
+    existing: tuple[str, ...],
     command: list[str] | None,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -264,14 +264,14 @@ def test_a_dataset_is_brought_once(
     monkeypatch.chdir(tmp_path)
     subprocess.run(["git", "init", "--quiet"], check=True)
     (tmp_path / "dataset").mkdir()
-    for name in there:
+    for name in existing:
         (tmp_path / "dataset" / name).touch() if name.endswith(".dvc") else (tmp_path / "dataset" / name).mkdir()
     for key in ("user.name", "user.email"):
         subprocess.run(["git", "config", key, "a@example.com"], check=True)
     colab.dataset("photos.zip", "pets", "TF=cpu")
     assert ((tmp_path / "made").read_text().split("\n")[:-1] if command else None) == command
-    told = "git knows dataset/pets already: SOURCE was not looked at; for other photos, choose another DATASET\n"
-    assert (told in capsys.readouterr().out) == ("pets.dvc" in there)
+    message = "dataset/pets is already in git: SOURCE was ignored; for other photos, choose another DATASET\n"
+    assert (message in capsys.readouterr().out) == ("pets.dvc" in existing)
 
 
 def test_many_lines(capsys: pytest.CaptureFixture[str]) -> None:

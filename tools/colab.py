@@ -1,6 +1,6 @@
-"""What the notebooks need of Colab beside `make`.
+"""What the notebooks need of Colab besides `make`.
 
-It runs in the notebook's own Python, before anything is installed: with the standard library and google.colab alone.
+It runs in the notebook's own Python, before anything is installed: only the standard library and google.colab exist.
 """
 
 import atexit
@@ -19,22 +19,22 @@ import urllib.request
 from pathlib import Path
 
 CTRL_C = b"\x03"
-SECRETS = ("KAGGLE_API_TOKEN", "KAGGLE_USERNAME", "KAGGLE_KEY")  # of Colab's, that `make dataset` may need
-TENSORBOARD_SECONDS = 60  # that it may take to answer
+SECRETS = ("KAGGLE_API_TOKEN", "KAGGLE_USERNAME", "KAGGLE_KEY")  # of Colab, which `make dataset` may need
+TENSORBOARD_SECONDS = 60  # that it may take to start
 
 
-class Stopped(Exception):  # noqa: N818 - what ends "Run all" is no bug
-    """A command failed: the cells below do not run. The command has said why; a traceback would bury it."""
+class Stopped(Exception):  # noqa: N818 - it ends "Run all", and is not a bug
+    """A command failed: the cells below do not run. The command has printed why; a traceback would hide it."""
 
     def _render_traceback_(self) -> list[str]:
         return [str(self)]
 
 
 def run(*command: str) -> None:
-    """Run a command in a terminal of its own, whose output appears here.
+    """Run a command in a new terminal, and show its output here.
 
-    Stopping the cell is its Ctrl-C, after which a training saves what it has; where the notebook's Python dies, its
-    terminal is closed, which is the same to it.
+    Stopping the cell is a Ctrl-C in that terminal, after which a training saves its state. If the notebook's Python
+    dies, the terminal closes, and a training saves its state, too.
 
     Raises:
         Stopped: it ended with another code than 0.
@@ -42,15 +42,15 @@ def run(*command: str) -> None:
     print(f"$ {shlex.join(command)}", flush=True)
     ours, its = _terminal()
     try:
-        code = _attended(["setsid", "--ctty", "--wait", *command], ours, its)
+        code = _run_in(ours, its, ["setsid", "--ctty", "--wait", *command])
     finally:
-        os.close(ours)  # whatever still runs in it is hung up on
+        os.close(ours)  # whatever still runs in the terminal gets SIGHUP
     if code:
         raise Stopped(f"{shlex.join(command)} ended with {code}: see above; nothing below was run")
 
 
-def _attended(command: list[str], ours: int, its: int) -> int:
-    """Show what comes until the command has ended; returns its code."""
+def _run_in(ours: int, its: int, command: list[str]) -> int:
+    """Show the output of the command until it has ended; returns its exit code."""
     environment = {**os.environ, "GIT_TERMINAL_PROMPT": "0", "COLUMNS": "100"}
     environment.pop("MPLBACKEND", None)  # of the notebook's own matplotlib
     decode = codecs.getincrementaldecoder("utf-8")("replace").decode
@@ -60,7 +60,7 @@ def _attended(command: list[str], ours: int, its: int) -> int:
         os.close(its)
     while True:
         try:
-            has_ended = process.poll() is not None  # asked first: what it wrote before is still to be shown
+            has_ended = process.poll() is not None  # first: what it wrote before that is still to be shown
             if select.select([ours], [], [], 0 if has_ended else 0.2)[0]:
                 sys.stdout.write(decode(os.read(ours, 65536)))
                 sys.stdout.flush()
@@ -68,12 +68,12 @@ def _attended(command: list[str], ours: int, its: int) -> int:
                 return process.returncode
         except KeyboardInterrupt:
             os.write(ours, CTRL_C)
-        except OSError:  # nothing has this terminal any more
+        except OSError:  # no process uses this terminal any more
             return process.wait()
 
 
 def _terminal() -> tuple[int, int]:
-    """Our end of a new terminal, and the program's; newlines come as they are, and Ctrl-C is not shown."""
+    """Our end of a new terminal, and the program's; newlines are not converted, and Ctrl-C is not shown."""
     ours, its = pty.openpty()
     settings = termios.tcgetattr(its)
     settings[1] &= ~termios.ONLCR
@@ -83,9 +83,9 @@ def _terminal() -> tuple[int, int]:
 
 
 def sign_in() -> None:
-    """To Google, so that `make` may use your buckets.
+    """Sign in to Google, so that `make` may use your buckets.
 
-    Colab leaves the login where Google's libraries look for it, in this machine, which is gone with the session.
+    Colab writes the login to this machine, where Google's libraries find it; it is gone with the session.
     """
     from google.colab import auth
 
@@ -93,35 +93,35 @@ def sign_in() -> None:
 
 
 def secrets() -> None:
-    """Hand on the secrets of Colab (the key in its left margin) that `make dataset` may need, where there are any."""
+    """Put the secrets of Colab (the key at the left) that `make dataset` may need into the environment, if any."""
     from google.colab import userdata
 
     for name in SECRETS:
-        with contextlib.suppress(Exception):  # it is not there, or not for this notebook: of several classes
+        with contextlib.suppress(Exception):  # it is missing, or not for this notebook; there are several classes
             os.environ[name] = userdata.get(name)
 
 
 def introduce(name: str, email: str) -> None:
-    """Tell git whose name to write into commits."""
+    """Set the name that git writes into commits."""
     for key, value in (("user.name", name), ("user.email", email)):
         run("git", "config", key, value)
 
 
 def dataset(source: str, name: str, *options: str) -> None:
-    """`make dataset`; where git knows it already, no look at the source, and `make pull` if this machine has it not."""
-    if name == "sample":  # which is drawn
+    """`make dataset`; if the dataset is already in git, only `make pull`, where its files are missing."""
+    if name == "sample":  # `make train` draws it
         return
     if not Path("dataset", f"{name}.dvc").exists():
         run("make", "dataset", f"SRC={source}", f"NAME={name}", *options)
         commit(f"Dataset {name}", f"dataset/{name}.dvc", "dataset/.gitignore")
         return
-    print(f"git knows dataset/{name} already: SOURCE was not looked at; for other photos, choose another DATASET")
+    print(f"dataset/{name} is already in git: SOURCE was ignored; for other photos, choose another DATASET")
     if not Path("dataset", name).exists():
         run("make", "pull", *options)
 
 
 def commit(message: str, *paths: str) -> None:
-    """Commit these files, and all that git knows already, as they are, if git has them otherwise."""
+    """Commit these files, and all that git tracks, if anything has changed."""
     run("git", "add", "--update")
     if existing := [path for path in paths if Path(path).exists()]:
         run("git", "add", "--", *existing)
@@ -130,7 +130,7 @@ def commit(message: str, *paths: str) -> None:
 
 
 def tensorboard(logs: str = "logs") -> None:
-    """TensorBoard of a folder of logs, in the cell's output; it ends with the notebook's Python."""
+    """Show TensorBoard of a folder of logs in the cell's output; it ends with the notebook's Python."""
     from google.colab import output
 
     if not _SERVERS or _SERVERS[-1][0].poll() is not None:
@@ -139,7 +139,7 @@ def tensorboard(logs: str = "logs") -> None:
     until = time.monotonic() + TENSORBOARD_SECONDS
     while not _answers(port):
         if time.monotonic() > until or server.poll() is not None:
-            raise Stopped("TensorBoard does not start; the cells below can do without it")
+            raise Stopped("TensorBoard does not start; the cells below do not need it")
         time.sleep(0.5)
     output.serve_kernel_port_as_iframe(port, height=600)
 
@@ -152,14 +152,14 @@ def _served(logs: str) -> tuple["subprocess.Popen[bytes]", int]:
         port = free.getsockname()[1]
     command = [_program("tensorboard"), "--logdir", logs, "--port", str(port), "--reload_interval", "15"]
     quiet = subprocess.DEVNULL
-    # A session of its own: what stops a cell is not meant for it.
+    # In a new session: the signal that stops a cell must not end it.
     server = subprocess.Popen(command, stdin=quiet, stdout=quiet, stderr=quiet, start_new_session=True)
     atexit.register(server.kill)
     return server, port
 
 
 def _program(name: str) -> str:
-    """One that `make install` has installed, or else one on PATH."""
+    """The program in .venv, or else on PATH."""
     beside = Path(".venv", "bin", name)
     return str(beside.absolute()) if beside.exists() else name
 
@@ -176,7 +176,7 @@ def upload() -> str:
     """Let the user choose photos. Returns: the new folder that they are in.
 
     Raises:
-        Stopped: none was chosen.
+        Stopped: no photo was chosen.
     """
     from google.colab import files
 

@@ -5,11 +5,11 @@
 A and B are experiments, branches, tags or commits; without B the workspace is compared with A.
 
 In:  of each, out of DVC: results/evaluate/{detections.csv,label_map.pbtxt} and dataset/data/test.csv; no model runs
-Out: AP and AP50 of both, how much higher B's are with the 95 % interval, p, and whether B is better, worse, or whether
-     there is no evidence of either (p of 0.05 or more); the exit code is 0 whatever the verdict
+Out: AP and AP50 of both, how much higher B's are with the 95 % interval, p, and whether B is better, worse, or neither
+     is shown ("no evidence": p of 0.05 or more); the exit code is 0 for each of them
 
-A randomisation test over the test images (evaluation/significance.py says which and why). It knows of the chance in the
-choice of test images only: another training seed moves AP, too, so compare several runs of each before you decide.
+A randomisation test over the test images (evaluation/significance.py explains it). It measures the chance in the choice
+of test images only: another training seed moves AP too, so compare several runs of each before you decide.
 """
 
 import argparse
@@ -30,13 +30,13 @@ if TYPE_CHECKING:
 WORKSPACE = "workspace"
 DETECTIONS = paths.EVALUATE / "detections.csv"
 LABEL_MAP = paths.EVALUATE / paths.LABEL_MAP
-NAMED = 3  # images in an error
+MOST_NAMES = 3  # of images in an error
 REMEDY = "evaluate both on one test split: dvc repro evaluate"
 
 
 @dataclass(frozen=True)
 class Run:
-    """What one run found in the test images, and what there was to find. label_map: class name -> id."""
+    """A run's detections in the test images, and the groundtruth. label_map: class name -> id."""
 
     name: str
     label_map: dict[str, int]
@@ -48,10 +48,9 @@ def read(revision: str | None) -> Run:
     """A run out of DVC; None is the workspace.
 
     Raises:
-        UserError: the revision is unknown, was not evaluated, or its data are not at hand.
+        UserError: the revision is unknown, was not evaluated, or its data is not available.
     """
     from detector.data import labels, tables
-    from detector.evaluation import detections
 
     name, source = revision or WORKSPACE, opened(revision)
     with tempfile.TemporaryDirectory() as folder:
@@ -62,25 +61,28 @@ def read(revision: str | None) -> Run:
         try:
             label_map = labels.read(root / LABEL_MAP)
             groundtruth = tables.read_csv(root / paths.csv("test"), label_map)
-            return Run(name, label_map, groundtruth, detections.read(root / DETECTIONS, label_map))
+            remedy = "run: dvc repro evaluate"
+            detections = tables.read_csv(root / DETECTIONS, label_map, scores=True, remedy=remedy)
+            return Run(name, label_map, groundtruth, detections)
         except UserError as error:
             where = f"{name}: {Path(error.where).relative_to(root)}"
             raise UserError(where, error.reason, error.remedy, error.item) from error
 
 
 def fetch(source: Any, revision: str | None, file: Path, target: Path) -> None:
-    """Copy a file of a revision, out of the workspace or DVC's cache, else out of its remote."""
-    where, place, known = f"{revision or WORKSPACE}: {file}", f"/{file.as_posix()}", False
+    """Copy a file of a revision from the workspace or DVC's cache, else from its remote."""
+    where, path = f"{revision or WORKSPACE}: {file}", f"/{file.as_posix()}"
+    listed = False
     try:
-        source.info(place)
-        known = True
-        source.get_file(place, str(target))
-    except Exception as error:  # DVC, its index and each kind of remote have their own for what cannot be had
-        if isinstance(error, FileNotFoundError) and not known:
+        source.info(path)
+        listed = True
+        source.get_file(path, str(target))
+    except Exception as error:  # DVC, its index and each kind of remote raise their own
+        if isinstance(error, FileNotFoundError) and not listed:
             get = f"git checkout {revision} (of an experiment: dvc exp apply {revision}), then " if revision else ""
-            raise UserError(where, "there is none: not evaluated yet", f"run: {get}dvc repro evaluate") from error
+            raise UserError(where, "missing: not evaluated yet", f"run: {get}dvc repro evaluate") from error
         get = f"dvc fetch --all-commits (of an experiment: dvc exp pull origin {revision})" if revision else "dvc pull"
-        raise UserError(where, f"neither in DVC's cache nor to be had: {error}", f"run: {get}") from error
+        raise UserError(where, f"neither in DVC's cache nor in its remote: {error}", f"run: {get}") from error
 
 
 def opened(revision: str | None) -> Any:
@@ -95,18 +97,18 @@ def opened(revision: str | None) -> Any:
         raise UserError(".", "not inside a DVC repository", "run from the project's root") from error
     try:
         source = DVCFileSystem(root, rev=revision)
-        source.repo  # noqa: B018 (opened late)
-    except Exception as error:  # DVC's own; scmrepo's where there is no commit; pygit2's for the name of a file
+        source.repo  # noqa: B018 (opened on first use)
+    except Exception as error:  # DVC's own; scmrepo's without any commit; pygit2's for the name of a file
         reason = "not the name of one experiment, branch, tag or commit"
         raise UserError(revision or WORKSPACE, reason, "dvc exp show and git log list them") from error
     return source
 
 
 def check_comparable(first: Run, second: Run) -> None:
-    """Refuse to compare runs that were not measured by the same boxes in the same images.
+    """Refuse to compare runs that were not measured on the same boxes in the same images.
 
     Raises:
-        UserError: saying what differs.
+        UserError: with what differs.
     """
     where = f"{first.name}, {second.name}"
     if first.label_map != second.label_map:
@@ -114,31 +116,32 @@ def check_comparable(first: Run, second: Run) -> None:
         raise UserError(where, f"their label maps differ: {ids}", REMEDY)
     boxes = [{image.filename: _identity(image) for image in run.groundtruth} for run in (first, second)]
     if other := sorted(boxes[0].keys() ^ boxes[1].keys()):
-        raise UserError(where, f"measured on other test images: {_named(other)} in one of the two only", REMEDY)
+        raise UserError(where, f"measured on other test images: {_first(other)} in one of the two only", REMEDY)
     if other := sorted(name for name in boxes[0] if boxes[0][name] != boxes[1][name]):
-        raise UserError(where, f"measured by other boxes in {_named(other)}", REMEDY)
+        raise UserError(where, f"measured on other boxes in {_first(other)}", REMEDY)
 
 
 def _identity(image: "ImageBoxes") -> tuple[object, ...]:
     return image.width, image.height, image.classes.tolist(), image.boxes.tolist()
 
 
-def _named(filenames: Sequence[str]) -> str:
-    more = f" and {len(filenames) - NAMED} more" if len(filenames) > NAMED else ""
-    return ", ".join(filenames[:NAMED]) + more
+def _first(filenames: Sequence[str]) -> str:
+    more = f" and {len(filenames) - MOST_NAMES} more" if len(filenames) > MOST_NAMES else ""
+    return ", ".join(filenames[:MOST_NAMES]) + more
 
 
 def compare(first: Run, second: Run) -> "dict[str, Comparison]":
     """AP and AP50 of two comparable runs.
 
     Raises:
-        UserError: there is nothing to measure by, or detections do not belong to the images.
+        UserError: there are no objects, or detections do not belong to the images.
     """
+    from detector.data import labels
     from detector.evaluation import significance
 
     if not any(len(image.boxes) for image in first.groundtruth):
-        raise UserError(f"{first.name}: {paths.csv('test')}", "no object in the test split", REMEDY)
-    names = {number: name for name, number in first.label_map.items()}
+        raise UserError(f"{first.name}: {paths.csv('test')}", "no objects in the test split", REMEDY)
+    names = labels.by_id(first.label_map)
     try:
         return significance.compare(first.groundtruth, first.detections, second.detections, names)
     except ValueError as error:
@@ -146,8 +149,8 @@ def compare(first: Run, second: Run) -> "dict[str, Comparison]":
         raise UserError(where, str(error), "run dvc repro evaluate where it was made") from error
 
 
-def lines(first: Run, second: Run, found: "Mapping[str, Comparison]") -> list[str]:
-    """What is printed: a row per metric, and what the words mean."""
+def lines(first: Run, second: Run, comparisons: "Mapping[str, Comparison]") -> list[str]:
+    """The output: a row per metric, and the meaning of the words."""
     from detector.evaluation import significance
 
     rows = [
@@ -160,7 +163,7 @@ def lines(first: Run, second: Run, found: "Mapping[str, Comparison]") -> list[st
             f"{one.p:.4f}",
             one.verdict,
         )
-        for metric, one in found.items()
+        for metric, one in comparisons.items()
     ]
     table = [("", "A", "B", "B - A", "95 % interval", "p", "B is"), *rows]
     widths = [max(len(row[k]) for row in table) for k in range(len(rows[0]))]
@@ -170,7 +173,7 @@ def lines(first: Run, second: Run, found: "Mapping[str, Comparison]") -> list[st
         f"B: {second.name}",
         *("  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in table),
         f"{len(first.groundtruth)} test images. {chance}.",
-        "Another training seed moves AP, too, and p knows nothing of that.",
+        "Another training seed moves AP too; p does not measure that.",
     ]
 
 

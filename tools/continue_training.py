@@ -29,6 +29,7 @@ from detector.base.errors import UserError
 from detector.base.params import PARAMS_FILE
 from detector.data import labels
 from detector.data.params import DatasetParams
+from detector.model import pipeline_config
 from detector.training.params import TrainParams
 from detector.weights.params import NO_START, STARTS, PretrainedParams
 from tools.cloud import dvc_add
@@ -80,9 +81,10 @@ def find_model() -> dict[str, Path]:
 
 
 def check_model(name: str) -> None:
-    """Refuse a model whose weights do not fit `train.model`."""
+    """Refuse a model whose weights do not fit `train.model`; they fit every input size of the same template."""
     trained = json.loads((paths.TRAIN / "train.json").read_text(encoding="utf-8"))["model"]
-    if trained != name:
+    template, _ = pipeline_config.TEMPLATES.get(trained, ("", 0))
+    if template != pipeline_config.TEMPLATES[name][0]:
         raise UserError(PARAMS_FILE, f"{name}, but the last model is a {trained}", "set it to that", "train.model")
 
 

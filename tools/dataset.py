@@ -3,10 +3,10 @@
     make dataset SRC=<folder, zip or tar, https://..., gs://..., kaggle:owner/name> NAME=pets [SHA256=...]
     python -m tools.dataset --src=... --name=pets [--sha256=...] [--test-fraction=0.1]
 
-importing/sources.py lists what SRC may be, importing/layouts.py how the data may lie in it; TFRecords are unpacked, as
-importing/records.py says. The source is only read. An image keeps its name and its bytes; images without XML, and the
-other way round, come along, so that xml2csv can name them. The folder appears whole or not at all, and one that is
-there is never written to.
+importing/sources.py lists what SRC may be, importing/layouts.py the layouts of the data, importing/records.py what is
+made of TFRecords. The source is only read. An image keeps its name and its bytes; images without XML, and XML without
+image, are copied too, so that xml2csv can report them. The folder appears atomically, and an existing one is never
+written to.
 """
 
 import argparse
@@ -36,14 +36,14 @@ DATASETS = Path("dataset")
 def main() -> None:
     arguments = parse_arguments()
     target = target_folder(arguments.name)
-    with readable(sources.shown(arguments.src)), opened(arguments.src, arguments.sha256) as (folder, found):
+    with readable(sources.shown(arguments.src)), opened(arguments.src, arguments.sha256) as (folder, source_notes):
         plan = layouts.find(folder, arguments.test_fraction)
         content = {path: voc.parse(read(plan.targets[path]), None)[0] for path in plan.targets if is_xml(path)}
         label_map, origin = find_label_map(plan.root, class_names(content))
-        is_new = bring(plan, label_map, target)
-        notes = [*found, *plan.notes, f"label map {origin}", *descriptions(plan, content)]
+        is_new = copy(plan, label_map, target)
+        notes = [*source_notes, *plan.notes, f"label map {origin}", *descriptions(plan, content)]
     dvc_add.track(target)
-    print(f"{target}: {'imported' if is_new else 'already there, with the same content'}")
+    print(f"{target}: {'imported' if is_new else 'exists already, with the same content'}")
     print("".join(f"  {note}\n" for note in notes), end="")
     print(f"next: make train DATASET={target.name}")
 
@@ -72,7 +72,7 @@ def parse_arguments() -> argparse.Namespace:
 def target_folder(name: str) -> Path:
     """Where a dataset of that name goes."""
     if name in RESERVED:
-        raise UserError("NAME", f"{name} is taken by the project", "choose another, say pets")
+        raise UserError("NAME", f"{name} is reserved for the project", "choose another, say pets")
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", name) or name.endswith(".dvc"):
         raise UserError("NAME", f"{name!r} is not allowed", "use letters, digits, - and _, say pets")
     return DATASETS / name
@@ -80,26 +80,26 @@ def target_folder(name: str) -> Path:
 
 @contextmanager
 def opened(source: str, sha256: str) -> Iterator[tuple[Path, list[str]]]:
-    """The source as a folder of images and XML, and what to tell of it; archives and records are unpacked a while."""
+    """The source as a folder of images and XML, and notes on it; unpacked archives and records are removed again."""
     DATASETS.mkdir(exist_ok=True)
     notes: list[str] = []
     with (
         sources.opened(source, sha256) as path,
         tempfile.TemporaryDirectory(dir=DATASETS, prefix=".import.") as temporary,
-        told_of(source, temporary),
+        errors_of(source, temporary),
     ):
         if path.is_file():
             if sources.is_web(source) and not sha256:
                 notes.append(f"its sha256 is {files.sha256(path)}; SHA256=... refuses any other")
             path = zip_archive.unpack(path, Path(temporary) / "archive", sources.shown(source))
-        if found := records.find(path):
-            path, told = records.unpack(found, Path(temporary) / "records")
-            notes += told
+        if tfrecords := records.find(path):
+            path, record_notes = records.unpack(tfrecords, Path(temporary) / "records")
+            notes += record_notes
         yield path, notes
 
 
 @contextmanager
-def told_of(source: str, temporary: str) -> Iterator[None]:
+def errors_of(source: str, temporary: str) -> Iterator[None]:
     """Errors about files in a temporary folder become errors about files in the source."""
     try:
         yield
@@ -110,12 +110,12 @@ def told_of(source: str, temporary: str) -> Iterator[None]:
 
 @contextmanager
 def readable(path: Path | str) -> Iterator[None]:
-    """What the system refuses is told as one line, about the file that it names, or `path`."""
+    """An error of the operating system becomes a `UserError` about the file that it names, or `path`."""
     try:
         yield
     except OSError as error:
         reason = f"cannot be read or copied: {error.strerror}"
-        raise UserError(str(error.filename or path), reason, "mend that and run the command again") from error
+        raise UserError(str(error.filename or path), reason, "fix that and run the command again") from error
 
 
 def read(path: Path) -> bytes:
@@ -128,43 +128,41 @@ def is_xml(path: Path) -> bool:
 
 
 def class_names(content: Mapping[Path, voc.Annotation | None]) -> list[str]:
-    """The classes of all objects, sorted; xml2csv will name the objects without one."""
-    names = {found.name for annotation in content.values() if annotation for found in annotation.objects}
+    """The classes of all objects, sorted; xml2csv will report objects without one."""
+    names = {labelled.name for annotation in content.values() if annotation for labelled in annotation.objects}
     if labels.BACKGROUND in names:
-        raise UserError("SRC", f"a class is named {labels.BACKGROUND}, which means no object", "rename it in the XML")
+        raise UserError("SRC", f"{labels.BACKGROUND} is not allowed as a class name", "rename it in the XML")
     return sorted(names - {""})
 
 
 def find_label_map(root: Path, classes: list[str]) -> tuple[str, str]:
     """The text of the source's label map, or of one derived from its classes; and where it comes from, in words."""
-    found = list(layouts.label_maps(root))
-    named = [path for path in found if path.name == paths.LABEL_MAP and path.parent == root] or found
-    if len({read(path) for path in named}) > 1:
-        shown = ", ".join(str(path.relative_to(root)) for path in named)
-        raise UserError(shown, "several label maps", f"leave one, or put yours beside train/ as {paths.LABEL_MAP}")
-    if not named and not classes:
+    everywhere = list(layouts.label_maps(root))
+    candidates = [path for path in everywhere if path == root / paths.LABEL_MAP] or everywhere
+    if len({read(path) for path in candidates}) > 1:
+        shown = ", ".join(str(path.relative_to(root)) for path in candidates)
+        raise UserError(shown, "several label maps", f"keep one, or put yours beside train/ as {paths.LABEL_MAP}")
+    if not candidates and not classes:
         raise UserError("SRC", "no object with a class in any XML", "label some, or put a label map beside them")
-    if not named:
+    if not candidates:
         return labels.render(classes), "derived: " + ", ".join(f"{name} {n}" for n, name in enumerate(classes, 1))
-    label_map = labels.read(named[0])
-    shown = str(named[0].relative_to(root)).encode(errors="backslashreplace").decode()
-    missing = [name for name in classes if name not in label_map]
-    if missing:
-        reason = f"lacks {', '.join(missing)}, which the XML files have"
-        raise UserError(shown, reason, "add them to it, or rename them in the XML")
-    return named[0].read_text(encoding="utf-8"), f"copied from {shown}: " + ", ".join(
-        f"{name} {number}" for name, number in label_map.items()
-    )
+    label_map = labels.read(candidates[0])
+    shown = str(candidates[0].relative_to(root)).encode(errors="backslashreplace").decode()
+    if missing := [name for name in classes if name not in label_map]:
+        reason = f"{', '.join(missing)} of the XML files is missing"
+        raise UserError(shown, reason, "add it there, or rename it in the XML")
+    listed = ", ".join(f"{name} {class_id}" for name, class_id in label_map.items())
+    return candidates[0].read_text(encoding="utf-8"), f"copied from {shown}: {listed}"
 
 
-def bring(plan: Plan, label_map: str, target: Path) -> bool:
-    """Copy the files to a new folder; False where it is there already with just that content."""
+def copy(plan: Plan, label_map: str, target: Path) -> bool:
+    """Copy the files to a new folder; False where it exists already with exactly that content."""
     if target.exists():
         if is_same(plan, label_map, target):
             return False
-        raise UserError(str(target), "is there, with other content", "choose another NAME, or move it away")
+        raise UserError(str(target), "exists, with other content", "choose another NAME, or move it away")
     if Path(f"{target}.dvc").exists():
-        raise UserError(str(target), "is tracked by DVC, but not here", f"fetch it: dvc pull {target}.dvc")
+        raise UserError(str(target), "is tracked by DVC, but not on this machine", f"fetch it: dvc pull {target}.dvc")
     with files.whole_folder(target) as folder:
         for name in ("train", "test"):
             (folder / name).mkdir()
@@ -178,7 +176,7 @@ def bring(plan: Plan, label_map: str, target: Path) -> bool:
 
 
 def is_same(plan: Plan, label_map: str, target: Path) -> bool:
-    """Whether the folder holds just the files of the plan and the label map, byte for byte."""
+    """Whether the folder holds exactly the files of the plan and the label map, byte for byte."""
     expected = {target / path for path in plan.targets} | {target / paths.LABEL_MAP}
     return (
         {path for path in target.rglob("*") if path.is_file()} == expected
@@ -188,27 +186,24 @@ def is_same(plan: Plan, label_map: str, target: Path) -> bool:
 
 
 def descriptions(plan: Plan, content: Mapping[Path, voc.Annotation | None]) -> Iterator[str]:
-    """What was found, a line each: images and boxes of each split, and what xml2csv is going to complain about."""
+    """Lines on the content: images and boxes of each split, and what xml2csv is going to report."""
     for split in ("train", "test"):
         inside = [content[path] for path in content if path.parts[0] == split]
-        boxes = Counter(
-            found.name or "without a class" for annotation in inside if annotation for found in annotation.objects
-        )
+        objects = [labelled for annotation in inside if annotation for labelled in annotation.objects]
+        boxes = Counter(labelled.name or "without a class" for labelled in objects)
         pictures = sum(path.parts[0] == split and not is_xml(path) for path in plan.targets)
         empty = sum(annotation is not None and not annotation.objects for annotation in inside)
         classes = ", ".join(f"{name} {boxes[name]}" for name in sorted(boxes)) or "none"
         yield f"{split}: {pictures} images, {boxes.total()} boxes ({classes}), {empty} images without objects"
-    stems = {
-        True: {p.with_suffix("") for p in content},
-        False: {p.with_suffix("") for p in plan.targets if not is_xml(p)},
-    }
+    annotated = {path.with_suffix("") for path in content}
+    pictured = {path.with_suffix("") for path in plan.targets if not is_xml(path)}
     for count, what in (
-        (len(stems[False] - stems[True]), "images without XML"),
-        (len(stems[True] - stems[False]), "XML files without image"),
+        (len(pictured - annotated), "images without XML"),
+        (len(annotated - pictured), "XML files without image"),
         (sum(annotation is None for annotation in content.values()), "XML files that cannot be read"),
     ):
         if count:
-            yield f"{count} {what}: xml2csv will name them"
+            yield f"{count} {what}: xml2csv will report them"
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Make .venv equal to requirements/{cpu,gpu,tpu}.lock; do nothing when it is.
+"""Make .venv equal to requirements/{cpu,gpu,tpu}.lock; do nothing if it is.
 
     python3 tools/install.py [--tf auto|cpu|gpu|tpu] [--with auto|uv|pip]     (or: make install TF=... INSTALLER=...)
 
@@ -6,11 +6,11 @@ In:  requirements/<tf>.lock, every package pinned and hashed: nothing is resolve
 Out: .venv, with bytecode compiled; .venv/installed holds the fingerprint of what it was made from
 
 `auto` is what the machine has: a TPU, else an NVIDIA GPU, else the CPU; and uv where it is installed, else pip, each
-with the index, proxies and certificates of its own configuration. Whenever the lock, the Python, the choice of --tf or
-the place of the project has changed, or an installation was cut short, .venv is made anew: it then holds what the lock
-holds and nothing else.
+with the index, proxies and certificates of its own configuration. When the lock, the Python, the choice of --tf or the
+project's path has changed, or an installation was interrupted, .venv is installed from scratch: it then holds what the
+lock holds and nothing else.
 
-Standard library only, in syntax that old Pythons read (annotations quoted): it tells Python 3.6 that it is too old.
+Standard library only, in syntax that old Pythons read (annotations quoted): it must be able to refuse Python 3.6.
 """
 
 import argparse
@@ -31,8 +31,8 @@ VENV = ROOT / ".venv"
 VENV_PYTHON = VENV / "bin" / "python"
 FINGERPRINT = VENV / "installed"
 PYTHONS = [(3, 11), (3, 12), (3, 13)]  # what the locks are solved for
-DISK_GB = {"cpu": 2.6, "gpu": 7.6, "tpu": 3.2}  # measured: 2.1, 7.0 and 2.7; the rest is a large wheel on its way
-# Variables that would send packages elsewhere than .venv, or keep bytecode from being written.
+DISK_GB = {"cpu": 2.6, "gpu": 7.6, "tpu": 3.2}  # measured: 2.1, 7.0 and 2.7; the rest is for unpacking a large wheel
+# Variables that would install packages outside .venv, or without bytecode.
 MISLEADING = ["PYTHONPATH", "PYTHONHOME", "PYTHONDONTWRITEBYTECODE", "PIP_USER", "PIP_TARGET", "PIP_PREFIX", "PIP_ROOT"]
 # Google's TPUs, v2 to v7, on the PCI bus.
 TPU_VENDOR = "0x1ae0"
@@ -40,7 +40,7 @@ TPU_DEVICES = {"0x0027", "0x0056", "0x005e", "0x0062", "0x0063", "0x006f", "0x00
 
 
 def fail(where: str, reason: str, remedy: str) -> None:
-    """One line on stderr and exit code 2, as detector.base.errors does, which old Pythons cannot import."""
+    """One line on stderr and exit code 2, like detector.base.errors, which old Pythons cannot import."""
     sys.stderr.write(f"error: {where}: {reason}; {remedy}\n")
     sys.exit(2)
 
@@ -48,14 +48,14 @@ def fail(where: str, reason: str, remedy: str) -> None:
 def answer(*command: str) -> str:
     """What a command prints; empty where it does not start, fails or hangs."""
     try:
-        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=20, check=True)
+        output = subprocess.check_output(command, stderr=subprocess.DEVNULL, timeout=20)
     except (OSError, subprocess.SubprocessError):
         return ""
-    return done.stdout.decode(errors="replace")
+    return output.decode(errors="replace")
 
 
 def pick_python() -> None:
-    """Go on under a Python that the locks are made for: this one, or the newest such on PATH."""
+    """Continue under a Python that the locks are made for: this one, or the newest such on PATH."""
     inside = Path(sys.prefix) == VENV  # an activated .venv: it may be about to be replaced
     if sys.version_info[:2] in PYTHONS and not inside:
         return
@@ -64,8 +64,8 @@ def pick_python() -> None:
         path = shutil.which(name)
         if path and answer(path, "-c", "import sys; print(sys.version_info[:2])").strip() in map(str, PYTHONS):
             os.execv(path, [path, *sys.argv])  # noqa: S606 - the same command under another Python
-    found = "Python {}.{}.{} is not 3.11, 3.12 or 3.13".format(*sys.version_info[:3])
-    fail(sys.executable, found, "install one of them, or name it: PYTHON=python3.12 make ...")
+    reason = "Python {}.{}.{} is not 3.11, 3.12 or 3.13".format(*sys.version_info[:3])
+    fail(sys.executable, reason, "install one of them, or name it: PYTHON=python3.12 make ...")
 
 
 def pick_tf() -> str:
@@ -74,12 +74,12 @@ def pick_tf() -> str:
         return "tpu"
     if not sys.platform.startswith("linux") or shutil.which("nvidia-smi") is None:
         return "cpu"
-    # nvidia-smi may take a second: it is not asked again once its answer is installed.
+    # nvidia-smi may take a second: it does not run again once the GPU build is installed.
     return "gpu" if is_installed("gpu") or answer("nvidia-smi", "-L").startswith("GPU 0") else "cpu"
 
 
 def has_tpu() -> bool:
-    """Whether a TPU is attached: Colab and Cloud TPU say so in the environment, the PCI bus elsewhere."""
+    """Whether a TPU is attached: by the environment on Colab and Cloud TPU, by the PCI bus elsewhere."""
     if os.environ.get("TPU_ACCELERATOR_TYPE") or os.environ.get("COLAB_TPU_1VM"):
         return True
     for vendor in Path("/sys/bus/pci/devices").glob("*/vendor"):
@@ -105,17 +105,17 @@ def is_installed(tf: str) -> bool:
 
 
 def check_machine(tf: str) -> None:
-    """Whatever would make the installation, or what comes after, fail later and can be known now."""
+    """Refuse now what would make the installation, or a later command, fail."""
     if shutil.which("git") is None:
         fail("git", "not found on PATH", "install it: DVC needs it")
     if VENV.exists() and any(VENV.iterdir()) and not (VENV / "pyvenv.cfg").is_file():
-        fail(str(VENV), "exists and is no virtual environment", "move it away: this project's packages go there")
+        fail(str(VENV), "exists and is not a virtual environment", "move it away: this project's packages go there")
     place = VENV if VENV.exists() else ROOT
     if not os.access(str(place), os.W_OK):
-        fail(str(place), "not writable", "copy the project to a folder of your own")
+        fail(str(place), "not writable", "copy the project to a folder that you own")
     free = shutil.disk_usage(str(place)).free
     if free < DISK_GB[tf] * 1e9:
-        free += sum(path.lstat().st_size for path in VENV.rglob("*"))  # what replacing the old .venv gives back
+        free += sum(path.lstat().st_size for path in VENV.rglob("*"))  # what removing the old .venv frees
     if free < DISK_GB[tf] * 1e9:
         reason = f"the packages need {DISK_GB[tf]:.1f} GB of disk, {free / 1e9:.1f} GB are free"
         fail(str(place), reason, "free some, or make .venv a link to a folder on a larger disk")
@@ -123,11 +123,11 @@ def check_machine(tf: str) -> None:
 
 @contextmanager
 def one_at_a_time():  # type: ignore[no-untyped-def]
-    """Holds the project's folder locked, so that two `make` at once do not install into each other's .venv."""
+    """Lock the project's folder, so that two `make` at the same time do not install into one .venv."""
     import fcntl
 
     handle = os.open(str(ROOT), os.O_RDONLY)
-    with suppress(OSError):  # a network folder that knows no locks
+    with suppress(OSError):  # a network folder without locks
         fcntl.flock(handle, fcntl.LOCK_EX)
     try:
         yield
@@ -136,7 +136,7 @@ def one_at_a_time():  # type: ignore[no-untyped-def]
 
 
 def clear(folder: Path) -> None:
-    """Empty a virtual environment: the fingerprint first; `pyvenv.cfg`, which tells that it is one, last."""
+    """Empty a virtual environment: the fingerprint first; `pyvenv.cfg`, by which it is known as one, last."""
     folder.mkdir(exist_ok=True)
     order = {FINGERPRINT.name: 0, "pyvenv.cfg": 2}
     for child in sorted(folder.iterdir(), key=lambda path: order.get(path.name, 1)):
@@ -154,7 +154,7 @@ def uv_commands(lock: Path) -> "list[list[str]]":
 
 
 def pip_commands(lock: Path) -> "list[list[str]]":
-    """The commands that make .venv with pip: its own, or this Python's where .venv cannot have one (Colab)."""
+    """The commands that make .venv with its own pip, or with this Python's where .venv cannot have one (Colab)."""
     pip = [str(VENV_PYTHON), "-m", "pip"]
     if importlib.util.find_spec("ensurepip"):
         make = ["venv", str(VENV)]
@@ -165,7 +165,7 @@ def pip_commands(lock: Path) -> "list[list[str]]":
         pip = [sys.executable, "-m", "pip", "--python", str(VENV_PYTHON)]
         if importlib.util.find_spec("pip") is None:
             fail(sys.executable, "has neither ensurepip, virtualenv nor pip", "install uv, or apt install python3-venv")
-    # The lock is complete, and some requirements that packages declare cannot be met: hence no dependencies.
+    # --no-deps: the lock is complete, and some packages declare requirements that cannot be met.
     install = ["install", "--quiet", "--no-input", "--disable-pip-version-check", "--no-deps", "--require-hashes"]
     # pip would compile on one core.
     code = "import compileall, sys; compileall.compile_dir(sys.argv[1], quiet=2, workers=0)"
@@ -174,7 +174,7 @@ def pip_commands(lock: Path) -> "list[list[str]]":
 
 
 def run(command: "list[str]", started: float) -> None:
-    """Run a command in silence, telling now and then how far it is; its output is shown when it fails."""
+    """Run a command, with a line of progress now and then; its output is shown only when it fails."""
     environment = {name: value for name, value in os.environ.items() if name not in MISLEADING}
     with tempfile.TemporaryFile() as output:
         process = subprocess.Popen(command, cwd=str(ROOT), env=environment, stdout=output, stderr=subprocess.STDOUT)
@@ -200,13 +200,13 @@ def wait(process: "subprocess.Popen[bytes]", started: float) -> None:
             process.wait(timeout=1 if terminal else 10)
             return
         except subprocess.TimeoutExpired:
-            done = len(list(VENV.glob("lib/python3*/site-packages/*.dist-info")))
-            line = f"  {done} packages, {time.time() - started:.0f} s"
+            packages = len(list(VENV.glob("lib/python3*/site-packages/*.dist-info")))
+            line = f"  {packages} packages, {time.time() - started:.0f} s"
             print(line, end="\r" if terminal else "\n", flush=True)
 
 
 def install(tf: str, installer: str) -> None:
-    """Make .venv anew from the lock of `tf`, with `uv` or `pip`."""
+    """Make .venv from the lock of `tf`, with `uv` or `pip`."""
     lock, started = lock_file(tf), time.time()
     commands = uv_commands(lock) if installer == "uv" else pip_commands(lock)
     pins = len(re.findall(r"(?m)^[a-z0-9][^ ]*==", lock.read_text()))
@@ -220,7 +220,7 @@ def install(tf: str, installer: str) -> None:
 
 
 def main() -> None:
-    """Install, unless .venv is as it should be."""
+    """Install, unless .venv is what the lock says."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--tf", choices=["auto", "cpu", "gpu", "tpu"], default="auto", help="default: what is attached")
     parser.add_argument("--with", choices=["auto", "uv", "pip"], default="auto", dest="installer", help="default: uv")
@@ -240,5 +240,5 @@ if __name__ == "__main__":
     try:
         main()
     except KeyboardInterrupt:
-        sys.stderr.write("interrupted; make install starts afresh\n")
+        sys.stderr.write("interrupted; make install starts again from scratch\n")
         sys.exit(130)

@@ -1,27 +1,27 @@
-"""What `make train` says at its end: how good the detector is, where everything lies, what to try next.
+"""The summary at the end of `make train`: how good the detector is, where the results are, what to try next.
 
     python -m tools.summary
 
-In:  model/train/train.json, results/evaluate/metrics.json; whether the model, report and pictures are there
+In:  model/train/train.json, results/evaluate/metrics.json; whether the model, report and pictures exist
 Out: at most 12 lines on the terminal
 """
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from detector.base import errors, paths
 from detector.base.errors import UserError
+from tools.page.inputs import read_metrics
 
-CLASSES = 12  # named one by one; beyond that the rest is counted
+CLASSES = 12  # shown one by one; the rest is counted
 PLACES = {
     "SavedModel": paths.EXPORT / "saved_model",
     "TFLite": paths.EXPORT / "model.tflite",
     "report": paths.REPORT,
     "pictures": paths.EVALUATE / "pictures",
 }
-TRAINED = paths.TRAIN / "train.json"  # the training's last act: absent after one that died
+TRAINED = paths.TRAIN / "train.json"  # written last: missing after a training that died
 MEASURED = paths.EVALUATE / "metrics.json"
 
 
@@ -29,23 +29,17 @@ def read(path: Path) -> dict[str, Any]:
     """The metrics in a JSON file.
 
     Raises:
-        UserError: there is no such file, or it holds no metrics.
+        UserError: the file is missing or holds no metrics.
     """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(str(path), "not found", "run: make train") from None
-    except ValueError as error:
-        raise UserError(str(path), f"not valid JSON: {error}", "run: dvc repro") from error
-    if not isinstance(content, dict):
-        raise UserError(str(path), "holds no metrics", "run: dvc repro")
-    return content
+    if not path.exists():
+        raise UserError(str(path), "not found", "run: make train")
+    return read_metrics(path)
 
 
 def check_trained() -> None:
-    """Refuse to tell of a training that died: results/ are partly its own, partly the model's before it."""
+    """Refuse to summarise after a training that died: results/ are partly its own, partly of the model before it."""
     if not TRAINED.exists() and (MEASURED.exists() or paths.TRAIN_RESULTS.exists()):
-        raise UserError(str(TRAINED), "the last training did not end", "run make train again, or dvc checkout")
+        raise UserError(str(TRAINED), "the last training did not finish", "run make train again, or dvc checkout")
 
 
 def number(metrics: Mapping[str, Any], name: str) -> str:
@@ -64,8 +58,8 @@ def per_class(metrics: Mapping[str, Any]) -> str:
 
 def intervals(metrics: Mapping[str, Any]) -> str:
     """`AP 0.590 to 0.690, AP50 0.921 to 0.981`, of those that were measured."""
-    ends = {name: metrics.get(f"{name}_interval") for name in ("AP", "AP50")}
-    return ", ".join(f"{name} {number(one, 'low')} to {number(one, 'high')}" for name, one in ends.items() if one)
+    measured = {name: metrics.get(f"{name}_interval") for name in ("AP", "AP50")}
+    return ", ".join(f"{name} {number(one, 'low')} to {number(one, 'high')}" for name, one in measured.items() if one)
 
 
 def lines(training: Mapping[str, Any], metrics: Mapping[str, Any]) -> list[str]:

@@ -10,17 +10,17 @@ from detector.data import boxes, records
 from detector.data.tables import ImageBoxes
 from detector.pictures import images
 
-JPEG_QUALITY = 95  # of a JPEG that has to be encoded anew
+JPEG_QUALITY = 95  # of a JPEG that has to be encoded again
 
 
 def example(image: ImageBoxes, folder: Path, names: Mapping[int, str]) -> records.Example:
-    """The features of an image that lies in `folder`; boxes are fractions of its width and height.
+    """The features of an image in `folder`; boxes are fractions of its width and height.
 
     Args:
         names: {id of the label map: class name}.
 
     Raises:
-        UserError: the image is missing or damaged, or is not what the CSV says.
+        UserError: the image is missing or damaged, or has another size than in the CSV.
     """
     path = folder / image.filename
     encoded, kind = picture(path, (image.width, image.height))
@@ -46,10 +46,10 @@ def example(image: ImageBoxes, folder: Path, names: Mapping[int, str]) -> record
 
 
 def picture(path: Path, size: tuple[int, int]) -> tuple[bytes, bytes]:
-    """The bytes of a JPEG or PNG of `size` (width, height) that TensorFlow reads as everyone sees it, and which it is.
+    """(bytes, `jpeg` or `png`) of a picture of `size` (width, height) that TensorFlow decodes as people see it.
 
-    They are the file's own where possible. `size` tells whether the picture as seen is meant or, where the two differ,
-    the pixels as they are stored, before EXIF turns them.
+    They are the file's own bytes where possible. Where EXIF turns the picture, `size` tells which is meant: the picture
+    as seen, or the pixels as stored.
     """
     content = images.read_bytes(path)
     info = images.check(path, content)

@@ -10,7 +10,7 @@ Read as YAML 1.2, as DVC reads it: `1e-3` is a number and `no` is a string.
 
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -119,23 +119,35 @@ def checked(
     partial: bool = False,
 ) -> Section:
     """`load`, of sections that were read already; errors name `path`."""
+    for fault in faults(document, section, cls, path, partial=partial):
+        raise fault
+    values = document[section]
+    return cls(**{field.name: _converted(field, values[field.name]) for field in _fields(cls)})
+
+
+def faults(
+    document: Mapping[str, Any], section: str, cls: type, path: str | Path = PARAMS_FILE, *, partial: bool = False
+) -> Iterator[UserError]:
+    """Everything for which `checked` would refuse a section; it raises the first."""
     for name in document:
         if name not in SECTIONS:
-            raise UserError(str(path), "unknown section", f"there are {', '.join(SECTIONS)}", item=str(name))
+            yield UserError(str(path), "unknown section", f"there are {', '.join(SECTIONS)}", item=str(name))
     values = document.get(section)
     if not isinstance(values, dict):
-        raise UserError(str(path), f"section {section} is missing or empty", "restore it: git checkout params.yaml")
-    fields: Sequence[dataclasses.Field[Any]] = dataclasses.fields(cls)  # type: ignore[arg-type]
-    names = [field.name for field in fields]
+        yield UserError(str(path), f"section {section} is missing or empty", "restore it: git checkout params.yaml")
+        return
+    fields = {field.name: field for field in _fields(cls)}
     for key, value in values.items():
-        if key not in names and not partial:
+        if key not in fields and not partial:
             reason = f"unknown key (its value is {value!r})"
-            raise UserError(str(path), reason, f"{section} has {', '.join(names)}", item=f"{section}.{key}")
-    for field in fields:
-        item = f"{section}.{field.name}"
-        if field.name not in values:
-            raise UserError(str(path), "missing", f"give {_allowed(field)}", item=item)
-        value = values[field.name]
-        if not _is_allowed(field, value):
-            raise UserError(str(path), f"{value!r} is not allowed", f"give {_allowed(field)}", item=item)
-    return cls(**{field.name: _converted(field, values[field.name]) for field in fields})
+            yield UserError(str(path), reason, f"{section} has {', '.join(fields)}", item=f"{section}.{key}")
+    for name, field in fields.items():
+        item = f"{section}.{name}"
+        if name not in values:
+            yield UserError(str(path), "missing", f"give {_allowed(field)}", item=item)
+        elif not _is_allowed(field, values[name]):
+            yield UserError(str(path), f"{values[name]!r} is not allowed", f"give {_allowed(field)}", item=item)
+
+
+def _fields(cls: type) -> Sequence[dataclasses.Field[Any]]:
+    return dataclasses.fields(cls)

@@ -1,4 +1,4 @@
-"""Boxes as arrays, the format in the name of every function.
+"""Boxes as arrays; every function has the format in its name.
 
 voc          (N, 4) pixels, [xmin, ymin, xmax, ymax]
 normalized   (N, 4) fractions of the image in [0, 1], [ymin, xmin, ymax, xmax]: the Object Detection API's order
@@ -14,19 +14,20 @@ def voc_to_normalized(boxes: npt.ArrayLike, width: int, height: int) -> Floats:
     """(N, 4) pixels [xmin, ymin, xmax, ymax] -> (N, 4) [ymin, xmin, ymax, xmax] in [0, 1].
 
     Raises:
-        ValueError: the image has no area, or a box is not finite, has no area or reaches out of the image.
+        ValueError: the image has no area, or a box is not finite, has no area or leaves the image.
     """
-    pixels = _checked(boxes, width, height, [width, height, width, height])
-    return (pixels / _scale(width, height))[:, [1, 0, 3, 2]]
-
-
-def normalized_to_voc(boxes: npt.ArrayLike, width: int, height: int) -> Floats:
-    """(N, 4) [ymin, xmin, ymax, xmax] in [0, 1] -> (N, 4) pixels [xmin, ymin, xmax, ymax]. Errors as above."""
-    return _checked(boxes, width, height, [1, 1, 1, 1])[:, [1, 0, 3, 2]] * _scale(width, height)
+    if width < 1 or height < 1:
+        raise ValueError(f"an image of {width}x{height} has no area")
+    values, sides = _as_boxes(boxes), _scale(width, height)
+    inside = ((values >= 0) & (values <= sides)).all(axis=1)  # false for NaN
+    sound = inside & (values[:, :2] < values[:, 2:]).all(axis=1)
+    if not sound.all():
+        raise ValueError(f"box {values[~sound][0].tolist()} is empty, inverted or outside {[width, height]}")
+    return (values / sides)[:, [1, 0, 3, 2]]
 
 
 def detected_to_voc(boxes: npt.ArrayLike, width: int, height: int) -> Floats:
-    """As `normalized_to_voc`, but for what a detector says, which may be anything: clipped to the image."""
+    """(N, 4) [ymin, xmin, ymax, xmax] of a detector -> (N, 4) pixels [xmin, ymin, xmax, ymax], clipped to the image."""
     return _as_boxes(boxes).clip(0, 1)[:, [1, 0, 3, 2]] * _scale(width, height)
 
 
@@ -50,14 +51,3 @@ def _as_boxes(boxes: npt.ArrayLike) -> Floats:
 
 def _scale(width: int, height: int) -> Floats:
     return np.array([width, height, width, height], dtype=np.float64)
-
-
-def _checked(boxes: npt.ArrayLike, width: int, height: int, limits: list[int]) -> Floats:
-    values = _as_boxes(boxes)
-    if width < 1 or height < 1:
-        raise ValueError(f"an image of {width}x{height} has no area")
-    inside = (values >= 0) & (values <= limits)  # false for NaN
-    sound = inside.all(axis=1) & (values[:, :2] < values[:, 2:]).all(axis=1)
-    if not sound.all():
-        raise ValueError(f"box {values[~sound][0].tolist()} is empty, inverted or outside {limits[:2]}")
-    return values

@@ -3,7 +3,7 @@
 Ids come from here alone and start at 1 (0 is the background). Needs no TensorFlow: the protos import protobuf only.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from google.protobuf import text_format
@@ -12,15 +12,15 @@ from object_detection.protos.string_int_label_map_pb2 import StringIntLabelMap
 from detector.base import files
 from detector.base.errors import UserError
 
-BACKGROUND = "background"  # what the evaluation calls the place without an object, so no class may be called so
+BACKGROUND = "background"  # in the evaluation, a place without an object; so not allowed as a class name
 
 
 def read(path: str | Path) -> dict[str, int]:
     """The label map as {class name: id}, ordered by id; ids are 1, 2, ... without a gap.
 
     Raises:
-        UserError: the file is missing or unreadable, empty, or holds a duplicate, unnamed or out-of-order id, or a
-            class named as the background.
+        UserError: the file is missing or unreadable, empty, or holds a duplicate or unnamed item, a gap in the
+            ids, or a class with the name of the background.
     """
     path = Path(path)
     proto = StringIntLabelMap()
@@ -36,20 +36,25 @@ def read(path: str | Path) -> dict[str, int]:
         ) from error
     items = sorted((item.id, item.name) for item in proto.item)
     if not items:
-        raise UserError(str(path), "holds no item", "items look like: item { id: 1 name: 'cat' }")
+        raise UserError(str(path), "has no items", "items look like: item { id: 1 name: 'cat' }")
     if [number for number, _ in items] != list(range(1, len(items) + 1)):
         raise UserError(str(path), f"ids are {[number for number, _ in items]}", f"give 1 to {len(items)}, each once")
     label_map = {name: number for number, name in items}
     if len(label_map) != len(items) or "" in label_map:
-        raise UserError(str(path), "two items share a name, or one has none", "give every id a name of its own")
+        raise UserError(str(path), "two items share a name, or one has none", "give every id its own name")
     if BACKGROUND in label_map:
-        reason = f"no class may be named {BACKGROUND}: it means that there is no object"
+        reason = f"{BACKGROUND} is not allowed as a class name: it means that no object was found"
         raise UserError(str(path), reason, "rename it, in the XML too", item=f"id {label_map[BACKGROUND]}")
     return label_map
 
 
+def by_id(label_map: Mapping[str, int]) -> dict[int, str]:
+    """{id: class name}, in the order of the label map."""
+    return {class_id: name for name, class_id in label_map.items()}
+
+
 def render(names: Sequence[str]) -> str:
-    """The text of a label map that gives `names` the ids 1, 2, ... in the order given."""
+    """The text of a label map that gives `names` the ids 1, 2, ... in their order."""
     proto = StringIntLabelMap()
     for number, name in enumerate(names, start=1):
         proto.item.add(id=number, name=name)
@@ -57,5 +62,5 @@ def render(names: Sequence[str]) -> str:
 
 
 def write(path: str | Path, names: Sequence[str]) -> None:
-    """Write the label map that gives `names` the ids 1, 2, ... in the order given."""
+    """Write the label map that gives `names` the ids 1, 2, ... in their order."""
     files.write_text(path, render(names))

@@ -1,7 +1,7 @@
 """TFRecord files of `tf.train.Example`, written and read without TensorFlow.
 
 A TFRecord is a row of frames: the length (8 bytes), its checksum (4), the data, its checksum (4), all little-endian;
-checksums are CRC-32C, masked (tensorflow/core/lib/hash/crc32c.h). An Example is a protobuf map from names to lists of
+checksums are masked CRC-32C (tensorflow/core/lib/hash/crc32c.h). An Example is a protobuf map from names to lists of
 bytes, floats or integers (tensorflow/core/example/{example,feature}.proto), of which the few messages are built here.
 """
 
@@ -49,7 +49,7 @@ def encode(example: Example) -> bytes:
 
 
 def decode(serialized: bytes) -> dict[str, list[Any]]:
-    """What `encode` was given: {name: list of bytes, floats (of 32 bits) or integers}; ValueError on other bytes."""
+    """The reverse of `encode`: {name: list of bytes, floats (of 32 bits) or integers}; ValueError on other bytes."""
     try:
         message = _EXAMPLE.FromString(serialized)
     except DecodeError as error:
@@ -85,11 +85,11 @@ def read_frames(path: str | Path) -> Iterator[bytes]:
 
 def offsets(path: str | Path) -> "array[int]":
     """The byte at which each record of a TFRecord begins; every checksum is verified. Errors as in `read_frames`."""
-    found, end = array("q"), 0
+    starts, end = array("q"), 0
     for data in read_frames(path):
-        found.append(end)
+        starts.append(end)
         end += _FRAME_BYTES + len(data)
-    return found
+    return starts
 
 
 @contextmanager
@@ -160,7 +160,7 @@ def _field(name: str, values: Sequence[object]) -> str:
 
 
 def _build_example() -> Any:
-    """The class of `tf.train.Example`, in a pool of its own so that it never meets TensorFlow's."""
+    """The class of `tf.train.Example`, in its own pool so that it never meets TensorFlow's."""
     package = "passo.records"
     file = descriptor_pb2.FileDescriptorProto(name="passo/records.proto", package=package, syntax="proto3")
     feature = descriptor_pb2.DescriptorProto(name="Feature")

@@ -1,11 +1,13 @@
-"""Boxes image by image, and their CSV: `filename,width,height,class,xmin,ymin,xmax,ymax`.
+"""Boxes image by image, and their CSV: `filename,width,height,class,xmin,ymin,xmax,ymax`, and `score` of detections.
 
-Boxes are in pixels, `[xmin, ymin, xmax, ymax]` as in PASCAL VOC, fractions kept. An image without objects is a row
-whose last five cells are empty, so that the count of images never changes on the way.
+Boxes are in pixels, `[xmin, ymin, xmax, ymax]` as in PASCAL VOC. Numbers keep all their digits, so what is read is what
+was written. An image without boxes is a row with empty cells: the number of images never changes on the way.
 """
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+import csv
+import io
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +19,7 @@ from detector.base.errors import UserError
 
 BOX_COLUMNS = ["xmin", "ymin", "xmax", "ymax"]
 COLUMNS = ["filename", "width", "height", "class", *BOX_COLUMNS]
+SCORE = "score"  # the last column of detections
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -37,47 +40,91 @@ class ImageBoxes:
     classes: Ints
     scores: Floats
 
+    def above(self, threshold: float) -> "ImageBoxes":
+        """The image with those boxes alone whose score is at least `threshold`."""
+        return self.subset(self.scores >= threshold)
 
-def write_csv(path: str | Path, rows: Iterable[Mapping[str, object]]) -> None:
-    """Write rows with the keys of `COLUMNS`, sorted by file name and box, whole or not at all."""
-    frame = pd.DataFrame(list(rows), columns=COLUMNS).sort_values(COLUMNS, kind="stable")
-    files.write_text(path, frame.to_csv(index=False, lineterminator="\n"))
+    def best_first(self) -> "ImageBoxes":
+        """The image with the highest score first; equal scores keep their order."""
+        return self.subset(np.argsort(-self.scores, kind="stable"))
+
+    def subset(self, chosen: npt.NDArray[np.bool_] | Ints | slice) -> "ImageBoxes":
+        """The image with some of its boxes: a mask, indices or a slice."""
+        return replace(self, boxes=self.boxes[chosen], classes=self.classes[chosen], scores=self.scores[chosen])
+
+    def rows(self) -> Iterator[tuple[int, list[float], float]]:
+        """Class id, box and score of each box, as plain numbers."""
+        return zip(self.classes.tolist(), self.boxes.tolist(), self.scores.tolist(), strict=True)
 
 
-def read_csv(path: str | Path, label_map: Mapping[str, int]) -> list[ImageBoxes]:
-    """The images of a CSV in the order of their file names, those without objects included.
+def write_csv(
+    path: str | Path, images: Iterable[ImageBoxes], names: Mapping[int, str], *, scores: bool = False
+) -> None:
+    """Write the boxes of all images in the order given, atomically; with `scores` for detections.
+
+    Args:
+        names: class id -> name.
+    """
+    columns = [*COLUMNS, SCORE] if scores else COLUMNS
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    for image in images:
+        start = [image.filename, image.width, image.height]
+        cells = [[names[class_id], *box, score] for class_id, box, score in image.rows()]
+        writer.writerows([*start, *row][: len(columns)] for row in cells or [[""] * 6])
+    files.write_text(path, text.getvalue())
+
+
+def read_csv(
+    path: str | Path,
+    label_map: Mapping[str, int],
+    *,
+    scores: bool = False,
+    remedy: str = "run: dvc repro xml2csv",
+) -> list[ImageBoxes]:
+    """The images of a CSV, sorted by file name; the boxes of each keep their order.
+
+    Args:
+        label_map: class name -> id.
+        scores: whether it is a table of detections.
+        remedy: what makes the table again, for errors.
 
     Raises:
-        UserError: the file is missing, lacks a column, or names a class that the label map does not hold.
+        UserError: the file is missing or not such a table, or holds a class that the label map does not have.
     """
-    path = Path(path)
+    numbers = [*BOX_COLUMNS, SCORE] if scores else BOX_COLUMNS
     try:
         frame = pd.read_csv(
-            path, dtype={"filename": str, "class": str}, keep_default_na=False, na_values={c: [""] for c in BOX_COLUMNS}
+            path,
+            dtype={"filename": str, "class": str},
+            keep_default_na=False,
+            na_values={column: [""] for column in numbers},
         )
+        if missing := [column for column in dict.fromkeys([*COLUMNS, *numbers]) if column not in frame.columns]:
+            raise ValueError(f"missing columns: {', '.join(missing)}")
+        if unknown := sorted(set(frame["class"]) - set(label_map) - {""}):
+            raise ValueError(f"unknown class {', '.join(unknown)}; the label map has {', '.join(label_map)}")
+        return _images(frame, frame[numbers].to_numpy(dtype=np.float64), label_map)
     except FileNotFoundError:
-        raise UserError(str(path), "not found", "run: dvc repro xml2csv") from None
-    except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError) as error:
-        raise UserError(str(path), f"not a CSV: {error}", "run: dvc repro xml2csv") from error
-    missing = [column for column in COLUMNS if column not in frame.columns]
-    if missing:
-        raise UserError(str(path), f"lacks the columns {', '.join(missing)}", f"the columns are {','.join(COLUMNS)}")
-    unknown = sorted(set(frame["class"]) - set(label_map) - {""})
-    if unknown:
-        raise UserError(str(path), f"unknown class {', '.join(unknown)}", f"the label map has {', '.join(label_map)}")
-    return [_image(str(name), rows, label_map) for name, rows in frame.groupby("filename", sort=True)]
+        raise UserError(str(path), "not found", remedy) from None
+    except ValueError as error:  # pandas' own errors and UnicodeDecodeError are ValueErrors too
+        raise UserError(str(path), f"not a table of boxes: {error}", remedy) from error
 
 
-def _image(filename: str, rows: pd.DataFrame, label_map: Mapping[str, int]) -> ImageBoxes:
-    objects = rows[rows["class"] != ""]
-    return ImageBoxes(
-        filename=filename,
-        width=int(rows["width"].iloc[0]),
-        height=int(rows["height"].iloc[0]),
-        boxes=objects[BOX_COLUMNS].to_numpy(dtype=np.float64),
-        classes=np.array([label_map[name] for name in objects["class"]], dtype=np.int64),
-        scores=np.ones(len(objects)),
-    )
+def _images(frame: pd.DataFrame, numbers: Floats, label_map: Mapping[str, int]) -> list[ImageBoxes]:
+    """`numbers`: (rows, 4) boxes, or (rows, 5) with their scores."""
+    classes = np.asarray(frame["class"].map({**label_map, "": 0}), dtype=np.int64)  # 0: a row without a box
+    if np.isnan(numbers[classes > 0]).any():
+        raise ValueError("a box with an empty cell")
+    sizes = [(int(width), int(height)) for width, height in zip(frame["width"], frame["height"], strict=True)]
+    scores = numbers[:, 4] if numbers.shape[1] > 4 else np.ones(len(numbers))
+    return [
+        ImageBoxes(str(filename), *sizes[rows[0]], numbers[rows, :4], classes[rows], scores[rows]).subset(
+            classes[rows] > 0
+        )
+        for filename, rows in sorted(frame.groupby("filename").indices.items())
+    ]
 
 
 def most_boxes(images: Iterable[ImageBoxes]) -> int:

@@ -1,1 +1,1 @@
-"""How good a detector is: COCO metrics, curves, intervals, and the tables and plots of them."""
+"""How good a detector is: COCO metrics, curves, intervals, and their tables and plots."""

@@ -1,7 +1,7 @@
-"""Where a detector errs, at one IoU threshold: precision over recall, who is taken for whom, the worst images.
+"""Where a detector errs, at one IoU threshold: precision over recall, which class is taken for which, worst images.
 
 The precision-recall curve is COCO's: the mean of `Curve.interpolated` is the class's AP at that threshold. The
-confusion matrix matches boxes whatever their class, so that a dog taken for a cat is one error and not two.
+confusion matrix matches boxes whatever their class, so that a dog taken for a cat is one error, not two.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -77,19 +77,19 @@ def precision_recall(
 ) -> Curve | None:
     """The curve of one class over all images, which are matched by file name; None without groundtruth of the class."""
     total, scores, hits = 0, [np.zeros(0)], [np.zeros(0, dtype=bool)]
-    for truth, found in paired(groundtruth, detections):
-        objects = truth.boxes[truth.classes == class_id]
-        ranked = _ranked(found.scores, found.classes == class_id)[:MAX_DETECTIONS]
+    for truth, detected in paired(groundtruth, detections):
+        objects = truth.subset(truth.classes == class_id).boxes
+        ranked = detected.subset(detected.classes == class_id).best_first().subset(slice(MAX_DETECTIONS))
         total += len(objects)
-        scores.append(found.scores[ranked])
-        hits.append(_match(objects, found.boxes[ranked], iou_threshold)[0] >= 0)
+        scores.append(ranked.scores)
+        hits.append(_match(objects, ranked.boxes, iou_threshold)[0] >= 0)
     return _curve(np.concatenate(scores), np.concatenate(hits), total) if total else None
 
 
 def _curve(scores: Floats, hits: Bools, total: int) -> Curve:
     order = np.argsort(-scores, kind="stable")
-    scores, found = scores[order], np.cumsum(hits[order])
-    recall, precision = found / total, found / np.arange(1, len(found) + 1)
+    scores, true = scores[order], np.cumsum(hits[order])  # the count of true detections
+    recall, precision = true / total, true / np.arange(1, len(true) + 1)
     at = np.searchsorted(recall, RECALLS, side="left")  # the first detection that reaches each recall
     falling = np.maximum.accumulate(precision[::-1])[::-1]  # the greatest precision from each detection on
     return Curve(recall, precision, scores, np.append(falling, 0.0)[at], np.append(scores, 0.0)[at])
@@ -108,23 +108,22 @@ def image_errors(
     whatever class, if that IoU is at least `iou_threshold`.
     """
     pairs = paired(groundtruth, detections)
-    result = [_image_errors(truth, found, score_threshold, iou_threshold) for truth, found in pairs]
+    result = [_image_errors(truth, detected.above(score_threshold), iou_threshold) for truth, detected in pairs]
     return sorted(result, key=lambda errors: errors.badness)
 
 
-def _image_errors(truth: ImageBoxes, found: ImageBoxes, score_threshold: float, iou_threshold: float) -> ImageErrors:
-    ranked = _ranked(found.scores, found.scores >= score_threshold)
-    classes, scores = found.classes[ranked], found.scores[ranked]
-    match, ious = _match(truth.boxes, found.boxes[ranked], iou_threshold)
+def _image_errors(truth: ImageBoxes, detected: ImageBoxes, iou_threshold: float) -> ImageErrors:
+    ranked = detected.best_first()
+    match, ious = _match(truth.boxes, ranked.boxes, iou_threshold)
     predicted = np.full(len(truth.boxes), BACKGROUND)
-    predicted[match[match >= 0]] = classes[match >= 0]
-    false = [(BACKGROUND, int(class_id)) for class_id in classes[match < 0]]
+    predicted[match[match >= 0]] = ranked.classes[match >= 0]
+    false = [(BACKGROUND, class_id) for class_id in ranked.classes[match < 0].tolist()]
     missed = len(truth.boxes) > np.count_nonzero(match >= 0)
     return ImageErrors(
         filename=truth.filename,
         pairs=(*zip(truth.classes.tolist(), predicted.tolist(), strict=True), *false),
         worst_iou=0.0 if missed else float(ious[match >= 0].min(initial=1)),
-        worst_score=float(scores[match >= 0].min(initial=1)),
+        worst_score=float(ranked.scores[match >= 0].min(initial=1)),
     )
 
 
@@ -141,19 +140,13 @@ def confusion_matrix(errors: Iterable[ImageErrors], class_ids: Sequence[int]) ->
     return matrix
 
 
-def _ranked(scores: Floats, chosen: Bools) -> Ints:
-    """The indices of the chosen detections, the highest score first, equal scores in their order."""
-    indices = np.flatnonzero(chosen)
-    return indices[np.argsort(-scores[indices], kind="stable")]
-
-
-def _match(objects: Floats, found: Floats, iou_threshold: float) -> tuple[Ints, Floats]:
+def _match(objects: Floats, detected: Floats, iou_threshold: float) -> tuple[Ints, Floats]:
     """(D,) for each detection, the best first: the index of its object or -1, and its IoU with it (or 0).
 
     Each takes the free object of greatest IoU; of equal ones the last, as COCO does.
     """
-    free = boxes.iou(found, objects)  # (D, N)
-    match, ious = np.full(len(found), -1), np.zeros(len(found))
+    free = boxes.iou(detected, objects)  # (D, N)
+    match, ious = np.full(len(detected), -1), np.zeros(len(detected))
     for k, row in enumerate(free):
         best = len(row) - 1 - int(np.argmax(row[::-1])) if len(row) else -1
         if best >= 0 and row[best] >= iou_threshold:

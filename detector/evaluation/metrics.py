@@ -1,8 +1,8 @@
 """COCO's detection metrics, computed by pycocotools in memory.
 
 AP is the mean over the IoU thresholds 0.50, 0.55, ..., 0.95 and the classes of the interpolated precision at 101
-recalls; AR1, AR10 and AR100 allow so many detections an image. Small is under 32² pixels of the original image, large
-from 96² up. What has no groundtruth has no number: its key is absent, and it is in no mean.
+recalls; AR1, AR10 and AR100 count that many detections of an image. Small is under 32² pixels of the original image,
+large from 96² up. What has no groundtruth has no number: its key is missing, and no mean counts it.
 """
 
 import contextlib
@@ -25,7 +25,7 @@ NAMES = (  # in the order of `COCOeval.stats`
 def coco(
     groundtruth: Sequence[ImageBoxes], detections: Sequence[ImageBoxes], names: Mapping[int, str]
 ) -> dict[str, Any]:
-    """COCO's twelve numbers, and `per_class: {name: {AP, AP50, AR100}}`; each in [0, 1], absent without groundtruth.
+    """COCO's twelve numbers, and `per_class: {name: {AP, AP50, AR100}}`; each in [0, 1], missing without groundtruth.
 
     Args:
         groundtruth, detections: the same images, matched by file name; their order does not matter.
@@ -48,7 +48,7 @@ def matched(
 ) -> Any:
     """pycocotools' `COCOeval` after its `evaluate`: the detections of each image matched, images sorted by file name.
 
-    `sizes`: whether small, medium and large objects are looked at for themselves, too. Arguments and errors as `coco`.
+    `sizes`: whether small, medium and large objects are measured separately too. Arguments and errors as `coco`.
     """
     pairs = paired(groundtruth, detections)
     with contextlib.redirect_stdout(io.StringIO()):
@@ -65,10 +65,10 @@ def paired(groundtruth: Sequence[ImageBoxes], detections: Sequence[ImageBoxes]) 
     Raises:
         ValueError: an image is twice, or in one of the two only.
     """
-    truth, found = _by_filename(groundtruth), _by_filename(detections)
-    if truth.keys() != found.keys():
-        raise ValueError(f"images without groundtruth or without detections: {sorted(truth.keys() ^ found.keys())}")
-    return [(truth[name], found[name]) for name in sorted(truth)]
+    truth, detected = _by_filename(groundtruth), _by_filename(detections)
+    if truth.keys() != detected.keys():
+        raise ValueError(f"images without groundtruth or without detections: {sorted(truth.keys() ^ detected.keys())}")
+    return [(truth[name], detected[name]) for name in sorted(truth)]
 
 
 def _by_filename(images: Sequence[ImageBoxes]) -> dict[str, ImageBoxes]:
@@ -79,7 +79,7 @@ def _by_filename(images: Sequence[ImageBoxes]) -> dict[str, ImageBoxes]:
 
 
 def _dataset(images: Iterable[ImageBoxes], names: Mapping[int, str]) -> Any:
-    """The images as a `COCO` object; image ids are 1, 2, ... in the order given."""
+    """The images as a `COCO` object; image ids are 1, 2, ... in their order."""
     images = list(images)
     data = COCO()
     data.dataset = {

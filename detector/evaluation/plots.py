@@ -12,21 +12,21 @@ from detector.evaluation.curves import RECALLS, Curve
 from detector.pictures.draw import colour
 
 matplotlib.use("Agg")
-LINES = ("-", "--", ":", "-.")  # told apart without colours
+LINES = ("-", "--", ":", "-.")  # different without colours too
 MOST_CELLS = 30  # rows of a confusion matrix whose counts are written in
 
 
-def precision_recall(path: Path, found: Mapping[int, Curve], names: Mapping[int, str], iou_threshold: float) -> None:
+def precision_recall(path: Path, curves: Mapping[int, Curve], names: Mapping[int, str], iou_threshold: float) -> None:
     """A PNG with one line per class: interpolated precision over recall, and the area under it."""
     figure, axes = plt.subplots(figsize=(6.4, 4.8), layout="constrained")
-    for k, (class_id, curve) in enumerate(found.items()):
+    for k, (class_id, curve) in enumerate(curves.items()):
         red, green, blue = (value / 255 for value in colour(class_id))
         label = f"{names[class_id]}  AP {curve.interpolated.mean():.3f}"
         axes.plot(RECALLS, curve.interpolated, LINES[k % 4], color=(red, green, blue), linewidth=2.2, label=label)
     axes.set(xlabel="recall", ylabel="precision", xlim=(0, 1.01), ylim=(0, 1.03))
     axes.set_title(f"Precision over recall at IoU {iou_threshold:g}")
     axes.grid(alpha=0.3)
-    if len(found) <= MOST_CELLS:
+    if len(curves) <= MOST_CELLS:
         axes.legend(loc="lower left")
     _save(figure, path)
 
@@ -47,7 +47,7 @@ def confusion_matrix(path: Path, matrix: Ints, names: Sequence[str], title: str)
     axes.set_yticks(range(count), names)
     axes.set(xlabel="predicted", ylabel="actual", title=title)
     for row, column in np.ndindex(matrix.shape) if count <= MOST_CELLS else ():
-        if (row, column) != (count - 1, count - 1):  # nothing found where nothing is: cannot be counted
+        if (row, column) != (count - 1, count - 1):  # nothing detected where there is nothing: cannot be counted
             ink = "white" if shares[row, column] > 0.5 else "black"
             axes.text(column, row, str(matrix[row, column]), ha="center", va="center", color=ink)
     _save(figure, path)

@@ -1,4 +1,4 @@
-"""A detector's results on a split, from detections to metrics.json, tables, curves and pictures. No TensorFlow."""
+"""A detector's results on a split: metrics.json, tables, curves and pictures of its detections. No TensorFlow."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,12 +13,13 @@ from tqdm import tqdm
 
 from detector.base import files, paths
 from detector.base.errors import UserError
-from detector.data import labels
+from detector.data import labels, tables
 from detector.data.tables import ImageBoxes
-from detector.evaluation import curves, detections, metrics, significance
+from detector.evaluation import curves, metrics, significance
 from detector.evaluation.curves import BACKGROUND, Curve, ImageErrors
 from detector.pictures import draw, images
 
+DETECTIONS = "detections.csv"
 LOSSES = ("localization_loss", "classification_loss", "regularization_loss", "total_loss")
 HEADLINES = ("AP", "AP50", "AP75", "AR100")
 JPEG_QUALITY = 88
@@ -27,10 +28,10 @@ STEM_LENGTH = 60  # of a picture's name: with any letters under the 255 bytes th
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Groundtruth and detections of the same images, and the thresholds at which to judge them.
+    """Groundtruth and detections of the same images, and the thresholds of the errors.
 
     losses: averaged over the images. names: class id -> name, ordered by id.
-    score_threshold: the least score of a detection in `errors` and in pictures. iou_threshold: of `errors`, `curves`.
+    score_threshold: the least score of a detection in `errors` and in pictures. iou_threshold: of `errors` and curves.
     """
 
     groundtruth: Sequence[ImageBoxes]
@@ -43,25 +44,23 @@ class Evaluation:
     @cached_property
     def numbers(self) -> dict[str, Any]:
         """What metrics.json holds: COCO's numbers, intervals, losses, counts; keys in a fixed order, 6 decimals."""
-        shown = (int((image.scores >= self.score_threshold).sum()) for image in self.detections)
         numbers = {
             **metrics.coco(self.groundtruth, self.detections, self.names),
             **significance.intervals(self.groundtruth, self.detections, self.names),
             "loss": {name: self.losses[name] for name in LOSSES},
             "images": len(self.groundtruth),
             "groundtruth_boxes": sum(len(image.boxes) for image in self.groundtruth),
-            "detected_boxes": sum(shown),
+            "detected_boxes": sum(len(image.above(self.score_threshold).boxes) for image in self.detections),
         }
         return dict(_rounded(numbers))
 
     @cached_property
-    def curves(self) -> dict[int, Curve]:
+    def class_curves(self) -> dict[int, Curve]:
         """The precision-recall curve of each class that has groundtruth."""
-        every = (
-            (class_id, curves.precision_recall(self.groundtruth, self.detections, class_id, self.iou_threshold))
-            for class_id in self.names
-        )
-        return {class_id: curve for class_id, curve in every if curve is not None}
+        every = {
+            k: curves.precision_recall(self.groundtruth, self.detections, k, self.iou_threshold) for k in self.names
+        }
+        return {class_id: curve for class_id, curve in every.items() if curve is not None}
 
     @cached_property
     def errors(self) -> list[ImageErrors]:
@@ -90,12 +89,13 @@ def write_results(evaluation: Evaluation, folder: Path) -> None:
     from detector.evaluation import plots  # imports matplotlib
 
     _write_json(folder / "metrics.json", evaluation.numbers)
-    detections.write(folder / detections.FILE, evaluation.detections, evaluation.names)
+    detections = sorted(evaluation.detections, key=lambda image: image.filename)
+    tables.write_csv(folder / DETECTIONS, detections, evaluation.names, scores=True)
     labels.write(folder / paths.LABEL_MAP, list(evaluation.names.values()))
     _write_csv(folder / "precision_recall.csv", ("class", "recall", "precision", "score"), _curve_rows(evaluation))
     _write_csv(folder / "confusion.csv", ("actual", "predicted"), _confusion_rows(evaluation))
     plots.precision_recall(
-        folder / "precision_recall.png", evaluation.curves, evaluation.names, evaluation.iou_threshold
+        folder / "precision_recall.png", evaluation.class_curves, evaluation.names, evaluation.iou_threshold
     )
     plots.confusion_matrix(
         folder / "confusion_matrix.png",
@@ -106,7 +106,7 @@ def write_results(evaluation: Evaluation, folder: Path) -> None:
 
 
 def _curve_rows(evaluation: Evaluation) -> Iterable[tuple[str, float, float, float]]:
-    for class_id, curve in evaluation.curves.items():
+    for class_id, curve in evaluation.class_curves.items():
         for row in zip(curves.RECALLS, curve.interpolated, curve.thresholds, strict=True):
             recall, precision, score = (round(float(value), 6) for value in row)
             yield evaluation.names[class_id], recall, precision, score
@@ -121,17 +121,16 @@ def _confusion_rows(evaluation: Evaluation) -> Iterable[tuple[str, str]]:
 def write_pictures(evaluation: Evaluation, folder: Path, image_dir: Path, count: int) -> None:
     """Draw the `count` worst images side by side into `folder`, and list them in its pictures.json."""
     folder.mkdir()
-    truth, found = (
-        {image.filename: image for image in split} for split in (evaluation.groundtruth, evaluation.detections)
-    )
+    groundtruth = {image.filename: image for image in evaluation.groundtruth}
+    detections = {image.filename: image for image in evaluation.detections}
     index = []
     worst = evaluation.errors[:count]
     for rank, wrong in enumerate(tqdm(worst, "pictures", disable=None, leave=False), start=1):
         file = f"{rank:0{max(2, len(str(len(worst))))}}_{Path(wrong.filename).stem[:STEM_LENGTH]}.jpg"
         picture = draw.side_by_side(
-            _open(image_dir, truth[wrong.filename]),
-            found[wrong.filename],
-            truth[wrong.filename],
+            _open(image_dir, groundtruth[wrong.filename]),
+            detections[wrong.filename],
+            groundtruth[wrong.filename],
             evaluation.names,
             score_threshold=evaluation.score_threshold,
         )
@@ -153,7 +152,7 @@ def _open(image_dir: Path, boxes: ImageBoxes) -> Image.Image:
 
 
 def summary(evaluation: Evaluation) -> str:
-    """The headline numbers as a table, in all and per class; a class without groundtruth is said to have none."""
+    """The headline numbers as a table, for all classes and each; `no object` for a class without groundtruth."""
     per_class = evaluation.numbers["per_class"]
     rows = [("all", evaluation.numbers), *((name, per_class.get(name)) for name in evaluation.names.values())]
     width = max(len(name) for name, _ in rows)
@@ -165,8 +164,8 @@ def summary(evaluation: Evaluation) -> str:
 
 
 def _interval_line(numbers: Mapping[str, Any]) -> list[str]:
-    ends = {name: numbers.get(f"{name}_interval") for name in significance.METRICS}
-    shown = [f"{name} {one['low']:.3f} to {one['high']:.3f}" for name, one in ends.items() if one]
+    intervals = {name: numbers.get(f"{name}_interval") for name in significance.METRICS}
+    shown = [f"{name} {one['low']:.3f} to {one['high']:.3f}" for name, one in intervals.items() if one]
     return [f"{100 * significance.CONFIDENCE:g} % intervals: {', '.join(shown)}"] if shown else []
 
 

@@ -5,13 +5,13 @@ replacement, `RESAMPLES` times; the interval holds the middle 95 % of what the d
 are slightly too narrow for few images.
 
 Difference: a randomisation test (Fisher 1935; for AP in retrieval: Smucker, Allan and Carterette 2007). If it did not
-matter which detector looked at an image, their results on it could be exchanged; p is the share of `RESAMPLES` random
-exchanges that make a difference as large as the true one. That is exact for any number of images, which a paired
-bootstrap's p is not. The interval beside p is the bootstrap's, the same images drawn for both.
+matter which detector saw an image, their results on it could be swapped; p is the share of `RESAMPLES` random swaps
+that make a difference as large as the true one. That is exact for any number of images, which a paired bootstrap's p is
+not. The interval beside p is the bootstrap's, with the same images drawn for both.
 
 Detections are matched to groundtruth once, by pycocotools. A draw only counts each image as often as it was drawn, and
-gives exactly what `COCOeval.accumulate` gives where the split holds copies of the image. As there, a class without
-groundtruth is in no mean. With fewer than two images that hold objects there is no interval.
+gives exactly what `COCOeval.accumulate` gives where the split holds copies of the image. As there, no mean
+counts a class without groundtruth. With fewer than two images that hold objects there is no interval.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -70,10 +70,10 @@ class Ranking:
         rank = above[hit] + copy * self.ties[hit] + self.offset[hit] + 1
         order = np.argsort(rank)
         hits = self.hits[:, hit[order]]  # (T, E)
-        found = np.cumsum(hits, axis=1)
-        falling = np.maximum.accumulate((found / (rank[order] + EPSILON))[:, ::-1], axis=1)[:, ::-1]
-        best = np.zeros((len(hits), total + 1))  # the greatest precision with at least so many objects found
-        best[:, 1:][np.nonzero(hits)[0], found[hits] - 1] = falling[hits]
+        true = np.cumsum(hits, axis=1)  # the count of true detections
+        falling = np.maximum.accumulate((true / (rank[order] + EPSILON))[:, ::-1], axis=1)[:, ::-1]
+        best = np.zeros((len(hits), total + 1))  # the greatest precision with at least that many objects found
+        best[:, 1:][np.nonzero(hits)[0], true[hits] - 1] = falling[hits]
         best[:, 0] = best[:, 1]
         return best[:, np.searchsorted(np.arange(total + 1) / total, RECALLS)]
 
@@ -88,7 +88,7 @@ def rankings(
 
 
 def _ranking(matched: Sequence[Any]) -> Ranking:
-    """From what pycocotools says of one class in each image: None if it has neither groundtruth nor detections."""
+    """From pycocotools' result for one class in each image: None if it has neither groundtruth nor detections."""
     seen = [(k, one) for k, one in enumerate(matched) if one is not None]
     objects = np.zeros(len(matched), dtype=np.int64)
     for k, one in seen:
@@ -158,7 +158,7 @@ def _middle(values: Floats) -> list[list[float]]:
 class Comparison:
     """A metric of two detectors on the same images.
 
-    low, high: of the difference, second - first; NaN where there is no interval. p: how often chance alone does this.
+    low, high: of the difference, second - first; NaN without an interval. p: how often chance alone gives as much.
     """
 
     first: float
@@ -196,8 +196,8 @@ def compare(
     once, never = np.ones(images, dtype=np.int64), np.zeros(images, dtype=np.int64)
     values = both.measure(once, never)  # (2, 2)
     drawn = np.array([both.difference(counts, never) for counts in draws(images)])
-    exchanged = np.array([both.difference(once, swap) for swap in exchanges(images)])
-    extreme = np.abs(exchanged) >= np.abs(values[1] - values[0]) - ROUNDING
+    by_chance = np.array([both.difference(once, swap) for swap in swaps(images)])
+    extreme = np.abs(by_chance) >= np.abs(values[1] - values[0]) - ROUNDING
     p = (1 + extreme.sum(axis=0)) / (1 + RESAMPLES)
     low, high = _middle(drawn) if _has_intervals(groundtruth) else [[np.nan] * 2] * 2
     return {
@@ -205,10 +205,10 @@ def compare(
     }
 
 
-def exchanges(images: int) -> Iterator[Ints]:
-    """(images,) 1 where the two detectors' results on an image are exchanged, else 0, at random; `RESAMPLES` times."""
+def swaps(images: int) -> Iterator[Ints]:
+    """(images,) 1 where the two detectors' results on an image are swapped, else 0, at random; `RESAMPLES` times."""
     generator = np.random.default_rng(SEED)
-    for _ in tqdm(range(RESAMPLES), "exchanging", disable=None, leave=False):
+    for _ in tqdm(range(RESAMPLES), "swapping", disable=None, leave=False):
         yield generator.integers(2, size=images)
 
 
@@ -224,13 +224,13 @@ class _Both:
     ) -> None:
         pairs = zip(metrics.paired(groundtruth, first), metrics.paired(groundtruth, second), strict=True)
         every = [pair for both in pairs for pair in both]
-        truth, found = ([replace(one[k], filename=f"{n:09}") for n, one in enumerate(every)] for k in (0, 1))
-        self._ranked = rankings(truth, found, names)
+        truth, detected = ([replace(one[k], filename=f"{n:09}") for n, one in enumerate(every)] for k in (0, 1))
+        self._ranked = rankings(truth, detected, names)
 
     def measure(self, counts: Ints, swap: Ints) -> Floats:
-        """(2, 2) AP and AP50 of the first, of the second; image k `counts[k]` times, exchanged where `swap[k]` is 1."""
-        kept = np.stack([1 - swap, swap], axis=1) * counts[:, np.newaxis]  # (I, 2)
-        return np.array([measure(self._ranked, kept.ravel()), measure(self._ranked, kept[:, ::-1].ravel())])
+        """(2, 2) AP and AP50 of the first, of the second; image k `counts[k]` times, swapped where `swap[k]` is 1."""
+        taken = np.stack([1 - swap, swap], axis=1) * counts[:, np.newaxis]  # (I, 2)
+        return np.array([measure(self._ranked, taken.ravel()), measure(self._ranked, taken[:, ::-1].ravel())])
 
     def difference(self, counts: Ints, swap: Ints) -> Floats:
         """(2,) second - first of what `measure` gives."""

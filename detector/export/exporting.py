@@ -18,14 +18,14 @@ ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)  # a fixed time, so that the same model gives 
 
 
 class _Saveable(tf.Module):  # type: ignore[misc]
-    """A traced function with just what it needs: its variables, and the label map as an asset.
+    """A traced function with only what it needs: its variables, and the label map as an asset.
 
-    Saving the detection model itself would trace every Keras layer of it once more, which takes 15 s and loads slowly.
+    Saving the detection model itself would trace all its Keras layers again, which takes 15 s and loads slowly.
     """
 
     def __init__(self, function: Any, label_map: Path | None = None) -> None:
         super().__init__()
-        self.captured = sorted(function.variables, key=lambda variable: variable.name)  # else in any order
+        self.captured = sorted(function.variables, key=lambda variable: variable.name)  # otherwise in any order
         if label_map:
             self.label_map = tf.saved_model.Asset(str(label_map))
 
@@ -33,7 +33,7 @@ class _Saveable(tf.Module):  # type: ignore[misc]
 def _serving_function(model: Any) -> Any:
     """The signature of the published detectors, with a batch that works.
 
-    The API's own exporter fixes the input to one image; asked for 16 it answers for the first and says nothing.
+    The API's own exporter fixes the input to one image; given 16 it silently answers for the first alone.
 
     In: `input_tensor`, RGB images of one size, (N, H, W, 3) uint8.
     Out: detection_boxes (N, M, 4) [ymin, xmin, ymax, xmax] in [0, 1], detection_scores (N, M) highest first,
@@ -44,12 +44,12 @@ def _serving_function(model: Any) -> Any:
     def serve(input_tensor: Any) -> dict[str, Any]:
         od_api.set_training(model, False)
         images, shapes = model.preprocess(tf.cast(input_tensor, tf.float32))
-        found = model.postprocess(model.predict(images, shapes), shapes)
+        detections = model.postprocess(model.predict(images, shapes), shapes)
         return {
-            "detection_boxes": found[Detection.detection_boxes],
-            "detection_scores": found[Detection.detection_scores],
-            "detection_classes": found[Detection.detection_classes] + od_api.LABEL_ID_OFFSET,
-            "num_detections": found[Detection.num_detections],
+            "detection_boxes": detections[Detection.detection_boxes],
+            "detection_scores": detections[Detection.detection_scores],
+            "detection_classes": detections[Detection.detection_classes] + od_api.LABEL_ID_OFFSET,
+            "num_detections": detections[Detection.num_detections],
         }
 
     return serve.get_concrete_function()

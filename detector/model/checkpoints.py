@@ -10,7 +10,7 @@ from typing import Any
 
 from detector.base import files
 from detector.base.errors import UserError
-from detector.model import pipeline_config
+from detector.model import fine_tune
 from detector.model.tensorflow_env import tf
 
 NAME = "ckpt-1"
@@ -43,26 +43,16 @@ def kind(prefix: str | Path) -> str:
         UserError: it is neither.
     """
     names = variables(prefix)
-    if any(name.startswith("model/_feature_extractor/") for name in names):
-        return "detection"
-    if any(name.startswith("feature_extractor/") for name in names):
-        return "classification"
-    sample = ", ".join(sorted(names)[:3])
-    raise UserError(str(prefix), f"neither a backbone nor a detector: it holds {sample}...", "give another checkpoint")
+    known = fine_tune.kind_by_names(names)
+    if not known:
+        reason = f"neither a backbone nor a detector: it holds {', '.join(sorted(names)[:3])}..."
+        raise UserError(str(prefix), reason, "give another checkpoint")
+    return known
 
 
 def check_type(prefix: str | Path, fine_tune_checkpoint_type: str) -> None:
     """Refuse a `fine_tune_checkpoint_type` that the checkpoint cannot serve, naming the one that it can."""
-    found = kind(prefix)
-    fitting = pipeline_config.FITTING_TYPES[found]
-    if fine_tune_checkpoint_type not in fitting:
-        raise UserError(
-            "params.yaml",
-            f"{fine_tune_checkpoint_type} needs a {'backbone' if found == 'detection' else 'detector'}, "
-            f"but {prefix} is a {found} checkpoint",
-            f"set it to {' or '.join(fitting)}",
-            item="train.fine_tune_checkpoint_type",
-        )
+    fine_tune.check(fine_tune_checkpoint_type, kind(prefix), str(prefix))
 
 
 def restore(model: Any, prefix: str | Path, fine_tune_checkpoint_type: str) -> None:

@@ -23,10 +23,6 @@ TEMPLATES = {
     "ssd_mobilenet_v2_fpnlite_640x640": ("ssd_mobilenet_v2_fpnlite.config", 640),
 }
 MODELS = tuple(TEMPLATES)
-FITTING_TYPES = {  # kind of checkpoint: the values of fine_tune_checkpoint_type that it serves
-    "classification": ("classification", "none"),
-    "detection": ("full", "detection", "none"),
-}
 
 BASE_RATE, BASE_RATE_BATCH = 0.001, 16  # Adam; docs/training.md has the measurements
 WARMUP_FRACTION, MAX_WARMUP_STEPS = 0.1, 1000

@@ -1,7 +1,7 @@
 """Boxes, labels and scores on pictures, with Pillow alone.
 
-A line has a dark edge and a label a filled ground, so both can be read on any photo. The first seven class ids have the
-colours of Okabe and Ito, which colour-blind readers tell apart too.
+A line has a dark edge and a label a filled background, so that both can be read on any photo. The first seven class ids
+have the colours of Okabe and Ito, which colour-blind readers can tell apart too.
 """
 
 import colorsys
@@ -38,7 +38,7 @@ class _Label:
 
 
 def colour(class_id: int) -> Colour:
-    """The colour of a class: always the same, and another one for every class id."""
+    """The colour of a class: always the same, and a different one for every class id."""
     if 1 <= class_id <= len(OKABE_ITO):
         value = OKABE_ITO[class_id - 1]
         return int(value[1:3], 16), int(value[3:5], 16), int(value[5:7], 16)
@@ -48,7 +48,7 @@ def colour(class_id: int) -> Colour:
 
 def draw_boxes(
     image: Image.Image,
-    found: ImageBoxes,
+    boxes: ImageBoxes,
     names: Mapping[int, str],
     *,
     score_threshold: float = 0.0,
@@ -56,16 +56,14 @@ def draw_boxes(
 ) -> Image.Image:
     """A new RGB image with the boxes whose score is at least `score_threshold`, the highest score on top.
 
-    `found.boxes` are in pixels of `image`; what lies outside is cut off. A class without a name shows its id.
+    `boxes` are in pixels of `image`; what is outside is cut off. A class without a name shows its id.
     """
     canvas = image.convert("RGB")
     draw = ImageDraw.Draw(canvas)
-    best_first = [k for k in np.argsort(-found.scores, kind="stable") if found.scores[k] >= score_threshold]
     labels: list[_Label] = []
-    for k in best_first:  # the best box gets the best place for its label
-        class_id = int(found.classes[k])
-        text = names.get(class_id, str(class_id)) + (f" {found.scores[k]:.2f}" if show_scores else "")
-        labels.append(_label(text, _clipped(found.boxes[k], canvas), class_id, canvas.size, labels))
+    for class_id, box, score in boxes.above(score_threshold).best_first().rows():
+        text = names.get(class_id, str(class_id)) + (f" {score:.2f}" if show_scores else "")
+        labels.append(_label(text, _clipped(box, canvas), class_id, canvas.size, labels))  # the best box first
     for label in reversed(labels):
         _draw_outline(draw, label.box, label.fill, _line_width(canvas.size))
     for label in reversed(labels):
@@ -83,14 +81,14 @@ def side_by_side(
 ) -> Image.Image:
     """Detections on the left, groundtruth on the right, each under a title with its count and the file name.
 
-    The long side of a half is brought into `HALF_SIDE`, so that letters can be read and pictures stay light.
+    Each half is scaled so that its long side is within `HALF_SIDE`: text stays readable and files small.
     """
     scale = np.clip(max(image.size), *HALF_SIDE) / max(image.size)
     size = max(1, round(image.width * scale)), max(1, round(image.height * scale))
     photo = image.convert("RGB").resize(size, Image.Resampling.LANCZOS) if size != image.size else image
     left = draw_boxes(photo, _scaled(detections, image, size), names, score_threshold=score_threshold)
     right = draw_boxes(photo, _scaled(groundtruth, image, size), names, show_scores=False)
-    shown = int((detections.scores >= score_threshold).sum())
+    shown = len(detections.above(score_threshold).boxes)
     name = groundtruth.filename
     halves = (
         _titled(left, f"Detections: {shown}", f"{name}, score ≥ {score_threshold:g}"),
@@ -138,7 +136,7 @@ def _draw_outline(draw: ImageDraw.ImageDraw, box: Place, fill: Colour, width: in
 
 
 def _label(text: str, box: Place, class_id: int, size: tuple[int, int], others: Iterable[_Label]) -> _Label:
-    """The label of a box at the first place that is wholly on the image and covers no other label."""
+    """The label of a box at the first place that is fully on the image and covers no other label."""
     pad = _line_width(size)
     text, font = _fitted(text, max(11, round(max(size) / 36)), size[0] - 2 * pad)
     width, height = min(math.ceil(font.getlength(text)) + 2 * pad, size[0]), min(sum(font.getmetrics()), size[1])

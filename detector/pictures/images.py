@@ -1,7 +1,7 @@
 """Image files of any kind -> upright 8-bit RGB pictures; and a cheap check that a file decodes to its end.
 
-Pillow does the decoding. Whatever it cannot read becomes one `UserError` that names the file. TensorFlow's decoder
-knows fewer kinds and ignores EXIF orientation; `ImageInfo.plain` says which files it reads as Pillow does.
+Pillow does the decoding. What it cannot read becomes a `UserError` with the name of the file. TensorFlow's decoder
+knows fewer kinds and ignores EXIF orientation; `ImageInfo.plain` tells which files it reads as Pillow does.
 """
 
 import io
@@ -28,17 +28,17 @@ _UPRIGHT = {  # EXIF orientation -> what sets it upright; 5 to 8 swap width and 
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-_FULL_SCALES = (1, 255, 65535)  # of pictures in float or 32-bit integers, which do not say their own
-_REMEDY = "save it again as JPEG or PNG, or take it out with its annotation"
+_FULL_SCALES = (1, 255, 65535)  # of pictures in float or 32-bit integers, which do not store theirs
+_REMEDY = "save it again as JPEG or PNG, or remove it with its annotation"
 
-# Pillow's remarks on odd metadata are no news to the user; what it says about bombs is checked below.
+# Pillow's warnings about odd metadata do not help the user; its limit on decompression bombs is checked below.
 warnings.filterwarnings("ignore", module=r"PIL\.")
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
 
 @dataclass(frozen=True)
 class ImageInfo:
-    """What a file holds, found by decoding it to its end.
+    """What a file holds, known from decoding it to its end.
 
     size: (width, height) in pixels as seen, EXIF orientation applied. raw_size: as stored.
     format: Pillow's name (JPEG, PNG, ...). turned: whether EXIF turns or mirrors the stored pixels.
@@ -62,9 +62,9 @@ def read_bytes(path: str | Path) -> bytes:
     try:
         content = Path(path).read_bytes()
     except FileNotFoundError:
-        raise UserError(str(path), "image not found", "put it there, or take out what names it") from None
+        raise UserError(str(path), "image not found", "put it there, or remove its line or XML") from None
     except OSError as error:
-        raise UserError(str(path), f"cannot be read: {error.strerror}", "mend its permissions") from error
+        raise UserError(str(path), f"cannot be read: {error.strerror}", "fix its permissions") from error
     if not content:
         raise UserError(str(path), "is an empty file", _REMEDY)
     return content
@@ -134,7 +134,7 @@ def _orientation(image: Image.Image) -> int:
     """EXIF orientation, 1 to 8, of a loaded image (a PNG may carry it behind its pixels; a TIFF has been turned)."""
     try:
         value = image.getexif().get(_ORIENTATION, 1)
-    except Exception:  # damaged metadata is no reason to refuse sound pixels
+    except Exception:  # damaged metadata must not refuse sound pixels
         return 1
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
 

@@ -1,7 +1,7 @@
-"""A user's photos: found wherever they lie, and results written where they harm nothing.
+"""A user's photos: found in any folder, and results written without harm to other files.
 
-Folders are searched to the bottom; hidden files are left alone. Results never replace a file that `predict` did not
-write: what it wrote is listed in the output folder's `.passo-files`.
+Folders are searched with all their subfolders; hidden files are ignored. Results never replace a file that `predict`
+did not write: what it wrote is listed in the output folder's `.passo-files`.
 """
 
 import glob
@@ -29,27 +29,27 @@ class Photo:
 
 
 def find(arguments: Iterable[str | Path], skip: Collection[Path] = ()) -> tuple[list[Photo], list[UserError]]:
-    """The photos that `arguments` (folders, files, globs) name, each once, sorted by name; and what is wrong with some.
+    """The photos in `arguments` (folders, files, globs), each once, sorted by name; and the errors of some.
 
     Args:
-        skip: absolute paths that are no photos of the user: results of an earlier run.
+        skip: absolute paths to leave out: results of an earlier run.
     """
-    found: dict[Path, Path] = {}
+    matched: dict[Path, Path] = {}  # {absolute path: as the user wrote it}
     problems = []
     for argument in map(str, arguments):
         matches = list(_expanded(argument))
         if not matches:
-            problems.append(UserError(argument, "no image there", f"images end in {', '.join(images.SUFFIXES)}"))
-        found.update((_absolute(path), path) for path in matches)
-    kept = sorted(found.keys() - set(skip))
-    root = os.path.commonpath([path.parent for path in kept]) if kept else ""
-    photos = [Photo(found[path], path.relative_to(root).as_posix()) for path in kept]
+            problems.append(UserError(argument, "no images there", f"images end in {', '.join(images.SUFFIXES)}"))
+        matched.update((_absolute(path), path) for path in matches)
+    chosen = sorted(matched.keys() - set(skip))
+    root = os.path.commonpath([path.parent for path in chosen]) if chosen else ""
+    photos = [Photo(matched[path], path.relative_to(root).as_posix()) for path in chosen]
     problems += [UserError(repr(photo.name), _UNFIT, "rename it") for photo in photos if not _is_fit(photo.name)]
     return [photo for photo in photos if _is_fit(photo.name)], problems
 
 
 def _absolute(path: Path) -> Path:
-    return Path(os.path.abspath(path))  # noqa: PTH100 (takes out `..` but keeps links as they are)
+    return Path(os.path.abspath(path))  # noqa: PTH100 (removes `..` but keeps links as they are)
 
 
 def _is_fit(name: str) -> bool:
@@ -59,7 +59,7 @@ def _is_fit(name: str) -> bool:
 
 def _expanded(argument: str) -> Iterator[Path]:
     path = files.expanded(argument)
-    if path.is_file():  # whatever its suffix: the user means it
+    if path.is_file():  # with any suffix: the user means it
         yield path
     elif path.is_dir():
         yield from _below(path)
@@ -105,22 +105,22 @@ def written(output: Path) -> set[Path]:
     except (FileNotFoundError, NotADirectoryError):
         return set()
     folder = _absolute(output)
-    found = {_absolute(folder / line) for line in lines if line}
-    return {path for path in found if path.is_relative_to(folder)}  # the list may have come from elsewhere
+    listed = {_absolute(folder / line) for line in lines if line}
+    return {path for path in listed if path.is_relative_to(folder)}  # the list may have come from elsewhere
 
 
 def claim(output: Path, names: Iterable[str], photos: Iterable[Photo]) -> None:
-    """Make sure that writing `names` below `output` harms nothing, then list them as predict's own.
+    """Make sure that writing `names` below `output` harms no other file, then list them as written by predict.
 
     Raises:
-        UserError: `output` is a file or holds the photos, or one of `names` is there and is not predict's.
+        UserError: `output` is a file or holds the photos, or one of `names` exists and is not predict's.
     """
     elsewhere = "give another folder: --output FOLDER"
     if output.exists() and not output.is_dir():
         raise UserError(str(output), "is a file", elsewhere)
     inside = [photo.name for photo in photos if photo.path.resolve().is_relative_to(output.resolve())]
     if inside:
-        raise UserError(str(output), f"holds photos that were asked for, such as {inside[0]}", elsewhere)
+        raise UserError(str(output), f"holds photos to predict on, such as {inside[0]}", elsewhere)
     folder, ours = _absolute(output), written(output)
     wanted = {folder / name for name in names}
     foreign = sorted(str(path.relative_to(folder)) for path in wanted - ours if os.path.lexists(path))
@@ -134,7 +134,7 @@ def claim(output: Path, names: Iterable[str], photos: Iterable[Photo]) -> None:
 
 
 def release(output: Path, names: Iterable[str]) -> None:
-    """Remove what predict wrote into `output` in earlier runs, but for `names`, which this run wrote."""
+    """Remove what predict wrote into `output` in earlier runs, except `names`, which this run wrote."""
     folder = _absolute(output)
     ours, wanted = written(output), {folder / name for name in names}
     lower = {str(path).lower() for path in wanted}  # some file systems take X.jpg and x.jpg for one

@@ -20,9 +20,9 @@ from detector.data.boxes import detected_to_voc
 from detector.data.tables import ImageBoxes
 
 SIGNATURE = "serving_default"
-_REDUCED_SIDE = 1000  # pixels: a longer side of twice as much or more is brought down to 1000-1999, still well above
-# what the network sees (300 to 640); smaller photos go in as they are, as in the evaluation
-_TRAIN = "run: make train (or dvc pull, for a model that was trained before)"
+_REDUCED_SIDE = 1000  # pixels: a long side of at least twice this is reduced to 1000-1999, still well above what the
+# network sees (300 to 640); smaller photos go in as they are, as in the evaluation
+_EXPORT = "run: dvc repro --force export"
 
 
 @dataclass(frozen=True)
@@ -34,42 +34,42 @@ class Detector:
     model: Any
 
     def detect(self, image: Image.Image, filename: str) -> ImageBoxes:
-        """What the model finds in an RGB picture of any size; boxes in its pixels, clipped to it, best score first."""
+        """The detections in an RGB picture of any size; boxes in its pixels, clipped to it, best score first."""
         result = self.call(input_tensor=np.asarray(_reduced(image))[np.newaxis])
         count = int(result["num_detections"][0])
         boxes, scores, classes = (
             np.asarray(result[f"detection_{kind}"][0][:count], dtype=np.float64)
             for kind in ("boxes", "scores", "classes")
         )
-        order = np.argsort(-scores, kind="stable")
-        ids = np.rint(classes[order]).astype(np.int64)
+        ids = np.rint(classes).astype(np.int64)
         if unknown := sorted(set(ids.tolist()) - self.names.keys()):
-            raise UserError(paths.LABEL_MAP, f"lacks the model's class ids {unknown}", "run: dvc repro --force export")
-        return ImageBoxes(filename, *image.size, detected_to_voc(boxes[order], *image.size), ids, scores[order])
+            raise UserError(paths.LABEL_MAP, f"the model's class ids {unknown} are missing", _EXPORT)
+        return ImageBoxes(filename, *image.size, detected_to_voc(boxes, *image.size), ids, scores).best_first()
 
 
 def load(export_dir: str | Path = paths.EXPORT) -> Detector:
-    """Load the SavedModel and the label map of an export folder; takes seconds, for it imports TensorFlow.
+    """Load the SavedModel and the label map of an export folder; takes seconds, because it imports TensorFlow.
 
     Raises:
         UserError: the model or the label map is missing or unreadable, or the model has another signature.
     """
     folder = Path(export_dir) / "saved_model"
     if not (folder / "saved_model.pb").is_file():
-        raise UserError(str(folder), "there is no model yet", _TRAIN)
-    names = {number: name for name, number in labels.read(Path(export_dir) / paths.LABEL_MAP).items()}
+        remedy = "run: make train (or dvc pull, for a model that was trained before)"
+        raise UserError(str(folder), "no model yet", remedy)
+    names = labels.by_id(labels.read(Path(export_dir) / paths.LABEL_MAP))
     from detector.model.tensorflow_env import tf
 
     try:
         model = tf.saved_model.load(str(folder))
     except Exception as error:  # damaged files raise nearly anything: OSError, ValueError, tf.errors.*
-        raise UserError(str(folder), f"does not load: {error}", "run: dvc repro --force export") from error
+        raise UserError(str(folder), f"does not load: {error}", _EXPORT) from error
     if SIGNATURE not in model.signatures:
-        raise UserError(str(folder), f"has no signature {SIGNATURE}", "run: dvc repro --force export")
+        raise UserError(str(folder), f"has no signature {SIGNATURE}", _EXPORT)
     return Detector(names, model.signatures[SIGNATURE], model)
 
 
 def _reduced(image: Image.Image) -> Image.Image:
-    """A huge photo averaged down by a whole factor: the network sees 300 to 640 pixels anyway."""
+    """A huge photo averaged down by a whole factor; the network sees 300 to 640 pixels anyway."""
     factor = max(image.size) // _REDUCED_SIDE
     return image.reduce(factor) if factor > 1 and min(image.size) >= factor else image

@@ -1,7 +1,7 @@
 """One picture of the embedded dataset: a place, drawn cats and dogs in it, things that hide or imitate them, a camera.
 
-`render(seed, split, index)` depends on these three alone: more images leave the first ones as they were.
-Boxes come from the pixels in which each animal is really seen.
+`render(seed, split, index)` depends on these three alone: with more images the first ones stay the same.
+Boxes come from the pixels in which each animal is really visible.
 """
 
 import io
@@ -200,7 +200,7 @@ def _put(rng: np.random.Generator, canvas: _Canvas, sprite: Sprite, name: str, g
 
 
 def _windows(sprite: Sprite, height: int, width: int) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
-    """Where the sprite lies on the image, and which part of the sprite that is: rows, columns."""
+    """Where the sprite is on the image, and which part of the sprite that is: rows, columns."""
     spans = []
     for low, size, limit in ((sprite.top, sprite.rgba.shape[0], height), (sprite.left, sprite.rgba.shape[1], width)):
         start, end = min(max(0, low), limit), max(0, min(limit, low + size))

@@ -1,6 +1,6 @@
 """Draws models made of rounded cones: a z-buffer, soft light, fur and coat patterns, in numpy.
 
-A model is a list of `Blob`s in a frame of its own (x forward, y up, z sideways). It is seen without perspective:
+A model is a list of `Blob`s in its own frame (x forward, y up, z sideways). It is seen without perspective:
 screen x to the right, y down, z towards the viewer. Rays meet the rounded cones exactly (after Inigo Quilez,
 "rounded cone - intersection", iquilezles.org/articles/intersectors, MIT).
 
@@ -12,6 +12,7 @@ import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -170,9 +171,17 @@ def moved(blob: Blob, frame: npt.NDArray[np.float64], origin: Sequence[float], s
     return replace(blob, a=a, b=b, ra=blob.ra * scale, rb=blob.rb * scale, eye=eye)
 
 
+class _Screen(NamedTuple):
+    """From the model to the canvas: turned by `matrix`, then scaled, then moved by `shift`."""
+
+    matrix: npt.NDArray[np.float64]
+    shift: Point
+    scale: float
+
+
 @dataclass
 class _Canvas:
-    """The z-buffer: `z`, the normals (3, h, w) and the number of the blob in front, -1 where there is none."""
+    """The z-buffer: `z`, the normals (3, h, w) and the number of the blob in front, -1 where there is no blob."""
 
     z: Floats
     normal: Floats
@@ -291,7 +300,7 @@ def draw(
     light: Light,
     rng: np.random.Generator,
 ) -> Sprite:
-    """Draw a model; `scale` is in image pixels per unit, `origin` is where its (0, 0, 0) lies in the image."""
+    """Draw a model; `scale` is in image pixels per unit, `origin` is the place of its (0, 0, 0) in the image."""
     left_f, top_f, right_f, bottom_f = (scale * side for side in extent(model, view, mirror))
     left, top = math.floor(origin[0] + left_f) - 4, math.floor(origin[1] + top_f) - 4
     width, height = math.ceil(right_f - left_f) + 9, math.ceil(bottom_f - top_f) + 9
@@ -301,8 +310,9 @@ def draw(
     shift = ((origin[0] - left) * fine, (origin[1] - top) * fine, 0.0)
     blobs = [replace(blob, a=_add(blob.a, shift), b=_add(blob.b, shift)) for blob in blobs]
     canvas = _z_buffer(blobs, rows, columns, rng, scale * fine, model.coat.length if model.coat else 0.0)
-    rgb = _painted(model, blobs, canvas, matrix, shift, scale * fine, light, rng)
-    hairs = _hairs(model, canvas, matrix, shift, scale * fine)
+    screen = _Screen(matrix, shift, scale * fine)
+    rgb = _painted(model, blobs, canvas, screen, light, rng)
+    hairs = _hairs(model, canvas, screen)
     rgb += (0.92 - rgb) * 0.75 * hairs[..., None]
     alpha = np.maximum(canvas.blob >= 0, 0.45 * hairs)  # under one half: no box reaches out for a whisker
     rgba = np.clip(np.dstack([rgb, alpha]) * 255 + 0.5, 0, 255).astype(np.uint8)
@@ -314,15 +324,17 @@ def draw(
     return Sprite(np.asarray(small), np.asarray(head) > 0, left, top)
 
 
-def _hairs(model: Model, canvas: _Canvas, matrix: npt.NDArray[np.float64], shift: Point, scale: float) -> Floats:
+def _hairs(model: Model, canvas: _Canvas, screen: _Screen) -> Floats:
     """(h, w) in [0, 1]: the whiskers whose root is not behind the face."""
     image = Image.new("L", (canvas.z.shape[1], canvas.z.shape[0]))
     pen = ImageDraw.Draw(image)
     for root, end in model.whiskers:
-        (x, y, z), (end_x, end_y, _) = (_add(_times(matrix, point, scale), shift) for point in (root, end))
+        (x, y, z), (end_x, end_y, _) = (
+            _add(_times(screen.matrix, point, screen.scale), screen.shift) for point in (root, end)
+        )
         inside = 0 <= int(y) < canvas.z.shape[0] and 0 <= int(x) < canvas.z.shape[1]
-        if inside and canvas.z[int(y), int(x)] < z + 0.25 * scale * model.head_radius:
-            pen.line((x, y, end_x, end_y), fill=220, width=max(1, round(scale * model.head_radius * 0.03)))
+        if inside and canvas.z[int(y), int(x)] < z + 0.25 * screen.scale * model.head_radius:
+            pen.line((x, y, end_x, end_y), fill=220, width=max(1, round(screen.scale * model.head_radius * 0.03)))
     return np.asarray(image, dtype=np.float32) / np.float32(255)
 
 
@@ -352,9 +364,7 @@ def _painted(
     model: Model,
     blobs: Sequence[Blob],
     canvas: _Canvas,
-    matrix: npt.NDArray[np.float64],
-    shift: Point,
-    scale: float,
+    screen: _Screen,
     light: Light,
     rng: np.random.Generator,
 ) -> Floats:
@@ -362,8 +372,9 @@ def _painted(
     albedo = np.array([blob.colour for blob in blobs] + [(0, 0, 0)], np.float32)[canvas.blob]
     if model.coat is not None:
         ys, xs = np.mgrid[0 : canvas.z.shape[0], 0 : canvas.z.shape[1]].astype(np.float32)
-        screen = [(xs - shift[0]) / scale, (ys - shift[1]) / scale, canvas.z / scale]
-        at = [sum(float(matrix[i, k]) * screen[i] for i in range(3)) for k in range(3)]
+        shift, scale = screen.shift, screen.scale
+        pixels = [(xs - shift[0]) / scale, (ys - shift[1]) / scale, canvas.z / scale]
+        at = [sum(float(screen.matrix[i, k]) * pixels[i] for i in range(3)) for k in range(3)]
         fur = albedo[..., 0] < 0
         coloured = _coat_colours(model, model.coat, blobs, canvas, at, rng)
         albedo = np.where(fur[..., None], coloured, albedo)
@@ -371,7 +382,7 @@ def _painted(
         if blob.eye:
             seen = canvas.blob == number
             albedo[seen] = _eye_colours(blob.eye, canvas.normal[:, seen])
-    return _lit(albedo, blobs, canvas, light, scale)
+    return _lit(albedo, blobs, canvas, light, screen.scale)
 
 
 def _coat_colours(

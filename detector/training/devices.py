@@ -5,7 +5,6 @@ GPUs.
 """
 
 import faulthandler
-import importlib.util
 import os
 import signal
 from collections.abc import Iterator
@@ -15,48 +14,38 @@ from typing import TextIO
 from detector.base.errors import UserError
 from detector.model.tensorflow_env import quiet, tf
 from detector.multihost.cluster import ALONE, VARIABLE, Cluster
-from detector.training import stops, tpu_node
+from detector.training import accelerators, stops
 
-HEARTBEAT_SECONDS = 20  # without a sign of a worker, after which it counts as dead
-CONNECT_SECONDS = 300  # at most, until TensorFlow's servers know each other
-LEAVE_SECONDS = 5  # that a worker which ends waits for the others to end
-
-
-def has_tpu() -> bool:
-    """Whether this environment is made for a TPU: `make install` looked for one, and took TensorFlow's TPU build."""
-    return importlib.util.find_spec("libtpu") is not None
+HEARTBEAT_SECONDS = 20  # a worker that is silent for so long counts as dead
+CONNECT_SECONDS = 300  # that TensorFlow's servers may take to find each other
+LEAVE_SECONDS = 5  # that a worker waits at its end for the others to end
 
 
-def found(accelerator: str) -> str:
-    """What of this host `accelerator` stands for: `tpu`, `cpu`, or say `2 x gpu`; `auto` prefers a TPU, then GPUs.
+def on_this_host(accelerator: str) -> str:
+    """What this host trains on with that `train.accelerator`: `tpu`, `cpu`, or say `2 x gpu`.
 
-    Nothing of TensorFlow is started yet.
+    It initialises nothing of TensorFlow: `strategy` may follow.
 
     Raises:
-        UserError: it is not there, or it is a TPU on another machine.
+        UserError: the accelerator is missing, or is a TPU on another machine.
     """
-    if accelerator in ("auto", "tpu") and (variable := tpu_node.found()):
-        raise tpu_node.refusal(variable)
-    if accelerator == "tpu" and not has_tpu():
-        remedy = "use auto or cpu; where there is one: make install TF=tpu"
-        raise UserError("params.yaml", "tpu: this environment has none", remedy, item="train.accelerator")
-    if accelerator == "tpu" or (accelerator == "auto" and has_tpu()):
-        return "tpu"
-    gpus = [] if accelerator == "cpu" else tf.config.list_physical_devices("GPU")
-    if accelerator == "gpu" and not gpus:
-        raise UserError("params.yaml", "gpu: TensorFlow sees none", "use auto or cpu", item="train.accelerator")
-    return f"{len(gpus)} x gpu" if gpus else "cpu"
+    kind = accelerators.choose(accelerator, _count_gpus)
+    return f"{_count_gpus()} x gpu" if kind == "gpu" else kind
+
+
+def _count_gpus() -> int:
+    return len(tf.config.list_physical_devices("GPU"))
 
 
 def strategy(accelerator: str, cluster: Cluster = ALONE) -> tf.distribute.Strategy:
-    """The strategy for what `found(accelerator)` says.
+    """The strategy for `train.accelerator`.
 
-    With a cluster it connects the workers, and must be the first thing that TensorFlow is asked for.
+    With a cluster it connects the workers, and must be the first call of TensorFlow.
 
     Raises:
-        UserError: the accelerator is not there, or is none for a cluster.
+        UserError: the accelerator is missing, or cannot be used by a cluster.
     """
-    kind = found(accelerator)
+    kind = accelerators.choose(accelerator, _count_gpus)
     if kind == "tpu":
         return _tpu_strategy(cluster)
     if kind == "cpu":
@@ -83,7 +72,7 @@ def _tpu_strategy(cluster: Cluster) -> tf.distribute.Strategy:
 
 def _multi_worker(cluster: Cluster) -> tf.distribute.Strategy:
     from tensorflow.compiler.xla.tsl.protobuf.coordination_config_pb2 import CoordinatedJob
-    from tensorflow.python.eager import context  # the only door to these settings
+    from tensorflow.python.eager import context  # these settings have no public API
 
     jobs = [job for job, _ in cluster.tasks]
     context.context().configure_coordination_service(
@@ -100,9 +89,9 @@ def _multi_worker(cluster: Cluster) -> tf.distribute.Strategy:
 
 @contextmanager
 def _interruptible(console: TextIO) -> Iterator[None]:
-    """For a call that lets no other Python run, has no end where a worker has died, and takes SIGTERM for itself.
+    """For a call that lets no other Python run, never returns where a worker has died, and takes SIGTERM for itself.
 
-    Nothing is trained yet: a signal may kill, and where it takes too long, the process ends with a traceback.
+    Nothing is trained yet: a signal may kill the process, and after CONNECT_SECONDS it ends with a traceback.
     """
     before = {number: signal.getsignal(number) for number in stops.SIGNALS}
     faulthandler.dump_traceback_later(CONNECT_SECONDS, exit=True, file=console)
@@ -120,11 +109,3 @@ def describe(chosen: tf.distribute.Strategy) -> str:
     """One line for people: `1 x cpu`, `2 x gpu`, `1 x tpu`."""
     kind = tf.DeviceSpec.from_string(chosen.extended.worker_devices[0]).device_type or "cpu"
     return f"{chosen.num_replicas_in_sync} x {kind.lower()}"
-
-
-def check_batch(chosen: tf.distribute.Strategy, batch_size: int) -> None:
-    """Refuse a batch that cannot be shared equally by the replicas."""
-    replicas = chosen.num_replicas_in_sync
-    if batch_size % replicas:
-        reason = f"{batch_size} cannot be shared equally by {replicas} replicas"
-        raise UserError("params.yaml", reason, f"use a multiple of {replicas}", item="train.batch_size")

@@ -54,9 +54,9 @@ def test_one_example_an_image(root, pets):
     assert train + val == 12
     counts = f"train {train} of {train}, val {val} of {val}, test 5 of 5"
     assert done.stdout == f"images in the records, of those in the CSV: {counts}\n"
-    found = examples(root, "test")
-    assert list(found) == ["b0.jpg", "b1.jpg", "b2.jpg", "b9.jpg", "none.jpg"]
-    example = found["b9.jpg"]
+    converted = examples(root, "test")
+    assert list(converted) == ["b0.jpg", "b1.jpg", "b2.jpg", "b9.jpg", "none.jpg"]
+    example = converted["b9.jpg"]
     assert set(example) == KEYS
     content = (pets / "test/b9.jpg").read_bytes()
     assert example["image/encoded"] == [content]  # byte for byte
@@ -69,8 +69,8 @@ def test_one_example_an_image(root, pets):
     assert example["image/object/bbox/ymax"] == [1.0, 0.015625]
     assert example["image/object/class/text"] == [b"cat", b"dog"]
     assert example["image/object/class/label"] == [1, 2]
-    assert found["none.jpg"]["image/object/class/label"] == []
-    assert found["none.jpg"]["image/object/bbox/xmin"] == []
+    assert converted["none.jpg"]["image/object/class/label"] == []
+    assert converted["none.jpg"]["image/object/bbox/xmin"] == []
 
 
 def test_ids_come_from_the_label_map_alone(root, pets):
@@ -136,17 +136,17 @@ def test_every_kind_of_image_is_read_by_tensorflow_as_it_is_seen(root, pets):
         path.with_suffix(".xml").write_text(faults.voc(path.name, size=images.check(path).size))
     done = convert(root)
     assert (done.returncode, done.stderr) == (0, "")
-    found = examples(root, "test")
+    converted = examples(root, "test")
     for number, (name, (_, _, kind)) in enumerate(KINDS.items()):
         path = pets / "test" / f"{number}{name}"
-        example = found[path.name]
+        example = converted[path.name]
         assert example["image/format"] == [kind], name
         assert (example["image/encoded"][0] == path.read_bytes()) == (name in COPIED), name
         decode = tf.io.decode_png if kind == b"png" else exact_jpeg
         decoded = decode(example["image/encoded"][0], channels=3).numpy()
         seen = np.asarray(images.open_upright(path))
         assert decoded.shape == seen.shape == (example["image/height"][0], example["image/width"][0], 3)
-        limit = 5 if kind == b"jpeg" and name not in COPIED else 0  # encoding a JPEG anew costs a little
+        limit = 5 if kind == b"jpeg" and name not in COPIED else 0  # encoding a JPEG again costs a little
         assert np.abs(decoded.astype(int) - seen).max() <= limit, name
 
 
@@ -160,7 +160,7 @@ def test_boxes_on_the_stored_pixels(root, pets):
     assert (example["image/width"], example["image/height"]) == ([64], [48])
 
 
-def test_stored_pixels_that_must_be_encoded_anew(root, pets):
+def test_stored_pixels_that_must_be_encoded_again(root, pets):
     path = pets / "test/stored.png"
     smooth("RGBA").save(path, exif=EXIF)
     path.with_suffix(".xml").write_text(faults.voc("stored.png", size=faults.SIZE))
@@ -196,7 +196,7 @@ def test_images_that_changed_after_xml2csv_are_reported_together(root, pets):
     assert lines[1].startswith("error: dataset/pets/test/b0.jpg: image not found")
     assert lines[2] == "error: dataset/pets/test/b1.jpg: is 10x20, the CSV says 64x48; run: dvc repro xml2csv"
     assert lines[3].startswith("error: dataset/pets: 3 errors, no record was written")
-    assert faults.tree(root / "dataset/data") == before  # the old records are whole; nothing half-written lies about
+    assert faults.tree(root / "dataset/data") == before  # the old records are whole; nothing half-written is left
 
 
 def test_a_box_that_someone_changed_in_the_csv(root, pets):

@@ -1,12 +1,10 @@
 """What evaluate writes, from made-up detections on made-up photos; its mistakes through the public door."""
 
 import dataclasses
+import functools
 import hashlib
 import json
-import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,43 +16,42 @@ from PIL import Image
 from detector.base import errors, paths
 from detector.data import labels, tables
 from detector.data.tables import ImageBoxes
-from detector.evaluation import detections, metrics, results
+from detector.evaluation import metrics, results
 from detector.evaluation.results import Evaluation
 from stages import evaluate
+from tests.support import boxes
+from tests.support.stage import REPOSITORY, child
 
-REPO = Path(__file__).resolve().parents[2]
 CAT, DOG = 1, 2
 LEFT, RIGHT = (10, 10, 110, 110), (150, 10, 250, 110)
 SIZE = (300, 200)
 LOSSES = {"total_loss": 0.6000004, "localization_loss": 0.1, "regularization_loss": 0.3, "classification_loss": 0.2}
 
 
-def image(filename: str, *rows: Sequence[float]) -> ImageBoxes:
-    """Rows are (xmin, ymin, xmax, ymax, class[, score])."""
-    values = np.array([[*row, 1.0][:6] for row in rows], dtype=np.float64).reshape(-1, 6)
-    return ImageBoxes(filename, *SIZE, values[:, :4], values[:, 4].astype(np.int64), values[:, 5])
-
-
+image = functools.partial(boxes.image, size=SIZE)
 TRUTH = [image("a.png", (*LEFT, CAT), (*RIGHT, CAT)), image("b.jpg", (*LEFT, CAT)), image("c.jpg")]
-FOUND = [
+DETECTED = [
     image("a.png", (*LEFT, CAT, 0.9), (*RIGHT, DOG, 0.8)),
     image("b.jpg", (*LEFT, CAT, 0.7), (*RIGHT, CAT, 0.4)),  # the second is under the threshold
     image("c.jpg", (*LEFT, DOG, 0.6), (*RIGHT, DOG, 0.6)),
 ]
 
 
-def judged(
-    truth: Sequence[ImageBoxes] = TRUTH, found: Sequence[ImageBoxes] = FOUND, *names: str, score_threshold: float = 0.5
+def evaluation(
+    truth: Sequence[ImageBoxes] = TRUTH,
+    detected: Sequence[ImageBoxes] = DETECTED,
+    *names: str,
+    score_threshold: float = 0.5,
 ) -> Evaluation:
     by_id = dict(enumerate(names or ("cat", "dog"), start=1))
-    return Evaluation(truth, found, LOSSES, by_id, score_threshold, iou_threshold=0.5)
+    return Evaluation(truth, detected, LOSSES, by_id, score_threshold, iou_threshold=0.5)
 
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A project whose test split is `TRUTH`, with a label map beside the model, as far as evaluate's checks look."""
     monkeypatch.chdir(tmp_path)
-    shutil.copyfile(REPO / "params.yaml", tmp_path / "params.yaml")
+    shutil.copyfile(REPOSITORY / "params.yaml", tmp_path / "params.yaml")
     photos = tmp_path / "dataset/sample/test"
     photos.mkdir(parents=True)
     for k, name in enumerate(("a.png", "b.jpg", "c.jpg")):
@@ -64,13 +61,13 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def written(evaluation_: Evaluation, pictures: int = 3) -> Path:
-    evaluate.write(evaluation_, Path("dataset/sample/test"), pictures)
+def written(result: Evaluation, pictures: int = 3) -> Path:
+    evaluate.write(result, Path("dataset/sample/test"), pictures)
     return paths.EVALUATE
 
 
 def test_metrics_json(project: Path) -> None:
-    numbers = json.loads((written(judged()) / "metrics.json").read_text())
+    numbers = json.loads((written(evaluation()) / "metrics.json").read_text())
     # Three cats, two found at 0.9 and 0.7 before any false cat: precision 1 up to recall 2/3, so at 67 of 101 recalls
     assert numbers["AP"] == numbers["AP50"] == round(67 / 101, 6)
     assert numbers["per_class"] == {"cat": {"AP": round(67 / 101, 6), "AP50": round(67 / 101, 6), "AR100": 0.666667}}
@@ -90,12 +87,14 @@ def test_metrics_json(project: Path) -> None:
     assert numbers["AP_interval"] == numbers["AP50_interval"] == {"low": round(51 / 101, 6), "high": 1}
 
 
-def test_detections_csv_is_what_was_judged(project: Path) -> None:
-    folder = written(judged(TRUTH[::-1], FOUND[::-1]))
+def test_detections_csv_is_what_was_evaluation(project: Path) -> None:
+    folder = written(evaluation(TRUTH[::-1], DETECTED[::-1]))
     label_map = labels.read(folder / paths.LABEL_MAP)
     assert label_map == {"cat": CAT, "dog": DOG}
-    read = detections.read(folder / detections.FILE, label_map)
-    assert metrics.coco(TRUTH, read, {CAT: "cat", DOG: "dog"}) == metrics.coco(TRUTH, FOUND, {CAT: "cat", DOG: "dog"})
+    read = tables.read_csv(folder / results.DETECTIONS, label_map, scores=True)
+    assert metrics.coco(TRUTH, read, {CAT: "cat", DOG: "dog"}) == metrics.coco(
+        TRUTH, DETECTED, {CAT: "cat", DOG: "dog"}
+    )
     assert [one.scores.tolist() for one in read] == [
         [0.9, 0.8],
         [0.7, 0.4],
@@ -104,7 +103,7 @@ def test_detections_csv_is_what_was_judged(project: Path) -> None:
 
 
 def test_precision_recall_csv(project: Path) -> None:
-    folder = written(judged())
+    folder = written(evaluation())
     table = pd.read_csv(folder / "precision_recall.csv")
     assert list(table.columns) == ["class", "recall", "precision", "score"]
     assert set(table["class"]) == {"cat"}  # dog never occurs
@@ -114,13 +113,13 @@ def test_precision_recall_csv(project: Path) -> None:
 
 
 def test_confusion_csv(project: Path) -> None:
-    table = pd.read_csv(written(judged()) / "confusion.csv")
+    table = pd.read_csv(written(evaluation()) / "confusion.csv")
     pairs = list(zip(table["actual"], table["predicted"], strict=True))
     assert pairs == [*[("background", "dog")] * 2, *[("cat", "cat")] * 2, ("cat", "dog")]
 
 
 def test_pictures_are_the_worst_first(project: Path) -> None:
-    folder = written(judged()) / "pictures"
+    folder = written(evaluation()) / "pictures"
     assert json.loads((folder / "pictures.json").read_text()) == [
         {"rank": 1, "file": "01_c.jpg", "filename": "c.jpg", "missed": 0, "false": 2, "wrong_class": 0},
         {"rank": 2, "file": "02_a.jpg", "filename": "a.png", "missed": 0, "false": 0, "wrong_class": 1},
@@ -135,29 +134,29 @@ def test_pictures_are_the_worst_first(project: Path) -> None:
 
 @pytest.mark.parametrize(("asked", "drawn"), [(0, 0), (1, 1), (99, 3)])
 def test_number_of_pictures(project: Path, asked: int, drawn: int) -> None:
-    folder = written(judged(), asked) / "pictures"
+    folder = written(evaluation(), asked) / "pictures"
     assert len(list(folder.glob("*.jpg"))) == len(json.loads((folder / "pictures.json").read_text())) == drawn
 
 
 def digests(folder: Path) -> dict[str, str]:
-    found = sorted(path for path in folder.rglob("*") if path.is_file())
-    return {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in found}
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
 def test_same_bytes_twice_and_nothing_is_left_of_the_last_run(project: Path) -> None:
-    first = digests(written(judged(), 3))
-    assert digests(written(judged(TRUTH[::-1], FOUND[::-1]), 3)) == first  # the order of images does not matter
+    first = digests(written(evaluation(), 3))
+    assert digests(written(evaluation(TRUTH[::-1], DETECTED[::-1]), 3)) == first  # the order of images does not matter
     assert set(first) == {
         *("metrics.json", "detections.csv", "label_map.pbtxt"),
         *("precision_recall.csv", "confusion.csv", "precision_recall.png", "confusion_matrix.png"),
         *(f"pictures/{name}" for name in ("01_c.jpg", "02_a.jpg", "03_b.jpg", "pictures.json")),
     }
-    assert set(first) - set(digests(written(judged(), 1))) == {"pictures/02_a.jpg", "pictures/03_b.jpg"}
+    assert set(first) - set(digests(written(evaluation(), 1))) == {"pictures/02_a.jpg", "pictures/03_b.jpg"}
     assert [path.name for path in paths.EVALUATE.parent.iterdir()] == ["evaluate"]
 
 
 def test_no_detections_at_all(project: Path) -> None:
-    folder = written(judged(TRUTH, [image(one.filename) for one in TRUTH]))
+    folder = written(evaluation(TRUTH, [image(one.filename) for one in TRUTH]))
     numbers = json.loads((folder / "metrics.json").read_text())
     assert (numbers["AP"], numbers["AR100"], numbers["detected_boxes"]) == (0, 0, 0)
     assert pd.read_csv(folder / "precision_recall.csv")["precision"].tolist() == [0] * 101
@@ -165,14 +164,14 @@ def test_no_detections_at_all(project: Path) -> None:
 
 
 def test_single_class_with_accents(project: Path) -> None:
-    perfect = judged([TRUTH[1]], [TRUTH[1]], "maçã")
+    perfect = evaluation([TRUTH[1]], [TRUTH[1]], "maçã")
     folder = written(perfect)
     assert json.loads((folder / "metrics.json").read_text(encoding="utf-8"))["per_class"]["maçã"]["AP50"] == 1
     assert (folder / "confusion.csv").read_text(encoding="utf-8") == "actual,predicted\nmaçã,maçã\n"
 
 
-def test_summary_says_which_class_never_occurs() -> None:
-    assert results.summary(judged()).splitlines() == [
+def test_the_summary_shows_which_class_never_occurs() -> None:
+    assert results.summary(evaluation()).splitlines() == [
         "         AP    AP50    AP75   AR100",
         "all   0.663   0.663   0.663   0.667",
         "cat   0.663   0.663           0.667",
@@ -182,14 +181,14 @@ def test_summary_says_which_class_never_occurs() -> None:
 
 
 def test_a_single_test_image_has_no_interval(project: Path) -> None:
-    alone = judged(TRUTH[:1], FOUND[:1])
+    alone = evaluation(TRUTH[:1], DETECTED[:1])
     numbers = json.loads((written(alone, 0) / "metrics.json").read_text())
     assert numbers["AP"] == round(51 / 101, 6) and not {key for key in numbers if "interval" in key}
     assert "intervals" not in results.summary(alone)
 
 
 def test_a_class_named_all_does_not_hide_the_total() -> None:
-    named = dataclasses.replace(judged(), names={1: "all", 2: "dog"})
+    named = dataclasses.replace(evaluation(), names={1: "all", 2: "dog"})
     assert [line.split()[0] for line in results.summary(named).splitlines()[1:-1]] == ["all", "all", "dog"]
 
 
@@ -199,48 +198,33 @@ def test_picture_of_a_photo_that_was_annotated_as_stored(project: Path) -> None:
     exif[0x0112] = 6
     stored = Image.new("RGB", SIZE, (90, 120, 140))
     stored.save("dataset/sample/test/b.jpg", exif=exif)
-    folder = written(judged([TRUTH[1]], [FOUND[1]]))
+    folder = written(evaluation([TRUTH[1]], [DETECTED[1]]))
     with Image.open(folder / "pictures/01_b.jpg") as picture:
         assert picture.width == 2 * 480 + 4  # two lying halves, 300x200 scaled to 480x320
     upright = ImageBoxes("b.jpg", SIZE[1], SIZE[0], TRUTH[1].boxes, TRUTH[1].classes, TRUTH[1].scores)
-    with Image.open(written(judged([upright], [upright])) / "pictures/01_b.jpg") as picture:
+    with Image.open(written(evaluation([upright], [upright])) / "pictures/01_b.jpg") as picture:
         assert picture.width == 2 * 320 + 4
 
 
 def test_photo_of_another_size_is_refused_and_the_last_results_stay(project: Path) -> None:
-    before = digests(written(judged()))
+    before = digests(written(evaluation()))
     Image.new("RGB", (30, 20)).save("dataset/sample/test/b.jpg")
     with pytest.raises(errors.UserError, match=r"b\.jpg: is 30x20, the CSV says 300x200; run: dvc repro xml2csv"):
-        written(judged())
+        written(evaluation())
     assert digests(paths.EVALUATE) == before
 
 
-def run_stage(project: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "stages.evaluate"],
-        cwd=project,
-        env={**os.environ, "PYTHONPATH": str(REPO)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
-def write_test_csv(*rows: Sequence[object]) -> None:
-    tables.write_csv(paths.csv("test"), [dict(zip(tables.COLUMNS, row, strict=True)) for row in rows])
-
-
 def assert_refused(project: Path, line: str) -> None:
-    done = run_stage(project)
+    done = child("-m", "stages.evaluate", cwd=project)
     assert (done.returncode, done.stdout, done.stderr) == (2, "", f"error: {line}\n")
     assert not paths.EVALUATE.exists()
 
 
 def test_no_object_in_the_test_split(project: Path) -> None:
-    write_test_csv(("a.png", 300, 200, "", "", "", "", ""), ("b.jpg", 300, 200, "", "", "", "", ""))
+    tables.write_csv(paths.csv("test"), [image("a.png"), image("b.jpg")], {})
     assert_refused(
         project,
-        "dataset/data/test.csv: no object in the test split (2 images); put annotated images into the dataset's test/",
+        "dataset/data/test.csv: no objects in the test split (2 images); put annotated images into the dataset's test/",
     )
 
 
@@ -274,7 +258,6 @@ def test_bad_params(project: Path, key: str, value: str, allowed: str) -> None:
     assert_refused(project, f"params.yaml: evaluate.{key}: {value} is not allowed; give {allowed}")
 
 
-def test_mistakes_are_told_without_waiting_for_tensorflow() -> None:
+def test_mistakes_are_reported_without_waiting_for_tensorflow() -> None:
     code = "import sys, stages.evaluate; print([m for m in ('tensorflow', 'matplotlib') if m in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", code], cwd=REPO, capture_output=True, text=True, check=True)
-    assert done.stdout == "[]\n"
+    assert child("-c", code).stdout == "[]\n"

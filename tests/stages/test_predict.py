@@ -4,7 +4,6 @@ import csv
 import json
 import os
 import shutil
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -18,12 +17,12 @@ from PIL import Image
 
 from detector.base.errors import UserError
 from detector.data import labels
-from detector.data.tables import ImageBoxes
 from detector.prediction import photos, predictions
 from detector.prediction.photos import Photo
 from stages import predict
+from tests.support.boxes import image
+from tests.support.stage import REPOSITORY, child
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 RED, WHITE = (255, 0, 0), (255, 255, 255)
 HEADER = "filename,width,height,class,xmin,ymin,xmax,ymax,score\n"
 
@@ -114,7 +113,7 @@ def tree(folder: str | Path) -> dict[str, bytes]:
     return {p.relative_to(folder).as_posix(): p.read_bytes() for p in sorted(Path(folder).rglob("*")) if p.is_file()}
 
 
-def test_every_file_says_the_same(run: Callable[..., None], capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_file_has_the_same_detections(run: Callable[..., None], capsys: pytest.CaptureFixture[str]) -> None:
     save("photos/one.png", picture((80, 40), ((10, 5, 30, 25), RED)))
     save("photos/two.png", picture((100, 60), ((0, 0, 20, 60), RED), ((50, 30, 100, 40), WHITE)))
     save("photos/none.png", picture((64, 64)))
@@ -207,14 +206,11 @@ def test_photos_under_2000_pixels_go_in_as_they_are_and_huge_ones_reduced(run: C
     assert Image.open("predictions/pictures/2.png.jpg").size == (3000, 1500)
 
 
-def test_unreadable_photos_are_all_named_and_the_others_done(project: Path) -> None:
+def test_unreadable_photos_are_all_reported_and_the_others_done(project: Path) -> None:
     save("photos/good.png", picture((80, 40), ((10, 5, 30, 25), RED)))
     Path("photos/empty.jpg").touch()
     Path("photos/text.jpg").write_text("not an image")
-    arguments = [sys.executable, "-m", "stages.predict", "photos", "no/such/*.jpg"]
-    result = subprocess.run(
-        arguments, env={**os.environ, "PYTHONPATH": str(REPOSITORY)}, capture_output=True, text=True, check=False
-    )
+    result = child("-m", "stages.predict", "photos", "no/such/*.jpg")
     errors = result.stderr.splitlines()
     assert result.returncode == 2 and len(errors) == 3 and all(line.startswith("error: ") for line in errors)
     assert [any(name in line for line in errors) for name in ("no/such/*.jpg", "empty.jpg", "text.jpg")] == [True] * 3
@@ -239,7 +235,7 @@ def test_home_and_brackets_in_names(run: Callable[..., None], project: Path, mon
     run("~", "--output", "two")
     run("~/*.PNG", "--output", "three")
     assert [row[0] for folder in ("one", "two", "three") for row in table(folder)] == ["trip [1].PNG"] * 3
-    with pytest.raises(UserError, match="~nobody-here/x: no image there"):
+    with pytest.raises(UserError, match="~nobody-here/x: no images there"):
         run("~nobody-here/x")
 
 
@@ -253,7 +249,7 @@ def test_a_file_of_the_user_in_the_output_folder_is_never_touched(run: Callable[
     assert tree("predictions") == {"detections.csv": b"mine"}
 
 
-def test_an_earlier_result_is_replaced_and_what_else_is_there_stays(run: Callable[..., None]) -> None:
+def test_an_earlier_result_is_replaced_and_other_files_stay(run: Callable[..., None]) -> None:
     save("photos/x.png", picture())
     run("photos", "--output", "out")
     Path("out/notes.txt").write_text("mine")
@@ -321,27 +317,27 @@ def test_pictures_are_never_written_over_the_photos(run: Callable[..., None]) ->
     save("out/pictures/x.jpg", picture())
     before = tree("out")
     for source in ("out/pictures", "out/pictures/x.jpg", "."):
-        with pytest.raises(UserError, match=r"out: holds photos that were asked for, such as .*x\.jpg; give another"):
+        with pytest.raises(UserError, match=r"out: holds photos to predict on, such as .*x\.jpg; give another"):
             run(source, "--output", "out")
     assert tree("out") == before
 
 
-def test_its_own_pictures_are_no_photos(run: Callable[..., None], project: Path) -> None:
+def test_its_own_pictures_are_not_photos(run: Callable[..., None], project: Path) -> None:
     save("x.png", picture())
     run(".")
     run(str(project))
     assert [row[0] for row in table()] == ["x.png"] and sorted(tree("predictions/pictures")) == ["x.png.jpg"]
-    with pytest.raises(UserError, match="no image there but predict's own pictures"):
+    with pytest.raises(UserError, match="only predict's own pictures there"):
         run("predictions")
 
 
 def test_nothing_found_and_no_model(run: Callable[..., None]) -> None:
     Path("photos").mkdir()
-    with pytest.raises(UserError, match=r"photos: no image there; images end in .*\.jpg.*nothing was written"):
+    with pytest.raises(UserError, match=r"photos: no images there; images end in .*\.jpg.*nothing was written"):
         run("photos")
     save("photos/x.png", picture())
     Path("model/export").unlink()
-    with pytest.raises(UserError, match=r"model/export/saved_model: there is no model yet; run: make train"):
+    with pytest.raises(UserError, match=r"model/export/saved_model: no model yet; run: make train"):
         run("photos")
     assert not Path("predictions").exists()
 
@@ -373,12 +369,11 @@ def test_the_stage_takes_the_test_split_and_replaces_its_folder_whole(run: Calla
 
 def test_help_needs_no_tensorflow(project: Path) -> None:
     code = "import sys; from stages import predict; predict.parser(); sys.exit('tensorflow' in sys.modules)"
-    subprocess.run([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": str(REPOSITORY)}, check=True)
+    assert child("-c", code).returncode == 0
 
 
 def test_no_detections_at_all_is_an_empty_list(tmp_path: Path) -> None:
-    nothing = ImageBoxes("x.png", 8, 6, np.zeros((0, 4)), np.zeros(0, dtype=np.int64), np.zeros(0))
-    predictions.write(tmp_path, [nothing], {1: "red"})
+    predictions.write(tmp_path, [image("x.png", size=(8, 6))], {1: "red"})
     assert (tmp_path / "detections.json").read_text() == "[]\n"
     assert (tmp_path / "detections.csv").read_text() == HEADER + "x.png,8,6,,,,,,\n"
 
@@ -391,12 +386,12 @@ def test_picture_names_never_meet(names: list[str]) -> None:
     assert all(name.endswith((".jpg", ".jpeg")) for name in lower)
 
 
-def test_a_name_that_is_no_text_is_reported(tmp_path: Path) -> None:
+def test_a_name_that_is_not_text_is_reported(tmp_path: Path) -> None:
     folder = os.fsencode(tmp_path)
     for name in (b"good.png", b"bad\xff.png", b"two\nlines.png"):
         Path(os.fsdecode(folder + b"/" + name)).touch()
-    found, problems = photos.find([tmp_path])
-    assert [photo.name for photo in found] == ["good.png"]
+    readable, problems = photos.find([tmp_path])
+    assert [photo.name for photo in readable] == ["good.png"]
     assert sorted(problem.line() for problem in problems) == [
         r"'bad\udcff.png': the file name is not a line of UTF-8; rename it",
         r"'two\nlines.png': the file name is not a line of UTF-8; rename it",

@@ -1,8 +1,6 @@
 """The embedded dataset: the same bytes for the same seed, true boxes, and no easy way to tell cats from dogs."""
 
-import os
 import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,9 +12,8 @@ from PIL import Image
 
 from detector.data import labels
 from detector.scene import compose
-from stages.sample import voc_xml
+from tests.support.stage import REPOSITORY, child
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 TRAIN, TEST = 120, 24
 CHANCE_AT_MOST = 0.65  # of right answers: 0.5 and 2.5 standard deviations of some 75 guesses
 
@@ -26,9 +23,7 @@ def run(root: Path, old: str = "", new: str = "", **environment: str) -> subproc
     content = (REPOSITORY / "params.yaml").read_text(encoding="utf-8")
     assert old in content
     (root / "params.yaml").write_text(content.replace(old, new, 1), encoding="utf-8")
-    command = [sys.executable, "-m", "stages.sample"]
-    variables = {**os.environ, "PYTHONPATH": str(REPOSITORY), **environment}
-    return subprocess.run(command, cwd=root, env=variables, capture_output=True, text=True, check=False)
+    return child("-m", "stages.sample", cwd=root, **environment)
 
 
 def small(train: int, test: int, seed: int = 1) -> tuple[str, str]:
@@ -213,19 +208,6 @@ def test_box_is_where_the_animal_is_seen() -> None:
     assert compose._annotation(animal) == compose.SceneObject("cat", True, 40, 20, 90, 80)
 
 
-def test_voc_xml() -> None:
-    xml = voc_xml("a", "train", 320, 400, [compose.SceneObject("dog", True, 0, 20, 320, 380)])
-    assert xml == (
-        b"<annotation>\n\t<folder>train</folder>\n\t<filename>a.jpg</filename>\n"
-        b"\t<source>\n\t\t<database>Passo sample</database>\n\t</source>\n"
-        b"\t<size>\n\t\t<width>320</width>\n\t\t<height>400</height>\n\t\t<depth>3</depth>\n\t</size>\n"
-        b"\t<segmented>0</segmented>\n"
-        b"\t<object>\n\t\t<name>dog</name>\n\t\t<pose>Unspecified</pose>\n\t\t<truncated>1</truncated>\n"
-        b"\t\t<difficult>0</difficult>\n\t\t<bndbox>\n\t\t\t<xmin>0</xmin>\n\t\t\t<ymin>20</ymin>\n"
-        b"\t\t\t<xmax>320</xmax>\n\t\t\t<ymax>380</ymax>\n\t\t</bndbox>\n\t</object>\n</annotation>\n"
-    )
-
-
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
@@ -252,12 +234,10 @@ def test_the_stage_imports_nothing_heavy_before_it_works() -> None:
     code = (
         "import sys, stages.sample; print(sorted({'tensorflow', 'pandas', 'numpy', 'scipy', 'PIL'} & set(sys.modules)))"
     )
-    result = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True)
-    assert result.stdout == "[]\n"
+    assert child("-c", code).stdout == "[]\n"
 
 
 def test_drawing_needs_neither_tensorflow_nor_pandas() -> None:
     code = "import sys, stages.sample\nfrom detector.data import labels\nfrom detector.scene import compose\n"
     code += "compose.render(1, 'train', 0)\nprint(sorted({'tensorflow', 'pandas'} & set(sys.modules)))"
-    result = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True)
-    assert result.stdout == "[]\n"
+    assert child("-c", code).stdout == "[]\n"

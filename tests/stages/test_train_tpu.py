@@ -98,7 +98,7 @@ def test_the_first_blocks_keep_the_weights_that_they_came_with(trained: Path) ->
 def test_training_learns(trained: Path) -> None:
     """An untrained head's focal loss here is above 2; one that has learned where the squares are is far below."""
     losses = [value for _, value in scalars(trained, "loss/classification_loss")]
-    assert losses[2] < losses[0] * 0.8
+    assert losses[2] < losses[0] * 0.8  # measured: 0.14 with AVX-512, 0.16 with AVX2
     metrics = json.loads((trained / paths.EVALUATE / "metrics.json").read_text())
     assert metrics["loss"]["localization_loss"] > 0
 
@@ -129,6 +129,20 @@ def test_evaluation_counts_every_image(trained: Path) -> None:
     assert len(list((trained / paths.EVALUATE / "pictures").glob("*.jpg"))) == 4
 
 
+SCORE_ROUNDING = 1e-4  # float32 through 50 layers; measured: 2e-6
+
+
+def assert_same_detections(boxes: Any, classes: Any, scores: Any, expected: tables.ImageBoxes) -> None:
+    """(N, 4) pixels, (N,) and (N,): the same scores, the best ones of the same classes and at the same places.
+
+    In which order those come whose scores are equal but for rounding depends on the CPU.
+    """
+    np.testing.assert_allclose(scores, expected.scores, atol=SCORE_ROUNDING)
+    for box, class_, score in zip(expected.boxes[:5], expected.classes[:5], expected.scores[:5], strict=True):
+        alike = (abs(boxes - box).max(axis=1) < 0.01) & (classes == class_) & (abs(scores - score) < SCORE_ROUNDING)
+        assert alike.any(), (box, class_, score)
+
+
 def test_the_saved_model_answers_for_every_image_of_a_batch(trained: Path) -> None:
     """The API's own exporter answers for the first image only; and the checkpoint must say the same."""
     from detector.model import inference
@@ -144,10 +158,9 @@ def test_the_saved_model_answers_for_every_image_of_a_batch(trained: Path) -> No
     for place, image in enumerate(expected):
         count = int(found["num_detections"][place])
         assert count == len(image.scores) > 0
-        np.testing.assert_allclose(found["detection_scores"][place, :count], image.scores, atol=1e-5)
-        np.testing.assert_array_equal(found["detection_classes"][place, :count], image.classes)
-        ymin, xmin, ymax, xmax = np.asarray(found["detection_boxes"][place, 0]) * [64, 96, 64, 96]
-        np.testing.assert_allclose([xmin, ymin, xmax, ymax], image.boxes[0], atol=0.01)
+        ymin, xmin, ymax, xmax = (np.asarray(found["detection_boxes"][place, :count]) * [64, 96, 64, 96]).T
+        classes, scores = (np.asarray(found[f"detection_{name}"][place, :count]) for name in ("classes", "scores"))
+        assert_same_detections(np.stack([xmin, ymin, xmax, ymax], axis=1), classes, scores, image)
     assert set(np.unique(found["detection_classes"])) <= {1.0, 2.0}
     (asset,) = (trained / paths.EXPORT / "saved_model" / "assets").iterdir()
     assert labels.read(asset) == {"cat": 1, "dog": 2}
@@ -168,8 +181,8 @@ def test_the_tflite_model_says_the_same(trained: Path) -> None:
     lite.set_tensor(given["index"], (resized / 127.5 - 1).numpy())
     lite.invoke()
     found = [lite.get_tensor(detail["index"]) for detail in lite.get_output_details()]
-    scores = next(a for a in found if a.shape == (1, 100) and (np.diff(a[0]) <= 0).all() and a.max() <= 1)
-    np.testing.assert_allclose(scores[0, :10], expected["detection_scores"][0, :10], atol=1e-4)
+    (scores,) = [values for values in found if values.shape == (1, 100) and (values % 1).any()]  # classes are whole
+    np.testing.assert_allclose(scores[0, :10], expected["detection_scores"][0, :10], atol=SCORE_ROUNDING)
 
 
 def test_the_tflite_file_carries_its_labels(trained: Path) -> None:
@@ -190,8 +203,7 @@ def test_predict_finds_what_evaluate_found(trained: Path) -> None:
     for image in expected:
         with Image.open(trained / "dataset/tiny/test" / image.filename) as photo:
             found = model.detect(photo.convert("RGB"), image.filename)
-        np.testing.assert_allclose(found.scores, image.scores, atol=1e-5)
-        np.testing.assert_allclose(found.boxes[:5], image.boxes[:5], atol=0.01)
+        assert_same_detections(found.boxes, found.classes, found.scores, image)
 
 
 def head(prefix: Path) -> np.ndarray:
@@ -420,9 +432,12 @@ def test_a_nan_stops_with_the_step_and_the_files(trained: Path, tmp_path: Path) 
         ({"train.learning_rate": "fast"}, "train.learning_rate: 'fast' is not allowed; give a number from 1e-08 to 10"),
         (
             {"train.accelerator": "tpu"},
-            "train.accelerator: tpu: this environment has none; use auto or cpu; where there is one: make",
+            "train.accelerator: tpu, but TensorFlow's cpu build is installed; run: make install TF=tpu, or set",
         ),
-        ({"train.accelerator": "gpu"}, "train.accelerator: gpu: TensorFlow sees none; use auto or cpu"),
+        (
+            {"train.accelerator": "gpu"},
+            "train.accelerator: gpu, but TensorFlow's cpu build is installed; run: make install",
+        ),
     ],
 )
 def test_bad_params_are_one_line(trained: Path, change: dict[str, str], line: str) -> None:

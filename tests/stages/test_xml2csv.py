@@ -3,14 +3,13 @@
 import csv
 import os
 import shutil
-import time
 
 import pytest
 from PIL import Image
 
 from detector.annotations import splitting
 from detector.data import labels, tables
-from tests.support import faults
+from tests.support import faults, seconds
 
 REPORT = "dataset/data/annotation_report.csv"
 HEADER = "split,filename,object,problem,action\n"
@@ -35,7 +34,7 @@ def report(root):
         return list(csv.DictReader(file))
 
 
-def says(row, expected):
+def matches(row, expected):
     split, name, item, problem = expected
     return (row["split"], row["filename"], row["object"]) == (split, name, item) and row["problem"].startswith(problem)
 
@@ -79,7 +78,7 @@ def test_each_fault_of_a_dataset(root, pets, fault):
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
     (row,) = report(root)
-    assert says(row, expected), row
+    assert matches(row, expected), row
     assert row["action"] == "error"
     assert done.stderr.startswith("error: dataset/pets/")
     assert not list((root / "dataset/data").glob("*.csv"))[1:]
@@ -87,9 +86,9 @@ def test_each_fault_of_a_dataset(root, pets, fault):
 
 
 def test_all_faults_are_reported_together(root):
-    """Every fault that an image can have, each on an image of its own, in one run; the sound images are not named."""
+    """Every fault that an image can have, each on its own image, in one run; the sound images are not listed."""
     pets = root / "dataset/pets"
-    expected = faults.all_at_once(pets)
+    expected = faults.all_together(pets)
     before = faults.tree(pets)
     done = run(root)
     assert done.returncode == 2
@@ -97,7 +96,7 @@ def test_all_faults_are_reported_together(root):
     assert faults.tree(pets) == before
     rows = report(root)
     for line in expected:
-        assert [row for row in rows if says(row, line) and row["action"] == "error"], line
+        assert [row for row in rows if matches(row, line) and row["action"] == "error"], line
     listed = {row["filename"] for row in rows}
     blamed = {name for _, name, _, _ in expected}
     extra = {repr(f"a{len(expected) - 1}\n.xml")}  # renamed with its image
@@ -107,7 +106,7 @@ def test_all_faults_are_reported_together(root):
     lines = done.stderr.splitlines()
     assert len(lines) == 22
     assert lines[20] == f"and {len(errors) - 20} more: see {REPORT}"
-    assert lines[21].startswith(f"error: dataset/pets: {len(errors)} errors in {len(listed)} files; mend them")
+    assert lines[21].startswith(f"error: dataset/pets: {len(errors)} errors in {len(listed)} files; fix them")
     assert not (root / "dataset/data/train.csv").exists()
 
 
@@ -121,7 +120,7 @@ def test_each_fault_of_an_image(monkeypatch, capsys, root, pets, fault):
     monkeypatch.chdir(root)
     with pytest.raises(UserError):
         xml2csv.main()
-    assert any(says(row, expected) for row in report(root)), report(root)
+    assert any(matches(row, expected) for row in report(root)), report(root)
     name = expected[1]
     assert f"error: dataset/pets/{expected[0]}/{name}: " in capsys.readouterr().err
 
@@ -133,7 +132,7 @@ def test_repairs_are_listed(root):
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.endswith(f"; {len(expected)} repaired, 0 warnings: see {REPORT}\n")
     rows = report(root)
-    assert all(says(row, line) for row, line in zip(rows, expected, strict=True)), rows
+    assert all(matches(row, line) for row, line in zip(rows, expected, strict=True)), rows
     assert {row["action"] for row in rows} == {"repaired"}
     content = "".join((root / f"dataset/data/{split}.csv").read_text() for split in ("train", "val"))
     assert content.count(",64,48,") == len(expected)  # <size> from the image
@@ -231,14 +230,14 @@ def test_unreadable_files(root, pets):
 def test_start_up_without_tensorflow(root, pets):
     script = "import sys, stages.xml2csv as x; x.main(); sys.exit('tensorflow' in sys.modules)"
     (root / "script.py").write_text(script)
-    start = time.monotonic()
+    before = seconds.of_children()
     done = faults.run(root, "script")
     assert (done.returncode, done.stderr) == (0, "")
-    assert time.monotonic() - start < 5
+    assert seconds.of_children() - before < 5
 
 
 def test_real_photos(root):
-    """995 photos import without a remark; DESIGN.md counts 891 in train and 104 in test."""
+    """995 photos import without a problem; DESIGN.md counts 891 in train and 104 in test."""
     archive = faults.ROOT.parent / "shared/asirra/dataset.zip"
     if not archive.exists():
         pytest.skip("../shared/asirra/dataset.zip is not here")

@@ -1,15 +1,13 @@
 """Builds small VOC datasets, sound or with a fault of each kind, for the tests of the stages and of the import."""
 
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from detector.data import labels
+from tests.support.stage import child
 
 ROOT = Path(__file__).resolve().parents[2]
 LABELS = ("cat", "dog")
@@ -69,14 +67,7 @@ def workspace(root, directory="dataset/pets", val_fraction=0.2):
 
 def run(root, module, *arguments):
     """`python -m module` in `root`, as DVC runs it."""
-    return subprocess.run(
-        [sys.executable, "-m", module, *map(str, arguments)],
-        cwd=root,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "DVC_NO_ANALYTICS": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    return child("-m", module, *map(str, arguments), cwd=root, DVC_NO_ANALYTICS="1")
 
 
 def tree(folder):
@@ -90,7 +81,7 @@ def _change(path, old, new):
     path.write_text(text.replace(old, new, 1), encoding="utf-8")
 
 
-# What each fault does to a dataset, for one image of train; and what is said about it:
+# What each fault does to a dataset, for one image of train; and the problem that must be reported:
 # (split, file, object, beginning of the problem).
 def missing_image(folder, stem="a0"):
     (folder / f"train/{stem}.jpg").unlink()
@@ -146,25 +137,25 @@ def billion_laughs(folder, stem="a0"):
     return "train", f"{stem}.xml", "", "broken XML: Maximum entity amplification"
 
 
-def lacks_filename(folder, stem="a0"):
+def filename_missing(folder, stem="a0"):
     _change(folder / f"train/{stem}.xml", f"<filename>{stem}.jpg</filename>", "")
-    return "train", f"{stem}.xml", "", "lacks <filename>"
+    return "train", f"{stem}.xml", "", "<filename> is missing"
 
 
-def lacks_name(folder, stem="a0"):
+def name_missing(folder, stem="a0"):
     _change(folder / f"train/{stem}.xml", "<name>cat</name>", "")
-    return "train", f"{stem}.xml", "object 1", "lacks <name>"
+    return "train", f"{stem}.xml", "object 1", "<name> is missing"
 
 
-def lacks_box(folder, stem="a0"):
+def box_missing(folder, stem="a0"):
     _change(folder / f"train/{stem}.xml", "bndbox>", "polygon>")
     _change(folder / f"train/{stem}.xml", "</bndbox>", "</polygon>")
-    return "train", f"{stem}.xml", "object 1 (cat)", "lacks <bndbox>"
+    return "train", f"{stem}.xml", "object 1 (cat)", "<bndbox> is missing"
 
 
-def lacks_corner(folder, stem="a0"):
+def corner_missing(folder, stem="a0"):
     _change(folder / f"train/{stem}.xml", "<xmax>40.5</xmax>", "")
-    return "train", f"{stem}.xml", "object 1 (cat)", "lacks <xmax>"
+    return "train", f"{stem}.xml", "object 1 (cat)", "<xmax> is missing"
 
 
 def unknown_class(folder, stem="a0"):
@@ -238,12 +229,12 @@ def control_character_in_name(folder, stem="a0"):
 def empty_split(folder):
     for path in (folder / "test").iterdir():
         path.unlink()
-    return "test", "test", "", "empty split: no image here"
+    return "test", "test", "", "empty split: no images here"
 
 
 def missing_split(folder):
     shutil.rmtree(folder / "test")
-    return "test", "test", "", "empty split: no image here"
+    return "test", "test", "", "empty split: no images here"
 
 
 def no_label_map(folder):
@@ -263,7 +254,16 @@ def label_map_with_a_gap(folder):
 
 ONE_IMAGE = (
     *(missing_image, undecodable_image, no_image_at_all, empty_file, image_without_xml, broken_xml, empty_xml),
-    *(other_root, hostile_xml, billion_laughs, lacks_filename, lacks_name, lacks_box, lacks_corner, unknown_class),
+    *(
+        other_root,
+        hostile_xml,
+        billion_laughs,
+        filename_missing,
+        name_missing,
+        box_missing,
+        corner_missing,
+        unknown_class,
+    ),
     *(outside, inverted, empty_box, not_a_number, nan, infinite, swapped_annotation, duplicate_stem),
     *(same_name_in_train_and_test, same_picture_in_train_and_test, wrong_size_and_outside, control_character_in_name),
 )
@@ -304,7 +304,7 @@ def no_suffix(folder, stem="a0"):
 REPAIRS = (size_missing, size_wrong, size_zero, one_pixel_outside, other_suffix, no_suffix)
 
 
-def all_at_once(folder):
-    """A dataset with every fault that one image can have, each on an image of its own; returns what must be said."""
+def all_together(folder):
+    """A dataset with every fault that one image can have, each on its own image; returns what must be reported."""
     dataset(folder, train=len(ONE_IMAGE))
     return [fault(folder, f"a{number}") for number, fault in enumerate(ONE_IMAGE)]

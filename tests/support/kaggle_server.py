@@ -1,7 +1,7 @@
 """The calls of Kaggle's API that kagglehub makes for a dataset, on loopback.
 
-kagglesdk has an environment for its makers, http://localhost/api/v1/SERVICE/METHOD, but for port 80 alone. So this
-server is an HTTP proxy for that address: `environment()` has what a process needs to find it.
+kagglesdk has an environment for its developers, http://localhost/api/v1/SERVICE/METHOD, but only on port 80. So this
+server is an HTTP proxy for that address: `environment()` holds the variables with which a process finds it.
 """
 
 import json
@@ -41,11 +41,11 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         method = self.path.removeprefix(SERVICE)
-        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         self.kaggle.log.append((method, ""))
-        name = f"{asked['ownerSlug']}/{asked['datasetSlug']}"
+        name = f"{request['ownerSlug']}/{request['datasetSlug']}"
         versions = [version for known, version in self.kaggle.datasets if known == name]
-        version = asked.get("datasetVersionNumber") or max(versions, default=0)
+        version = request.get("datasetVersionNumber") or max(versions, default=0)
         if version not in versions:
             return self.answer(404, {"code": 404, "message": "Not found"})
         if name in self.kaggle.private and self.headers.get("Authorization") != f"Bearer {self.kaggle.token}":
@@ -60,11 +60,11 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         owner, name, version = self.path.removeprefix(BLOB).removesuffix(f"?{SIGNATURE}").split("/")
-        content, wanted = self.kaggle.datasets[f"{owner}/{name}", int(version)], self.headers.get("Range", "")
-        self.kaggle.log.append(("GET", wanted))
+        content, byte_range = self.kaggle.datasets[f"{owner}/{name}", int(version)], self.headers.get("Range", "")
+        self.kaggle.log.append(("GET", byte_range))
         if self.kaggle.status:
             return self.answer(self.kaggle.status, {})
-        start = int(wanted.removeprefix("bytes=").removesuffix("-") or 0)
+        start = int(byte_range.removeprefix("bytes=").removesuffix("-") or 0)
         self.send_response(206 if start else 200)
         self.send_header("Accept-Ranges", "bytes")
         self.send_header("Content-Length", str(len(content) - start))

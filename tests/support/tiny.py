@@ -9,14 +9,10 @@ from typing import Any
 
 from PIL import Image, ImageDraw
 
+from detector.annotations.voc_writer import LabelledBox, voc_xml
 from detector.model import pipeline_config
 from tests.support.stage import REPOSITORY, run
 
-XML = """<annotation>
-<filename>{name}</filename><size><width>{width}</width><height>{height}</height><depth>3</depth></size>
-<object><name>{label}</name>
-<bndbox><xmin>{box[0]}</xmin><ymin>{box[1]}</ymin><xmax>{box[2]}</xmax><ymax>{box[3]}</ymax></bndbox></object>
-</annotation>"""
 WIDTH, HEIGHT = 96, 64
 SIDE = 96  # of the input of what is `built`
 
@@ -29,9 +25,9 @@ def picture(folder: Path, number: int) -> None:
     image = Image.new("RGB", (WIDTH, HEIGHT), (120, 120, 120))
     ImageDraw.Draw(image).rectangle(box, fill=(240, 230, 60) if number % 2 == 0 else (20, 30, 90))
     image.save(folder / name, quality=92)
-    label = "dog" if number % 2 else "cat"
-    xml = XML.format(name=name, width=WIDTH, height=HEIGHT, label=label, box=box)
-    (folder / name).with_suffix(".xml").write_text(xml)
+    labelled = LabelledBox("dog" if number % 2 else "cat", box)
+    xml = voc_xml(name, (WIDTH, HEIGHT), [labelled], folder=folder.name)
+    (folder / name).with_suffix(".xml").write_bytes(xml)
 
 
 def dataset(root: Path, train: int = 12, test: int = 4) -> Path:

@@ -1,4 +1,4 @@
-"""make bucket and make bucket-check, against a server on loopback: what the bucket is afterwards, and every refusal."""
+"""make bucket and make bucket-check, against a server on loopback: the bucket afterwards, and every refusal."""
 
 import contextlib
 import io
@@ -56,7 +56,7 @@ class Project:
                 code = int(exit_.code or 0)
         return subprocess.CompletedProcess(list(arguments), code, out.getvalue(), err.getvalue())
 
-    def done(self, *arguments: str) -> list[str]:
+    def lines(self, *arguments: str) -> list[str]:
         """The lines of a run that must succeed."""
         ran = self.run(*arguments)
         assert (ran.returncode, ran.stderr) == (0, "")
@@ -78,9 +78,9 @@ class Project:
 
     def writes(self) -> list[tuple[str, str]]:
         """The requests since the log was last cleared that were not only reads."""
-        found = [(method, path) for method, path, _, _ in self.server.log if method not in ("GET", "HEAD")]
+        requests = [(method, path) for method, path, _, _ in self.server.log if method not in ("GET", "HEAD")]
         self.server.log.clear()
-        return found
+        return requests
 
 
 @pytest.fixture
@@ -95,33 +95,33 @@ def project(gcs: Server, tmp_path: Path) -> Project:
 
 
 def settings(server: Server, name: str = "my-pets") -> dict[str, Any]:
-    found = server.bucket(name)
-    access = found["iamConfiguration"]
+    resource = server.bucket(name)
+    access = resource["iamConfiguration"]
     return {
         "uniform": access["uniformBucketLevelAccess"]["enabled"],
         "public": access["publicAccessPrevention"],
-        "soft delete": found["softDeletePolicy"]["retentionDurationSeconds"],
-        "lifecycle": found.get("lifecycle", {}).get("rule", []),
+        "soft delete": resource["softDeletePolicy"]["retentionDurationSeconds"],
+        "lifecycle": resource.get("lifecycle", {}).get("rule", []),
     }
 
 
 OURS = {"uniform": True, "public": "enforced", "soft delete": "604800", "lifecycle": [WORK_RULE]}
 
 
-# What is there afterwards.
+# The bucket afterwards.
 
 
 def test_a_new_bucket_its_grants_and_the_remote(project: Project, gcs: Server) -> None:
-    lines = project.done(*CREATE, f"--accounts={TPU}, you@example.com")
+    lines = project.lines(*CREATE, f"--accounts={TPU}, you@example.com")
     assert lines == [
         "gs://my-pets: created in US-CENTRAL1, project my-project",
         "gs://my-pets: uniform bucket-level access on",
         "gs://my-pets: public access prevention enforced",
-        "gs://my-pets: soft delete: what is deleted can be had back for 7 days",
+        "gs://my-pets: soft delete: what is deleted can be restored for 7 days",
         "gs://my-pets: lifecycle: what is under work/ is deleted after 30 days",
         f"gs://my-pets: roles/storage.objectUser on this bucket for serviceAccount:{TPU}",
         "gs://my-pets: roles/storage.objectUser on this bucket for user:you@example.com",
-        "gs://my-pets: wrote, read, listed and deleted an object of its own",
+        "gs://my-pets: wrote, read, listed and deleted a test object",
         ".dvc/config: default remote gcs = gs://my-pets/dvc, verify = true",
         f".dvc/config.local: endpointurl = {gcs.url}",
         "now: git add .dvc/config",
@@ -143,19 +143,19 @@ def test_a_new_bucket_its_grants_and_the_remote(project: Project, gcs: Server) -
 
 
 def test_dvc_itself_reads_that_remote(project: Project) -> None:
-    project.done(*CREATE)
+    project.lines(*CREATE)
     command = [str(Path(sys.executable).with_name("dvc")), "remote", "list"]
     listed = subprocess.run(command, cwd=project.root, check=True, capture_output=True, text=True)
     assert listed.stdout.split() == ["gcs", "gs://my-pets/dvc", "(default)"]
 
 
 def test_a_second_run_writes_nothing_but_the_probe(project: Project, gcs: Server) -> None:
-    project.done(*CREATE, f"--accounts={TPU}")
+    project.lines(*CREATE, f"--accounts={TPU}")
     project.commit()
     before = (settings(gcs), json.dumps(gcs.policy("my-pets")), (project.root / ".dvc" / "config").read_bytes())
     project.writes()
-    assert project.done("--bucket=my-pets", f"--accounts={TPU}") == [
-        "gs://my-pets: wrote, read, listed and deleted an object of its own",
+    assert project.lines("--bucket=my-pets", f"--accounts={TPU}") == [
+        "gs://my-pets: wrote, read, listed and deleted a test object",
         "nothing had to be changed",
     ]
     assert before == (settings(gcs), json.dumps(gcs.policy("my-pets")), (project.root / ".dvc" / "config").read_bytes())
@@ -164,7 +164,7 @@ def test_a_second_run_writes_nothing_but_the_probe(project: Project, gcs: Server
     assert upload[1].startswith("/upload/")
     assert delete[0] == "DELETE"
     assert "/my-pets/o/work%2F.probe-" in delete[1]
-    assert project.done(*CHECK) == ["gs://my-pets: private, and as it should be"]
+    assert project.lines(*CHECK) == ["gs://my-pets: private, and all settings are right"]
     assert project.writes() == []
 
 
@@ -173,7 +173,7 @@ def test_an_existing_bucket_is_tightened_and_keeps_what_is_stricter(project: Pro
     gcs.create("my-pets", softDeletePolicy={"retentionDurationSeconds": "2592000"}, lifecycle={"rule": [archive]})
     gcs.put("my-pets", "mine.txt", b"mine")
     gcs.put("my-pets", "work/0123456789abcdef/ckpt-1", b"")
-    lines = project.done("--bucket=my-pets")
+    lines = project.lines("--bucket=my-pets")
     assert lines[:3] == [
         "gs://my-pets: uniform bucket-level access on",
         "gs://my-pets: public access prevention enforced",
@@ -188,27 +188,29 @@ def test_soft_delete_is_turned_on_unless_versions_are_kept(project: Project, gcs
         gcs.create(name, softDeletePolicy={"retentionDurationSeconds": "0"}, versioning={"enabled": versioning})
         (project.root / ".dvc" / "config").write_text("")
         (project.root / ".dvc" / "config.local").write_text("")
-        project.done(f"--bucket={name}")
+        project.lines(f"--bucket={name}")
     assert settings(gcs, "no-versions")["soft delete"] == "604800"
     assert settings(gcs, "versions")["soft delete"] == "0"
 
 
-def test_what_is_not_ours_under_work_is_never_put_under_the_rule(project: Project, gcs: Server) -> None:
+def test_the_rule_for_work_is_not_set_where_it_would_delete_what_is_not_ours(project: Project, gcs: Server) -> None:
     gcs.create("my-pets")
     gcs.put("my-pets", "work/thesis/chapter1.tex", b"")
     (line,) = project.refused("--bucket=my-pets")
-    assert line.startswith("gs://my-pets/work/thesis/: is no training's, and would be deleted after 30 days")
+    assert line.startswith(
+        "gs://my-pets/work/thesis/: does not belong to a training, and the rule for work/ would delete it after 30 days"
+    )
     assert project.writes() == []
 
 
 def test_an_account_that_may_already_is_not_granted_again(project: Project, gcs: Server) -> None:
-    project.done(*CREATE)
+    project.lines(*CREATE)
     conditional = {"title": "for a day", "expression": "request.time < timestamp('2026-12-01T00:00:00Z')"}
     gcs.policy("my-pets")["bindings"] = [
         {"role": "roles/storage.objectAdmin", "members": ["user:a@example.com"]},
         {"role": "roles/storage.objectUser", "members": ["user:b@example.com"], "condition": conditional},
     ]
-    project.done("--bucket=my-pets", "--accounts=a@example.com,user:b@example.com")
+    project.lines("--bucket=my-pets", "--accounts=a@example.com,user:b@example.com")
     assert gcs.policy("my-pets")["bindings"] == [
         {"role": "roles/storage.objectAdmin", "members": ["user:a@example.com"]},
         {"role": "roles/storage.objectUser", "members": ["user:b@example.com"], "condition": conditional},
@@ -227,7 +229,7 @@ def test_no_public_and_no_unknown_accounts(project: Project, gcs: Server, accoun
     assert gcs.log == []
 
 
-def test_a_public_bucket_is_named_with_its_mending_and_left_alone(project: Project, gcs: Server) -> None:
+def test_a_public_bucket_is_left_alone_and_reported_with_the_fix(project: Project, gcs: Server) -> None:
     gcs.create("my-pets")
     gcs.policy("my-pets")["bindings"].append(PUBLIC)
     (line,) = project.refused("--bucket=my-pets", f"--accounts={TPU}")
@@ -240,7 +242,7 @@ def test_a_public_bucket_is_named_with_its_mending_and_left_alone(project: Proje
 
 
 def test_bucket_check_finds_a_public_member_with_a_condition_too(project: Project, gcs: Server) -> None:
-    project.done(*CREATE)
+    project.lines(*CREATE)
     project.commit()
     gcs.policy("my-pets")["bindings"] += [
         PUBLIC,
@@ -264,7 +266,7 @@ def test_somebody_else_s_bucket_is_one_line(project: Project, gcs: Server) -> No
     assert [line.partition(" access to")[0] for line in project.refused(*CHECK, code=1)] == [
         "gs://my-pets: access denied: 403 caller does not have storage.buckets.get",
         "gs://my-pets: access denied: 403 caller does not have storage.buckets.getIamPolicy",
-        "gs://my-pets: your account lacks storage.objects.create, storage.objects.delete, storage.objects.get, "
+        "gs://my-pets: your account may not: storage.objects.create, storage.objects.delete, storage.objects.get, "
         "storage.objects.list; gcloud storage buckets add-iam-policy-binding gs://my-pets "
         "--role=roles/storage.objectUser --member=user:YOU@example.com",
     ]
@@ -280,31 +282,31 @@ def test_somebody_else_s_bucket_is_one_line(project: Project, gcs: Server) -> No
 def test_what_bucket_check_cannot_see_it_does_not_call_private(
     project: Project, gcs: Server, denied: list[str], what: str
 ) -> None:
-    project.done(*CREATE)
+    project.lines(*CREATE)
     project.commit()
     gcs.deny("my-pets", *denied)
     assert project.refused(*CHECK, code=1) == [
-        f"gs://my-pets: reachable and writable, but this account may not see its {what}: nothing here tells whether "
-        "it is private; who owns it can look: make bucket-check BUCKET=my-pets"
+        f"gs://my-pets: reachable and writable, but this account may not see its {what}: it may be public; "
+        "its owner can check: make bucket-check BUCKET=my-pets"
     ]
 
 
-def test_bucket_check_looks_as_the_account_that_the_remote_is_used_with(project: Project, gcs: Server) -> None:
-    project.done(*CREATE)
+def test_bucket_check_uses_the_account_of_the_remote(project: Project, gcs: Server) -> None:
+    project.lines(*CREATE)
     project.commit()
     local, key = project.root / ".dvc" / "config.local", project.root.parent / "key.json"
     local.write_text(f"['remote \"gcs\"']\n    credentialpath = {key}\n")
     assert project.refused(*CHECK, code=1) == [
-        f"gs://my-pets: {key} is no credentials file that can be read; "
-        "give another: dvc remote modify --local REMOTE credentialpath key.json"
+        f"gs://my-pets: {key} is not a readable credentials file; "
+        "use another: dvc remote modify --local REMOTE credentialpath key.json"
     ]
     write_key(key, f"{gcs.url}/token")
     gcs.fault(path="/token", status=401, times=99)
     (line,) = project.refused(*CHECK, code=1)
     assert line.startswith("gs://my-pets: the credentials are not accepted: ")
     gcs.clear_faults()
-    assert project.done(*CHECK) == ["gs://my-pets: private, and as it should be"]
-    project.done("--bucket=my-pets")  # who sets it up does so with a login of their own
+    assert project.lines(*CHECK) == ["gs://my-pets: private, and all settings are right"]
+    project.lines("--bucket=my-pets")  # who sets it up does so with a login of their own
 
 
 @pytest.mark.parametrize(
@@ -318,7 +320,7 @@ def test_bucket_check_looks_as_the_account_that_the_remote_is_used_with(project:
         ("storage.objects.delete", "gs://my-pets/work/.probe-"),
     ],
 )
-def test_a_missing_permission_is_named(project: Project, gcs: Server, denied: str, where: str) -> None:
+def test_a_missing_permission_is_shown(project: Project, gcs: Server, denied: str, where: str) -> None:
     gcs.deny("my-pets", denied)
     (line,) = project.refused(*CREATE, f"--accounts={TPU}")
     assert line.startswith(where)
@@ -327,7 +329,7 @@ def test_a_missing_permission_is_named(project: Project, gcs: Server, denied: st
 
 
 @pytest.mark.parametrize("is_new", [True, False])
-def test_what_was_done_before_an_error_is_told(project: Project, gcs: Server, is_new: bool) -> None:
+def test_what_was_changed_before_an_error_is_printed(project: Project, gcs: Server, is_new: bool) -> None:
     if not is_new:
         gcs.create("my-pets")
     gcs.fault(path="/iam", method="PUT", status=400)
@@ -336,7 +338,7 @@ def test_what_was_done_before_an_error_is_told(project: Project, gcs: Server, is
         2,
         "error: gs://my-pets: 400 injected by the test; try again; docs/gcs.md\n",
     )
-    soft_delete = "soft delete: what is deleted can be had back for 7 days"
+    soft_delete = "soft delete: what is deleted can be restored for 7 days"
     assert ran.stdout.splitlines() == [
         *(["gs://my-pets: created in US-CENTRAL1, project my-project"] if is_new else []),
         "gs://my-pets: uniform bucket-level access on",
@@ -348,12 +350,12 @@ def test_what_was_done_before_an_error_is_told(project: Project, gcs: Server, is
 
 
 def test_bucket_check_asks_for_permissions_without_using_them(project: Project, gcs: Server) -> None:
-    project.done(*CREATE)
+    project.lines(*CREATE)
     project.commit()
     project.writes()
     gcs.deny("my-pets", "storage.objects.delete", "storage.objects.list")
     assert project.refused(*CHECK, code=1) == [
-        "gs://my-pets: your account lacks storage.objects.delete, storage.objects.list; gcloud storage buckets "
+        "gs://my-pets: your account may not: storage.objects.delete, storage.objects.list; gcloud storage buckets "
         "add-iam-policy-binding gs://my-pets --role=roles/storage.objectUser --member=user:YOU@example.com"
     ]
     assert project.writes() == []
@@ -368,23 +370,23 @@ def test_bucket_check_asks_for_permissions_without_using_them(project: Project, 
         ({"lifecycle": {"rule": []}}, "no lifecycle rule for work/"),
     ],
 )
-def test_bucket_check_finds_each_setting_and_make_bucket_mends_it(
+def test_bucket_check_finds_each_wrong_setting_and_make_bucket_fixes_it(
     project: Project, gcs: Server, change: Any, what: str
 ) -> None:
-    project.done(*CREATE)
+    project.lines(*CREATE)
     project.commit()
     gcs.store.bucket("my-pets").patch(change)
     (line,) = project.refused(*CHECK, code=1)
     assert line.startswith(f"gs://my-pets: {what}")
     assert line.endswith("; make bucket BUCKET=my-pets")
-    project.done("--bucket=my-pets")
+    project.lines("--bucket=my-pets")
     assert settings(gcs) == OURS
-    project.done(*CHECK)
+    project.lines(*CHECK)
 
 
 @pytest.mark.parametrize("prefixes", [None, [""], ["dv"], ["dvc/"], ["dvc/files/"], ["work/", "dvc/"]])
 def test_a_rule_that_deletes_what_dvc_keeps_is_found(project: Project, gcs: Server, prefixes: Any) -> None:
-    project.done(*CREATE)
+    project.lines(*CREATE)
     project.commit()
     condition = {"age": 30, **({"matchesPrefix": prefixes} if prefixes else {})}
     rule = {"action": {"type": "Delete"}, "condition": condition}
@@ -393,7 +395,7 @@ def test_a_rule_that_deletes_what_dvc_keeps_is_found(project: Project, gcs: Serv
     assert line.startswith("gs://my-pets: a lifecycle rule deletes objects under dvc/")
     old = {**rule, "condition": {**condition, "isLive": False}}
     gcs.store.bucket("my-pets").patch({"lifecycle": {"rule": [WORK_RULE, old]}})
-    project.done(*CHECK)
+    project.lines(*CHECK)
 
 
 # The remote.
@@ -410,7 +412,7 @@ def test_another_default_remote_is_not_overwritten(project: Project, gcs: Server
     assert gcs.log == []
     dvc = str(Path(sys.executable).with_name("dvc"))
     subprocess.run([dvc, "remote", "default", "--unset"], cwd=project.root, check=True, capture_output=True)
-    project.done(*CREATE)
+    project.lines(*CREATE)
     assert "url = s3://elsewhere" in config.read_text()
     gcs.create("my-dogs")
     (line,) = project.refused("--bucket=my-dogs")
@@ -420,26 +422,26 @@ def test_another_default_remote_is_not_overwritten(project: Project, gcs: Server
 def test_a_remote_of_another_name_is_used(project: Project) -> None:
     config = project.root / ".dvc" / "config"
     config.write_text("[core]\nremote = store\n['remote \"store\"']\nurl = gs://my-pets/dvc\n")
-    assert ".dvc/config: default remote store = gs://my-pets/dvc, verify = true" in project.done(*CREATE)
+    assert ".dvc/config: default remote store = gs://my-pets/dvc, verify = true" in project.lines(*CREATE)
     assert config.read_text().count("[") == 2
 
 
 def test_bucket_check_finds_what_is_wrong_with_the_remote(project: Project, gcs: Server) -> None:
-    project.done(*CREATE)
+    project.lines(*CREATE)
     config = project.root / ".dvc" / "config"
     config.write_text(config.read_text().replace("verify = true", "credentialpath = key.json"))
     assert project.refused("--check", code=1) == [
         ".dvc/config: remote gcs has no verify = true: a corrupt object would be pulled in silence; "
         "dvc remote modify gcs verify true",
-        ".dvc/config: credentialpath of remote gcs is for this machine alone; dvc remote modify --unset gcs "
+        ".dvc/config: credentialpath of remote gcs is for this machine only; dvc remote modify --unset gcs "
         "credentialpath, then: dvc remote modify --local gcs credentialpath VALUE",
-        ".dvc/config is not committed: dvc exp push would upload nothing; "
+        ".dvc/config: remote gcs is not committed: dvc exp push would upload nothing, and report nothing; "
         "git add .dvc/config && git commit -m 'DVC remote' .dvc/config",
     ]
 
 
 def test_an_endpoint_left_from_a_test_is_refused(project: Project, gcs: Server) -> None:
-    project.done(*CREATE)
+    project.lines(*CREATE)
     del project.environment["STORAGE_EMULATOR_HOST"]
     (line,) = project.refused("--bucket=my-pets")
     assert line.endswith("is not set; run: dvc remote modify --local --unset gcs endpointurl")
@@ -457,15 +459,15 @@ def test_no_dvc_project_and_a_broken_one(project: Project) -> None:
 # Names.
 
 
-def test_capitals_and_gs_are_taken_off_and_said(project: Project, gcs: Server) -> None:
-    lines = project.done("--bucket=gs://My-Pets/", "--project=My-Project", "--location=europe-west4")
+def test_capitals_and_gs_are_dropped_and_reported(project: Project, gcs: Server) -> None:
+    lines = project.lines("--bucket=gs://My-Pets/", "--project=My-Project", "--location=europe-west4")
     assert lines[:3] == [
         "BUCKET: gs://My-Pets/ is taken as my-pets",
         "PROJECT: My-Project is taken as my-project",
         "gs://my-pets: created in EUROPE-WEST4, project my-project",
     ]
     (line,) = project.refused("--bucket=my-pets", "--location=US")
-    assert line.startswith("LOCATION: US, but gs://my-pets lies in EUROPE-WEST4")
+    assert line.startswith("LOCATION: US, but gs://my-pets is in EUROPE-WEST4")
 
 
 @pytest.mark.parametrize(
@@ -503,9 +505,9 @@ def test_bad_project_ids(project: Project, gcs: Server, project_id: str) -> None
     assert gcs.log == []
 
 
-def test_a_bucket_that_is_not_there_needs_a_project(project: Project) -> None:
+def test_a_bucket_that_does_not_exist_needs_a_project(project: Project) -> None:
     (line,) = project.refused("--bucket=my-pets")
-    assert line.startswith("PROJECT: is empty, and gs://my-pets is not there yet")
+    assert line.startswith("PROJECT: is empty, and gs://my-pets does not exist yet")
     (line,) = project.refused(*CHECK, code=1)
     assert line.startswith("gs://my-pets: not found: 404")
     assert project.refused("--check")[0].startswith("BUCKET: is empty")
@@ -516,10 +518,10 @@ def test_a_bucket_that_is_not_there_needs_a_project(project: Project) -> None:
 
 @pytest.mark.parametrize("rule", [{"status": 503, "times": 2}, {"reset": True}, {"lost": True}, {"status": 429}])
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "DELETE"])
-def test_faults_are_got_over(project: Project, gcs: Server, method: str, rule: Any) -> None:
+def test_faults_are_survived(project: Project, gcs: Server, method: str, rule: Any) -> None:
     gcs.fault(method=method, **rule)
     project.environment["PASSO_GCS_SECONDS"] = "20"
-    project.done(*CREATE, f"--accounts={TPU}")
+    project.lines(*CREATE, f"--accounts={TPU}")
     assert settings(gcs) == OURS
     assert gcs.policy("my-pets")["bindings"][-1] == {
         "role": "roles/storage.objectUser",
@@ -529,7 +531,7 @@ def test_faults_are_got_over(project: Project, gcs: Server, method: str, rule: A
 
 
 def test_a_policy_that_another_changes_meanwhile_is_read_again(project: Project, gcs: Server) -> None:
-    project.done(*CREATE)
+    project.lines(*CREATE)
     gcs.fault(path="/iam", method="PUT", delay=0.6)
 
     def other() -> None:
@@ -541,7 +543,7 @@ def test_a_policy_that_another_changes_meanwhile_is_read_again(project: Project,
 
     thread = threading.Thread(target=other)
     thread.start()
-    project.done("--bucket=my-pets", f"--accounts={TPU}")
+    project.lines("--bucket=my-pets", f"--accounts={TPU}")
     thread.join()
     assert sum(method == "PUT" for method, *_ in gcs.log) == 2
     assert {binding["role"]: binding["members"] for binding in gcs.policy("my-pets")["bindings"][-2:]} == {
@@ -553,7 +555,7 @@ def test_a_policy_that_another_changes_meanwhile_is_read_again(project: Project,
 def test_a_dead_server_is_one_line(project: Project, gcs: Server) -> None:
     gcs.stop()
     environment = {**os.environ, **project.environment, "PYTHONPATH": str(REPOSITORY), "PASSO_GCS_SECONDS": "1"}
-    done = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-m", "tools.bucket", *CREATE],
         cwd=project.root,
         env=environment,
@@ -562,7 +564,7 @@ def test_a_dead_server_is_one_line(project: Project, gcs: Server) -> None:
         check=False,
     )
     expected = "error: gs://my-pets: no answer: Connection refused; check the connection and try again\n"
-    assert (done.returncode, done.stdout, done.stderr) == (2, "", expected)
+    assert (result.returncode, result.stdout, result.stderr) == (2, "", expected)
 
 
 def test_503_for_ever_is_one_line(project: Project, gcs: Server) -> None:
@@ -581,8 +583,8 @@ def test_no_credentials_is_one_line(project: Project) -> None:
     assert line.startswith("Google Cloud: no credentials on this machine; run: gcloud auth application-default login")
 
 
-def test_what_docs_gcs_md_says_brings_deleted_objects_back(project: Project, gcs: Server) -> None:
-    project.done(*CREATE)
+def test_the_snippet_of_docs_gcs_md_restores_deleted_objects(project: Project, gcs: Server) -> None:
+    project.lines(*CREATE)
     gcs.put("my-pets", "dvc/kept", b"kept")
     for name in ("dvc/lost", "work/lost"):
         gcs.put("my-pets", name, b"lost")
@@ -595,17 +597,19 @@ def test_what_docs_gcs_md_says_brings_deleted_objects_back(project: Project, gcs
 
 
 def test_the_commands_that_docs_gcs_md_gives_for_the_remote(project: Project) -> None:
-    project.done(*CREATE)
+    project.lines(*CREATE)
     text = (REPOSITORY / "docs" / "gcs.md").read_text(encoding="utf-8")
     commands = re.findall(r"^dvc remote remove .*", text, re.MULTILINE)
     dvc = str(Path(sys.executable).with_name("dvc"))
     for command in (*commands, "dvc remote list"):
-        done = subprocess.run([dvc, *command.split()[1:]], cwd=project.root, check=True, capture_output=True, text=True)
-    assert (len(commands), done.stdout) == (2, "")
+        result = subprocess.run(
+            [dvc, *command.split()[1:]], cwd=project.root, check=True, capture_output=True, text=True
+        )
+    assert (len(commands), result.stdout) == (2, "")
 
 
 def test_the_commands_that_docs_gcs_md_gives_against_viewers(project: Project, gcs: Server) -> None:
-    project.done(*CREATE)
+    project.lines(*CREATE)
     project.commit()
     text = (REPOSITORY / "docs" / "gcs.md").read_text(encoding="utf-8")
     command = r"^gcloud storage buckets remove-iam-policy-binding gs://my-pets --member=projectViewer:\S+ --role=(.*)"
@@ -613,9 +617,9 @@ def test_the_commands_that_docs_gcs_md_gives_against_viewers(project: Project, g
     bindings = gcs.policy("my-pets")["bindings"]
     assert taken == [binding["role"] for binding in bindings if binding["members"] == ["projectViewer:p"]]
     bindings[:] = [binding for binding in bindings if binding["role"] not in taken]
-    project.done("--bucket=my-pets")
+    project.lines("--bucket=my-pets")
     assert "projectViewer" not in json.dumps(gcs.policy("my-pets"))
-    assert project.done(*CHECK) == ["gs://my-pets: private, and as it should be"]
+    assert project.lines(*CHECK) == ["gs://my-pets: private, and all settings are right"]
 
 
 def test_findings_for_others(gcs: Server, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -626,5 +630,5 @@ def test_findings_for_others(gcs: Server, monkeypatch: pytest.MonkeyPatch) -> No
     assert Finding("roles/storage.objectViewer is given to allUsers: that is public", REMOVE_PUBLIC) in findings(
         "my-pets"
     )
-    with pytest.raises(UserError, match="no bucket's name"):
+    with pytest.raises(UserError, match="not a bucket's name"):
         findings("-")

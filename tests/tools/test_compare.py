@@ -1,27 +1,27 @@
 """`make compare` on real git and DVC: hand-made detections, evaluated as experiments, branches and commits."""
 
-import contextlib
-import io
 import os
+import re
 import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 import tools.compare
-from detector.base import errors, paths
+from detector.base import paths
 from detector.data import labels, tables
 from detector.data.tables import ImageBoxes
-from detector.evaluation import detections
+from detector.evaluation import results
+from tests.support import boxes
+from tests.support.stage import REPOSITORY, call
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 IMAGES = 24
 CAT = (10, 10, 110, 110)
-FOUND = {"base": 12, "near": 13, "good": 24, "bad": 0}  # cats found, of one in every image
+NAMES = {1: "cat"}
+DETECTED = {"base": 12, "near": 13, "good": 24, "bad": 0}  # cats found, of one in every image
 COPY = "mkdir -p {0} && cp made/{1} {0}"
 PIPELINE = f"""
 stages:
@@ -51,32 +51,21 @@ def run(root: Path, *command: str, code: int = 0) -> subprocess.CompletedProcess
     return done
 
 
-def image(number: int, *boxes: Sequence[float], score: float = 1.0) -> ImageBoxes:
-    count = len(boxes)
-    shape = np.array(boxes, dtype=np.float64).reshape(-1, 4)
-    return ImageBoxes(f"{number:02}.jpg", 300, 200, shape, np.ones(count, dtype=np.int64), np.full(count, score))
+def image(number: int, *rows: Sequence[float]) -> ImageBoxes:
+    return boxes.image(f"{number:02}.jpg", *rows, size=(300, 200))
 
 
 def write_groundtruth(path: Path, images: int = IMAGES, xmax: float = CAT[2]) -> None:
-    row = {"width": 300, "height": 200, "class": "cat", "xmin": 10, "ymin": 10, "xmax": xmax, "ymax": 110}
-    tables.write_csv(path, [{"filename": f"{number:02}.jpg", **row} for number in range(images)])
+    tables.write_csv(path, [image(number, (10, 10, xmax, 110, 1)) for number in range(images)], NAMES)
 
 
 def compare(root: Path, *arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
     """The command in this process, which has imported DVC and numpy already; two tests below start their own."""
-    out, err, returned = io.StringIO(), io.StringIO(), 0
-    with contextlib.ExitStack() as stack:
-        patch = stack.enter_context(pytest.MonkeyPatch.context())
+    with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DVC_SITE_CACHE_DIR", str(root / ".site"))
-        patch.setattr(sys, "argv", ["compare", *arguments])
-        for context in (contextlib.chdir(root), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err)):
-            stack.enter_context(context)
-        try:
-            errors.run(tools.compare.main)
-        except SystemExit as exit_:
-            returned = int(exit_.code or 0)
-    assert returned == code, f"{arguments}: {returned}\n{out.getvalue()}\n{err.getvalue()}"
-    return subprocess.CompletedProcess(arguments, returned, out.getvalue(), err.getvalue())
+        done = call(tools.compare.main, root, *arguments)
+    assert done.returncode == code, f"{arguments}: {done.returncode}\n{done.stdout}\n{done.stderr}"
+    return done
 
 
 def refused(root: Path, *arguments: str) -> str:
@@ -96,9 +85,9 @@ def evaluated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (root / ".gitignore").write_text("/.site\n/dataset/data/test.csv\n/results/evaluate\n")
     write_groundtruth(root / "made/test.csv")
     labels.write(root / "made/label_map.pbtxt", ["cat"])
-    for name, count in FOUND.items():
-        found = [image(number, *[CAT][: int(number < count)], score=0.9) for number in range(IMAGES)]
-        detections.write(root / f"made/{name}.csv", found, {1: "cat"})
+    for name, count in DETECTED.items():
+        detections = [image(number, *[(*CAT, 1, 0.9)][: int(number < count)]) for number in range(IMAGES)]
+        tables.write_csv(root / f"made/{name}.csv", detections, NAMES, scores=True)
     commands = (
         *("git init -q -b main", "dvc init -q", "dvc config core.check_update false", "git add ."),
         *("git commit -qm start", "git tag never", "dvc repro -q", "git add .", "git commit -qm base", "git tag v1"),
@@ -145,7 +134,7 @@ def test_without_b_it_is_the_workspace(project: Path) -> None:
     text = compare(project, "good").stdout
     assert text.startswith("A: good\nB: workspace\n")
     assert rows(text)["AP"][1:4] == ["1.000", "0.000", "-1.000"] and rows(text)["AP"][-1] == "worse"
-    shutil.copy(project / "made/near.csv", project / detections_of(project))  # what lies there, recorded or not
+    shutil.copy(project / "made/near.csv", project / detections_of(project))  # the file there, recorded or not
     text = compare(project, "v1").stdout
     # 13 of 24 found instead of 12: 55 recalls instead of 51, in one image only
     assert rows(text)["AP"][1:4] == ["0.505", "0.545", "+0.040"] and rows(text)["AP"][-3:] == [
@@ -156,7 +145,7 @@ def test_without_b_it_is_the_workspace(project: Path) -> None:
 
 
 def detections_of(root: Path) -> Path:
-    return root / paths.EVALUATE / detections.FILE
+    return root / paths.EVALUATE / results.DETECTIONS
 
 
 def test_a_run_and_itself(evaluated: Path) -> None:
@@ -183,7 +172,7 @@ def test_unknown_revision(evaluated: Path, name: str) -> None:
 
 def test_never_evaluated(evaluated: Path) -> None:
     assert refused(evaluated, "never", "v1") == (
-        "never: results/evaluate/detections.csv: there is none: not evaluated yet; run: git checkout never "
+        "never: results/evaluate/detections.csv: missing: not evaluated yet; run: git checkout never "
         "(of an experiment: dvc exp apply never), then dvc repro evaluate"
     )
 
@@ -193,7 +182,7 @@ def test_not_in_the_cache_of_a_clone(project: Path, tmp_path: Path) -> None:
     run(project, "git", "clone", "-q", ".", str(tmp_path / "clone"))
     run(tmp_path / "clone", "git", "fetch", "-q", "origin", "refs/exps/*:refs/exps/*")
     line = refused(tmp_path / "clone", "good", "v1")
-    assert line.startswith("good: results/evaluate/detections.csv: neither in DVC's cache nor to be had: ")
+    assert line.startswith("good: results/evaluate/detections.csv: neither in DVC's cache nor in its remote: ")
     assert line.endswith("; run: dvc fetch --all-commits (of an experiment: dvc exp pull origin good)")
     assert refused(tmp_path / "clone", "HEAD").startswith("HEAD: results/evaluate/detections.csv: neither in ")
     for root in (project, tmp_path / "clone"):  # local: DVC asks a commit for its own .dvc/config, and that has none
@@ -221,7 +210,7 @@ def test_other_images(project: Path) -> None:
 
 def test_other_boxes(project: Path) -> None:
     write_groundtruth(project / paths.csv("test"), xmax=111)
-    assert refused(project, "v1").startswith("v1, workspace: measured by other boxes in 00.jpg, 01.jpg, 02.jpg and 21 ")
+    assert refused(project, "v1").startswith("v1, workspace: measured on other boxes in 00.jpg, 01.jpg, 02.jpg and 21 ")
 
 
 def test_other_label_map(project: Path) -> None:
@@ -230,22 +219,22 @@ def test_other_label_map(project: Path) -> None:
 
 
 def test_detections_of_other_images(project: Path) -> None:
-    detections.write(detections_of(project), [image(0)], {1: "cat"})
+    tables.write_csv(detections_of(project), [image(0)], NAMES, scores=True)
     line = refused(project, "v1")
     assert line.startswith("v1, workspace: results/evaluate/detections.csv: images without groundtruth or without ")
 
 
 def test_damaged_detections(project: Path) -> None:
     detections_of(project).write_text("a,b\n1,2\n")
-    expected = (
-        "workspace: results/evaluate/detections.csv: not a table of detections: 'filename'; run: dvc repro evaluate"
+    assert refused(project, "v1") == (
+        "workspace: results/evaluate/detections.csv: not a table of boxes: missing columns: "
+        "filename, width, height, class, xmin, ymin, xmax, ymax, score; run: dvc repro evaluate"
     )
-    assert refused(project, "v1") == expected
 
 
 def test_nothing_to_find(project: Path) -> None:
-    tables.write_csv(project / paths.csv("test"), [{"filename": "a.jpg", "width": 3, "height": 2, "class": ""}])
-    detections.write(detections_of(project), [image(0)], {1: "cat"})
+    tables.write_csv(project / paths.csv("test"), [boxes.image("a.jpg")], NAMES)
+    tables.write_csv(detections_of(project), [image(0)], NAMES, scores=True)
     assert "measured on other test images" in refused(project, "v1")
 
 
@@ -262,3 +251,11 @@ def test_help_is_quick() -> None:
     code = "import sys, tools.compare; sys.exit(bool({'numpy', 'pandas', 'dvc', 'pycocotools'} & set(sys.modules)))"
     subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, check=True)
     assert "make compare A=" in run(REPOSITORY, sys.executable, "-m", "tools.compare", "--help").stdout
+
+
+def test_docs_parameters_md_shows_what_is_printed(evaluated: Path) -> None:
+    """But for the names of the runs and the numbers."""
+    (shown,) = re.findall(r"```text\n(A: .*?)```", (REPOSITORY / "docs/parameters.md").read_text(), re.DOTALL)
+    printed = compare(evaluated, "v1", "good").stdout
+    masked = [re.sub(r"(?m)^([AB]): .*", r"\1", re.sub(r"\d[\d.,]*\d|\d", "N", text)) for text in (shown, printed)]
+    assert masked[0] == masked[1]

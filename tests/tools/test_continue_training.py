@@ -111,6 +111,12 @@ def test_a_digest_of_the_last_source_goes(project: Project) -> None:
     assert f"pretrained.sha256: {'a' * 64} -> ''\n" in project.run(*COMMAND).stdout
 
 
+def test_a_larger_input_of_the_same_model_is_no_other_model(project: Project) -> None:
+    write_model(project.root, model="ssd_mobilenet_v2_fpnlite_320x320")
+    tiny.params(project.root, **{"train.model": "ssd_mobilenet_v2_fpnlite_640x640"})
+    assert "fine_tune_checkpoint_type: classification -> full\n" in project.run(*COMMAND, "--name=cats").stdout
+
+
 def test_what_is_refused(project: Project) -> None:
     refused(project, "NAME: none is taken by the project; choose another, say cats", "--name=none")
     for name in ("a/b", "..", ".x", "a b", "x.dvc"):

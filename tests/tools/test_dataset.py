@@ -13,6 +13,7 @@ import pytest
 from detector.base.errors import UserError
 from detector.data import labels
 from tests.support import faults
+from tests.support.importing import refused
 from tools.importing import layouts, zip_archive
 
 DVC = Path(sys.executable).with_name("dvc")
@@ -36,13 +37,6 @@ def zipped(folder, path, prefix=""):
             if member.is_file():
                 file.write(member, f"{prefix}{member.relative_to(folder)}")
     return path
-
-
-def refused(done, reason):
-    assert done.returncode == 2, done
-    assert done.stderr.count("\n") == 1, done.stderr
-    assert reason in done.stderr
-    assert done.stdout == ""
 
 
 def test_train_and_test_in_a_nested_zip(root, tmp_path):
@@ -72,23 +66,23 @@ def test_train_and_test_in_a_nested_zip(root, tmp_path):
     assert faults.run(root, "stages.xml2csv").returncode == 0
 
 
-def test_again_says_so_and_other_content_is_refused(root, tmp_path):
+def test_a_second_import_changes_nothing_and_other_content_is_refused(root, tmp_path):
     source = faults.dataset(tmp_path / "source")
     assert bring(root, source).returncode == 0
     before = faults.tree(root / "dataset")
     again = bring(root, source)
     assert again.returncode == 0
-    assert again.stdout.startswith("dataset/pets: already there, with the same content\n")
+    assert again.stdout.startswith("dataset/pets: exists already, with the same content\n")
     faults.pair(source / "train", "new.jpg")
-    refused(bring(root, source), "dataset/pets: is there, with other content; choose another NAME")
+    refused(bring(root, source), "dataset/pets: exists, with other content; choose another NAME")
     assert faults.tree(root / "dataset") == before
 
 
-def test_a_dataset_that_dvc_has_but_not_here(root, tmp_path):
+def test_a_dataset_that_dvc_tracks_but_this_machine_does_not_have(root, tmp_path):
     source = faults.dataset(tmp_path / "source")
     bring(root, source)
     shutil.rmtree(root / "dataset/pets")
-    refused(bring(root, source), "is tracked by DVC, but not here; fetch it: dvc pull dataset/pets.dvc")
+    refused(bring(root, source), "is tracked by DVC, but not on this machine; fetch it: dvc pull dataset/pets.dvc")
 
 
 def test_the_source_is_only_read(root, tmp_path):
@@ -102,7 +96,7 @@ def test_the_source_is_only_read(root, tmp_path):
         assert path.stat().st_ino != (source / path.parent.name / path.name).stat().st_ino  # no hard link
 
 
-def test_validation_is_taken_into_train(tmp_path):
+def test_validation_goes_into_train(tmp_path):
     source = faults.dataset(tmp_path / "source", train=2, test=1)
     faults.pair(source / "valid", "c.jpg")
     plan = layouts.find(source, 0.1)
@@ -112,7 +106,7 @@ def test_validation_is_taken_into_train(tmp_path):
         "train/a1.jpg",
         "train/c.jpg",
     ]
-    assert "valid/ is taken into train/, out of which xml2csv takes its own validation" in plan.notes
+    assert "valid/ goes into train/, from which xml2csv takes its own validation split" in plan.notes
     faults.pair(source / "valid", "a0.jpg")
     with pytest.raises(UserError, match=r"valid/a0\.jpg: has the same name as .*train/a0\.jpg"):
         layouts.find(source, 0.1)
@@ -162,15 +156,15 @@ def test_one_flat_folder(root, tmp_path):
     assert len(list(pets.rglob("*.*"))) == 41
 
 
-def test_what_xml2csv_will_complain_about_comes_along(root, tmp_path):
+def test_what_xml2csv_will_report_is_copied_too(root, tmp_path):
     source = faults.dataset(tmp_path / "source")
     faults.missing_image(source, "a0")
     faults.image_without_xml(source, "a1")
     faults.broken_xml(source, "a2")
     done = bring(root, source)
-    assert "1 images without XML: xml2csv will name them" in done.stdout
-    assert "1 XML files without image: xml2csv will name them" in done.stdout
-    assert "1 XML files that cannot be read: xml2csv will name them" in done.stdout
+    assert "1 images without XML: xml2csv will report them" in done.stdout
+    assert "1 XML files without image: xml2csv will report them" in done.stdout
+    assert "1 XML files that cannot be read: xml2csv will report them" in done.stdout
     assert faults.tree(root / "dataset/pets/train") == faults.tree(source / "train")
 
 
@@ -182,34 +176,34 @@ def test_an_object_without_a_name_gives_no_class(root, tmp_path):
     assert "label map derived: cat 1, dog 2\n" in done.stdout
     assert "train: 7 images, 7 boxes (cat 6, without a class 1), 0 images without objects\n" in done.stdout
     faults.workspace(root)
-    assert "n.xml: object 1: lacks <name>" in faults.run(root, "stages.xml2csv").stderr
+    assert "n.xml: object 1: <name> is missing" in faults.run(root, "stages.xml2csv").stderr
 
 
-def test_no_class_may_be_named_as_the_background(root, tmp_path):
+def test_no_class_may_have_the_name_of_the_background(root, tmp_path):
     source = faults.dataset(tmp_path / "source")
     (source / "label_map.pbtxt").unlink()
     faults.pair(source / "train", "n.jpg", objects=[("background", faults.BOX)])
-    refused(bring(root, source), "SRC: a class is named background, which means no object; rename it in the XML")
+    refused(bring(root, source), "SRC: background is not allowed as a class name; rename it in the XML")
 
 
 @pytest.mark.parametrize("name", ["weird.xml", "weird.jpg"])
 def test_a_folder_named_like_a_file(root, tmp_path, name):
     source = faults.dataset(tmp_path / "source")
     (source / "train" / name).mkdir()
-    refused(bring(root, source), f"train/{name}: is not a file; take it out, or rename it")
+    refused(bring(root, source), f"train/{name}: is not a file; remove it, or rename it")
 
 
 def test_a_dangling_link(root, tmp_path):
     source = faults.dataset(tmp_path / "source")
     (source / "train/gone.jpg").symlink_to("nowhere")
-    refused(bring(root, source), "train/gone.jpg: is a link to nothing; take it out, or rename it")
+    refused(bring(root, source), "train/gone.jpg: is a broken link; remove it, or rename it")
     assert not list(root.glob("dataset/*"))
 
 
-def test_a_file_name_that_is_no_text(root, tmp_path):
+def test_a_file_name_that_is_not_text(root, tmp_path):
     source = faults.dataset(tmp_path / "source")
     Path(os.fsdecode(os.fsencode(source / "train") + b"/bad\xff.xml")).write_text(faults.voc("bad.jpg"))
-    refused(bring(root, source), r"'bad\udcff.xml': the file name is no UTF-8; rename it, with its XML")
+    refused(bring(root, source), r"'bad\udcff.xml': the file name is not UTF-8; rename it, with its XML")
 
 
 @pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="needs a file that not even root can read from start")
@@ -218,7 +212,7 @@ def test_an_unreadable_file(root, tmp_path, name):
     source = faults.dataset(tmp_path / "source")
     (source / name).unlink()
     (source / name).symlink_to("/proc/self/mem")
-    refused(bring(root, source), f"{name}: cannot be read or copied: Input/output error; mend that and run")
+    refused(bring(root, source), f"{name}: cannot be read or copied: Input/output error; fix that and run")
     assert not list(root.glob("dataset/*"))
 
 
@@ -232,7 +226,7 @@ def test_home_is_known(root, tmp_path, monkeypatch):
 def test_label_map_faults(root, tmp_path):
     source = faults.dataset(tmp_path / "source")
     labels.write(source / "label_map.pbtxt", ["cat"])
-    refused(bring(root, source), "label_map.pbtxt: lacks dog, which the XML files have")
+    refused(bring(root, source), "label_map.pbtxt: dog of the XML files is missing")
     faults.bad_label_map(source)
     refused(bring(root, source), "not a label map")
     (source / "label_map.pbtxt").unlink()
@@ -244,7 +238,7 @@ def test_label_map_faults(root, tmp_path):
 
 @pytest.mark.parametrize("name", ["sample", "data"])
 def test_names_of_the_project(root, tmp_path, name):
-    refused(bring(root, tmp_path, name), f"NAME: {name} is taken by the project")
+    refused(bring(root, tmp_path, name), f"NAME: {name} is reserved for the project")
 
 
 @pytest.mark.parametrize("name", ["../pets", "a/b", ".pets", "-pets", "pets; rm", "a" * 65, "pets.dvc", "ü"])
@@ -260,9 +254,9 @@ def test_bad_sources(root, tmp_path):
     refused(bring(root, ""), "SRC: is empty")
     refused(bring(root, tmp_path, ""), "NAME: is empty")
     (tmp_path / "empty").mkdir()
-    refused(bring(root, tmp_path / "empty"), "holds no VOC data in a layout that is known")
+    refused(bring(root, tmp_path / "empty"), "holds no VOC data in a known layout")
     faults.pair(tmp_path / "one", "a.jpg")
-    refused(bring(root, tmp_path / "one"), "no image for test/; a dataset needs one at least")
+    refused(bring(root, tmp_path / "one"), "no image for test/; a dataset needs at least one image in each")
     (tmp_path / "a.zip").write_bytes(b"no zip")
     refused(bring(root, tmp_path / "a.zip"), "cannot be unpacked: File is not a zip file")
     assert not list((root / "dataset").iterdir())
@@ -361,11 +355,11 @@ def test_a_zip_that_lies_about_its_size(tmp_path):
         zip_archive.unpack(patched(tmp_path, lie), tmp_path / "out")
 
 
-def test_without_a_dvc_project_the_data_is_there_and_the_command_says_so(tmp_path):
+def test_without_a_dvc_project_the_data_is_copied_and_the_error_says_so(tmp_path):
     (tmp_path / "project").mkdir()
     done = bring(tmp_path / "project", faults.dataset(tmp_path / "source"))
     refused(done, "dvc add dataset/pets: ")
-    assert "the data is there; fix that and run the command again" in done.stderr
+    assert "the data is copied; fix that and run the command again" in done.stderr
     assert len(list((tmp_path / "project/dataset/pets").rglob("*.*"))) == 19
 
 

@@ -13,11 +13,10 @@ from pathlib import Path
 import pytest
 
 from detector.model import pipeline_config
-from tests.support import tiny
+from tests.support import seconds, tiny
 from tests.support.gcs_server import Server
 from tests.support.service_account import EMAIL, write_key
 from tests.support.stage import REPOSITORY
-from tools.checks import training
 
 COPIED = (
     "dvc.yaml",
@@ -83,8 +82,8 @@ class Project:
         )
 
     def must(self, *command: str) -> None:
-        done = self.run(*command)
-        assert done.returncode == 0, done.stderr
+        result = self.run(*command)
+        assert result.returncode == 0, result.stderr
 
     def commit(self) -> None:
         if not (self.root / ".git").exists():
@@ -99,15 +98,15 @@ class Project:
 
     def findings(self, *arguments: str, **variables: str) -> list[str]:
         """What is not in order; with errors, the exit code is 1."""
-        done = self.doctor(*arguments, **variables)
-        assert done.stderr == ""
-        *lines, last = done.stdout.splitlines()
-        found = [line for line in lines if not line.startswith("ok     ")]
-        assert all(line.startswith(("note:  ", "error: ")) for line in found)
-        count = sum(line.startswith("error: ") for line in found)
-        assert last == (f"errors: {count}, notes: {len(found) - count}" if found else "in order")
-        assert done.returncode == (1 if count else 0)
-        return found
+        result = self.doctor(*arguments, **variables)
+        assert result.stderr == ""
+        *lines, last = result.stdout.splitlines()
+        reported = [line for line in lines if not line.startswith("ok     ")]
+        assert all(line.startswith(("note:  ", "error: ")) for line in reported)
+        count = sum(line.startswith("error: ") for line in reported)
+        assert last == (f"errors: {count}, notes: {len(reported) - count}" if reported else "in order")
+        assert result.returncode == (1 if count else 0)
+        return reported
 
     def edit(self, file: str, before: str, after: str) -> None:
         text = (self.root / file).read_text()
@@ -148,7 +147,7 @@ def model_to_start_from(project: Project, classes: int, model: str = "ssd_mobile
     (folder / "pipeline.config").write_text(config)
 
 
-def test_a_fresh_clone_is_in_order_and_so_is_a_dataset_that_is_there(project: Project) -> None:
+def test_a_fresh_clone_is_in_order_and_so_is_a_dataset_that_exists(project: Project) -> None:
     assert project.findings() == []
     lines = project.doctor().stdout.splitlines()
     assert f"ok     python {'.'.join(map(str, sys.version_info[:3]))}" in lines
@@ -158,18 +157,18 @@ def test_a_fresh_clone_is_in_order_and_so_is_a_dataset_that_is_there(project: Pr
     project.commit()
     lines = project.doctor().stdout.splitlines()
     assert "ok     dataset/tiny: label map has cat, dog" in lines
-    assert "ok     dataset/tiny: looked at 24 of 24 XML files, 20 boxes in train/" in lines
+    assert "ok     dataset/tiny: read 24 of 24 XML files, 20 boxes in train/" in lines
     assert lines[-1] == "in order"
 
 
 MANY = [  # level, what, command
     ("error", "params.yaml: predict.score_threshold: 2 is not allowed", "dvc exp run -S predict.score_threshold="),
     ("error", "is not >=3.99", "make install PYTHON="),
-    ("error", "train.accelerator is gpu, TensorFlow's cpu build is installed", "make install TF=gpu"),
+    ("error", "train.accelerator: gpu, but TensorFlow's cpu build is installed", "make install TF=gpu"),
     ("note", "1 NVIDIA GPU, TensorFlow's cpu build does not use it", "make install TF=gpu"),
     ("error", "missing: no-such-package==1.0", "rm -f .venv/installed && make install"),
     ("note", "dvc 3", "rm -f .venv/installed && make install"),
-    ("note", "your name is not known", "git config user.name 'You' && git config user.email you@example.com"),
+    ("note", "your name is not set", "git config user.name 'You' && git config user.email you@example.com"),
     ("note", "a shallow clone", "git fetch --unshallow"),
     ("note", "git does not track dvc.lock", "git add dvc.lock && git commit"),
     (
@@ -185,8 +184,8 @@ MANY = [  # level, what, command
     ("error", "train.batch_size: 16 cannot be shared equally by 3 hosts with 1 x cpu", "make train BATCH=18"),
     ("note", "train.batch_size: 16 is more than the 10 images", "make train BATCH=8"),
     ("error", "train.work_dir dvc.yaml/work: ", "mv "),
-    ("note", "remote store: its address is in no commit", "git add .dvc/config && git commit"),
-    ("note", "remote store: verify is off", "dvc remote modify store verify true"),
+    ("note", "remote store is not committed: ", "git add .dvc/config && git commit"),
+    ("note", "remote store has no verify = true", "dvc remote modify store verify true"),
     (
         "error",
         "gs://bucket: roles/storage.objectViewer is given to allUsers",
@@ -221,22 +220,21 @@ def spoiled(origin: Project) -> Project:
     return project
 
 
-def test_many_faults_at_once_each_with_its_command(tmp_path: Path, gcs: Server) -> None:
+def test_many_faults_together_each_with_its_command(tmp_path: Path, gcs: Server) -> None:
     project = spoiled(Project(tmp_path / "origin").fill())
     private_bucket(gcs)
     gcs.policy("bucket")["bindings"].append({"role": "roles/storage.objectViewer", "members": ["allUsers"]})
     project.must("dvc", "remote", "add", "--quiet", "--default", "store", "gs://bucket/dvc")
     hosts = '"10.0.0.1:1", "10.0.0.2:1", "10.0.0.3:1"'
     cluster = f'{{"cluster": {{"worker": [{hosts}]}}, "task": {{"type": "worker", "index": 0}}}}'
-    before = os.times()
-    found = project.findings(**gcs.environment(), TF_CONFIG=cluster)
-    after = os.times()
+    before = seconds.of_children()
+    reported = project.findings(**gcs.environment(), TF_CONFIG=cluster)
     # Of the processor, which other tests share: the network may add five seconds, and all is to be over in ten.
-    assert after.children_user - before.children_user + after.children_system - before.children_system < 5
+    assert seconds.of_children() - before < 5
     for level, what, command in MANY:
-        lines = [line for line in found if line.startswith(f"{level}: ") and what in line.partition("; ")[0]]
-        assert len(lines) == 1 and command in lines[0], (what, found)
-    assert len(found) == len(MANY), found
+        lines = [line for line in reported if line.startswith(f"{level}: ") and what in line.partition("; ")[0]]
+        assert len(lines) == 1 and command in lines[0], (what, reported)
+    assert len(reported) == len(MANY), reported
 
 
 def test_tensorflow_is_not_imported_and_the_fast_part_imports_little(project: Project, gcs: Server) -> None:
@@ -247,8 +245,8 @@ def test_tensorflow_is_not_imported_and_the_fast_part_imports_little(project: Pr
 
     def imported(*arguments: str) -> set[str]:
         command = [sys.executable, "-X", "importtime", "-m", "tools.doctor", *arguments]
-        done = project.run(*command, **gcs.environment())
-        return set(re.findall(r"(?m)^import time:.*\| +([\w.]+)$", done.stderr))
+        result = project.run(*command, **gcs.environment())
+        return set(re.findall(r"(?m)^import time:.*\| +([\w.]+)$", result.stderr))
 
     assert "google.cloud.storage" in imported()
     assert not imported() & {"tensorflow", "keras", "tf_keras", "object_detection.builders"}
@@ -304,7 +302,7 @@ ARCHIVE = "pretrained.source=https://a.example/b c.tar.gz"
     ("spoil", "values", "start"),
     [
         (not_a_repository, [], "not a git repository (a downloaded zip?); run: git init && git add . && git commit"),
-        (not_dvcs, [], ".dvc: not found, so there is no pipeline here; run: dvc init"),
+        (not_dvcs, [], ".dvc: not found, so this is not a pipeline; run: dvc init"),
         (without_pyproject, [], "pyproject.toml: cannot be read: No such file or directory; look at it: ls -ld"),
         (
             with_a_broken_label_map,
@@ -319,7 +317,11 @@ ARCHIVE = "pretrained.source=https://a.example/b c.tar.gz"
         (None, ["train.config_override=modle {}"], "params.yaml: train.config_override: 1:1 : "),
         (None, [WARMUP], "train.config_override: warmup_steps 501 is more than total_steps 500; leave it out, or dvc"),
         (None, [PEAK], "train.config_override: warmup_learning_rate 0.0001 is over the peak, 1e-05; leave it out, or"),
-        (None, ["train.accelerator=tpu"], "train.accelerator is tpu, TensorFlow's cpu build is installed; run: make "),
+        (
+            None,
+            ["train.accelerator=tpu"],
+            "params.yaml: train.accelerator: tpu, but TensorFlow's cpu build is installed; run: make install TF=tpu",
+        ),
         (None, ["train.work_dir=dvc.yaml"], "train.work_dir dvc.yaml: "),
         (
             None,
@@ -334,7 +336,11 @@ ARCHIVE = "pretrained.source=https://a.example/b c.tar.gz"
             "pretrained.start: model/start/cats: not found; run: dvc exp run -S pretrained.start=mod",
         ),
         (start_tracked_by_dvc, FROM_START, f"{START}: tracked by DVC, but not here; run: dvc pull {START}.dvc"),
-        (None, [f"{TYPE}=detection"], f"{TYPE}: detection, but package (pretrained.source) is a classification check"),
+        (
+            None,
+            [f"{TYPE}=detection"],
+            f"params.yaml: {TYPE}: detection needs a detector, but package (pretrained.source) is a classification",
+        ),
         (
             of_another_kind,
             [*FROM_START, f"{TYPE}=full"],
@@ -354,37 +360,37 @@ ARCHIVE = "pretrained.source=https://a.example/b c.tar.gz"
         ),
     ],
 )
-def test_what_would_end_a_training_is_told_by_the_fast_part(
+def test_what_would_end_a_training_is_reported_by_the_fast_part(
     project: Project, spoil: Callable[[Project], None] | None, values: list[str], start: str
 ) -> None:
     if spoil:
         spoil(project)
-    done = project.doctor("--fast", *(word for value in values for word in ("-S", value)))
-    assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.startswith(f"error: {start}")
-    assert done.stderr.count("\n") == 1
+    result = project.doctor("--fast", *(word for value in values for word in ("-S", value)))
+    assert (result.returncode, result.stdout) == (1, "")
+    assert result.stderr.startswith(f"error: {start}")
+    assert result.stderr.count("\n") == 1
 
 
 def test_a_cluster_that_cannot_be_understood(project: Project) -> None:
-    done = project.doctor("--fast", TF_CONFIG='{"cluster": {"worker": "here"}}')
-    assert done.stderr.startswith("error: TF_CONFIG: cluster: not a list of host:port for each job; it must be like ")
-    assert done.stderr.count("\n") == 1
+    result = project.doctor("--fast", TF_CONFIG='{"cluster": {"worker": "here"}}')
+    assert result.stderr.startswith("error: TF_CONFIG: cluster: not a list of host:port for each job; it must be like ")
+    assert result.stderr.count("\n") == 1
 
 
-def test_all_faults_of_a_section_are_told_and_none_twice(project: Project) -> None:
+def test_all_faults_of_a_section_are_reported_and_none_twice(project: Project) -> None:
     project.edit("params.yaml", "  steps: 500", "  steps: 0\n  stepz: 5\n  stepy: 6")
     project.edit("params.yaml", "accelerator: auto", "accelerator: cuda")
     project.edit("params.yaml", "keep: 2", "kept: 2")
     lines = project.doctor("--fast").stderr.splitlines()
     assert [line.removeprefix("error: params.yaml: train.").partition("; ")[0] for line in lines] == [
-        "steps: 0 is not allowed",
-        "accelerator: 'cuda' is not allowed",
-        "keep: missing",
         "stepz: unknown key (its value is 5)",
         "stepy: unknown key (its value is 6)",
         "kept: unknown key (its value is 2)",
+        "steps: 0 is not allowed",
+        "accelerator: 'cuda' is not allowed",
+        "keep: missing",
     ]
-    assert lines[0].endswith(
+    assert lines[3].endswith(
         "give a whole number from 1 to 10000000, say in params.yaml, or: dvc exp run -S train.steps=..."
     )
     (project.root / "params.yaml").write_text("train: [")
@@ -392,15 +398,17 @@ def test_all_faults_of_a_section_are_told_and_none_twice(project: Project) -> No
     assert line.startswith("error: params.yaml: not valid YAML: ")
 
 
-def test_values_of_one_run_are_those_that_are_looked_at(project: Project) -> None:
+def test_values_of_one_run_are_those_that_are_checked(project: Project) -> None:
     project.edit("params.yaml", "steps: 500", "steps: 0")
-    done = project.doctor("--fast", "-S", "train.steps=5")
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    result = project.doctor("--fast", "-S", "train.steps=5")
+    assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
     assert "steps: 0" in (project.root / "params.yaml").read_text()
     for value in ("train.steps", "steps=5", "=5", ".=5"):
-        done = project.doctor("-S", value)
-        assert (done.returncode, done.stdout) == (2, "")
-        assert done.stderr == f"error: -S: '{value}' is not understood; give section.key=value, say train.steps=1000\n"
+        result = project.doctor("-S", value)
+        assert (result.returncode, result.stdout) == (2, "")
+        assert (
+            result.stderr == f"error: -S: '{value}' is not understood; give section.key=value, say train.steps=1000\n"
+        )
     assert project.doctor("--slow").returncode == 2
 
 
@@ -408,17 +416,17 @@ def test_an_experiment_needs_a_commit_and_a_name_and_repro_neither(project: Proj
     shutil.rmtree(project.root / ".git")
     project.must("git", "init", "--quiet")
     assert project.doctor("--fast").returncode == 0
-    done = project.doctor("--fast", "-S", "train.steps=5")
-    assert done.stderr.splitlines() == [
+    result = project.doctor("--fast", "-S", "train.steps=5")
+    assert result.stderr.splitlines() == [
         "error: git: no commit, and an experiment starts from one; run: git add . && git commit -m start",
-        "error: git: your name is not known, and an experiment is a commit; "
+        "error: git: your name is not set, and an experiment is a commit; "
         "run: git config user.name 'You' && git config user.email you@example.com",
     ]
-    assert done.returncode == 1
-    found = project.findings()
-    assert [line.partition(";")[0] for line in found[:2]] == [
+    assert result.returncode == 1
+    reported = project.findings()
+    assert [line.partition(";")[0] for line in reported[:2]] == [
         "note:  git: no commit, and an experiment starts from one",
-        "note:  git: your name is not known, and an experiment is a commit",
+        "note:  git: your name is not set, and an experiment is a commit",
     ]
 
 
@@ -433,13 +441,16 @@ def package(project: Project, name: str) -> dict[str, str]:
 def test_a_batch_is_shared_by_the_gpus_that_may_be_used(project: Project) -> None:
     cuda = package(project, "nvidia/cudnn")
     project.program("nvidia-smi", 'for n in 0 1 2; do echo "GPU $n: Tesla T4 (UUID: GPU-$n)"; done')
-    done = project.doctor("--fast", **cuda)
-    assert done.stderr == "error: train.batch_size: 16 cannot be shared equally by 3 x gpu; run: make train BATCH=18\n"
+    result = project.doctor("--fast", **cuda)
+    assert (
+        result.stderr
+        == "error: params.yaml: train.batch_size: 16 cannot be shared equally by 3 x gpu; run: make train BATCH=18\n"
+    )
     assert project.doctor("--fast", CUDA_VISIBLE_DEVICES="0,2", **cuda).returncode == 0
     assert project.doctor("--fast", "-S", "train.accelerator=cpu", **cuda).returncode == 0
-    done = project.doctor("--fast", "-S", "train.accelerator=gpu", CUDA_VISIBLE_DEVICES="-1", **cuda)
-    assert done.stderr == (
-        "error: train.accelerator is gpu, nvidia-smi finds none; run: dvc exp run -S train.accelerator=auto\n"
+    result = project.doctor("--fast", "-S", "train.accelerator=gpu", CUDA_VISIBLE_DEVICES="-1", **cuda)
+    assert result.stderr == (
+        "error: params.yaml: train.accelerator: gpu, but none is found; run: dvc exp run -S train.accelerator=auto\n"
     )
 
 
@@ -456,15 +467,15 @@ def test_a_tpu_and_its_tensorflow_belong_together(project: Project) -> None:
 
 
 def test_a_tpu_node_is_refused_before_anything_runs(project: Project) -> None:
-    done = project.doctor("--fast", COLAB_TPU_ADDR="10.0.0.2:8470")
-    assert done.returncode == 1
-    assert done.stderr.startswith("error: COLAB_TPU_ADDR: this is a TPU node, which reads gs:// alone; ")
+    result = project.doctor("--fast", COLAB_TPU_ADDR="10.0.0.2:8470")
+    assert result.returncode == 1
+    assert result.stderr.startswith("error: COLAB_TPU_ADDR: this is a TPU node, which reads gs:// only; ")
     assert project.doctor("--fast", "-S", "train.accelerator=cpu", COLAB_TPU_ADDR="10.0.0.2:8470").returncode == 0
 
 
-def test_a_work_directory_that_is_no_address(project: Project) -> None:
-    done = project.doctor("--fast", "-S", "train.work_dir=gs://gs://my-pets/work")
-    assert done.stderr == (
+def test_a_work_directory_that_is_not_an_address(project: Project) -> None:
+    result = project.doctor("--fast", "-S", "train.work_dir=gs://gs://my-pets/work")
+    assert result.stderr == (
         "error: params.yaml: train.work_dir: gs://gs://my-pets/work is no address; give gs://bucket/work\n"
     )
 
@@ -473,15 +484,15 @@ def test_a_disk_that_is_too_small(project: Project) -> None:
     place = Path("/dev/shm")
     if not place.is_dir() or shutil.disk_usage(place).free > 60e9:
         pytest.skip("no small disk here")
-    done = project.doctor("--fast", "-S", "train.keep=1000", "-S", f"train.work_dir={place}/passo")
+    result = project.doctor("--fast", "-S", "train.keep=1000", "-S", f"train.work_dir={place}/passo")
     assert re.fullmatch(
         r"error: disk: \d+\.\d GB free, about 60\.1 GB needed for 1001 checkpoints in /dev/shm/passo; "
         r"run: dvc exp run -S train\.keep=1\n",
-        done.stderr,
+        result.stderr,
     )
 
 
-def test_the_commands_for_unknown_classes_mend_them(project: Project) -> None:
+def test_the_commands_for_unknown_classes_fix_them(project: Project) -> None:
     folder = tiny.dataset(project.root)
     for number, name in ((1, "dgo"), (3, "dog'; touch pwned\n")):
         xml = folder / "train" / f"image{number:02}.xml"
@@ -498,13 +509,15 @@ def test_the_commands_for_unknown_classes_mend_them(project: Project) -> None:
 def test_a_bucket_that_is_gone_costs_seconds(project: Project, gcs: Server) -> None:
     project.remote()
     project.commit()
+    began = time.monotonic()
     (line,) = project.findings(**gcs.environment())
     assert line.startswith("error: gs://bucket: ") and "make bucket" in line
+    with_bucket = time.monotonic() - began  # mostly imports, which take long where the machine is busy
     gcs.stop()
     began = time.monotonic()
     (line,) = project.findings(**gcs.environment(), PASSO_GCS_SECONDS="3")
     assert line.startswith("error: gs://bucket: no answer")
-    assert time.monotonic() - began < 25  # about four on a machine that does nothing else; dvc itself takes 34
+    assert time.monotonic() - began < 2 * with_bucket + 20  # three more would do; dvc itself takes 34 more
 
 
 def test_a_remote_in_use_is_in_order(project: Project, gcs: Server) -> None:
@@ -514,26 +527,26 @@ def test_a_remote_in_use_is_in_order(project: Project, gcs: Server) -> None:
     project.commit()
     assert project.findings(**gcs.environment()) == []
     lines = project.doctor(**gcs.environment()).stdout.splitlines()
-    assert "ok     remote store: gs://bucket/dvc, in a commit" in lines
+    assert "ok     remote store: gs://bucket/dvc, committed" in lines
     assert lines.count("ok     gs://bucket: reachable, writable, not public") == 1
-    assert "ok     credentials: none, for STORAGE_EMULATOR_HOST is set" in lines
+    assert "ok     credentials: none, because STORAGE_EMULATOR_HOST is set" in lines
     assert gcs.read("bucket") == {}
 
 
-def test_who_may_use_the_objects_alone_can_train(project: Project, gcs: Server) -> None:
+def test_an_account_that_may_only_use_the_objects_can_train(project: Project, gcs: Server) -> None:
     private_bucket(gcs)
     project.remote()
     project.commit()
     gcs.deny("bucket", "storage.buckets.get", "storage.buckets.getIamPolicy")
     (line,) = project.findings(**gcs.environment())
     assert line == (
-        "note:  gs://bucket: reachable and writable, but this account may not see its settings and policy: nothing "
-        "here tells whether it is private; who owns it can look: make bucket-check BUCKET=bucket"
+        "note:  gs://bucket: reachable and writable, but this account may not see its settings and policy: it may "
+        "be public; its owner can check: make bucket-check BUCKET=bucket"
     )
     gcs.deny("bucket", "storage.objects.create")
     lines = project.findings(**gcs.environment())
     assert [line.partition(":")[0] for line in lines] == ["error"] * 3
-    assert "your account lacks storage.objects.create" in lines[-1]
+    assert "your account may not: storage.objects.create" in lines[-1]
 
 
 def test_the_remote_is_judged_with_its_key_and_the_work_directory_with_the_login(project: Project, gcs: Server) -> None:
@@ -552,7 +565,7 @@ def test_the_remote_is_judged_with_its_key_and_the_work_directory_with_the_login
     assert line.startswith("error: gs://bucket (credentialpath): the credentials are not accepted: ")
 
 
-def test_credentials_that_are_none_are_named_and_never_shown(project: Project) -> None:
+def test_an_unreadable_key_is_reported_and_never_shown(project: Project) -> None:
     project.must("dvc", "remote", "add", "--quiet", "--default", "--force", "store", "gs://bucket/dvc")
     project.commit()
     secret = project.root.parent / "key.json"
@@ -561,52 +574,54 @@ def test_credentials_that_are_none_are_named_and_never_shown(project: Project) -
         ({}, "error: credentials: none found; run: gcloud auth application-default login"),
         (
             {"GOOGLE_APPLICATION_CREDENTIALS": str(secret)},
-            f"error: credentials: {secret} (GOOGLE_APPLICATION_CREDENTIALS) is no credentials file that can be read; "
-            "run: unset GOOGLE_APPLICATION_CREDENTIALS && gcloud auth application-default login",
+            f"error: credentials: {secret} (GOOGLE_APPLICATION_CREDENTIALS) is not a credentials file that can be "
+            "read; run: unset GOOGLE_APPLICATION_CREDENTIALS && gcloud auth application-default login",
         ),
     ):
-        done = project.doctor(STORAGE_EMULATOR_HOST="", **variables)
-        assert line in done.stdout.splitlines()
-        assert "hunter2" not in done.stdout + done.stderr
+        result = project.doctor(STORAGE_EMULATOR_HOST="", **variables)
+        assert line in result.stdout.splitlines()
+        assert "hunter2" not in result.stdout + result.stderr
 
 
 def test_an_account_is_named_and_its_key_is_not(project: Project) -> None:
     project.must("dvc", "remote", "add", "--quiet", "--default", "--force", "store", "gs://bucket/dvc")
     file = project.root.parent / "key.json"
     write_key(file, "http://127.0.0.1:9/token")
-    done = project.doctor(GOOGLE_APPLICATION_CREDENTIALS=str(file), PASSO_GCS_SECONDS="6")
-    assert f"ok     credentials: {EMAIL}, {file}" in done.stdout.splitlines()
-    assert "PRIVATE" not in done.stdout + done.stderr
+    result = project.doctor(GOOGLE_APPLICATION_CREDENTIALS=str(file), PASSO_GCS_SECONDS="6")
+    assert f"ok     credentials: {EMAIL}, {file}" in result.stdout.splitlines()
+    assert "PRIVATE" not in result.stdout + result.stderr
 
 
-def test_a_key_file_belongs_into_the_local_configuration(project: Project) -> None:
+def test_a_key_file_belongs_in_the_local_configuration(project: Project) -> None:
     project.must("dvc", "remote", "add", "--quiet", "--default", "--force", "store", "gs://bucket/dvc")
     project.must("dvc", "remote", "modify", "--quiet", "store", "credentialpath", "no.json")
     project.commit()
     lines = project.doctor().stdout.splitlines()
-    assert any(line.startswith("note:  remote store: credentialpath is in .dvc/config") for line in lines)
+    assert any(
+        line.startswith("note:  .dvc/config: credentialpath of remote store is for this machine only") for line in lines
+    )
     assert (
-        f"error: credentials: {project.root}/no.json (credentialpath) is no credentials file that can be read; "
+        f"error: credentials: {project.root}/no.json (credentialpath) is not a credentials file that can be read; "
         "run: dvc remote modify --local --unset store credentialpath && gcloud auth application-default login"
     ) in lines
 
 
-def test_a_remote_in_the_local_configuration_alone_is_told(project: Project) -> None:
+def test_a_remote_that_is_only_in_the_local_configuration_is_reported(project: Project) -> None:
     (project.root / ".dvc" / "config").write_text("[core]\n    remote = other\n")
-    done = project.findings()
-    assert done == [
-        "error: .dvc/config: core.remote is other, which is no remote; run: dvc remote default --unset",
+    result = project.findings()
+    assert result == [
+        "error: .dvc/config: core.remote is other, which is not a remote; run: dvc remote default --unset",
     ]
     (project.root / ".dvc" / "config.local").write_text("['remote \"other\"']\n    url = /nowhere/../../x\n")
     (line,) = project.findings()
     assert (
-        line.startswith("note:  remote other: its address is in no commit")
+        line.startswith("note:  .dvc/config: remote other is not committed: ")
         and "run: dvc remote add -f -d other " in line
     )
     (project.root / ".dvc" / "config").write_text("[core\n")
     (line,) = project.findings()
     assert line.startswith("error: .dvc/config: ") and line.endswith(
-        "; mend it, or restore it: git checkout .dvc/config"
+        "; fix it, or restore it: git checkout .dvc/config"
     )
 
 
@@ -619,29 +634,12 @@ def test_make_train_begins_with_it(project: Project) -> None:
         path.chmod(0o755)
     project.edit("params.yaml", "accelerator: auto", "accelerator: gpu")
     (line,) = [line for line in project.doctor().stdout.splitlines() if line.startswith("error: ")]
-    done = project.run("make", "--no-print-directory", "train", "PYTHON=true")
-    assert done.returncode == 2
-    assert done.stderr.splitlines()[0] == line
-    assert "started" not in done.stdout
-    done = project.run("make", "--no-print-directory", "doctor", "PYTHON=true")
-    assert line in done.stdout.splitlines()
-    assert done.returncode == 2
+    result = project.run("make", "--no-print-directory", "train", "PYTHON=true")
+    assert result.returncode == 2
+    assert result.stderr.splitlines()[0] == line
+    assert "started" not in result.stdout
+    result = project.run("make", "--no-print-directory", "doctor", "PYTHON=true")
+    assert line in result.stdout.splitlines()
+    assert result.returncode == 2
     project.edit("params.yaml", "accelerator: gpu", "accelerator: auto")
     assert "started" in project.run("make", "--no-print-directory", "train", "PYTHON=true").stdout
-
-
-def test_both_kinds_of_checkpoints_are_told_apart(tmp_path: Path) -> None:
-    from detector.model import checkpoints
-    from detector.model.tensorflow_env import tf
-    from detector.weights import imagenet
-
-    model = imagenet.build()
-    imagenet.load_package(model, imagenet.package_file())
-    saved = {
-        "classification": tf.train.Checkpoint(feature_extractor=model),
-        "detection": tf.train.Checkpoint(model=tiny.built("ssd_mobilenet_v2_fpnlite_320x320")),
-    }
-    for kind, checkpoint in saved.items():
-        prefix = tmp_path / kind / "ckpt-1"
-        checkpoints.save(checkpoint, prefix)
-        assert (training.kind(prefix), checkpoints.kind(prefix)) == (kind, kind)

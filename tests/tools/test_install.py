@@ -6,12 +6,12 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 import zipfile
 from pathlib import Path
 
 import pytest
 
+from tests.support import seconds
 from tools import install
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -34,7 +34,7 @@ class Project:
     """A folder with tools/install.py, a lock, and wheels to install from."""
 
     def __init__(self, root: Path) -> None:
-        # pip splits its list of places at spaces: the wheels lie outside of `root`, which may have some.
+        # pip splits its list of places at spaces: the wheels are outside of `root`, whose path may have some.
         self.root, self.lock, self.wheels = root, root / "requirements" / "cpu.lock", root.parent / "wheels"
         for folder in ("tools", "requirements"):
             (root / folder).mkdir(parents=True)
@@ -50,8 +50,8 @@ class Project:
         offline |= {"UV_NO_INDEX": "1", "UV_FIND_LINKS": str(self.wheels), "UV_CACHE_DIR": str(self.wheels / "cache")}
         command = [python, "tools/install.py", "--tf=cpu", f"--with={installer}"]
         environment = {**os.environ, **offline, **variables}
-        done = subprocess.run(command, cwd=self.root, env=environment, capture_output=True, text=True, check=False)
-        return done.returncode, done.stdout, done.stderr
+        result = subprocess.run(command, cwd=self.root, env=environment, capture_output=True, text=True, check=False)
+        return result.returncode, result.stdout, result.stderr
 
     def packages(self) -> set[str]:
         folders = (self.root / ".venv").glob("lib/python3*/site-packages/*.dist-info")
@@ -67,9 +67,9 @@ def test_environment_equals_the_lock_and_nothing_is_installed_twice(installer: s
     assert project.packages() == {"alpha"}
     assert list((project.root / ".venv").glob("lib/python3*/site-packages/alpha/__pycache__/__init__.*.pyc"))
 
-    started = time.monotonic()
+    before = seconds.of_children()
     assert project.install(installer) == (0, "", "")
-    assert time.monotonic() - started < 1
+    assert seconds.of_children() - before < 1
 
     project.write_lock("beta")
     assert project.install(installer)[0] == 0
@@ -93,7 +93,7 @@ def test_a_python_without_ensurepip_lends_its_own_pip(tmp_path: Path, colab: dic
     assert not (project.root / ".venv" / "bin" / "pip").exists()
 
 
-def test_an_installation_cut_short_is_mended(tmp_path: Path, colab: dict[str, str]) -> None:
+def test_an_interrupted_installation_is_repeated(tmp_path: Path, colab: dict[str, str]) -> None:
     project = Project(tmp_path / "project")
     assert project.install(**colab)[0] == 0
     module = next((project.root / ".venv").glob("lib/python3*/site-packages/alpha/__init__.py"))
@@ -114,11 +114,11 @@ def test_ctrl_c_leaves_no_fingerprint(tmp_path: Path) -> None:
     os.killpg(process.pid, signal.SIGINT)
     _, err = process.communicate(timeout=30)
     assert process.returncode == 130
-    assert err == "interrupted; make install starts afresh\n"
+    assert err == "interrupted; make install starts again from scratch\n"
     assert not (project.root / ".venv" / "installed").exists()
 
 
-def test_a_moved_project_is_installed_anew(tmp_path: Path, colab: dict[str, str]) -> None:
+def test_a_moved_project_is_installed_again(tmp_path: Path, colab: dict[str, str]) -> None:
     """The scripts in .venv/bin, `dvc` among them, begin with the path of .venv."""
     project = Project(tmp_path / "old")
     assert project.install(**colab)[0] == 0
@@ -139,17 +139,17 @@ def test_a_wrong_hash_shows_the_installers_words_and_what_to_do(installer: str, 
     assert not (project.root / ".venv" / "installed").exists()
 
 
-def test_a_folder_that_is_no_environment_is_left_alone(tmp_path: Path) -> None:
+def test_a_folder_that_is_not_an_environment_is_left_alone(tmp_path: Path) -> None:
     project = Project(tmp_path / "project")
     (project.root / ".venv").mkdir()
     (project.root / ".venv" / "thesis.txt").write_text("mine")
     code, _, err = project.install()
     assert code == 2
-    assert "no virtual environment" in err
+    assert "not a virtual environment" in err
     assert (project.root / ".venv" / "thesis.txt").read_text() == "mine"
 
 
-def test_no_room_is_said_before_anything_is_installed(tmp_path: Path) -> None:
+def test_a_full_disk_is_reported_before_anything_is_installed(tmp_path: Path) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(disk)]
@@ -197,8 +197,8 @@ def test_the_machine_decides_the_lock(
     assert install.pick_tf() == tf
 
 
-def test_old_python_is_named_and_a_newer_one_on_path_is_taken(tmp_path: Path) -> None:
-    """python3 says that it is 3.8; then a python3.12 lies beside it, which finds that git is missing."""
+def test_an_old_python_is_refused_and_a_newer_one_on_path_is_used(tmp_path: Path) -> None:
+    """python3 is a 3.8; then there is a python3.12 beside it, under which git is missing."""
     project, folder = Project(tmp_path / "project"), tmp_path / "bin"
     old = "sys.version_info = (3, 8, 18); del sys.argv[0]; runpy.run_path(sys.argv[0], None, '__main__')"
     fake_command(folder, "python3", f'exec {sys.executable} -c "import runpy, sys; {old}" "$@"')

@@ -3,11 +3,9 @@
 import base64
 import io
 import json
-import os
 import re
 import shutil
 import subprocess
-import sys
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -19,10 +17,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from detector.base import paths
+from tests.support.stage import REPOSITORY, child
 from tools import report
-from tools.page import charts
+from tools.page import charts, pictures
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 HOSTILE = "<script>alert('é')</script>\"><img src=http://evil.example/x>"
 METRICS = {
     "AP": 0.6451,
@@ -150,7 +148,7 @@ def test_a_whole_run(project: Path) -> None:
     assert "The test images hold 111 labelled objects" in page.text
     assert "AP small – AP of objects under 32 × 32 pixels. No such objects in the test images." in page.text
     assert page.text.count("95 %: 0.600 to 0.690") == 2 and page.text.count("95 %:") == 2  # tile and table; not of AP50
-    assert "Whether another run is better, make compare says." in page.text
+    assert "To see whether another run is really better, use make compare ." in page.text
     assert "localization loss 0.130 How far the boxes are off" in page.text
     assert "cat 3 75% 0 0% 1 25%" in page.text and "background 1 100% 0 0%" in page.text
     assert "train: 2 images, 2 boxes" in page.text and "3 repaired: see" in page.text
@@ -180,13 +178,13 @@ def test_the_page_needs_nothing_from_elsewhere_and_escapes_every_name(project: P
     assert any("default-src 'none'" in value for value in page.all("meta", "content"))
 
 
-def test_pictures_are_brought_to_a_sane_size(project: Path) -> None:
+def test_pictures_are_scaled_to_a_sane_size(project: Path) -> None:
     train_results()
     for k in range(1, 40):
         picture(f"results/predict/pictures/{k:02d}.jpg", (900, 600), noise=k)  # noise: the worst that JPEG can meet
     sources = Page(make()).all("img", "src")
     decoded = [base64.b64decode(source.partition(",")[2]) for source in sources]
-    assert len(sources) == report.PICTURES and len(set(sources)) == report.PICTURES
+    assert len(sources) == pictures.MOST and len(set(sources)) == pictures.MOST
     assert {Image.open(io.BytesIO(one)).size for one in decoded} == {(520, 347)}
     assert paths.REPORT.stat().st_size < 4_000_000
 
@@ -197,7 +195,7 @@ def test_the_same_inputs_give_the_same_bytes(project: Path) -> None:
     assert make() == make() and str(project) not in make()
 
 
-def test_each_missing_part_says_what_to_run(project: Path) -> None:
+def test_each_missing_part_shows_what_to_run(project: Path) -> None:
     train_results()
     page = Page(make())
     assert "Not measured yet" in page.text
@@ -209,25 +207,22 @@ def test_each_missing_part_says_what_to_run(project: Path) -> None:
     assert "No training curves yet. Run dvc repro train_tpu , then" in page.text and "0.940 on 104" in page.text
 
 
-def test_a_training_that_died_is_told_and_its_steps_are_not_taken_for_the_models(project: Path) -> None:
+def test_a_training_that_died_is_reported_and_its_steps_are_not_taken_for_the_models(project: Path) -> None:
     train_results()
     evaluate_results()
-    assert "did not end" not in Page(make()).text
+    assert "did not finish" not in Page(make()).text
     Path("model/train/train.json").unlink()
     page = Page(make())
-    assert "The last training did not end; run make train again, or dvc checkout . The numbers from the" in page.text
+    assert "The last training did not finish; run make train again, or dvc checkout . The test results" in page.text
     assert "trained for" not in page.text and "was the best on" not in page.text
 
 
 def test_nothing_at_all_and_damaged_files_are_a_line(project: Path) -> None:
     def run() -> tuple[int, str]:
-        environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
-        result = subprocess.run(
-            [sys.executable, "-m", "tools.report"], env=environment, capture_output=True, text=True, check=False
-        )
-        return result.returncode, result.stderr
+        done = child("-m", "tools.report")
+        return done.returncode, done.stderr
 
-    assert run() == (2, "error: results: there is nothing to report yet; run: make train\n")
+    assert run() == (2, "error: results: nothing to report yet; run: make train\n")
     train_results()
     curve = "results/train/plots/metrics/val/AP.tsv"
     for path, content in (
@@ -258,7 +253,7 @@ def test_nothing_at_all_and_damaged_files_are_a_line(project: Path) -> None:
     assert run()[0] == 0
 
 
-def test_the_commit_is_named(project: Path) -> None:
+def test_the_commit_is_shown(project: Path) -> None:
     train_results()
     git = ["git", "-c", "user.name=a", "-c", "user.email=a@example.com"]
     for command in (["init", "-q"], ["add", "params.yaml"], ["commit", "-qm", "first"]):

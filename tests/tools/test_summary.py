@@ -1,12 +1,11 @@
-"""The closing words of `make train`, through the public door."""
+"""The summary at the end of `make train`, through the public door."""
 
 import json
-import os
 import subprocess
-import sys
 from pathlib import Path
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+from tests.support.stage import child
+
 METRICS = {
     "AP": 0.6451,
     "AP50": 0.94,
@@ -19,14 +18,7 @@ METRICS = {
 
 
 def run(folder: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "tools.summary"],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    return child("-m", "tools.summary", cwd=folder)
 
 
 def write(path: Path, content: object) -> None:
@@ -34,7 +26,7 @@ def write(path: Path, content: object) -> None:
     path.write_text(json.dumps(content))
 
 
-def test_everything_that_is_there(tmp_path: Path) -> None:
+def test_everything_that_exists(tmp_path: Path) -> None:
     write(tmp_path / "model/train/train.json", {"steps": 500, "best_step": 400, "best": {"AP": 0.7, "AP50": 0.9}})
     write(tmp_path / "results/evaluate/metrics.json", METRICS)
     (tmp_path / "results/evaluate/pictures").mkdir()
@@ -55,7 +47,7 @@ def test_everything_that_is_there(tmp_path: Path) -> None:
     ]
 
 
-def test_what_is_not_there_is_not_named_and_what_was_not_measured_is_a_dash(tmp_path: Path) -> None:
+def test_what_is_missing_is_not_shown_and_what_was_not_measured_is_a_dash(tmp_path: Path) -> None:
     write(tmp_path / "model/train/train.json", {"steps": 20, "best_step": 20, "best": {}})  # no validation split
     write(tmp_path / "results/evaluate/metrics.json", {"images": 3, "per_class": {}})
     result = run(tmp_path)
@@ -87,10 +79,10 @@ def test_a_training_that_died_is_not_summed_up_with_the_numbers_of_the_model_bef
     result = run(tmp_path)
     assert (result.returncode, result.stdout) == (2, "")
     assert result.stderr == (
-        "error: model/train/train.json: the last training did not end; run make train again, or dvc checkout\n"
+        "error: model/train/train.json: the last training did not finish; run make train again, or dvc checkout\n"
     )
 
 
 def test_it_imports_nothing_heavy() -> None:
     code = "import sys, tools.summary; sys.exit(bool({'numpy', 'pandas', 'tensorflow'} & set(sys.modules)))"
-    subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, check=True)
+    assert child("-c", code).returncode == 0

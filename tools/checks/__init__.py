@@ -1,1 +1,1 @@
-"""What `make doctor` looks at: one module for the machine, the repository, the training and the remote each."""
+"""What `make doctor` checks: a module each for data, machine, repository, training, settings and remote."""

@@ -1,4 +1,4 @@
-"""The dataset: there, its label map and its XML files against each other."""
+"""The dataset: that it exists, and its label map against its XML files."""
 
 import difflib
 import math
@@ -7,9 +7,8 @@ import shlex
 import time
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from detector.base import paths
 from detector.base.errors import UserError
@@ -19,11 +18,11 @@ from detector.scene.params import SampleParams
 from detector.training.params import TrainParams
 from tools.checks.lines import Line, error, note, ok
 
-LOOK_SECONDS = 4  # at most, for XML files: a large dataset is looked at in part
+MOST_SECONDS = 4  # for XML files: of a large dataset only a part is read
 
 
 def label_map(dataset: DatasetParams) -> Iterator[Line]:
-    """The dataset is there, and its label map makes sense."""
+    """The dataset exists, and its label map is valid."""
     folder = Path(dataset.dir)
     if folder.exists():
         yield ok(f"{folder}: label map has {', '.join(classes_of(folder / paths.LABEL_MAP))}")
@@ -36,78 +35,80 @@ def label_map(dataset: DatasetParams) -> Iterator[Line]:
 
 
 def classes_of(label_map: Path) -> list[str]:
-    """The names in a label map; its errors with the command to mend them."""
+    """The names in a label map. Raises: UserError: with the command that opens it in an editor."""
     try:
         return list(labels.read(label_map))
     except UserError as refused:
-        mend = f"{refused.remedy}: $EDITOR {shlex.quote(label_map.as_posix())}"
-        raise UserError(refused.where, refused.reason, mend, refused.item) from refused
+        remedy = f"{refused.remedy}: {_edit(label_map)}"
+        raise UserError(refused.where, refused.reason, remedy, refused.item) from refused
 
 
-@dataclass
-class Content:
-    """What the XML files of a split hold, as far as time allowed."""
+def _edit(file: Path) -> str:
+    return f"$EDITOR {shlex.quote(file.as_posix())}"
 
-    folder: Path
-    total: int = 0
-    seen: int = 0
-    boxes: Counter[str] = field(default_factory=Counter)
-    unknown: list[tuple[str, Path]] = field(default_factory=list)  # class and file
-    faults: list[str] = field(default_factory=list)
+
+class Labels(NamedTuple):
+    """What an XML file holds."""
+
+    path: Path
+    classes: list[str]  # of its boxes
+    faults: list[str]
 
 
 def annotations(dataset: DatasetParams) -> Iterator[Line]:
     """The label map against the classes in the XML files; the files' other faults are counted."""
     label_map = Path(dataset.dir) / paths.LABEL_MAP
     if not label_map.is_file():
-        return  # said by `label_map`
-    classes, deadline = classes_of(label_map), time.monotonic() + LOOK_SECONDS
-    train, test = (_content(label_map.with_name(split), classes, deadline) for split in ("train", "test"))
-    for content in (train, test):
-        if not content.total:
-            yield error(f"{content.folder}: no image with an XML", "run: make dataset SRC=photos.zip NAME=new")
-    unknown = [*train.unknown, *test.unknown]
-    for name in sorted({name for name, _ in unknown}):
-        yield _unknown(name, [path for other, path in unknown if other == name], classes, label_map)
-    if faults := [*train.faults, *test.faults]:
+        return  # reported by `label_map`
+    known, train, test = classes_of(label_map), label_map.with_name("train"), label_map.with_name("test")
+    files = {folder: _xml_files(folder) for folder in (train, test)}
+    for folder in (folder for folder in files if not files[folder]):
+        yield error(f"{folder}: no image with an XML", "run: make dataset SRC=photos.zip NAME=new")
+    read = list(_read([*files[train], *files[test]]))
+    for name in sorted({name for xml in read for name in xml.classes} - {*known, ""}):
+        yield _unknown(name, [xml.path for xml in read if name in xml.classes], known, label_map)
+    if faults := [f"{xml.path}: {fault}" for xml in read for fault in xml.faults]:
         yield error(f"{_count(faults, 'fault')} in XML files, first {faults[0]}", "run: dvc repro xml2csv, to see all")
-    if train.seen == train.total and (without := [name for name in classes if not train.boxes[name]]):
-        what = f"{label_map}: no box in {train.folder} is a {' or a '.join(without)}"
-        yield note(what, f"label some, or take it out: $EDITOR {shlex.quote(label_map.as_posix())}")
-    seen, total = train.seen + test.seen, train.total + test.total
-    yield ok(f"{dataset.dir}: looked at {seen} of {total} XML files, {train.boxes.total()} boxes in train/")
+    boxes = Counter(name for xml in read if xml.path.parent == train for name in xml.classes)
+    if len(read) >= len(files[train]) and (without := [name for name in known if not boxes[name]]):
+        what = f"{label_map}: no box in {train} is a {' or a '.join(without)}"
+        yield note(what, f"label some, or take it out: {_edit(label_map)}")
+    total = len(files[train]) + len(files[test])
+    yield ok(f"{dataset.dir}: read {len(read)} of {total} XML files, {boxes.total()} boxes in train/")
 
 
-def _content(folder: Path, classes: list[str], deadline: float) -> Content:
-    from detector.annotations import folders as images_and_xml
+def _xml_files(folder: Path) -> list[Path]:
+    """The XML files of images."""
+    from detector.annotations import folders
+
+    stems = folders.pairs(folder) if folder.is_dir() else {}
+    return [folder / xml_names[0] for image_names, xml_names in stems.values() if image_names and xml_names]
+
+
+def _read(files: list[Path]) -> Iterator[Labels]:
+    """As many of the files as can be read in time."""
     from detector.annotations import voc
 
-    stems = images_and_xml.pairs(folder) if folder.is_dir() else {}
-    files = [folder / xml_names[0] for image_names, xml_names in stems.values() if image_names and xml_names]
-    content = Content(folder, total=len(files))
+    deadline = time.monotonic() + MOST_SECONDS
     for path in files:
         if time.monotonic() > deadline:
-            break
+            return
         annotation, problems = voc.parse(path.read_bytes(), None)
-        names = [found.name for found in annotation.objects] if annotation else []
-        content.seen += 1
-        content.boxes.update(names)
-        content.unknown += [(name, path) for name in sorted({*names} - {*classes, ""})]
-        content.faults += [f"{path}: {problem.reason}" for problem in problems if problem.action == voc.ERROR]
-    return content
+        classes = [box.name for box in annotation.objects] if annotation else []
+        yield Labels(path, classes, [problem.reason for problem in problems if problem.action == voc.ERROR])
 
 
-def _count(found: list[Any], what: str) -> str:
-    return f"{len(found)} {what}{'s' if len(found) > 1 else ''}"
+def _count(items: list[Any], what: str) -> str:
+    return f"{len(items)} {what}{'s' if len(items) > 1 else ''}"
 
 
 def _unknown(name: str, files: list[Path], classes: list[str], label_map: Path) -> Line:
     what = f"{files[0]}: class {name} ({_count(files, 'file')}) is not in the label map, which has {', '.join(classes)}"
-    meant = difflib.get_close_matches(name, classes, n=1)
-    if meant and re.fullmatch(r"[\w -]+", name + meant[0]):  # nothing that sed, or XML, reads another way
-        change = f"s|<name>{name}</name>|<name>{meant[0]}</name>|"
+    similar = difflib.get_close_matches(name, classes, n=1)
+    if similar and re.fullmatch(r"[\w -]+", name + similar[0]):  # nothing that sed or XML would change
+        change = f"s|<name>{name}</name>|<name>{similar[0]}</name>|"
         folder = shlex.quote(label_map.parent.as_posix())
-        return error(what, f"is {meant[0]} meant? run: sed -i {shlex.quote(change)} {folder}/*/*.xml")
+        return error(what, f"is {similar[0]} meant? run: sed -i {shlex.quote(change)} {folder}/*/*.xml")
     item = f"item {{ id: {len(classes) + 1} name: {name!r} }}"
     return error(what, f"run: echo {shlex.quote(item)} >> {shlex.quote(label_map.as_posix())}, or rename it in the XML")
 

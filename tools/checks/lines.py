@@ -1,7 +1,8 @@
-"""What a check finds: one line each, with the command that mends it."""
+"""A check, and the lines that it prints: each with the command that fixes it."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from detector.base.errors import UserError
 
@@ -10,7 +11,7 @@ OK, NOTE, ERROR = "ok", "note", "error"
 
 @dataclass(frozen=True)
 class Line:
-    """A finding. level: `ok`; `note`, where training would run all the same; `error`, where it would fail."""
+    """level: `ok`; `note`, where training would run all the same; `error`, where it would fail."""
 
     level: str
     what: str
@@ -20,9 +21,6 @@ class Line:
         label = self.level if self.level == OK else f"{self.level}:"
         text = f"{self.what}; {self.remedy}" if self.remedy else self.what
         return f"{label:<6} {' '.join(text.split())}"
-
-
-Check = Callable[[], Iterable[Line]]
 
 
 def ok(what: str) -> Line:
@@ -40,23 +38,33 @@ def error(what: str, remedy: str) -> Line:
     return Line(ERROR, what, remedy)
 
 
-def mistake(found: UserError) -> Line:
-    """The error that training itself would end with."""
-    return error(": ".join(part for part in (found.where, found.item, found.reason) if part), found.remedy)
+def mistake(refused: UserError, more: str = "") -> Line:
+    """The error that training itself would end with; `more` is added to what to do."""
+    return error(": ".join(filter(None, (refused.where, refused.item, refused.reason))), refused.remedy + more)
 
 
-def answers(name: str, check: Check) -> list[Line]:
-    """What a check says; where it fails itself, that is a finding, too."""
-    found: list[Line] = []
-    try:
-        for line in check():
-            found.append(line)  # noqa: PERF402 - what it said before it failed counts
-    except UserError as refused:
-        found.append(mistake(refused))
-    except OSError as failed:
-        where = failed.filename or name
-        found.append(error(f"{where}: cannot be read: {failed.strerror}", f"look at it: ls -ld '{where}'"))
-    except Exception as failed:  # a finding and not a traceback: the other checks are of use without this one
-        reason = f"{name}: cannot be checked: {type(failed).__name__}: {failed}"
-        found.append(error(reason, "run make install; if that is no help, please report it"))
-    return found
+@dataclass(frozen=True)
+class Check:
+    """A check, and the sections of params.yaml that it is called with."""
+
+    name: str
+    call: Callable[..., Iterable[Line]]
+    sections: tuple[str, ...] = ()
+
+    def lines(self, params: Mapping[str, Any]) -> list[Line]:
+        """What it reports: nothing where a section has a fault, which is reported elsewhere; its own failure, too."""
+        if not set(self.sections) <= set(params):
+            return []
+        lines: list[Line] = []
+        try:
+            for line in self.call(*(params[section] for section in self.sections)):
+                lines.append(line)  # noqa: PERF402 - what it reported before it failed counts
+        except UserError as refused:
+            lines.append(mistake(refused))
+        except OSError as failed:
+            where = failed.filename or self.name
+            lines.append(error(f"{where}: cannot be read: {failed.strerror}", f"look at it: ls -ld '{where}'"))
+        except Exception as failed:  # a line and not a traceback: the other checks are of use without this one
+            reason = f"{self.name}: cannot be checked: {type(failed).__name__}: {failed}"
+            lines.append(error(reason, "run make install; if that does not help, please report it"))
+        return lines

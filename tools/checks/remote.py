@@ -16,43 +16,27 @@ from tools.checks.lines import Check, Line, error, note, ok
 from tools.cloud import dvc_config
 
 LOGIN = "gcloud auth application-default login"
-# How long storage/google.py tries, and google-auth, which would look for a metadata server for nine seconds.
+VARIABLE = "GOOGLE_APPLICATION_CREDENTIALS"
+# For storage/google.py, and for google-auth, which would search for a metadata server for nine seconds.
 PATIENCE = {"PASSO_GCS_SECONDS": "3", "GCE_METADATA_TIMEOUT": "1", "GCE_METADATA_DETECT_RETRIES": "1"}
 
 
 def configuration() -> Iterator[Line]:
-    """DVC's remote: there, in a commit, and verified on the way back."""
+    """DVC's remote: set, committed, and verified when it is read."""
     if not dvc_config.DVC_DIR.is_dir():
-        return  # said by repository.dvc
+        return  # reported by repository.dvc
     name, remote = dvc_config.default()
     url = str(remote.get("url", ""))
     if not name:
-        yield note("no DVC remote: models and data are here alone", "run: make bucket PROJECT=... BUCKET=...")
+        yield note("no DVC remote: models and data are here only", "run: make bucket PROJECT=... BUCKET=...")
     elif not url:
-        yield error(
-            f"{dvc_config.CONFIG}: core.remote is {name}, which is no remote", "run: dvc remote default --unset"
-        )
+        what = f"{dvc_config.CONFIG}: core.remote is {name}, which is not a remote"
+        yield error(what, "run: dvc remote default --unset")
     else:
-        yield from list(_remote(name, remote, url)) or [ok(f"remote {name}: {_shown(url)}, in a commit")]
-
-
-def _remote(name: str, remote: Mapping[str, Any], url: str) -> Iterator[Line]:
-    from dvc.config import Config
-
-    mine, quoted = Config(str(dvc_config.DVC_DIR)).load_one("repo")["remote"].get(name, {}), shlex.quote(name)
-    if mine.get("url") != url or dvc_config.uncommitted():
-        what = f"remote {name}: its address is in no commit, so that dvc exp push would send nothing and say nothing"
-        add = "" if mine.get("url") == url else f"dvc remote add -f -d {quoted} {shlex.quote(_shown(url))} && "
-        yield note(what, f"run: {add}git add {dvc_config.CONFIG} && git commit -m 'DVC remote' {dvc_config.CONFIG}")
-    for key in (key for key in dvc_config.PRIVATE if key in mine):
-        what = f"remote {name}: {key} is in {dvc_config.CONFIG}, and holds for one machine only"
-        remedy = f"run: dvc remote modify --unset {quoted} {key}, then: dvc remote modify --local {quoted} {key} VALUE"
-        yield note(what, remedy)
-    if url.startswith("gs://") and not remote.get("verify"):
-        what = f"remote {name}: verify is off, so that a damaged object would be pulled in silence"
-        yield note(what, f"run: dvc remote modify {quoted} verify true")
-    if "://" not in url:
-        yield from _folder(name, Path(url))
+        lines = [note(finding.what, f"run: {finding.remedy}") for finding in dvc_config.findings()]
+        if "://" not in url:
+            lines += _folder(name, Path(url))
+        yield from lines or [ok(f"remote {name}: {dvc_config.without_password(url)}, committed")]
 
 
 def _folder(name: str, folder: Path) -> Iterator[Line]:
@@ -61,77 +45,72 @@ def _folder(name: str, folder: Path) -> Iterator[Line]:
         yield error(f"remote {name}: {place} cannot be written to", f"look at it: ls -ld {shlex.quote(str(place))}")
 
 
-def _shown(url: str) -> str:
-    """An address without the password in it."""
-    return re.sub(r"//[^/@]*@", "//", url)
+def online(train: TrainParams | None) -> list[Check]:
+    """Checks that need the network: of the buckets of DVC's remote and of the work directory, and of the account.
 
-
-def online(train: TrainParams | None) -> list[tuple[str, Check]]:
-    """What has to be asked over the network: of the buckets of DVC's remote and the work directory, if they are any.
-
-    The remote may have a key of its own; the work directory is always written to with the default login.
+    The remote may have its own key; the work directory is always written to with the default login.
     """
-    for name, value in PATIENCE.items():  # read when they are imported
+    for name, value in PATIENCE.items():  # they are read when those libraries are imported
         os.environ.setdefault(name, value)
     places: list[tuple[str, Mapping[str, Any]]] = [(train.work_dir, {})] if train else []
-    with contextlib.suppress(UserError):  # said by `configuration`
+    with contextlib.suppress(UserError):  # reported by `configuration`
         settings = dvc_config.default()[1]
         places.insert(0, (str(settings.get("url", "")), settings))
     checks: dict[str, Check] = {}
     for address, settings in places:
-        if found := re.match(r"gs://([^/]+)", address):
-            where = found[0] + (" (credentialpath)" if settings.get("credentialpath") else "")
-            checks.setdefault(where, partial(bucket, where, found[1], settings))
-    return [*checks.items(), ("credentials", account)] if checks else []
+        if match := re.match(r"gs://([^/]+)", address):
+            where = match[0] + (" (credentialpath)" if settings.get("credentialpath") else "")
+            checks.setdefault(where, Check(where, partial(bucket, where, match[1], settings)))
+    return [*checks.values(), Check("credentials", account)] if checks else []
 
 
 def seconds() -> float:
-    """How long to wait for these checks: a little more than each of their requests is tried."""
+    """How long to wait for these checks: a little longer than a request is tried."""
     with contextlib.suppress(ValueError):  # storage/google.py reports it
         return float(os.environ["PASSO_GCS_SECONDS"]) + 2
     return 5.0
 
 
 def bucket(where: str, name: str, settings: Mapping[str, Any]) -> Iterator[Line]:
-    """What Google says of it to the account of these settings: there, ours to write to, not public."""
-    from tools.cloud import bucket_settings, stores
+    """Google's answer to the account of these settings: the bucket exists, is writable, and not public."""
+    from tools.cloud import bucket_settings, google_client
 
-    found = bucket_settings.findings(name, partial(stores.client, settings))
-    for finding in found:
-        line = note if finding.unseen else error
-        yield line(f"{where}: {finding.what}", finding.remedy)
-    if not found:
+    findings = bucket_settings.findings(name, partial(google_client.client, settings))
+    for finding in findings:
+        level = note if finding.unseen else error
+        yield level(f"{where}: {finding.what}", finding.remedy)
+    if not findings:
         yield ok(f"{where}: reachable, writable, not public")
 
 
 def account() -> Iterator[Line]:
-    """Which credentials Google's libraries find, and whose they are; never what is in them."""
+    """Whose credentials Google's libraries find; never what is in them."""
     if os.environ.get("STORAGE_EMULATOR_HOST"):
-        yield ok("credentials: none, for STORAGE_EMULATOR_HOST is set")
+        yield ok("credentials: none, because STORAGE_EMULATOR_HOST is set")
         return
     import google.auth
     from google.auth.exceptions import GoogleAuthError
 
-    from tools.cloud import stores
+    from tools.cloud import google_client
 
     name, remote = dvc_config.default()
-    file, given = os.environ.get("GOOGLE_APPLICATION_CREDENTIALS", ""), remote.get("credentialpath")
+    key, variable = str(remote.get("credentialpath") or ""), os.environ.get(VARIABLE, "")
     try:
-        credentials = stores.key(given) if given else google.auth.default()[0]
+        credentials = google_client.key(key) if key else google.auth.default()[0]
     except (UserError, GoogleAuthError, OSError, ValueError):  # whose text may hold what the file does
-        yield _no_credentials(name, str(given or ""), file)
+        yield _no_credentials(name, key, variable)
         return
-    names = (getattr(credentials, key, "") for key in ("service_account_email", "account"))
+    names = (getattr(credentials, attribute, "") for attribute in ("service_account_email", "account"))
     whose = next(filter(None, names), "") or type(credentials).__module__.removeprefix("google.")
-    yield ok(f"credentials: {whose}, {given or file or 'application default'}")
+    yield ok(f"credentials: {whose}, {key or variable or 'application default'}")
 
 
-def _no_credentials(remote: str, of_dvc: str, of_environment: str) -> Line:
-    reason = "is no credentials file that can be read"
-    if of_dvc:
+def _no_credentials(remote: str, key: str, variable: str) -> Line:
+    unreadable = "is not a credentials file that can be read"
+    if key:
         unset = f"dvc remote modify --local --unset {shlex.quote(remote)} credentialpath"
-        return error(f"credentials: {of_dvc} (credentialpath) {reason}", f"run: {unset} && {LOGIN}")
-    if of_environment:
-        what = f"credentials: {of_environment} (GOOGLE_APPLICATION_CREDENTIALS) {reason}"
-        return error(what, f"run: unset GOOGLE_APPLICATION_CREDENTIALS && {LOGIN}")
+        return error(f"credentials: {key} (credentialpath) {unreadable}", f"run: {unset} && {LOGIN}")
+    if variable:
+        what = f"credentials: {variable} ({VARIABLE}) {unreadable}"
+        return error(what, f"run: unset {VARIABLE} && {LOGIN}")
     return error("credentials: none found", f"run: {LOGIN}")

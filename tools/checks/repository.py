@@ -1,6 +1,7 @@
 """What DVC needs of git, and of itself."""
 
 import os
+import shlex
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ SECONDS = 5  # that git may take, say on a network drive
 
 
 def git(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """What a git command answers here."""
+    """What a git command prints here."""
     return subprocess.run(["git", *arguments], capture_output=True, text=True, check=False, timeout=SECONDS)
 
 
@@ -36,7 +37,7 @@ def repository(is_experiment: bool) -> Iterator[Line]:
         yield level("git: no commit, and an experiment starts from one", f"run: {FIRST_COMMIT}")
     name, email = _identity("NAME"), _identity("EMAIL")
     if not (name and email):
-        yield level("git: your name is not known, and an experiment is a commit", IDENTITY)
+        yield level("git: your name is not set, and an experiment is a commit", IDENTITY)
     if commit and name and email:
         yield ok(f"git: commit {commit}, {name} <{email}>")
 
@@ -47,26 +48,24 @@ def _identity(part: str) -> str:
 
 def dvc() -> Iterator[Line]:
     """DVC's own files."""
-    is_whole = True
-    for path, remedy in ((".dvc", "run: dvc init"), ("dvc.yaml", "run: git checkout dvc.yaml")):
-        if not Path(path).exists():
-            is_whole = False
-            yield error(f"{path}: not found, so there is no pipeline here", remedy)
-    if is_whole:
-        yield ok("dvc: .dvc and dvc.yaml are here")
+    remedies = {".dvc": "run: dvc init", "dvc.yaml": "run: git checkout dvc.yaml"}
+    missing = [path for path in remedies if not Path(path).exists()]
+    for path in missing:
+        yield error(f"{path}: not found, so this is not a pipeline", remedies[path])
+    if not missing:
+        yield ok("dvc: .dvc and dvc.yaml exist")
 
 
 def history() -> Iterator[Line]:
-    """What comparing and pulling by revision need: all commits, and DVC's files in them."""
+    """What `dvc pull` and `make compare` of a revision need: all commits, with DVC's files in them."""
     inside = git("rev-parse", "--is-shallow-repository")
     if inside.returncode:
-        return  # said by `repository`
+        return  # reported by `repository`
     if inside.stdout.strip() == "true":
-        yield note(
-            "git: a shallow clone; dvc pull and compare by revision need its history", "run: git fetch --unshallow"
-        )
-    candidates = ["dvc.yaml", "dvc.lock", "params.yaml", ".dvc/config", *map(str, Path("dataset").glob("*.dvc"))]
-    files = sorted(name for name in candidates if Path(name).is_file())
-    tracked = git("ls-files", "-z", "--", *files).stdout.split("\0")
-    if missing := [name for name in files if name not in tracked]:
-        yield note(f"git does not track {', '.join(missing)}", f"run: git add {' '.join(missing)} && git commit")
+        what = "git: a shallow clone, and dvc pull and make compare need the history"
+        yield note(what, "run: git fetch --unshallow")
+    names = ("dvc.yaml", "dvc.lock", "params.yaml", ".dvc/config", "dataset/*.dvc")
+    files = [path for name in names for path in sorted(Path().glob(name))]
+    listed = git("ls-files", "-z", "--", *map(str, files)).stdout.split("\0")
+    if missing := [str(path) for path in files if str(path) not in listed]:
+        yield note(f"git does not track {', '.join(missing)}", f"run: git add {shlex.join(missing)} && git commit")

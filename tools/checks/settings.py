@@ -1,11 +1,9 @@
-"""params.yaml as a whole, with what a run is going to change in it.
+"""All of params.yaml, with what a run is going to change in it.
 
-A stage would refuse a wrong value, too, but only when its turn comes: after the training, for the last two.
+A stage would refuse a wrong value, too, but only when its turn comes: the last two stages do so after the training.
 """
 
-import dataclasses
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ruamel.yaml import YAML
@@ -19,9 +17,9 @@ from detector.prediction.params import PredictParams
 from detector.scene.params import SampleParams
 from detector.training.params import TrainParams
 from detector.weights.params import PretrainedParams
-from tools.checks.lines import Line, error
+from tools.checks.lines import Line, mistake
 
-SECTIONS: dict[str, type] = {
+SECTIONS: Mapping[str, type] = {
     "sample": SampleParams,
     "dataset": DatasetParams,
     "pretrained": PretrainedParams,
@@ -31,42 +29,34 @@ SECTIONS: dict[str, type] = {
 }
 
 
-@dataclass(frozen=True)
-class Settings:
-    """The sections of params.yaml; one with a fault in it is None."""
+def read(overrides: Sequence[str]) -> tuple[dict[str, Any], list[Line]]:
+    """The sections of params.yaml that have no fault, each as its dataclass, and a line for each fault of the others.
 
-    sample: SampleParams | None = None
-    dataset: DatasetParams | None = None
-    pretrained: PretrainedParams | None = None
-    train: TrainParams | None = None
-    evaluate: EvaluateParams | None = None
-    predict: PredictParams | None = None
-
-
-def read(overrides: Sequence[str]) -> tuple[Settings, list[Line]]:
-    """params.yaml with `section.key=value` as `dvc exp run -S` would have it, and a line for every fault in it."""
+    Args:
+        overrides: `section.key=value` as of `dvc exp run -S`.
+    """
     try:
         document = params.read()
-        params.checked(document, "train", dataclasses.make_dataclass("Nothing", []), partial=True)
     except UserError as refused:
-        return Settings(), [_line(refused)]
+        return {}, [_line(refused)]
     for override in overrides:
         section, key, value = _parts(override)
-        document[section] = {**(document.get(section) or {}), key: value}
+        values = document.get(section)
+        document[section] = {**values, key: value} if isinstance(values, dict) else {key: value}
     sections: dict[str, Any] = {}
     lines: list[Line] = []
     for section, cls in SECTIONS.items():
-        try:
+        if faults := list(params.faults(document, section, cls)):
+            lines += map(_line, faults)
+        else:
             sections[section] = params.checked(document, section, cls)
-        except UserError as refused:
-            lines += list(_each(section, cls, document.get(section))) or [_line(refused)]
-    return Settings(**sections), list(dict.fromkeys(lines))
+    return sections, list(dict.fromkeys(lines))
 
 
 def _parts(override: str) -> tuple[str, str, Any]:
-    name, is_given, text = override.partition("=")
+    name, has_value, text = override.partition("=")
     section, _, key = name.partition(".")
-    if not (section and key and is_given):
+    if not (section and key and has_value):
         raise UserError("-S", f"{override!r} is not understood", "give section.key=value, say train.steps=1000")
     try:
         return section, key, YAML(typ="safe", pure=True).load(text)
@@ -74,28 +64,7 @@ def _parts(override: str) -> tuple[str, str, Any]:
         return section, key, text
 
 
-def _each(section: str, cls: type, values: object) -> Iterator[Line]:
-    """The faults of a section key by key, for loading it ends with the first."""
-    if not isinstance(values, dict):
-        return
-    fields = {field.name: field for field in dataclasses.fields(cls)}
-    for key in dict.fromkeys([*fields, *values]):
-        alone = {section: {key: values[key]} if key in values else {}}
-        try:
-            params.checked(alone, section, _only(fields[key]) if key in fields else cls)
-        except UserError as refused:
-            yield _line(refused)
-
-
-def _only(field: dataclasses.Field[Any]) -> type:
-    one = (field.name, field.type, dataclasses.field(metadata=field.metadata))
-    return dataclasses.make_dataclass("Only", [one], frozen=True)
-
-
-def _line(refused: UserError) -> Line:
-    mending = f", say in {params.PARAMS_FILE}, or: dvc exp run -S {refused.item}=..." if refused.item else ""
-    if refused.reason.startswith("unknown"):
-        mending = f": take it out, or: git checkout {params.PARAMS_FILE}"
-    return error(
-        ": ".join(part for part in (refused.where, refused.item, refused.reason) if part), refused.remedy + mending
-    )
+def _line(fault: UserError) -> Line:
+    if fault.reason.startswith("unknown"):
+        return mistake(fault, f": take it out, or: git checkout {params.PARAMS_FILE}")
+    return mistake(fault, f", say in {params.PARAMS_FILE}, or: dvc exp run -S {fault.item}=..." if fault.item else "")

@@ -1,7 +1,6 @@
 """The params against the weights and the machine: what would end a training, or waste it."""
 
 import functools
-import math
 import os
 import re
 import shlex
@@ -13,22 +12,23 @@ from detector.base import files, paths
 from detector.base.errors import UserError
 from detector.checkpointing import mirror
 from detector.data.params import DatasetParams
-from detector.model import pipeline_config
+from detector.model import fine_tune, pipeline_config
 from detector.multihost import cluster
+from detector.training import accelerators
 from detector.training.params import TrainParams
 from detector.weights import external
 from detector.weights.params import NO_START, PretrainedParams
 from detector.weights.params import check as check_source
 from tools.checks import data, machine
-from tools.checks.lines import Line, error, note, ok
+from tools.checks.lines import Line, error, mistake, note, ok
 
-SET = "run: dvc exp run -S train"
-LEAVE_OUT = f"leave it out, or {SET.removeprefix('run: ')}.config_override=''"
+SET = "dvc exp run -S train"
+LEAVE_OUT = f"leave it out, or {SET}.config_override=''"
 
 
 @functools.cache
 def _config(train: TrainParams) -> Any:
-    """The pipeline configuration that training would build, but for what the dataset has in it."""
+    """The pipeline configuration that training would build, except for what depends on the dataset."""
     rate = train.learning_rate
     try:
         return pipeline_config.build(
@@ -65,28 +65,25 @@ def schedule(train: TrainParams) -> Iterator[Line]:
 
 
 def wasted_steps(train: TrainParams) -> Iterator[Line]:
-    """A cosine of another length than the training, and looks at the validation split that never come."""
+    """A cosine of another length than the training, and a validation that comes at its end only."""
     steps, total = _config(train).train_config.num_steps, _cosine(train).total_steps
     if total != steps:
         what = "it never comes down" if total > steps else f"it is 0 from step {total} on"
         yield note(f"train.config_override: a rate for {total} steps, in a training of {steps}: {what}", LEAVE_OUT)
     if steps < train.eval_every:
-        what = f"train.eval_every {train.eval_every} of {steps} steps: one look, at the end, chooses the best weights"
-        yield note(what, f"{SET}.eval_every={max(1, steps // 5)}")
+        what = f"train.eval_every {train.eval_every} of {steps} steps: validation comes once, at the end"
+        yield note(what, f"run: {SET}.eval_every={max(1, steps // 5)}")
 
 
 def batch(train: TrainParams) -> Iterator[Line]:
-    """A batch that replicas can share equally."""
-    size, workers = _config(train).train_config.batch_size, cluster.from_environment().count
+    """A batch that the replicas can share equally."""
+    size, hosts = _config(train).train_config.batch_size, cluster.from_environment().count
     kind = machine.accelerator(train.accelerator)
-    devices = machine.tpus() if kind == "tpu" else machine.gpus() if kind == "gpu" else 1
-    replicas = max(1, devices) * workers
-    if size % replicas:
-        hosts = f"{workers} hosts with " if workers > 1 else ""
-        what = f"train.batch_size: {size} cannot be shared equally by {hosts}{devices} x {kind}"
-        yield error(what, f"run: make train BATCH={math.ceil(size / replicas) * replicas}")
-    elif replicas > 1:
-        yield ok(f"batch: {size // replicas} images for each of {replicas} replicas")
+    count = max(1, machine.tpus() if kind == "tpu" else machine.gpus() if kind == "gpu" else 1)
+    devices = f"{count} x {kind}" if hosts == 1 else f"{hosts} hosts with {count} x {kind}"
+    accelerators.check_batch(size, count * hosts, devices)
+    if count * hosts > 1:
+        yield ok(f"batch: {size // (count * hosts)} images for each of {count * hosts} replicas")
 
 
 def weights(train: TrainParams, pretrained: PretrainedParams, dataset: DatasetParams) -> Iterator[Line]:
@@ -100,12 +97,12 @@ def weights(train: TrainParams, pretrained: PretrainedParams, dataset: DatasetPa
         yield ok("weights: random")
         return
     if "://" in source:
-        found = [*_address(source, pretrained.sha256)]
+        faults = [*_address(source, pretrained.sha256)]
     elif source in ("package", "open_images"):
-        found = [*_fits(wanted, source, "classification" if source == "package" else "")]
+        faults = [*_fits(wanted, source, "classification" if source == "package" else "")]
     else:
-        found = [*_local(train, source, dataset)]
-    yield from found or [ok(f"weights: {wanted} of {source}")]
+        faults = [*_local(train, source, dataset)]
+    yield from faults or [ok(f"weights: {wanted} of {source}")]
 
 
 def _start(folder: str) -> Iterator[Line]:
@@ -120,9 +117,7 @@ def _start(folder: str) -> Iterator[Line]:
 
 def _address(source: str, sha256: str) -> Iterator[Line]:
     if source.startswith("http") and not re.fullmatch("[0-9a-fA-F]{64}", sha256):
-        remedy = (
-            f"run: curl -L {shlex.quote(source)} | sha256sum, compare it with what the publisher says, put it there"
-        )
+        remedy = f"run: curl -L {shlex.quote(source)} | sha256sum, compare with the publisher's, put it there"
         yield error("pretrained.sha256: an archive from the web needs its 64 digits", remedy)
 
 
@@ -130,34 +125,20 @@ def _local(train: TrainParams, source: str, dataset: DatasetParams) -> Iterator[
     path = files.expanded(source.removesuffix(".index"))
     if path.is_dir():
         path = external.find(path, source)
-    found = kind(path)
-    if not found and not path.is_file():  # a file may be an archive
+    kind = fine_tune.kind_by_index(path)
+    if not kind and not path.is_file():  # a file may be an archive
         yield error(f"pretrained.source: {source}: not found", "run: dvc exp run -S pretrained.source=package")
-    fault = [*_fits(train.fine_tune_checkpoint_type, source, found)]
-    yield from fault or _detector(train, dataset, path.parent)
+    faults = [*_fits(train.fine_tune_checkpoint_type, source, kind)]
+    yield from faults or _detector(train, dataset, path.parent)
 
 
-def _fits(wanted: str, source: str, found: str) -> Iterator[Line]:
-    if found and wanted not in pipeline_config.FITTING_TYPES[found]:
-        what = f"train.fine_tune_checkpoint_type: {wanted}, but {source} (pretrained.source) is a {found} checkpoint"
-        yield error(what, f"{SET}.fine_tune_checkpoint_type={found}")
-
-
-def kind(prefix: Path) -> str:
-    """`classification` or `detection`; nothing where there is no such checkpoint.
-
-    Its index is a sorted table in which a key leaves out what it shares with the one before it. Every 16th key is
-    written in full, and either kind has hundreds of its own, so that the bytes alone tell: TensorFlow is not needed.
-    """
-    index = Path(f"{prefix}.index")
-    content = index.read_bytes() if index.is_file() else b""
-    if b"model/_feature_extractor/" in content:
-        return "detection"
-    if content and b"feature_extractor/" not in content:
-        raise UserError(
-            str(index), "neither a backbone nor a detector", "run: dvc exp run -S pretrained.source=package"
-        )
-    return "classification" if content else ""
+def _fits(wanted: str, source: str, kind: str) -> Iterator[Line]:
+    """A source against the type; nothing where its kind is not known yet, as that of an archive."""
+    try:
+        if kind:
+            fine_tune.check(wanted, kind, f"{source} (pretrained.source)")
+    except UserError as refused:
+        yield mistake(refused, f", say: {SET}.fine_tune_checkpoint_type={kind}")
 
 
 def _detector(train: TrainParams, dataset: DatasetParams, folder: Path) -> Iterator[Line]:
@@ -168,24 +149,24 @@ def _detector(train: TrainParams, dataset: DatasetParams, folder: Path) -> Itera
     old, new = pipeline_config.read(file).model.ssd, _config(train).model.ssd
     if old.feature_extractor.type != new.feature_extractor.type:
         what = f"{file}: {old.feature_extractor.type}, which is not that of train.model {train.model}"
-        yield error(what, f"{SET}.fine_tune_checkpoint_type=classification -S pretrained.source=package")
+        yield error(what, f"run: {SET}.fine_tune_checkpoint_type=classification -S pretrained.source=package")
     if not label_map.is_file() or train.fine_tune_checkpoint_type != "full":
         return
     count = len(data.classes_of(label_map))
     if count != old.num_classes:
-        what = f"{file}: num_classes is {old.num_classes}, {label_map} has {count}, and full takes the class heads over"
-        yield error(what, f"{SET}.fine_tune_checkpoint_type=detection")
+        what = f"{file}: num_classes is {old.num_classes}, {label_map} has {count}, and full reuses the class heads"
+        yield error(what, f"run: {SET}.fine_tune_checkpoint_type=detection")
 
 
 def work_dir(train: TrainParams) -> Iterator[Line]:
-    """The folder that training keeps its work in, which a bucket may mirror, can be written to."""
+    """Training can write to its work directory, on this machine, which a bucket may mirror."""
     if train.work_dir.startswith(mirror.SCHEME):
         mirror.checked(train.work_dir)
     folder = mirror.local_root(train.work_dir)
     place = machine.existing(Path(folder))
     where = shlex.quote(str(place))
     if not place.is_dir():
-        yield error(f"train.work_dir {folder}: {place} is no folder", f"run: mv {where} {where}.old")
+        yield error(f"train.work_dir {folder}: {place} is not a folder", f"run: mv {where} {where}.old")
     elif not os.access(place, os.W_OK | os.X_OK):
         yield error(f"train.work_dir {folder}: {place} is not writable", f"run: chmod u+rwx {where}")
     else:

@@ -1,26 +1,28 @@
-"""Commits that no git remote has, kept on the DVC remote as git bundles, beside the data that they name.
+"""Commits that no git remote has, stored on the DVC remote as git bundles, beside the data that they name.
 
     <remote>/commits/<commit>-<md5>.bundle      a commit with all its history; the md5 is the file's
 
 The clone of a notebook may read its git remote and not write to it, and its disk goes with its session: the data of a
-model would be kept, and nobody would know which they are.
+model would be saved, and nobody would know which they are.
 """
 
 import re
+import tempfile
+from pathlib import Path
 
 from detector.base.errors import UserError
-from tools.cloud import exchange, git
-from tools.cloud.stores import Store, md5
-from tools.cloud.tracked import Cache
+from tools.cloud import git, transfer
+from tools.cloud.cache import md5
+from tools.cloud.remote import Remote
 
 FOLDER = "commits"
 NAME = re.compile(rf"{FOLDER}/(?P<commit>[0-9a-f]{{40}})-(?P<md5>[0-9a-f]{{32}})\.bundle")
 
 
-def push(store: Store, cache: Cache) -> str:
+def push(remote: Remote) -> str:
     """Send the last commit, if no git remote has it.
 
-    Returns: its whole name, if it is on the remote now; empty where there is no need of that.
+    Returns: its whole name, if it is on the remote now; empty where it need not be.
 
     Raises:
         UserError: it could not be sent.
@@ -28,78 +30,70 @@ def push(store: Store, cache: Cache) -> str:
     head = git.head()
     if not head or git.is_on_a_remote(head):
         return ""
-    if not _is_there(store, head):
-        try:
-            _send(store, cache, head)
-        except ValueError as error:
-            raise UserError(
-                f"{store.url}/{FOLDER}", f"commit {head} was not sent: {error}", "run: make push"
-            ) from error
+    if not _is_stored(remote, head) and (fault := _send(remote, head)):
+        raise UserError(f"{remote.url}/{FOLDER}", f"commit {head} was not sent: {fault}")
     return head
 
 
-def _found(store: Store, commit: str) -> list["re.Match[str]"]:
-    """The bundles of the commits whose names begin so."""
-    found = (NAME.fullmatch(name) for name in sorted(store.sizes))
-    return [match for match in found if match and match["commit"].startswith(commit)]
+def _bundles(remote: Remote, commit: str) -> list["re.Match[str]"]:
+    """The bundles of the commits whose names begin like this."""
+    matches = (NAME.fullmatch(name) for name in sorted(remote.digests))
+    return [match for match in matches if match and match["commit"].startswith(commit)]
 
 
-def _is_there(store: Store, commit: str) -> bool:
-    return any(store.holds(found[0], found["md5"]) for found in _found(store, commit))
+def _is_stored(remote: Remote, commit: str) -> bool:
+    return any(remote.holds(bundle[0], bundle["md5"]) for bundle in _bundles(remote, commit))
 
 
-def _send(store: Store, cache: Cache, head: str) -> None:
-    """Raises: ValueError: why it is not on the remote."""
-    with cache.beside() as folder:
-        path = folder / "bundle"
-        git.run("bundle", "create", "--quiet", str(path), "HEAD")
+def _send(remote: Remote, head: str) -> str:
+    """Returns: why the commit is not on the remote, and what to do; empty where it is."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "bundle")
+        try:
+            git.run("bundle", "create", "--quiet", str(path), "HEAD")
+        except ValueError as error:
+            return f"{error}; run: make push"
         name = f"{FOLDER}/{head}-{md5(path)}.bundle"
-        cache.adopt(path, name)
-    try:
-        failed = exchange.send_files(store, cache, [name])
-    finally:
-        (cache.root / name).unlink()
-    store.look()
-    if not _is_there(store, head):
-        raise ValueError(failed.get(name, "it did not arrive whole"))
+        faults = transfer.send_files(remote, {name: path})
+    remote.refresh()
+    return "" if _is_stored(remote, head) else faults.get(name, "it did not arrive whole; run: make push")
 
 
-def pull(store: Store, cache: Cache, commit: str) -> str:
-    """Bring a commit, if it is not here.
+def pull(remote: Remote, commit: str) -> str:
+    """Fetch a commit, if this clone does not have it.
 
     Args:
         commit: what git takes for a commit, or the first digits of one that was pushed.
 
-    Returns: its whole name; it is here now.
+    Returns: its whole name; this clone has it now.
 
     Raises:
         UserError: there is none, there are several, or it is damaged.
     """
     if here := git.commit(commit):
         return here
-    found = _found(store, commit.lower()) if commit else []
-    names = sorted({match["commit"] for match in found})
+    bundles = _bundles(remote, commit.lower()) if commit else []
+    names = sorted({bundle["commit"] for bundle in bundles})
     if len(names) != 1:
-        reason = f"no commit {commit} here, nor in {store.url}/{FOLDER}"
+        reason = f"no commit {commit} here, nor in {remote.url}/{FOLDER}"
         if names:
             reason = f"{commit} may be {' or '.join(names)}"
         raise UserError("COMMIT", reason, "give all of it; run git fetch, or make push in the clone that has it")
-    faults = [_bring(store, cache, match) for match in found]
+    faults = [_fetch(remote, bundle) for bundle in bundles]
     if not git.commit(names[0]):
         fault = next(filter(None, faults), "it does not hold the commit that it is named after")
-        raise UserError(f"{store.url}/{found[0][0]}", fault, "run: make push, in the clone that has the commit")
+        raise UserError(f"{remote.url}/{bundles[0][0]}", fault, "run: make push, in the clone that has the commit")
     return names[0]
 
 
-def _bring(store: Store, cache: Cache, found: "re.Match[str]") -> str:
+def _fetch(remote: Remote, bundle: "re.Match[str]") -> str:
     """Returns: why the commit did not come; empty where it did, if it is in there."""
-    name = found[0]
-    if fault := exchange.bring_files(store, cache, {name: found["md5"]}).get(name):
-        return fault
-    try:
-        git.run("-c", "fetch.fsckObjects=true", "fetch", "--quiet", "--no-tags", str(cache.root / name), "HEAD")
-    except ValueError as error:
-        return str(error)
-    finally:
-        (cache.root / name).unlink()
+    name = bundle[0]
+    with tempfile.TemporaryDirectory() as folder:
+        if fault := transfer.fetch_files(remote, Path(folder), {name: bundle["md5"]}).get(name):
+            return fault
+        try:
+            git.run("-c", "fetch.fsckObjects=true", "fetch", "--quiet", "--no-tags", f"{folder}/{name}", "HEAD")
+        except ValueError as error:
+            return str(error)
     return ""

@@ -20,5 +20,5 @@ def track(target: Path) -> None:
         raise UserError("dvc", "not found", f"the data is in {target}; then: dvc add {target}") from None
     except subprocess.CalledProcessError as error:
         reason = (error.stderr.strip().splitlines() or ["it failed"])[0].removeprefix("ERROR: ")
-        remedy = "the data is there; fix that and run the command again"
+        remedy = "the data is copied; fix that and run the command again"
         raise UserError(f"dvc add {target}", reason, remedy) from error

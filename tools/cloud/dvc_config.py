@@ -1,18 +1,19 @@
-"""DVC's default remote: which bucket it lies in, whether it is set as it should be, and setting it so.
+"""DVC's default remote: which bucket it is in, whether it is set as it should be, and setting it so.
 
-The URL stands in .dvc/config, which git keeps, or `dvc exp push` uploads nothing and says nothing. An endpoint and
-credentials belong in .dvc/config.local, which git ignores.
+The URL belongs in .dvc/config, which is committed, or `dvc exp push` uploads nothing and reports nothing. An endpoint
+and credentials belong in .dvc/config.local, which git ignores.
 """
 
 import os
-import subprocess
+import re
+import shlex
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from detector.base.errors import UserError
-from tools.cloud import bucket_settings
+from tools.cloud import bucket_settings, git
 from tools.cloud.bucket_settings import Finding
 
 DVC_DIR = Path(".dvc")
@@ -28,7 +29,7 @@ def program() -> str:
 
 
 def url(bucket: str) -> str:
-    """Where the remote lies in a bucket."""
+    """Where the remote is in a bucket."""
     return f"gs://{bucket}/{bucket_settings.DVC}"
 
 
@@ -75,12 +76,12 @@ def _command_to_change(name: str, bucket: str) -> str:
 
 
 def write(bucket: str) -> list[str]:
-    """Make `gs://BUCKET/dvc` the default remote, after `check`; returns what was changed, in words."""
+    """Make `gs://BUCKET/dvc` the default remote, after `check`; returns what has changed, in words."""
     from dvc.config import Config
 
     name = default()[0] or NAME
     endpoint = os.environ.get("STORAGE_EMULATOR_HOST", "")
-    done = []
+    changes = []
     committed, local = _config("repo"), _config("local")
     mine = committed["remote"].get(name, {})
     is_set = mine.get("url") == url(bucket) and str(mine.get("verify")).lower() == "true"
@@ -88,39 +89,47 @@ def write(bucket: str) -> list[str]:
         with Config(dvc_dir=str(DVC_DIR)).edit("repo") as content:
             content["core"]["remote"] = name
             content["remote"].setdefault(name, {}).update(url=url(bucket), verify="true")
-        done.append(f"{CONFIG}: default remote {name} = {url(bucket)}, verify = true")
+        changes.append(f"{CONFIG}: default remote {name} = {url(bucket)}, verify = true")
     if endpoint and local["remote"].get(name, {}).get("endpointurl") != endpoint:
         with Config(dvc_dir=str(DVC_DIR)).edit("local") as content:
             content["remote"].setdefault(name, {})["endpointurl"] = endpoint
-        done.append(f"{CONFIG}.local: endpointurl = {endpoint}")
-    return done
+        changes.append(f"{CONFIG}.local: endpointurl = {endpoint}")
+    return changes
 
 
-def findings(bucket: str) -> list[Finding]:
-    """What is wrong with the default remote, which is meant to lie in `bucket`."""
+def findings(bucket: str = "") -> list[Finding]:
+    """What is wrong with the settings of the default remote, which should be in `bucket`, if that is not empty."""
     name, settings = default()
-    if settings.get("url") != url(bucket):
+    if bucket and settings.get("url") != url(bucket):
         return [Finding(f"{CONFIG}: no default remote {url(bucket)}", f"make bucket BUCKET={bucket}")]
-    found = []
-    if not settings.get("verify"):
+    committed, address = _config("repo")["remote"].get(name, {}), settings.get("url", "")
+    quoted = shlex.quote(name)
+    lines = []
+    if address.startswith("gs://") and not settings.get("verify"):
         what = f"{CONFIG}: remote {name} has no verify = true: a corrupt object would be pulled in silence"
-        found.append(Finding(what, f"dvc remote modify {name} verify true"))
-    committed = _config("repo").get("remote", {}).get(name, {})
-    for key in PRIVATE:
-        if key in committed:
-            remedy = f"dvc remote modify --unset {name} {key}, then: dvc remote modify --local {name} {key} VALUE"
-            found.append(Finding(f"{CONFIG}: {key} of remote {name} is for this machine alone", remedy))
-    if uncommitted():
-        what = f"{CONFIG} is not committed: dvc exp push would upload nothing"
-        found.append(Finding(what, f"git add {CONFIG} && git commit -m 'DVC remote' {CONFIG}"))
-    return found
+        lines.append(Finding(what, f"dvc remote modify {quoted} verify true"))
+    for key in (key for key in PRIVATE if key in committed):
+        remedy = f"dvc remote modify --unset {quoted} {key}, then: dvc remote modify --local {quoted} {key} VALUE"
+        lines.append(Finding(f"{CONFIG}: {key} of remote {name} is for this machine only", remedy))
+    if committed.get("url") != address or uncommitted():
+        is_here = committed.get("url") == address
+        add = "" if is_here else f"dvc remote add -f -d {quoted} {shlex.quote(without_password(address))} && "
+        what = f"{CONFIG}: remote {name} is not committed: dvc exp push would upload nothing, and report nothing"
+        lines.append(Finding(what, f"{add}git add {CONFIG} && git commit -m 'DVC remote' {CONFIG}"))
+    return lines
+
+
+def without_password(address: str) -> str:
+    """An address as it may be shown."""
+    return re.sub(r"//[^/@]*@", "//", address)
 
 
 def uncommitted() -> bool:
     """Whether git has another .dvc/config than this one, or none."""
-    command = ["git", "status", "--porcelain", "--", str(CONFIG)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    return bool(done.returncode or done.stdout.strip())
+    try:
+        return bool(git.uncommitted(str(CONFIG)))
+    except ValueError:
+        return True
 
 
 def _config(level: str | None = None) -> Any:
@@ -128,9 +137,9 @@ def _config(level: str | None = None) -> Any:
     from dvc.config import Config, ConfigError
 
     if not DVC_DIR.is_dir():
-        raise UserError(str(DVC_DIR), "not found: this is no DVC project", "run this where dvc.yaml lies")
+        raise UserError(str(DVC_DIR), "not found: this is not a DVC project", "run this where dvc.yaml is")
     try:
         config = Config(dvc_dir=str(DVC_DIR))
         return config.load_one(level) if level else config
     except ConfigError as error:
-        raise UserError(str(CONFIG), str(error), "mend it, or restore it: git checkout .dvc/config") from error
+        raise UserError(str(CONFIG), str(error), "fix it, or restore it: git checkout .dvc/config") from error

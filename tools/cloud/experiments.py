@@ -1,4 +1,4 @@
-"""DVC's experiments as git refs, and the git remote that keeps them."""
+"""DVC's experiments, which are git refs, and the git remote that stores them."""
 
 import os
 import re
@@ -12,8 +12,8 @@ REF = re.compile(r"refs/exps/[0-9a-f]{2}/[0-9a-f]{38}/(.+)")  # others are DVC's
 
 def git_remote() -> str:
     """The git remote that experiments go to: origin, or the only one; empty where there is none."""
-    found = git.run("remote").split()
-    return "origin" if "origin" in found else found[0] if len(found) == 1 else ""
+    remotes = git.run("remote").split()
+    return "origin" if "origin" in remotes else remotes[0] if len(remotes) == 1 else ""
 
 
 def local() -> dict[str, str]:
@@ -24,8 +24,8 @@ def local() -> dict[str, str]:
 def _refs(listed: str) -> Iterator[tuple[str, str]]:
     for line in listed.splitlines():
         commit, ref = line.split(maxsplit=1)
-        if found := REF.fullmatch(ref):
-            yield commit, found[1]
+        if match := REF.fullmatch(ref):
+            yield commit, match[1]
 
 
 def push(remote: str) -> list[str]:
@@ -35,16 +35,16 @@ def push(remote: str) -> list[str]:
     """
     if not (here := local()):
         return []
-    said = ""
+    failure = ""
     try:
-        if lost := here.keys() - there(remote).keys():
-            said = _dvc("push", remote)
-            lost = here.keys() - there(remote).keys()
+        if missing := here.keys() - pushed(remote).keys():
+            failure = _dvc("push", remote)
+            missing = here.keys() - pushed(remote).keys()
     except ValueError as error:
-        said, lost = str(error), set(here)
-    fault = f"not on the git remote {remote}: {said or 'it has another one of that name: dvc exp rename yours'}"
+        failure, missing = str(error), set(here)
+    fault = f"not on the git remote {remote}: {failure or 'it has another one of that name: dvc exp rename yours'}"
     remedy = "then: make push; or: dvc exp apply it, and commit that"
-    return [f"experiment {name}: {fault}; {remedy}" for name in sorted(here[commit] for commit in _unique(lost))]
+    return [f"experiment {name}: {fault}; {remedy}" for name in sorted(here[commit] for commit in _unique(missing))]
 
 
 def _unique(commits: Iterable[str]) -> list[str]:
@@ -56,22 +56,24 @@ def _unique(commits: Iterable[str]) -> list[str]:
 
 
 def pull(remote: str) -> str:
-    """Bring the refs of the git remote's experiments. Returns: why they did not come; empty where they did."""
+    """Fetch the refs of the git remote's experiments. Returns: why they did not come; empty where they did."""
     try:
-        return _dvc("pull", remote) if there(remote).keys() - local().keys() else ""
+        return _dvc("pull", remote) if pushed(remote).keys() - local().keys() else ""
     except ValueError as error:
         return str(error)
 
 
-def there(remote: str) -> dict[str, str]:
+def pushed(remote: str) -> dict[str, str]:
     """The experiments of a git remote: the name by the commit. Raises: ValueError; it cannot be reached."""
     return dict(_refs(git.run("ls-remote", remote, "refs/exps/*")))
 
 
 def _dvc(action: str, remote: str) -> str:
-    """`dvc exp push` or `pull` of the refs alone. Returns: what it said of its failure; empty where it did not fail."""
+    """`dvc exp push` or `pull` of the refs alone. Returns: why it failed; empty where it did not."""
     command = [dvc_config.program(), "exp", action, "--all-commits", "--no-cache", remote]
-    quietly = {**os.environ, **git.NO_QUESTIONS}
-    done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, env=quietly, check=False)
-    said = [line.removeprefix("ERROR: ") for line in done.stderr.splitlines() if line.strip()]
-    return " ".join(said[:1])[:200] or f"dvc exp {action} failed" if done.returncode else ""
+    environment = {**os.environ, **git.NO_QUESTIONS}
+    result = subprocess.run(
+        command, capture_output=True, text=True, stdin=subprocess.DEVNULL, env=environment, check=False
+    )
+    messages = [line.removeprefix("ERROR: ") for line in result.stderr.splitlines() if line.strip()]
+    return " ".join(messages[:1])[:200] or f"dvc exp {action} failed" if result.returncode else ""

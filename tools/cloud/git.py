@@ -1,38 +1,30 @@
-"""Git, asked without questions to a user: what this clone has, and going to another commit of it."""
+"""Git, which asks the user nothing: what this clone has, and how it switches to another commit."""
 
 import os
 import subprocess
+from pathlib import Path
+from typing import Any
 
 from detector.base.errors import UserError
-from tools.cloud import dvc_config
-from tools.cloud.stores import reason
 
 SECONDS = 60
-NO_QUESTIONS = {"GIT_TERMINAL_PROMPT": "0"}  # for a password: a git remote that wants one is told as such
+NO_QUESTIONS = {"GIT_TERMINAL_PROMPT": "0"}  # for a password: a git remote that wants one is a failure
 
 
 def run(*arguments: str) -> str:
     """What git prints.
 
     Raises:
-        ValueError: what it says of its failure.
+        ValueError: why it failed.
     """
-    environment = {**os.environ, **NO_QUESTIONS}
+    options: dict[str, Any] = {"stdin": subprocess.DEVNULL, "timeout": SECONDS, "env": {**os.environ, **NO_QUESTIONS}}
     try:
-        done = subprocess.run(
-            ["git", *arguments],
-            capture_output=True,
-            text=True,
-            stdin=subprocess.DEVNULL,
-            timeout=SECONDS,
-            env=environment,
-            check=True,
-        )
+        result = subprocess.run(["git", *arguments], capture_output=True, text=True, check=True, **options)
     except subprocess.CalledProcessError as error:
         raise ValueError(" ".join(error.stderr.split())[:200]) from error
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise ValueError(reason(error)) from error
-    return done.stdout
+        raise ValueError(str(error)) from error
+    return str(result.stdout)
 
 
 def head() -> str:
@@ -58,10 +50,14 @@ def is_on_a_remote(commit: str) -> bool:
     return bool(run("branch", "--remotes", "--contains", commit).strip())
 
 
-def switch(commit: str) -> list[str]:
+def switch(commit: str, as_is: Path) -> list[str]:
     """Have the working tree be that of a commit. What was changed and not committed stays, or is a reason to refuse.
 
-    Returns: what was done, in words.
+    Args:
+        commit: its whole name.
+        as_is: a file that is no reason to refuse if the commit has it as it is here, committed or not.
+
+    Returns: what has changed, in words.
 
     Raises:
         UserError: something would be lost.
@@ -69,21 +65,22 @@ def switch(commit: str) -> list[str]:
     before = head()
     if commit == before:
         return []
-    done, config = [], dvc_config.CONFIG.as_posix()
+    changes = []
     if before and not run("for-each-ref", "--contains", before).strip():
         run("branch", "--no-track", f"passo-{before[:10]}", before)
-        done.append(f"what was here, and on no branch, is the branch passo-{before[:10]} now")
-    is_the_same = dvc_config.CONFIG.exists() and run("hash-object", config).strip() == named(f"{commit}:{config}")
+        changes.append(f"what was here, and on no branch, is the branch passo-{before[:10]} now")
+    file = as_is.as_posix()
+    is_the_same = as_is.exists() and run("hash-object", file).strip() == named(f"{commit}:{file}")
     if is_the_same:
-        run("add", config)  # as `make bucket` left it: for git no reason to refuse
+        run("add", file)  # for git no reason to refuse
     try:
         run("checkout", "--quiet", "--detach", "--no-overwrite-ignore", commit)
     except ValueError as error:
         if is_the_same:
-            run("reset", "--quiet", "--", config)
+            run("reset", "--quiet", "--", file)
         remedy = "move away what is in the way, commit what you changed, or git stash it"
         raise UserError("COMMIT", str(error), remedy) from error
-    return [*done, f"at commit {commit}, on no branch; back: git switch -"]
+    return [*changes, f"at commit {commit}, on no branch; back: git switch -"]
 
 
 def uncommitted(*patterns: str) -> list[str]:

@@ -4,11 +4,11 @@
     Annotations/ JPEGImages/ (ImageSets/Main/*.txt)      PASCAL VOC's own
     one folder of images and XML                         split by a hash of the file name
 
-Any of them may lie inside folders that hold nothing else. Names are matched in upper and lower case.
+Any of them may be inside folders that hold nothing else. Upper and lower case of folder names do not matter.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,7 +24,7 @@ Stems = dict[str, list[Path]]  # {stem: its images and XML files}
 
 @dataclass(frozen=True)
 class Plan:
-    """What to import: {target below the dataset's folder: source}, and what the user should hear about it."""
+    """What to import: {target below the dataset's folder: source}, and notes for the user."""
 
     root: Path
     targets: dict[Path, Path]
@@ -35,18 +35,18 @@ def find(source: Path, test_fraction: float) -> Plan:
     """The plan for a folder in any of the layouts.
 
     Raises:
-        UserError: no layout is recognised, a split is empty, two files would get one name, or one is no file.
+        UserError: unknown layout, a split is empty, two files would get the same name, or one is not a file.
     """
     root = source
     while (splits := _splits(root, test_fraction)) is None:
         inner = _folders(root)
         if len(inner) != 1:
-            raise UserError(str(source), "holds no VOC data in a layout that is known", LAYOUTS)
+            raise UserError(str(source), "holds no VOC data in a known layout", LAYOUTS)
         root = inner[0]
     train, test, notes = splits
     for name, files in (("train", train), ("test", test)):
         if not any(images.is_image(path) for path in files):
-            raise UserError(str(root), f"no image for {name}/", "a dataset needs one at least; two in all")
+            raise UserError(str(root), f"no image for {name}/", "a dataset needs at least one image in each")
     targets: dict[Path, Path] = {}
     for name, files in (("train", train), ("test", test)):
         for path in files:
@@ -73,11 +73,12 @@ def _splits(root: Path, test_fraction: float) -> tuple[list[Path], list[Path], l
 def _side_by_side(folders: dict[str, Path], test_fraction: float) -> tuple[list[Path], list[Path], list[str]]:
     extra = [folders[name] for name in VALIDATION if name in folders]
     train = _stems([folders["train"], *extra])
-    notes = [f"{path.name}/ is taken into train/, out of which xml2csv takes its own validation" for path in extra]
+    notes = [f"{path.name}/ goes into train/, from which xml2csv takes its own validation split" for path in extra]
     if "test" in folders:
-        return _flat(train), _flat(_stems([folders["test"]])), ["found train/ and test/", *notes]
-    chosen, rest, found = _by_hash(train, test_fraction, "train/ without test/")
-    return chosen, rest, found + notes
+        test = _stems([folders["test"]])
+        return _files(train, train), _files(test, test), ["found train/ and test/", *notes]
+    chosen, rest, hash_notes = _by_hash(train, test_fraction, "train/ without test/")
+    return chosen, rest, hash_notes + notes
 
 
 def _voc(folders: dict[str, Path], test_fraction: float) -> tuple[list[Path], list[Path], list[str]]:
@@ -93,7 +94,7 @@ def _voc(folders: dict[str, Path], test_fraction: float) -> tuple[list[Path], li
         (len((train | test) - set(stems)), "of the lists have no file"),
     ):
         notes += [f"{count} names {what}"] if count else []
-    return _flat({s: stems[s] for s in stems if s in train}), _flat({s: stems[s] for s in stems if s in test}), notes
+    return _files(stems, train), _files(stems, test), notes
 
 
 def _image_sets(folder: Path | None) -> dict[str, set[str]]:
@@ -110,11 +111,7 @@ def _image_sets(folder: Path | None) -> dict[str, set[str]]:
 def _by_hash(stems: Stems, test_fraction: float, what: str) -> tuple[list[Path], list[Path], list[str]]:
     test = splitting.choose(stems, test_fraction, "test")
     note = f"found {what}: {test_fraction:.0%} for test/, by a hash of the file name"
-    return (
-        _flat({stem: paths for stem, paths in stems.items() if stem not in test}),
-        _flat({stem: paths for stem, paths in stems.items() if stem in test}),
-        [note],
-    )
+    return _files(stems, stems.keys() - test), _files(stems, test), [note]
 
 
 def _folders(root: Path) -> list[Path]:
@@ -122,26 +119,26 @@ def _folders(root: Path) -> list[Path]:
 
 
 def _stems(folders: Iterable[Path]) -> Stems:
-    """The images and XML files of some folders by their stem, sorted; other and hidden files are passed over."""
-    found: Stems = defaultdict(list)
+    """The images and XML files of some folders by their stem, sorted; other and hidden files are ignored."""
+    stems: Stems = defaultdict(list)
     for path in (path for folder in folders for path in sorted(folder.iterdir())):
         if not path.name.startswith(".") and (images.is_image(path) or path.suffix.lower() == ".xml"):
             _check(path)
-            found[path.stem].append(path)
-    return dict(found)
+            stems[path.stem].append(path)
+    return dict(stems)
 
 
 def _check(path: Path) -> None:
-    """Refuse what has an image's or an XML file's name, but cannot be brought in and tracked as such."""
+    """Refuse what has the name of an image or XML file, but cannot be copied and tracked as one."""
     if not path.is_file():
-        reason = "is a link to nothing" if path.is_symlink() and not path.exists() else "is not a file"
-        raise UserError(str(path), reason, "take it out, or rename it")
+        reason = "is a broken link" if path.is_symlink() and not path.exists() else "is not a file"
+        raise UserError(str(path), reason, "remove it, or rename it")
     if path.name.encode(errors="replace").decode() != path.name:
-        raise UserError(str(path.parent), "the file name is no UTF-8", "rename it, with its XML", item=repr(path.name))
+        raise UserError(str(path.parent), "the file name is not UTF-8", "rename it, with its XML", item=repr(path.name))
 
 
-def _flat(stems: Stems) -> list[Path]:
-    return [path for paths in stems.values() for path in paths]
+def _files(stems: Stems, chosen: Collection[str]) -> list[Path]:
+    return [path for stem, paths in stems.items() if stem in chosen for path in paths]
 
 
 def label_maps(root: Path) -> Iterator[Path]:

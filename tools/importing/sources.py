@@ -5,10 +5,10 @@ https://host/photos.zip                     SHA256=... says which one
 gs://bucket/photos.zip  gs://bucket/photos/ an archive or a folder in a bucket
 kaggle:owner/name[/versions/3]              a Kaggle dataset, kept in kagglehub's own cache (~/.cache/kagglehub)
 
-A broken download goes on where it stopped.
+A broken download continues where it stopped.
 
 kagglehub unpacks what comes from Kaggle itself, so zip_archive.py never sees it: nothing is written outside of that
-cache, but nobody looks beforehand for a bomb, or whether there is room.
+cache, but nothing checks beforehand for a bomb, or for room on the disk.
 """
 
 import contextlib
@@ -26,7 +26,7 @@ from pathlib import Path
 from detector.base import files
 from detector.base.errors import UserError
 from detector.storage import download
-from tools.cloud import stores
+from tools.cloud import reasons
 from tools.importing import gs
 
 DRIVE = Path("/content/drive")  # where Colab's notebooks mount it
@@ -37,16 +37,16 @@ _SIGN_IN = "get a token at kaggle.com/settings (Create New Token), and save it a
 
 @contextmanager
 def opened(source: str, sha256: str = "") -> Iterator[Path]:
-    """Yields a folder or an archive on this machine; what was downloaded for it is gone afterwards.
+    """Yields a folder or an archive on this machine; what was downloaded for it is removed afterwards.
 
     Raises:
-        UserError: there is no such thing, it cannot be brought here, or is not the one that `sha256` names.
+        UserError: it does not exist, cannot be fetched, or has another sha256.
     """
     if sha256 and not re.fullmatch("[0-9a-fA-F]{64}", sha256):
-        raise UserError("SHA256", f"{sha256!r} is no sha256", "give the archive's, 64 digits: sha256sum photos.zip")
-    with _brought(source, sha256) as path:
+        raise UserError("SHA256", f"{sha256!r} is not a sha256", "give the archive's, 64 digits: sha256sum photos.zip")
+    with _fetched(source, sha256) as path:
         if sha256 and path.is_dir():
-            raise UserError("SHA256", f"given, but {shown(source)} is no archive", "leave it out")
+            raise UserError("SHA256", f"only for archives, and {shown(source)} is not one", "leave it out")
         if sha256 and (digest := files.sha256(path)) != sha256.lower():
             raise UserError(shown(source), f"its sha256 is {digest}, not {sha256}", "check SRC and SHA256")
         yield path
@@ -57,19 +57,19 @@ def is_web(source: str) -> bool:
 
 
 def shown(source: str) -> str:
-    """A source as it may stand in a message."""
+    """A source as it may be printed, without secrets."""
     return download.shown(source) if is_web(source) else source
 
 
-def _brought(source: str, sha256: str) -> contextlib.AbstractContextManager[Path]:
+def _fetched(source: str, sha256: str) -> contextlib.AbstractContextManager[Path]:
     if is_web(source):
         return _from_web(source, sha256)
     if source.startswith("gs://"):
         return _from_bucket(source)
     if source.startswith(KAGGLE):
         return contextlib.nullcontext(_from_kaggle(source.removeprefix(KAGGLE)))
-    if found := re.match("([A-Za-z][A-Za-z0-9+.-]+)://", source):
-        raise UserError(source, f"{found[1]}:// is not known", GIVE)
+    if scheme := re.match("[A-Za-z][A-Za-z0-9+.-]+://", source):
+        raise UserError(source, f"{scheme[0]} is not supported", GIVE)
     return contextlib.nullcontext(_local(source))
 
 
@@ -86,7 +86,7 @@ def _local(source: str) -> Path:
 @contextmanager
 def _from_web(url: str, sha256: str) -> Iterator[Path]:
     if not sha256 and not url.lower().startswith("https:"):
-        raise UserError(shown(url), "anybody on its way could change it", "give https://, or SHA256=")
+        raise UserError(shown(url), "anybody on the way could change it", "give https://, or SHA256=")
     path = download.get(url, sha256)
     try:
         yield path
@@ -96,7 +96,7 @@ def _from_web(url: str, sha256: str) -> Iterator[Path]:
 
 @contextmanager
 def _from_bucket(url: str) -> Iterator[Path]:
-    """What came of a broken download stays, for the next try; what is whole is gone afterwards."""
+    """What a broken download got stays, for the next try; a complete one is removed afterwards."""
     folder = download.DOWNLOADS / download.key(url)
     path = gs.download(url, folder)
     try:
@@ -108,16 +108,16 @@ def _from_bucket(url: str) -> Iterator[Path]:
 def _from_kaggle(handle: str) -> Path:
     if not re.fullmatch(r"[\w-]+/[\w-]+(/versions/[1-9]\d*)?", handle):
         raise UserError(
-            KAGGLE + handle, "is no dataset of Kaggle", "give kaggle:owner/name, or .../versions/3 behind it"
+            KAGGLE + handle, "is not a Kaggle dataset", "give kaggle:owner/name, or .../versions/3 after it"
         )
-    with _quiet():  # it prints, and draws a bar of its own
+    with _quiet():  # it prints, and draws its own progress bar
         try:
             kagglehub = import_module("kagglehub")
         except ImportError:
             raise UserError(KAGGLE + handle, "needs the package kagglehub", "run: make install") from None
         try:
             return Path(kagglehub.dataset_download(handle))
-        except Exception as error:  # it raises whatever requests, zipfile and its own parts do
+        except Exception as error:  # it raises whatever requests, zipfile and its own parts raise
             raise _kaggle_fault(handle, error) from error
 
 
@@ -132,13 +132,13 @@ def _quiet() -> Iterator[None]:
 def _kaggle_fault(handle: str, error: Exception) -> UserError:
     status = getattr(getattr(error, "response", None), "status_code", None)
     if status in (401, 403):
-        reason = f"Kaggle does not let you have it ({status})"
+        reason = f"Kaggle denies access ({status})"
         return UserError(KAGGLE + handle, reason, f"{_SIGN_IN}; some datasets ask for consent on their page")
     if status == 404:
         return UserError(
             KAGGLE + handle, "Kaggle has no such dataset (404)", f"check its address; if private: {_SIGN_IN}"
         )
-    again = "run the command again: it goes on from there"
+    again = "run the command again: it continues from there"
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         return UserError(KAGGLE + handle, "cannot be downloaded: the disk is full", f"make room; then {again}")
-    return UserError(KAGGLE + handle, f"cannot be downloaded: {stores.reason(error)}", again)
+    return UserError(KAGGLE + handle, f"cannot be downloaded: {reasons.reason(error)}", again)

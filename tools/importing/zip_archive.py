@@ -1,4 +1,4 @@
-"""Unpack a zip or a tar that came from anywhere: nothing outside the folder, no links, no bombs, no half of it."""
+"""Unpack a zip or a tar that came from anywhere: nothing outside the folder, no links, no bombs, no half files."""
 
 import lzma
 import shutil
@@ -12,7 +12,7 @@ from detector.base.errors import UserError
 from detector.storage import archives
 
 _BLOCK = 2**20  # bytes
-_TAR_MAGIC = (257, b"ustar")  # where it stands in a tar that is not compressed
+_TAR_MAGIC = (257, b"ustar")  # its offset in an uncompressed tar
 _DAMAGE = (
     *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError, NotImplementedError, RuntimeError),
     *(OSError, ValueError),
@@ -26,7 +26,7 @@ def unpack(archive: Path, folder: Path, name: str = "") -> Path:
         name: what the user calls the archive, for messages; else its path.
 
     Raises:
-        UserError: it is neither, damaged, encrypted, a bomb, too large for the disk, or reaches out of the folder.
+        UserError: it is neither, damaged, encrypted, a bomb, too large for the disk, or would leave the folder.
     """
     if _is_tar(archive):
         archives.unpack_tar(archive, folder, name or str(archive))
@@ -53,11 +53,11 @@ def _unpack_zip(archive: Path, folder: Path, name: str) -> None:
                 if not archives.is_hidden(info.filename):
                     _extract(source, info, folder)
     except _DAMAGE as error:
-        raise UserError(name, f"cannot be unpacked: {error}", "fetch or pack it again, as a plain zip") from error
+        raise UserError(name, f"cannot be unpacked: {error}", "download or pack it again, as a plain zip") from error
 
 
 def _check(members: list[zipfile.ZipInfo], name: str) -> None:
-    """Judge a zip by its directory, before a byte of it is written."""
+    """Check a zip by its directory, before any of it is written."""
     seen: dict[str, str] = {}
     for info in members:
         if fault := archives.path_fault(info.filename, seen) or _fault(info):
@@ -66,7 +66,7 @@ def _check(members: list[zipfile.ZipInfo], name: str) -> None:
 
 def _fault(info: zipfile.ZipInfo) -> str:
     kind = stat.S_IFMT(info.external_attr >> 16)
-    if kind not in (0, stat.S_IFREG, stat.S_IFDIR):  # 0: packed where files have no such thing
+    if kind not in (0, stat.S_IFREG, stat.S_IFDIR):  # 0: packed on a system without file kinds
         return "is a link" if kind == stat.S_IFLNK else "is a device"
     return "is encrypted" if info.flag_bits & 1 else ""
 

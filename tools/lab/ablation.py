@@ -1,13 +1,13 @@
-"""Train variants of the recipe with several seeds each, and say how they compare: the tables of docs/training.md.
+"""Train variants of the recipe with several seeds each, and compare them: the tables of docs/measurements.md.
 
     python -m tools.lab.ablation tools/lab/ablation.yaml [--only base,ema] [--seeds 1,2,3] [--output .work/ablation]
 
 The plan is YAML: `<variant>: {<key of params.yaml's train section>: <value>, ...}`, over the params.yaml of the project
-in the current directory, whose records and initial checkpoint must be there (`dvc repro train_tpu`). Every variant is
-trained with every seed by stages.train_tpu and measured by stages.evaluate, in a folder of its own under --output; a
-training that is there already is not repeated, one that died goes on. Selection belongs to the validation split: the
-table has the best checkpoint's AP and AP50 there, and then on the test split. Minutes are those of stages.train_tpu,
-all its sessions together.
+in the current directory, whose records and initial checkpoint must exist (`dvc repro train_tpu`). Every variant is
+trained with every seed by stages.train_tpu and measured by stages.evaluate, in its own folder under --output. A
+finished training is not repeated, one that died is resumed. Choose by the validation split: the table has the AP and
+AP50 of the best checkpoint there, and then on the test split. Minutes are those of stages.train_tpu, all its sessions
+together.
 """
 
 import argparse
@@ -33,8 +33,8 @@ from detector.data.params import DatasetParams
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SCORES = ("val AP", "val AP50", "test AP", "test AP50")
-DONE = "done.json"
-CLOCK = "seconds"  # that training has taken so far
+RESULT = "done.json"
+CLOCK = "seconds"  # of training so far
 Row = tuple[str, int, Mapping[str, float]]
 
 
@@ -42,7 +42,7 @@ def main() -> None:
     arguments = _arguments()
     plan = _plan(Path(arguments.plan), arguments.only)
     rows: list[Row] = []
-    for seed in arguments.seeds:  # the outer loop: an ablation that is stopped early has every variant
+    for seed in arguments.seeds:  # the outer loop, so that an ablation that is stopped early has every variant
         for variant, overrides in plan.items():
             folder = Path(arguments.output) / f"{variant}-seed{seed}"
             print(f"{variant}, seed {seed}: {folder}", flush=True)
@@ -69,18 +69,18 @@ def _plan(path: Path, only: Sequence[str] | None) -> dict[str, dict[str, Any]]:
     if not isinstance(plan, dict) or not all(isinstance(overrides, dict) for overrides in plan.values()):
         raise UserError(str(path), "holds no {variant: {key: value}}", "see tools/lab/ablation.yaml")
     if unknown := sorted(set(only or ()) - plan.keys()):
-        raise UserError(str(path), f"no variant {', '.join(unknown)}", f"there are {', '.join(plan)}")
+        raise UserError(str(path), f"unknown variant {', '.join(unknown)}", f"there are {', '.join(plan)}")
     return {name: overrides for name, overrides in plan.items() if not only or name in only}
 
 
 def _measure(folder: Path, overrides: Mapping[str, Any]) -> dict[str, float]:
-    """The scores of one training, and its minutes; trained only if `folder` does not say that it was."""
+    """The scores of one training, and its minutes; trained only if `folder` has no result yet."""
     document = _with(overrides)
-    done = folder / DONE
-    if done.exists():
-        kept: dict[str, Any] = json.loads(done.read_text())
-        if kept["of"] == _of(document):
-            return dict(kept["scores"])
+    result = folder / RESULT
+    if result.exists():
+        saved: dict[str, Any] = json.loads(result.read_text())
+        if saved["of"] == _identity(document):
+            return dict(saved["scores"])
         remedy = f"remove it: rm -r {shlex.quote(str(folder))}"
         raise UserError(str(folder), "holds a training with other params or data", remedy)
     _prepare(folder, document)
@@ -88,18 +88,18 @@ def _measure(folder: Path, overrides: Mapping[str, Any]) -> dict[str, float]:
     started = time.monotonic() - (float(clock.read_text()) if clock.exists() else 0)
     try:
         _run("train_tpu", folder)
-    finally:  # of a training that died, and goes on, the minutes count as well
+    finally:  # the minutes of a training that died count too
         seconds = time.monotonic() - started
         files.write_text(clock, f"{seconds}\n")
     _run("evaluate", folder)
     scores = {**_scores(folder), "minutes": round(seconds / 60, 2)}
     shutil.rmtree(folder / paths.TRAIN)  # checkpoints of a whole ablation would fill the disk
-    files.write_text(done, json.dumps({"of": _of(document), "scores": scores}, indent=2) + "\n")
+    files.write_text(result, json.dumps({"of": _identity(document), "scores": scores}, indent=2) + "\n")
     return scores
 
 
-def _of(document: Mapping[str, Any]) -> dict[str, Any]:
-    """What the scores are of: the params, the records, the initial weights."""
+def _identity(document: Mapping[str, Any]) -> dict[str, Any]:
+    """What the scores depend on: the params, the records, the initial weights."""
     inputs = [*map(paths.record, paths.SPLITS), *sorted(paths.PRETRAINED.glob("ckpt-1.*"))]
     digests = {path.as_posix(): files.sha256(path) for path in inputs if path.exists()}
     return {"train": document["train"], "dataset": document["dataset"], "files": digests}
@@ -130,7 +130,7 @@ def _prepare(folder: Path, document: Mapping[str, Any]) -> None:
 
 def _run(stage: str, folder: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
-    before = signal.signal(signal.SIGINT, lambda *_: None)  # Ctrl-C is the training's, which saves first
+    before = signal.signal(signal.SIGINT, lambda *_: None)  # Ctrl-C is for the training, which saves first
     try:
         code = subprocess.run(
             [sys.executable, "-m", f"stages.{stage}"], cwd=folder, env=environment, check=False
@@ -140,15 +140,15 @@ def _run(stage: str, folder: Path) -> None:
     if code == errors.EXIT_INTERRUPTED:
         raise KeyboardInterrupt
     if code:
-        raise UserError(str(folder), f"stages.{stage} ended with {code}", "see above; run again to go on")
+        raise UserError(str(folder), f"stages.{stage} ended with {code}", "see above; run again to resume")
 
 
 def _scores(folder: Path) -> dict[str, float]:
     """Of the best checkpoint, on the validation split and on the test split."""
     test = json.loads((folder / paths.EVALUATE / "metrics.json").read_text())
     best = json.loads((folder / paths.TRAIN / "train.json").read_text())["best"]
-    found = (best["AP"], best["AP50"], test["AP"], test["AP50"])
-    return {name: float(value) for name, value in zip(SCORES, found, strict=True)}
+    values = (best["AP"], best["AP50"], test["AP"], test["AP50"])
+    return {name: float(value) for name, value in zip(SCORES, values, strict=True)}
 
 
 def _table(rows: Iterable[Row]) -> str:
@@ -157,10 +157,10 @@ def _table(rows: Iterable[Row]) -> str:
     for variant, _, scores in rows:
         grouped.setdefault(variant, []).append(scores)
     lines = [f"| variant | seeds | {' | '.join(SCORES)} | minutes |", "| --- |" + " --- |" * (len(SCORES) + 2)]
-    for variant, found in grouped.items():
-        cells = [_cell([scores[name] for scores in found]) for name in SCORES]
-        minutes = statistics.mean(scores["minutes"] for scores in found)
-        lines.append(f"| {variant} | {len(found)} | {' | '.join(cells)} | {minutes:.1f} |")
+    for variant, runs in grouped.items():
+        cells = [_cell([scores[name] for scores in runs]) for name in SCORES]
+        minutes = statistics.mean(scores["minutes"] for scores in runs)
+        lines.append(f"| {variant} | {len(runs)} | {' | '.join(cells)} | {minutes:.1f} |")
     return "\n".join(lines)
 
 

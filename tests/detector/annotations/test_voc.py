@@ -39,7 +39,7 @@ def test_every_problem_is_reported():
     text = voc("", [("lynx", (5, 9, 4, 9)), ("cat", ("", "x", "1_0", "inf")), ("", BOX)])
     _, problems = read(text)
     assert [(problem.item, problem.reason) for problem in problems] == [
-        ("", "lacks <filename>"),
+        ("", "<filename> is missing"),
         ("object 1 (lynx)", "unknown class lynx"),
         ("object 1 (lynx)", "inverted: xmin 5 is not left of xmax 4"),
         ("object 1 (lynx)", "empty: ymin and ymax are both 9"),
@@ -47,7 +47,7 @@ def test_every_problem_is_reported():
         ("object 2 (cat)", "ymin 'x' is not a number"),
         ("object 2 (cat)", "xmax '1_0' is not a number"),
         ("object 2 (cat)", "ymax 'inf' is not a number"),
-        ("object 3", "lacks <name>"),
+        ("object 3", "<name> is missing"),
     ]
     assert {problem.action for problem in problems} == {ERROR}
     assert all(problem.remedy for problem in problems)

@@ -763,7 +763,7 @@ def test_sigterm_does_not_wait_longer_than_said(bucket: Server) -> None:
     began = time.monotonic()
     process.send_signal(signal.SIGTERM)
     _, stderr = process.communicate(timeout=30)
-    assert time.monotonic() - began < 6
+    assert time.monotonic() - began < 20  # 5 and what the machine takes to end a process; the upload takes 60 or more
     assert process.returncode == 128 + signal.SIGTERM
     assert [line for line in stderr.splitlines() if "stopping" not in line][1:] == [
         f"warning: {URL}: the last checkpoint was not uploaded (5 s are over), it has none; "
@@ -779,7 +779,7 @@ def test_a_second_ctrl_c_does_not_wait_for_the_upload(bucket: Server) -> None:
     time.sleep(1.5)
     assert process.poll() is None
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=3)
+    process.communicate(timeout=10)  # it would have waited for 20
     assert process.returncode == 128 + signal.SIGINT
 
 

@@ -9,16 +9,11 @@ from hypothesis import strategies as st
 
 from detector.data.tables import ImageBoxes
 from detector.evaluation import curves, metrics
+from tests.support.boxes import image
 
 NAMES = {1: "cat", 2: "dog"}
 CAT, DOG = 1, 2
 LEFT, MIDDLE, RIGHT = (0, 0, 100, 100), (200, 0, 300, 100), (400, 0, 500, 100)
-
-
-def image(filename: str, *rows: Sequence[float]) -> ImageBoxes:
-    """Rows are (xmin, ymin, xmax, ymax, class[, score])."""
-    values = np.array([[*row, 1.0][:6] for row in rows], dtype=np.float64).reshape(-1, 6)
-    return ImageBoxes(filename, 500, 400, values[:, :4], values[:, 4].astype(np.int64), values[:, 5])
 
 
 def one_image(truth: Sequence[Sequence[float]], found: Sequence[Sequence[float]], score: float = 0.5) -> object:

@@ -3,24 +3,16 @@
 pycocotools adds 2.2e-16 to each denominator of a precision, hence `approx`.
 """
 
-from collections.abc import Sequence
-
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detector.data.tables import ImageBoxes
 from detector.evaluation import metrics
+from tests.support.boxes import image
 
 NAMES = {1: "cat", 2: "dog"}
 CAT, DOG = 1, 2
-
-
-def image(filename: str, *rows: Sequence[float]) -> ImageBoxes:
-    """Rows are (xmin, ymin, xmax, ymax, class[, score])."""
-    values = np.array([[*row, 1.0][:6] for row in rows], dtype=np.float64).reshape(-1, 6)
-    return ImageBoxes(filename, 500, 400, values[:, :4], values[:, 4].astype(np.int64), values[:, 5])
 
 
 def approx(value: float) -> object:

@@ -13,16 +13,11 @@ from pycocotools.cocoeval import COCOeval
 
 from detector.data.tables import ImageBoxes
 from detector.evaluation import metrics, significance
+from tests.support.boxes import image
 
 NAMES = {1: "cat", 2: "dog"}
 CAT, DOG = 1, 2
 BOX, OTHER = (0, 0, 100, 100), (200, 200, 300, 300)
-
-
-def image(filename: str, *rows: Sequence[float]) -> ImageBoxes:
-    """Rows are (xmin, ymin, xmax, ymax, class[, score])."""
-    values = np.array([[*row, 1.0][:6] for row in rows], dtype=np.float64).reshape(-1, 6)
-    return ImageBoxes(filename, 500, 400, values[:, :4], values[:, 4].astype(np.int64), values[:, 5])
 
 
 def approx(value: float) -> object:

@@ -1,10 +1,7 @@
 """Boxes on pictures: what is drawn, what is left alone, and letters that stay on the image."""
 
-import subprocess
-import sys
 from collections.abc import Sequence
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -12,14 +9,15 @@ from PIL import Image, ImageChops
 
 from detector.data.tables import ImageBoxes
 from detector.pictures import draw
+from tests.support.boxes import image
+from tests.support.stage import child
 
 NAMES = {1: "cat", 2: "dog"}
 
 
 def boxes(size: tuple[int, int], *rows: Sequence[float]) -> ImageBoxes:
     """Rows are (xmin, ymin, xmax, ymax, class, score)."""
-    values = np.array(rows, dtype=np.float64).reshape(-1, 6)
-    return ImageBoxes("a.jpg", *size, values[:, :4], values[:, 4].astype(np.int64), values[:, 5])
+    return image("a.jpg", *rows, size=size)
 
 
 def painted(before: Image.Image, after: Image.Image) -> tuple[int, int, int, int] | None:
@@ -166,5 +164,4 @@ def test_side_by_side_titles_count_what_is_shown() -> None:
 def test_no_matplotlib_is_imported() -> None:
     code = "import sys; from detector.pictures import draw; draw._font(12); "
     code += "print('matplotlib' in sys.modules, 'tensorflow' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["False", "False"]
+    assert child("-c", code).stdout.split() == ["False", "False"]

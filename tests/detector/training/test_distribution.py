@@ -1,9 +1,13 @@
-"""Several devices, several processes, XLA and bfloat16: the same training as on one CPU, as far as floats allow.
+"""Several devices and several workers: each step is the same as on one device, as far as floats allow.
 
-What is different from a real training, so that runs can be compared at all: an input of 96 x 96 pixels; frozen batch
-normalisation, for each replica has statistics of its own, with which two are not meant to be equal to one; and Adam's
-epsilon is 1e-3, for with 1e-8 its first steps have one size whatever the gradient, and the last bit of a sum that is
-taken in another order decides their direction: after ten steps that is the second digit of the loss.
+Training is chaotic: a sum taken in another order changes the last bit of a loss, and after ten steps its second digit;
+how soon depends on the CPU. So whole trainings cannot be compared, but steps can: several devices train, one device
+does some of the steps again, each from the same state (weights and Adam's moments), and both must arrive at the same
+losses, weights and moments.
+
+What is different from a real training: an input of 96 x 96 pixels; frozen batch normalisation, for each replica has its
+own statistics, with which two are not meant to be equal to one; and Adam's epsilon is 1e-3, for with 1e-8 its first
+steps have one size whatever the gradient, and would hide a wrong one.
 """
 
 import contextlib
@@ -31,6 +35,8 @@ from detector.multihost import cluster, rendezvous, shared_work_dir
 from detector.multihost.cluster import Cluster
 from tests.support import stage, tiny
 
+pytestmark = pytest.mark.timeout(4800)  # a test may wait for four trainings
+
 SMALL = """model { ssd { freeze_batchnorm: true image_resizer { fixed_shape_resizer { height: 96 width: 96 } } } }
 train_config { optimizer { adam_optimizer { epsilon: 1e-3 } } }"""
 STEPS = 20
@@ -42,9 +48,10 @@ PARAMS = {
     "train.checkpoint_every": "5",
     "train.config_override": f"'{' '.join(SMALL.split())}'",
 }
-ROUNDING = 1e-3  # of a loss, over 20 steps; measured: 4e-5
+RECORDED = [1, 6, 11, 16]  # the steps that tests/support/worker.py writes the states of, in a training without breaks
+OPTIMIZERS = ("optimizer", "backbone_optimizer")
 A_MINUTE = 60
-PATIENCE_SECONDS = 550
+PATIENCE_SECONDS = 1100  # for a training of a minute: the machine may be busy with other tests
 
 
 # TF_CONFIG.
@@ -208,7 +215,7 @@ def test_a_stranger_that_speaks_slowly_holds_nobody_up(monkeypatch: pytest.Monke
     def drip() -> None:
         say(made[0].addresses[0], b"")  # until the chief listens
         with contextlib.suppress(OSError), socket.create_connection((host, int(port)), 30) as stranger:
-            for _ in range(100):
+            for _ in range(600):
                 stranger.sendall(b"[")
                 time.sleep(0.1)
 
@@ -221,7 +228,7 @@ def test_a_stranger_that_speaks_slowly_holds_nobody_up(monkeypatch: pytest.Monke
     time.sleep(1)
     assert talk(made[1]) == [0, 1]
     chief.join()
-    assert time.monotonic() - began < 8  # the stranger would have taken ten seconds
+    assert time.monotonic() - began < 30  # the stranger would have taken a minute
     assert found == [[0, 1]]
     slow.join()
 
@@ -364,9 +371,16 @@ def copy(project: Path, root: Path, **changes: str) -> Path:
     return root
 
 
-def train(root: Path, *, devices: int = 1, environment: dict[str, str] | None = None, log: str = "log") -> Any:
-    """Start a training as a process of its own; what it prints goes to `root`/`log`."""
-    command = [sys.executable, "-m", "tests.support.worker", str(devices)]
+def train(
+    root: Path,
+    *,
+    devices: int = 1,
+    states: Path | None = None,
+    environment: dict[str, str] | None = None,
+    log: str = "log",
+) -> Any:
+    """Start a training as a process of its own; what it prints goes to `root`/`log`. `states`: as of worker.py."""
+    command = [sys.executable, "-m", "tests.support.worker", str(devices), *([str(states)] if states else [])]
     with (root / log).open("w") as stream:
         settings = {**os.environ, "PYTHONPATH": str(stage.REPOSITORY), **(environment or {})}
         return subprocess.Popen(command, cwd=root, env=settings, stdout=stream, stderr=subprocess.STDOUT)
@@ -429,16 +443,8 @@ def killed(request: pytest.FixtureRequest, project: Path, tmp_path_factory: pyte
         yield Killed(root, request.param, codes, seconds, line, wait(*workers))
 
 
-@pytest.fixture(scope="module")
-def one(project: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project after a training on one device, in this process."""
-    root = copy(project, tmp_path_factory.mktemp("one"))
-    assert wait(train(root)) == [0], (root / "log").read_text()
-    return root
-
-
-def curves(root: Path) -> dict[str, list[float]]:
-    """Each loss at the steps 1, 2, 3, ..."""
+def losses(root: Path) -> dict[str, list[float]]:
+    """Each loss at the steps 1, 2, 3, ..., none of them missing or there twice."""
     found = {}
     for file in sorted((root / paths.TRAIN_RESULTS / "plots" / "metrics" / "loss").glob("*.tsv")):
         rows = [line.split("\t") for line in file.read_text().splitlines()[1:]]
@@ -448,18 +454,84 @@ def curves(root: Path) -> dict[str, list[float]]:
     return found
 
 
-def assert_same_curves(root: Path, other: Path) -> None:
-    expected, found = curves(root), curves(other)
-    for name, values in expected.items():
-        np.testing.assert_allclose(found[name], values, rtol=ROUNDING, err_msg=name)
-    assert np.std(expected["total_loss"]) > 0.1 * np.mean(expected["total_loss"])  # there is something to be equal in
+def recorded_steps(states: Path) -> list[int]:
+    """The steps that were recorded from before to after; a killed process may have left one without its end."""
+    found = [int(path.name.removeprefix("after-")) for path in sorted(states.glob("after-*"))]
+    return [step for step in found if (states / f"before-{step - 1:02}").exists()]
 
 
-def test_two_devices_train_as_one(project: Path, one: Path, tmp_path: Path) -> None:
-    root = copy(project, tmp_path)
+def tensors(folder: Path) -> dict[str, np.ndarray]:
+    """Weights, statistics and moments of a recorded state."""
+    from detector.model import checkpoints
+    from detector.model.tensorflow_env import tf
+
+    prefix = folder / checkpoints.NAME
+    reader = tf.train.load_checkpoint(str(prefix))
+    names = [name for name in checkpoints.variables(prefix) if name.startswith("model/")]
+    return {name: reader.get_tensor(name + checkpoints.VARIABLE).astype(np.float64) for name in names}
+
+
+def changes(states: Path, step: int) -> dict[str, dict[str, np.ndarray]]:
+    """What a step added to each variable: `""` has the weights, `optimizer/m` and others a moment of Adam."""
+    before, after = tensors(states / f"before-{step - 1:02}"), tensors(states / f"after-{step:02}")
+    found: dict[str, dict[str, np.ndarray]] = {}
+    for name, value in after.items():
+        found.setdefault(name.partition(".OPTIMIZER_SLOT/")[2], {})[name] = value - before[name]
+    return found
+
+
+@dataclass(frozen=True)
+class Rounding:
+    """What two steps from one state may differ by, in parts of what is compared.
+
+    Measured, of two devices against one: a loss differs by 5e-7, all changes together by 2e-5, those of one variable by
+    3e-3 (where the change is some last bits of a weight). The same step by Eigen's kernels in place of oneDNN's: 2e-7,
+    1e-3 and 3e-3; a CPU may choose other kernels for half a batch, so that must pass. What must not: a gradient divided
+    once too often changes half of its length, one that is not summed over the replicas all of it, and where a replica
+    divides by its own matches, the loss differs by 3e-3 and the gradient by 0.2.
+    """
+
+    loss: float = 1e-4
+    change: float = 0.01  # of all variables together
+    one_change: float = 0.1  # of one variable
+
+
+def assert_one_device_does_the_same(
+    root: Path, again: Path, *, workers: int = 1, rounding: Rounding = Rounding(), **changed: str
+) -> list[int]:
+    """Repeat on one device, in the folder `again`, what was recorded in `root`; returns the steps compared."""
+    copy(root, again, **changed)
+    assert wait(train(again, states=root / "states0")) == [0], (again / "log").read_text()
+    expected, found = losses(again), losses(root)
+    compared = recorded_steps(root / "states0")
+    for states in [root / f"states{index}" for index in range(workers)]:
+        for step in recorded_steps(states):
+            for name, values in expected.items():
+                message = f"{name} at step {step}"
+                np.testing.assert_allclose(found[name][step - 1], values[step - 1], rtol=rounding.loss, err_msg=message)
+            assert_same_changes(changes(states, step), changes(again / "states0", step), rounding, f"step {step}")
+    shutil.rmtree(root / "states0")  # half a gigabyte
+    shutil.rmtree(again / "states0")
+    return compared
+
+
+def assert_same_changes(found: Any, expected: Any, rounding: Rounding, message: str) -> None:
+    assert found.keys() == expected.keys() == {"", *(f"{name}/{moment}" for name in OPTIMIZERS for moment in "mv")}
+    for kind, variables in expected.items():
+        lengths = {name: np.linalg.norm(change) for name, change in variables.items()}
+        errors = {name: np.linalg.norm(found[kind][name] - change) for name, change in variables.items()}
+        length = np.linalg.norm(list(lengths.values()))
+        assert length > 0
+        assert np.linalg.norm(list(errors.values())) < rounding.change * length, f"{message}: {kind or 'weights'}"
+        for name, error in errors.items():
+            assert error <= rounding.one_change * lengths[name] + 1e-5 * length, f"{message}: {name}"
+
+
+def test_two_devices_train_as_one(project: Path, tmp_path: Path) -> None:
+    root = copy(project, tmp_path / "two")
     assert wait(train(root, devices=2)) == [0], (root / "log").read_text()
     assert f"{STEPS} steps of 4 on 2 x cpu" in (root / "log").read_text()
-    assert_same_curves(one, root)
+    assert assert_one_device_does_the_same(root, tmp_path / "one") == RECORDED
 
 
 @pytest.mark.slow
@@ -484,9 +556,9 @@ def test_started_again_they_go_on(killed: Killed) -> None:
 
 
 @pytest.mark.slow
-def test_sigterm_to_one_stops_all_after_the_same_step(project: Path, one: Path, tmp_path: Path) -> None:
+def test_sigterm_to_one_stops_all_after_the_same_step(project: Path, tmp_path: Path) -> None:
     """And one host alone goes on from there."""
-    root = copy(project, tmp_path)
+    root = copy(project, tmp_path / "two")
     with ended(start_workers(root)) as workers:
         wait_for_checkpoint(root, workers)
         workers[1].send_signal(signal.SIGTERM)
@@ -500,7 +572,8 @@ def test_sigterm_to_one_stops_all_after_the_same_step(project: Path, one: Path, 
     assert 5 <= step < STEPS
     assert wait(train(root)) == [0], (root / "log").read_text()
     assert f"goes on from step {step} of {STEPS}" in (root / "log").read_text()
-    assert_same_curves(one, root)
+    compared = assert_one_device_does_the_same(root, tmp_path / "one", workers=2)
+    assert set(compared) == {*RECORDED, step + 1}
 
 
 @pytest.mark.slow
@@ -510,17 +583,19 @@ def test_two_devices_with_synchronised_batch_normalisation_train_as_one(project:
     synchronised = f"""model {{ ssd {{ image_resizer {{ fixed_shape_resizer {{ height: 96 width: 96 }} }}
         feature_extractor {{ {norm} }} box_predictor {{ convolutional_box_predictor {{ {norm} }} }} }} }}
         train_config {{ optimizer {{ adam_optimizer {{ epsilon: 1e-3 }} }} }}"""
-    changes = {"train.config_override": f"'{' '.join(synchronised.split())}'"}
-    roots = [copy(project, tmp_path / str(devices), **changes) for devices in (1, 2)]
-    for devices, root in enumerate(roots, start=1):
-        assert wait(train(root, devices=devices)) == [0], (root / "log").read_text()
-    first, second = (curves(root)["total_loss"] for root in roots)
-    np.testing.assert_allclose(second[0], first[0], rtol=ROUNDING)
-    np.testing.assert_allclose(second, first, rtol=0.1)  # statistics of four images enlarge every rounding
+    override = {"train.config_override": f"'{' '.join(synchronised.split())}'"}
+    root = copy(project, tmp_path / "two", **override)
+    assert wait(train(root, devices=2)) == [0], (root / "log").read_text()
+    # Statistics of four images enlarge every rounding. Measured at step 1: all changes differ by 0.14; unsummed: by 1.
+    rounding = Rounding(loss=0.01, change=0.3, one_change=1.0)
+    assert assert_one_device_does_the_same(root, tmp_path / "one", rounding=rounding, **override) == RECORDED
 
 
 @pytest.mark.slow
-def test_two_workers_train_as_one(killed: Killed, one: Path) -> None:
+def test_two_workers_train_as_one(killed: Killed, tmp_path: Path) -> None:
     """Killed and resumed in between, too."""
-    assert f"{STEPS} steps of 4 on 2 x cpu" in (killed.root / "log1").read_text()
-    assert_same_curves(one, killed.root)
+    log = (killed.root / "log1").read_text()
+    assert f"{STEPS} steps of 4 on 2 x cpu" in log
+    step = int((killed.root / "log0").read_text().partition("goes on from step ")[2].partition(" ")[0])
+    compared = assert_one_device_does_the_same(killed.root, tmp_path / "one", workers=2)
+    assert set(compared) == {*RECORDED, step + 1}

@@ -54,18 +54,18 @@ def test_a_step_is_finished_and_saved_first(tmp_path: Path, number: signal.Signa
     process.send_signal(number)
     _, stderr = process.communicate(timeout=30)
     assert process.returncode == code
-    assert (tmp_path / "saved").read_text() == "1"
+    step = (tmp_path / "saved").read_text()  # 1, unless the machine was so busy that the signal came in a later one
     again = ", again to stop at once" if number == signal.SIGINT else ""
     assert stderr.splitlines() == [
         f"{number.name}: stopping after this step{again}",
-        f"{number.name}: stopped; step 1 is kept; to go on: dvc repro",
+        f"{number.name}: stopped; step {step} is kept; to go on: dvc repro",
     ]
 
 
 def test_outside_of_a_step_it_leaves_at_once(tmp_path: Path) -> None:
     process = start(tmp_path, "busy", "0")
     process.send_signal(signal.SIGTERM)
-    _, stderr = process.communicate(timeout=10)
+    _, stderr = process.communicate(timeout=30)  # it would sleep for 600
     assert process.returncode == 143
     assert stderr == "SIGTERM: stopped; nothing new was trained; to go on: dvc repro\n"
 
@@ -81,14 +81,14 @@ def test_a_second_ctrl_c_does_not_wait(tmp_path: Path) -> None:
     time.sleep(0.5)
     assert process.poll() is None
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=10)
+    process.communicate(timeout=30)  # the step takes 600
     assert process.returncode == 130
     assert not (tmp_path / "saved").exists()
 
 
 def test_a_first_ctrl_c_after_another_request_waits_as_well(tmp_path: Path) -> None:
     """Such as after the word of another worker: it is the second Ctrl-C that gives up what is being saved."""
-    process = start(tmp_path, "steps", "3")
+    process = start(tmp_path, "steps", "5")  # both signals must come in the first
     process.send_signal(signal.SIGTERM)
     time.sleep(1)
     process.send_signal(signal.SIGINT)

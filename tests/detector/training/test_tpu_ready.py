@@ -16,7 +16,7 @@ from tests.support import tiny
 
 STEPS = 4
 MODELS = ("ssd_mobilenet_v2_320x320", "ssd_mobilenet_v2_fpnlite_320x320")
-# A small rate, and Adam's first steps as long as the gradient is: otherwise rounding decides where they go.
+# Adam's first steps as long as the gradient is: otherwise rounding decides where they go.
 OVERRIDE = """model {{ ssd {{
     freeze_batchnorm: {frozen} image_resizer {{ fixed_shape_resizer {{ height: {size} width: {size} }} }}
 }} }}
@@ -36,10 +36,21 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 class Training:
-    """The first steps of a training: `losses` of each, the `graph` of one, the `model` after all, and its `update`."""
+    """The first steps of a training: `losses` and `updates` (of the weights) of each, the `graph` of one, the `model`.
+
+    Given another training, each step starts from the state (weights, statistics and moments) that the other one had
+    before it: one step can be compared, whereas over several every rounding grows.
+    """
 
     def __init__(
-        self, name: str, size: int, *, jit_compile: bool = False, bfloat16: bool = False, frozen: bool = False
+        self,
+        name: str,
+        size: int,
+        *,
+        other: "Training | None" = None,
+        jit_compile: bool = False,
+        bfloat16: bool = False,
+        frozen: bool = False,
     ) -> None:
         config = pipeline_config.build(
             name,
@@ -58,20 +69,26 @@ class Training:
         with strategy.scope():
             self.model = od_api.build_model(config, bfloat16=bfloat16)
             checkpoints.restore(self.model, Path("model/pretrained/ckpt-1"), "classification")
-        before = weights(self.model)
         step = TrainStep(self.model, config, strategy, jit_compile=jit_compile)
         data: Any = iter(
             strategy.distribute_datasets_from_function(
                 lambda context: batches.dataset(config, model=self.model, seed=1, first_step=0, context=context)
             )
         )
-        self.losses = [step(data, float(number))[0] for number in range(STEPS)]
+        optimizers = (step.everything().optimizer, step.everything().backbone_optimizer)
+        state = [*self.model.variables, *(variable for built in optimizers for variable in built.variables())]
+        self.states, self.losses, self.updates = [], [], []
+        for number in range(STEPS):
+            for variable, value in zip(state, other.states[number] if other else (), strict=bool(other)):
+                variable.assign(value)
+            self.states.append([variable.numpy() for variable in state])
+            before = self.weights()
+            self.losses.append(step(data, float(number))[0])
+            self.updates.append(self.weights() - before)
         self.graph = step.graph(data)
-        self.update = weights(self.model) - before
 
-
-def weights(model: Any) -> np.ndarray:
-    return np.concatenate([variable.numpy().ravel() for variable in model.trainable_variables])
+    def weights(self) -> np.ndarray:
+        return np.concatenate([variable.numpy().ravel() for variable in self.model.trainable_variables])
 
 
 @pytest.fixture(scope="module", params=[MODELS[0], pytest.param(MODELS[1], marks=pytest.mark.slow)])
@@ -79,15 +96,13 @@ def plain(request: pytest.FixtureRequest, project: Path) -> tuple[str, Training]
     return request.param, Training(request.param, SIZE)
 
 
-def assert_close(found: Training, expected: Training, *, first: float, others: float, update: float) -> None:
-    """The first step's losses show the forward pass, `update`, the cosine of the two, the way back."""
+def assert_close(found: Training, expected: Training, *, loss: float, update: float) -> None:
+    """The losses (within a part `loss` of them) show the forward pass, the cosine of the updates shows the way back."""
     for number, losses in enumerate(expected.losses):
         for name, value in losses.items():
-            tolerance = others if number else first
-            np.testing.assert_allclose(found.losses[number][name], value, rtol=tolerance, err_msg=f"{name}, {number}")
-    length = np.linalg.norm(expected.update)
-    assert length > 0
-    assert found.update @ expected.update / (np.linalg.norm(found.update) * length) > update
+            np.testing.assert_allclose(found.losses[number][name], value, rtol=loss, err_msg=f"{name}, {number}")
+    for ours, theirs in zip(found.updates, expected.updates, strict=True):
+        assert ours @ theirs > update * np.linalg.norm(ours) * np.linalg.norm(theirs) > 0
 
 
 def test_every_shape_is_static(plain: tuple[str, Training]) -> None:
@@ -100,15 +115,19 @@ def test_every_shape_is_static(plain: tuple[str, Training]) -> None:
 
 
 def test_the_step_compiles_under_xla_to_the_same_losses(plain: tuple[str, Training]) -> None:
-    """XLA refuses whatever only the host can do."""
+    """XLA refuses whatever only the host can do.
+
+    The statistics of two images enlarge every rounding. Measured, at most: 8e-4 of a loss, and a cosine of 0.974.
+    """
     name, uncompiled = plain
-    assert_close(Training(name, SIZE, jit_compile=True), uncompiled, first=1e-3, others=0.1, update=0.8)
+    assert_close(Training(name, SIZE, other=uncompiled, jit_compile=True), uncompiled, loss=0.01, update=0.9)
 
 
 def test_bfloat16_computes_in_it_and_keeps_float32_weights(project: Path) -> None:
     name = "ssd_mobilenet_v2_fpnlite_320x320"
     # The statistics of two images would enlarge every rounding; what is compared here keeps those that it came with.
-    found, expected = (Training(name, BFLOAT16_SIZE, bfloat16=bfloat16, frozen=True) for bfloat16 in (True, False))
+    expected = Training(name, BFLOAT16_SIZE, frozen=True)
+    found = Training(name, BFLOAT16_SIZE, other=expected, bfloat16=True, frozen=True)
     convolutions = [
         operation.outputs[0].dtype
         for operation in found.graph.get_operations()
@@ -118,4 +137,4 @@ def test_bfloat16_computes_in_it_and_keeps_float32_weights(project: Path) -> Non
     assert len(convolutions) > 200
     assert {variable.dtype for variable in found.model.variables} == {tf.float32}
     assert all(np.isfinite(variable.numpy()).all() for variable in found.model.variables)
-    assert_close(found, expected, first=0.01, others=0.01, update=0.99)
+    assert_close(found, expected, loss=0.01, update=0.99)  # measured, at most: 1.4e-3, and a cosine of 0.9992

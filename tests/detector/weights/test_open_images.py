@@ -80,7 +80,7 @@ def test_it_answers_as_the_file_that_npm_brings(root: Path) -> None:
     ours = raw_predictions(restored(root, "full", open_images.CLASSES), image)
     assert [answer.shape for answer in theirs] == [(1, 1917, 4), (1, 1917, 24)]
     for our, their in zip(ours, theirs, strict=True):
-        np.testing.assert_allclose(our.reshape(their.shape), their, atol=1e-3)
+        np.testing.assert_allclose(our.reshape(their.shape), their, atol=1e-3)  # of -80 to 10; measured: 2e-4
 
 
 def test_training_on_the_measured_images_sees_what_inference_sees(root: Path) -> None:
@@ -96,8 +96,8 @@ def test_training_on_the_measured_images_sees_what_inference_sees(root: Path) ->
     np.testing.assert_allclose(norm.gamma.numpy(), np.sqrt(norm.moving_variance.numpy() + norm.epsilon), rtol=1e-5)
     expected = raw_predictions(model, images)
     for ours, theirs in zip(raw_predictions(model, images, training=True), expected, strict=True):
-        np.testing.assert_allclose(ours, theirs, atol=0.1)  # of -7 to 6; channels that hardly vary enlarge roundings
-        assert np.abs(ours - theirs).mean() < 1e-3
+        np.testing.assert_allclose(ours, theirs, atol=0.1)  # of -80 to 10; channels that hardly vary enlarge roundings
+        assert np.abs(ours - theirs).mean() < 1e-3  # measured: 3e-4, and 0.04 at most
 
 
 def test_detection_takes_over_the_features_and_the_boxes_and_no_class(root: Path) -> None:

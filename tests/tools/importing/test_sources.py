@@ -1,7 +1,6 @@
-"""`make dataset SRC=` from the web, a bucket, Kaggle, Drive and ready records; and `make push-records`."""
+"""`make dataset SRC=` from the web, a bucket, Kaggle and Drive."""
 
 import contextlib
-import copy
 import gzip
 import hashlib
 import io
@@ -16,20 +15,14 @@ import time
 import zipfile
 import zlib
 from pathlib import Path
-from unittest import mock
 
-import numpy as np
 import pytest
-from PIL import Image
 
-from detector.base import errors
-from detector.data import labels, records
-from detector.pictures import images
 from detector.storage import download
-from tests.support import faults, kaggle_server, project, stage
+from tests.support import faults, kaggle_server
 from tests.support import web as web_server
+from tests.support.importing import bring, refused
 from tools import dataset
-from tools.importing import records as tool
 
 DVC = Path(sys.executable).with_name("dvc")
 
@@ -52,22 +45,6 @@ def photos(tmp_path):
     return faults.dataset(tmp_path / "photos")
 
 
-def call(root, main, *arguments):
-    """A tool's command, in this process."""
-    out, err, code = io.StringIO(), io.StringIO(), 0
-    with contextlib.chdir(root), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        try:
-            with mock.patch.object(sys, "argv", ["tool", *map(str, arguments)]):
-                errors.run(main)
-        except SystemExit as done:
-            code = int(done.code or 0)
-    return subprocess.CompletedProcess(arguments, code, out.getvalue(), err.getvalue())
-
-
-def bring(root, source, sha256="", name="pets"):
-    return call(root, dataset.main, f"--src={source}", f"--name={name}", f"--sha256={sha256}")
-
-
 def opened(root, source, sha256=""):
     """What `make dataset` sees of a source: {path: bytes}, and its notes; nothing of it is left afterwards."""
     with contextlib.chdir(root):
@@ -75,12 +52,6 @@ def opened(root, source, sha256=""):
             found = faults.tree(folder)
         assert [path for path in Path().rglob("*") if path.is_file()] == []
     return found, notes
-
-
-def refused(done, reason):
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.count("\n") == 1, done.stderr
-    assert reason in done.stderr
 
 
 def zipped(folder):
@@ -120,7 +91,7 @@ def test_a_zip_without_tls_needs_its_digest(root, web, photos):
     web.files["/a.zip"] = content = zipped(photos)
     found, notes = opened(root, f"{web.url}/a.zip", hashlib.sha256(content).hexdigest())
     assert (found, notes) == (below(photos), [])
-    refused(bring(root, f"{web.url}/a.zip"), "anybody on its way could change it; give https://, or SHA256=")
+    refused(bring(root, f"{web.url}/a.zip"), "anybody on the way could change it; give https://, or SHA256=")
 
 
 @pytest.mark.parametrize(("name", "mode"), [("a.tar.gz", "w:gz"), ("a.tgz", "w:gz"), ("a.tar", "w")])
@@ -136,8 +107,8 @@ def test_checksums(root, tmp_path, photos):
     (tmp_path / "a.zip").write_bytes(zipped(photos))
     digest = hashlib.sha256(zipped(photos)).hexdigest()
     refused(bring(root, tmp_path / "a.zip", "0" * 64), f"its sha256 is {digest}, not {'0' * 64}; check SRC and SHA256")
-    refused(bring(root, tmp_path / "a.zip", "abc"), "SHA256: 'abc' is no sha256")
-    refused(bring(root, photos, digest), f"SHA256: given, but {photos} is no archive; leave it out")
+    refused(bring(root, tmp_path / "a.zip", "abc"), "SHA256: 'abc' is not a sha256")
+    refused(bring(root, photos, digest), f"SHA256: only for archives, and {photos} is not one; leave it out")
 
 
 def below(photos):
@@ -224,7 +195,7 @@ def test_addresses_that_lead_nowhere_leave_nothing_behind(root, tmp_path, web, p
     refused(bring(root, f"{web.https}/a.zip", "0" * 64), f"not {'0' * 64}")
     refused(bring(root, f"{web.https}/none.zip"), "the server answers 404 Not Found")
     refused(bring(root, f"{web.https}/loop.zip"), "Exceeded 10 redirects")
-    refused(bring(root, "ftp://localhost/a.zip"), "ftp:// is not known; give SRC=<folder, zip or tar, https://...")
+    refused(bring(root, "ftp://localhost/a.zip"), "ftp:// is not supported; give SRC=<folder, zip or tar, https://...")
     assert faults.tree(tmp_path) == before
 
 
@@ -469,7 +440,7 @@ def test_kaggle_says_no(root, kaggle, photos):
     refused(from_kaggle(root, kaggle, "kaggle:owner/none"), "kaggle:owner/none: Kaggle has no such dataset (404)")
     kaggle.private.add("owner/pets")
     done = from_kaggle(root, kaggle, "kaggle:owner/pets", KAGGLE_API_TOKEN="wrong")
-    refused(done, "Kaggle does not let you have it (403); get a token at kaggle.com/settings (Create New Token), and")
+    refused(done, "Kaggle denies access (403); get a token at kaggle.com/settings (Create New Token), and")
     assert from_kaggle(root, kaggle, "kaggle:owner/pets", KAGGLE_API_TOKEN=kaggle.token).stdout == shown(photos)
     gone = from_kaggle(root, kaggle, "kaggle:owner/other", http_proxy="http://127.0.0.1:9")
     refused(gone, "kaggle:owner/other: cannot be downloaded: ")
@@ -494,236 +465,4 @@ def test_kaggle_without_kagglehub(root, monkeypatch):
     monkeypatch.setitem(sys.modules, "kagglehub", None)
     refused(bring(root, "kaggle:owner/pets"), "kaggle:owner/pets: needs the package kagglehub; run: make install")
     for handle in ("pets", "a/b/c", "a/b/versions/x", "../b", "a/b/versions/0"):
-        refused(bring(root, f"kaggle:{handle}"), f"kaggle:{handle}: is no dataset of Kaggle; give kaggle:owner/name")
-
-
-# Records made elsewhere.
-
-
-def made(root, photos):
-    """The records of a dataset, by the stages themselves; {name: bytes}."""
-    shutil.copytree(photos, root / "dataset/pets")
-    faults.workspace(root)
-    for name in ("xml2csv", "csv2record"):
-        done = stage.run(name, root)
-        assert done.returncode == 0, done.stderr
-    return {path.name: path.read_bytes() for path in sorted((root / "dataset/data").glob("*.record"))}
-
-
-def unpacked(source, target):
-    """The records in a folder as images and XML; returns the notes."""
-    with dataset.opened(str(source), "") as (folder, notes):
-        shutil.copytree(folder, target)
-    return notes
-
-
-def test_records_come_back_to_the_byte(root, tmp_path, monkeypatch):
-    """Boxes with odd fractions, an image without objects, PNG and JPEG: all as in the records that they came from."""
-    monkeypatch.chdir(root)
-    photos = faults.dataset(tmp_path / "photos", train=20)
-    faults.pair(photos / "train", "none.jpg", objects=[])
-    odd = [("dog", (1 / 3, 0.1, 48.7, 36.999)), ("cat", (0, 0, 49, 37))]
-    faults.image(photos / "train/ä b.png", size=(49, 37)).with_suffix(".xml").write_text(
-        faults.voc("ä b.png", odd, (49, 37))
-    )
-    before = made(tmp_path / "first", photos)
-    assert sorted(before) == ["test.record", "train.record", "val.record"] and all(before.values())
-    source = tmp_path / "records"
-    shutil.copytree(tmp_path / "first/dataset/data", source)
-    shutil.copy(photos / "label_map.pbtxt", source)
-    notes = unpacked(source, tmp_path / "second")
-    assert notes == ["unpacked 25 images from test.record, train.record, val.record"]
-    joined = tmp_path / "second/train"  # as layouts.find has it: validation is taken into train
-    for path in (tmp_path / "second/valid").iterdir():
-        path.rename(joined / path.name)
-    assert made(root, tmp_path / "second") == before
-    images = {name: content for name, content in faults.tree(photos).items() if not name.endswith("xml")}
-    assert {
-        name: content for name, content in faults.tree(tmp_path / "second").items() if not name.endswith("xml")
-    } == images
-    assert "<xmin>8</xmin>" in (joined / "a0.xml").read_text()  # as a person wrote it
-    assert "<xmax>40.5</xmax>" in (joined / "a0.xml").read_text()
-
-
-def jpeg(shade=100, size=(40, 30), kind="JPEG", **options):
-    content = io.BytesIO()
-    Image.new("RGB", size, (shade, 0, 0)).save(content, kind, **options)
-    return content.getvalue()
-
-
-def write(path, *examples):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("wb") as file:
-        for example in examples:
-            records.write_frame(file, records.encode(example))
-
-
-def example(content, box=(0.1, 0.2, 0.5, 0.6), text=b"cat", label=1, **more):
-    corners = dict(zip(("xmin", "ymin", "xmax", "ymax"), box, strict=True))
-    features = {"image/encoded": [content]}
-    features |= {f"image/object/bbox/{corner}": [float(value)] for corner, value in corners.items()}
-    features |= {"image/object/class/text": [text]} if text else {}
-    features |= {"image/object/class/label": [label]} if label else {}
-    return features | more
-
-
-def test_records_of_another_maker(root, tmp_path, monkeypatch):
-    """Shards, names that are missing, equal or hostile, another format than the name says, classes by number alone."""
-    source = tmp_path / "records"
-    names = [b"", b"a.jpg", b"/data/x/a.JPG", b"../../evil.png", b"C:\\photos\\b.jpeg", b"a.png"]
-    examples = [example(jpeg(number), text=b"", **{"image/filename": [name]}) for number, name in enumerate(names)]
-    examples += [example(jpeg(50, kind="PNG"), label=0), {"image/encoded": [jpeg(60, kind="BMP")]}]
-    examples[0]["image/object/difficult"] = [1]
-    write(source / "train.tfrecord-00000-of-00002", *examples[:4])
-    write(source / "train.tfrecord-00001-of-00002", *examples[4:])
-    write(source / "test.tfrecord", example(jpeg(200)))
-    (source / "label_map.pbtxt").write_text("item { id: 1 name: 'cat' }\nitem { id: 2 name: 'dog' }\n")
-    monkeypatch.chdir(root)
-    notes = unpacked(source, root / "dataset/pets")
-    assert notes[0].startswith("unpacked 9 images from ") and notes[1:] == ["left out: image/object/difficult"]
-    assert sorted(path.name for path in (root / "dataset/pets/train").iterdir() if path.suffix != ".xml") == [
-        *("a.jpg", "a_.JPG", "a__.jpg", "b.jpeg", "evil.jpg"),
-        *("train_000001.jpg", "train_000003.png", "train_000004.bmp"),
-    ]
-    faults.workspace(root)
-    done = stage.run("xml2csv", root)
-    assert done.returncode == 0, done.stderr
-    done = stage.run("csv2record", root)
-    assert done.returncode == 0, done.stderr
-
-
-def test_exif_does_not_turn_an_image_from_under_its_boxes(tmp_path):
-    """TensorFlow sees the pixels as they are stored, and so must everybody else."""
-    for number, (size, order) in enumerate([((40, 40), "<"), ((40, 30), ">"), ((40, 30), "<")]):
-        exif = Image.Exif()
-        exif.endian = order
-        exif[0x0112] = 6 if number == 2 else 3  # the third one shows by its size that it is turned: it stays as it is
-        content = jpeg(size=size, exif=exif)
-        assert images.check("a", content).turned
-        write(tmp_path / f"{number}/train.record", example(content))
-        folder, _ = tool.unpack(tool.find(tmp_path / str(number)), tmp_path / f"out{number}")
-        found = (folder / "train/train_000001.jpg").read_bytes()
-        assert images.check("a", found).turned == (number == 2)
-        assert sum(a != b for a, b in zip(content, found, strict=True)) == (number != 2)
-        assert "<width>40</width>" in (folder / "train/train_000001.xml").read_text()
-
-
-@pytest.mark.parametrize(
-    ("bad", "reason"),
-    [
-        ({"image/height": [3]}, "record 2: holds no image/encoded"),
-        (example(b"no image"), "record 2: is not an image that can be read"),
-        (example(jpeg()[:400]), "record 2: does not decode to its end"),
-        (example(jpeg(), label=7), "record 2: class 7 is not in label_map.pbtxt"),
-        (example(jpeg(), text=b"dog"), "record 2: its classes are dog, but label_map.pbtxt says cat"),
-        (example(jpeg()) | {"image/object/bbox/xmin": []}, "xmin, ymin, xmax, ymax and class have 0, 1, 1, 1, 1 val"),
-    ],
-)
-def test_records_that_make_no_sense(root, tmp_path, bad, reason):
-    write(tmp_path / "records/train.record", example(jpeg(1)), bad)
-    (tmp_path / "records/label_map.pbtxt").write_text("item { id: 1 name: 'cat' }\nitem { id: 2 name: 'dog' }\n")
-    refused(bring(root, tmp_path / "records"), reason)
-    assert not list(root.glob("dataset/*"))
-
-
-def test_a_record_that_is_cut_off(root, tmp_path):
-    write(tmp_path / "records/train.record", example(jpeg(1)), example(jpeg(2)))
-    content = (tmp_path / "records/train.record").read_bytes()
-    (tmp_path / "records/train.record").write_bytes(content[:-10])
-    refused(bring(root, tmp_path / "records"), "train.record: record 2: cut off or damaged; fetch that record again")
-
-
-def test_images_go_before_records(tmp_path, photos):
-    """A dataset as the recipe keeps it, records in data/ beside train/ and test/, is one of images."""
-    write(photos / "data/train.record", example(jpeg(1)))
-    assert tool.find(photos) == {}
-    write(photos / "train/train.record", example(jpeg(1)))
-    assert tool.find(photos / "train") == {}  # beside XML
-    assert list(tool.find(photos / "data")) == [photos / "data/train.record"]
-
-
-def test_the_shortest_decimal_that_gives_the_fraction_again():
-    assert [tool.pixels(np.float32(value / 500), 500) for value in (0, 1, 123, 40.5, 0.001)] == [
-        *("0", "1", "123", "40.5", "0.001")
-    ]
-    generator = np.random.default_rng(1)
-    for side, fraction in zip(generator.integers(1, 8000, 2000), generator.random(2000, np.float32), strict=True):
-        assert np.float32(float(tool.pixels(fraction, int(side))) / int(side)) == fraction
-
-
-# make push-records
-
-
-def push(root, name="data"):
-    return call(root, tool.main, f"--bucket={name}")
-
-
-@pytest.fixture(scope="module")
-def once_recorded(tmp_path_factory):
-    made = project.Project(tmp_path_factory.mktemp("recorded") / "project", {})
-    for name in ("pets", "birds"):
-        faults.dataset(made.root / "dataset" / name)
-    labels.write(made.root / "dataset/birds/label_map.pbtxt", faults.LABELS[::-1])
-    faults.workspace(made.root)
-    made.repro("csv2record")
-    return made
-
-
-@pytest.fixture
-def recorded(tmp_path, once_recorded):
-    """A project whose csv2record has run for dataset/pets, by DVC; dataset/birds has another label map."""
-    found = copy.copy(once_recorded)
-    found.root = shutil.copytree(once_recorded.root, tmp_path / "recorded")
-    return found
-
-
-def test_push_records(root, bucket, recorded, photos):
-    there = recorded.root / "dataset/data"
-    before = {path.name: path.read_bytes() for path in there.glob("*.record")}
-    before["label_map.pbtxt"] = (photos / "label_map.pbtxt").read_bytes()
-    bucket.fault(path="upload", status=503, times=2)
-    done = push(recorded.root)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert bucket.read("data") == {f"records/{name}": content for name, content in before.items()}
-    size = len(before["train.record"])
-    assert f"gs://data/records/train.record: uploaded, {size:,} bytes\n" in done.stdout
-    assert push(recorded.root).stdout.count(": exists already, ") == 4
-    bucket.put("data", "records/train.record", b"another's")
-    done = push(recorded.root, "gs://data/")
-    assert (done.stdout.count(": exists already, "), done.stdout.count(": replaced, ")) == (3, 1)
-    assert bucket.read("data")["records/train.record"] == before["train.record"]
-    with contextlib.chdir(root):  # what was pushed is what make dataset takes
-        assert unpacked("gs://data/records/", root / "again") == [
-            "unpacked 9 images from test.record, train.record, val.record"
-        ]
-
-
-def test_push_records_pairs_no_records_with_another_label_map(bucket, recorded):
-    lock, label_map = recorded.root / "dvc.lock", recorded.root / "dataset/birds/label_map.pbtxt"
-    remake = "; run: dvc repro csv2record"
-    faults.workspace(recorded.root, "dataset/birds")
-    reason = "dataset/data: was made of dataset/pets, and dataset.dir is dataset/birds"
-    refused(push(recorded.root), reason + remake)
-    recorded.repro("csv2record")
-    before, known = label_map.read_text(), lock.read_text()
-    label_map.write_text(before + "# changed\n")
-    refused(push(recorded.root), f"{label_map.relative_to(recorded.root)}: is not as csv2record left it{remake}")
-    label_map.write_text(before)
-    for content in ("schema: '2.0'\n", "stages: [", "mine\n", "stages: {csv2record: {params: 1}}\n"):
-        lock.write_text(content)
-        refused(push(recorded.root), f"dvc.lock: does not say what dataset/data was made of{remake}")
-    assert bucket.read("data") == {}
-    lock.write_text(known)
-    assert push(recorded.root).stdout.count(": uploaded, ") == 4
-    assert bucket.read("data")["records/label_map.pbtxt"] == before.encode()
-
-
-def test_push_records_that_is_refused(bucket, recorded):
-    refused(push(recorded.root, ""), "BUCKET: '' is no bucket's name")
-    refused(push(recorded.root, "My Bucket"), "BUCKET: 'My Bucket' is no bucket's name")
-    refused(push(recorded.root, "none"), "gs://none/records/train.record: not found: 404")
-    bucket.deny("data", "storage.objects.create")
-    refused(push(recorded.root), "gs://data/records/train.record: access denied: 403")
-    (recorded.root / "dataset/data/val.record").unlink()
-    refused(push(recorded.root), "dataset/data/val.record: not found; run: dvc repro csv2record")
-    assert bucket.read("data") == {}
+        refused(bring(root, f"kaggle:{handle}"), f"kaggle:{handle}: is not a Kaggle dataset; give kaggle:owner/name")

@@ -1,23 +1,19 @@
-"""tools.lab.ablation: plans, what is there already, and the table. (What a training itself does: test_training.py.)"""
+"""tools.lab.ablation: plans, results of an earlier run, and the table."""
 
 import hashlib
 import json
-import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from ruamel.yaml import YAML
 
 from tests.support import tiny
-from tests.support.stage import REPOSITORY
+from tests.support.stage import REPOSITORY, child
 
 
 def run(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "tools.lab.ablation", *arguments]
-    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
-    return subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=False, timeout=60)
+    return child("-m", "tools.lab.ablation", *arguments, cwd=root)
 
 
 @pytest.fixture
@@ -71,13 +67,13 @@ def test_results_of_other_params_or_data_are_not_taken_for_these(project: Path, 
 @pytest.mark.parametrize(
     ("plan", "arguments", "message"),
     [
-        ("slow: {}", ["--only", "fats"], "error: plan.yaml: no variant fats; there are slow\n"),
+        ("slow: {}", ["--only", "fats"], "error: plan.yaml: unknown variant fats; there are slow\n"),
         ("- slow", [], "error: plan.yaml: holds no {variant: {key: value}}; see tools/lab/ablation.yaml\n"),
         ("slow: {rate: 1}", [], "error: params.yaml: train.rate: unknown key; correct the plan\n"),
         ("slow: {}", [], "error: dataset/tiny: not found; run: dvc repro train_tpu\n"),
     ],
 )
-def test_mistakes_are_told_in_one_line(project: Path, plan: str, arguments: list[str], message: str) -> None:
+def test_mistakes_are_reported_in_one_line(project: Path, plan: str, arguments: list[str], message: str) -> None:
     (project / "plan.yaml").write_text(plan)
     done = run(project, "plan.yaml", *arguments)
     assert (done.returncode, done.stderr) == (2, message)

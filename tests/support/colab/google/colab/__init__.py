@@ -1,1 +1,1 @@
-"""A stand-in for Colab's own package: what the notebooks call of it, and nothing else (test_notebooks.py)."""
+"""A stand-in for Colab's own package: only what the notebooks call of it (test_notebooks.py)."""

@@ -1,4 +1,4 @@
-"""Google Drive: a folder that is there already."""
+"""Google Drive: a folder that exists already."""
 
 
 def mount(mountpoint: str) -> None:

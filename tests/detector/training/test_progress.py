@@ -1,13 +1,11 @@
-"""The trainer's progress line, and the choice of a device."""
+"""The progress line of a training."""
 
 import io
 import os
-from pathlib import Path
 
 import pytest
 
-from detector.base.errors import UserError
-from detector.training import progress, tpu_node
+from detector.training import progress
 
 
 @pytest.mark.parametrize(
@@ -80,54 +78,3 @@ def test_time_spent_on_validation_is_not_training(clock: Clock, monkeypatch: pyt
     clock.now += 2
     shown.update(3, {"total_loss": 1}, 0.1)
     assert shown.images_per_second() == 4  # 2 steps of 8 in 4 s
-
-
-def test_a_batch_is_shared_equally() -> None:
-    from detector.training import devices
-
-    class TwoReplicas:
-        num_replicas_in_sync = 2
-
-    devices.check_batch(TwoReplicas(), 6)
-    with pytest.raises(
-        UserError, match=r"train\.batch_size: 5 cannot be shared equally by 2 replicas; use a multiple of 2"
-    ):
-        devices.check_batch(TwoReplicas(), 5)
-
-
-def test_the_cpu_is_always_there() -> None:
-    from detector.training import devices
-
-    assert devices.describe(devices.strategy("cpu")) == "1 x cpu"
-
-
-@pytest.mark.parametrize(
-    ("variables", "attached", "found"),
-    [
-        ({}, "", ""),
-        ({"TPU_NAME": "local", "COLAB_TPU_ADDR": ""}, "", ""),
-        ({"COLAB_TPU_ADDR": "10.0.0.2:8470"}, "", "COLAB_TPU_ADDR"),
-        ({"TPU_NAME": "my-node"}, "", "TPU_NAME"),
-        ({"KUBE_GOOGLE_CLOUD_TPU_ENDPOINTS": "grpc://10.0.0.2:8470"}, "", "KUBE_GOOGLE_CLOUD_TPU_ENDPOINTS"),
-        ({"TPU_NAME": "my-vm"}, "accel0", ""),
-        ({"TPU_NAME": "my-vm"}, "vfio/0", ""),
-    ],
-)
-def test_a_tpu_node_is_told_by_its_variables(
-    variables: dict[str, str], attached: str, found: str, tmp_path: Path
-) -> None:
-    if attached:
-        (tmp_path / attached).parent.mkdir(exist_ok=True)
-        (tmp_path / attached).touch()
-    assert tpu_node.found(variables, tmp_path) == found
-
-
-@pytest.mark.skipif(tpu_node.found({"TPU_NAME": "x"}) == "", reason="a TPU is attached")
-def test_a_tpu_node_is_refused_and_the_cpu_beside_it_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    from detector.training import devices
-
-    monkeypatch.setenv("TPU_NAME", "my-node")
-    for accelerator in ("auto", "tpu"):
-        with pytest.raises(UserError, match=r"^TPU_NAME: this is a TPU node, which reads gs:// alone; .* v5e-1 TPU"):
-            devices.found(accelerator)
-    assert devices.found("cpu") == "cpu"

@@ -1,0 +1,53 @@
+"""Errors as a user sees them: one line and an exit code."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.support.stage import child
+
+
+def test_a_users_mistake_is_one_line_and_exit_code_2() -> None:
+    code = (
+        "from detector.base import errors\n"
+        "def main(): raise errors.UserError('cat.xml', 'xmin 9 is\\nright of xmax 4', 'redraw it', item='object 2')\n"
+        "errors.run(main)"
+    )
+    done = child("-c", code)
+    assert done.returncode == 2
+    assert done.stderr == "error: cat.xml: object 2: xmin 9 is right of xmax 4; redraw it\n"
+    assert done.stdout == ""
+
+
+def test_an_interrupt_is_130_so_that_dvc_records_no_finished_stage() -> None:
+    done = child("-c", "from detector.base import errors\ndef main(): raise KeyboardInterrupt\nerrors.run(main)")
+    assert done.returncode == 130
+    assert done.stderr == "interrupted\n"
+
+
+def test_our_own_mistake_keeps_its_traceback() -> None:
+    done = child("-c", "from detector.base import errors\ndef main(): raise ValueError('a bug')\nerrors.run(main)")
+    assert done.returncode == 1
+    assert "Traceback" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        *(f"stages.{n}" for n in ("sample", "xml2csv", "csv2record", "pretrained", "evaluate")),
+        "tools.report",
+        "tools.summary",
+    ],
+)
+def test_a_stage_has_a_manual_and_takes_no_arguments(tmp_path: Path, module: str) -> None:
+    for option in ("--help", "-h"):
+        done = child("-m", module, option, cwd=tmp_path)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert f"python -m {module}" in done.stdout
+    done = child("-m", module, "--steps", "5000", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == (
+        "error: --steps 5000: this command takes no arguments; "
+        "values stand in params.yaml; for one run: dvc exp run -S section.key=value\n"
+    )
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,101 @@
+"""DVC's cache on this machine, in whose folders files have the same names as on a remote.
+
+    files/md5/ab/cdef...        an object: a file whose md5 is abcdef...
+    files/md5/ab/cdef....dir    likewise, the list of a folder's files
+    runs/...                    the run-cache
+
+DVC takes an object that is read-only for right without reading it: one that a disk has damaged has to be found here.
+"""
+
+import hashlib
+import json
+import re
+import time
+from collections.abc import Collection, Iterable
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from tools.cloud.reasons import reason
+
+OBJECT = re.compile(r"files/md5/([0-9a-f]{2})/([0-9a-f]{30})(\.dir)?")
+RUN = re.compile(r"runs/[0-9a-f]{2}/[0-9a-f]{64}/[0-9a-f]{64}")
+DOWNLOADS = "files/md5/??/.*.tmp"  # what DVC has not finished
+LEFTOVER_SECONDS = 24 * 3600  # without a change, after which no download writes to it any more
+
+
+class Cache:
+    def __init__(self, repo: Any) -> None:
+        self.dvc, self.root = repo.cache.local, Path(repo.cache.local_cache_dir)
+
+    def path(self, name: str) -> Path:
+        return self.root / name
+
+    def has(self, name: str) -> bool:
+        return self.path(name).is_file()
+
+    def damaged(self, names: Iterable[str]) -> dict[str, str]:
+        """Of the objects that are here, those whose md5 is not their name, and what is wrong with each."""
+        sizes = {name: self.path(name).stat().st_size for name in sorted(names) if self.has(name)}
+        faults = {}
+        with tqdm(
+            total=sum(sizes.values()), unit="B", unit_scale=True, desc="Checking", disable=None, leave=False
+        ) as bar:
+            for name, size in sizes.items():
+                if fault := mismatch(self.path(name), md5_in(name)):
+                    faults[name] = fault
+                bar.update(size)
+        return faults
+
+    def files(self, name: str) -> dict[str, str]:
+        """The path and the object of each file in a folder; none where its list is missing, damaged or not a list."""
+        if not is_list(name) or not self.has(name) or mismatch(self.path(name), md5_in(name)):
+            return {}
+        return {entry["relpath"]: object_name(entry["md5"]) for entry in json.loads(self.path(name).read_bytes())}
+
+    def is_complete(self, name: str, missing: Collection[str]) -> bool:
+        """Whether neither this object nor, of a folder, one of its files is among the missing ones."""
+        return name not in missing and not set(missing) & set(self.files(name).values())
+
+    def runs(self) -> list[str]:
+        """The files of the run-cache."""
+        names = (path.relative_to(self.root).as_posix() for path in (self.root / "runs").rglob("*"))
+        return sorted(name for name in names if RUN.fullmatch(name))
+
+    def remove_leftovers(self) -> None:
+        """Remove what a killed pull had not finished; not what another pull, into a shared cache, is writing."""
+        for path in self.root.glob(DOWNLOADS):
+            if time.time() - path.stat().st_mtime > LEFTOVER_SECONDS:
+                path.unlink(missing_ok=True)
+
+
+def object_name(oid: str) -> str:
+    """The name of an object, from DVC's id of it."""
+    return f"files/md5/{oid[:2]}/{oid[2:]}"
+
+
+def md5_in(name: str) -> str:
+    """The md5 that an object is named after."""
+    match = OBJECT.fullmatch(name)
+    return match[1] + match[2] if match else ""
+
+
+def is_list(name: str) -> bool:
+    """Whether an object is the list of a folder's files."""
+    return name.endswith(".dir")
+
+
+def mismatch(path: Path, digest: str) -> str:
+    """What is wrong with a file whose md5 is to be `digest`, if that is known; empty where nothing is."""
+    try:
+        actual = md5(path)
+    except OSError as error:
+        return f"cannot be read: {reason(error)}"
+    return "" if digest in ("", actual) else f"its md5 is {actual}, not {digest}"
+
+
+def md5(path: Path) -> str:
+    """The hexadecimal digest of a file."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()

@@ -1,0 +1,166 @@
+"""Copies between the cache of this machine and a DVC remote: DVC copies, and what it copies is decided by md5.
+
+`dvc push` and `dvc fetch` decide by name, and would break what `make push` and `make pull` promise: they send a
+damaged object of the cache, leave a damaged one on the remote, take a folder's list as proof that its files exist, and
+copy the whole run-cache each time. So this calls the function beneath them, `dvc_objects.fs.generic.copy`.
+"""
+
+import os
+import threading
+from collections.abc import Collection, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from dvc.fs.callbacks import TqdmCallback
+from dvc_objects.fs import generic
+from dvc_objects.fs.local import localfs
+
+from tools.cloud.cache import RUN, Cache, is_list, md5, md5_in, mismatch
+from tools.cloud.outputs import Output
+from tools.cloud.reasons import reason
+from tools.cloud.remote import Remote
+
+PROBE_SECONDS = 10.0  # without a byte moved, after which the remote is asked whether it still answers
+WHERE_WHOLE = "run: make push, on a machine where it is whole"
+
+
+def send(remote: Remote, cache: Cache, objects: Mapping[str, Output]) -> dict[str, str]:
+    """Send the objects that the remote does not have, but no damaged one.
+
+    A folder's list goes last, and only if all the files that it lists are on the remote: for DVC it is the sign of it.
+
+    Returns: for each object that was not sent, why not, and what to do.
+    """
+    absent = [name for name in objects if not remote.has(name)]
+    faults = {}
+    for name, fault in cache.damaged(absent).items():
+        remedy = f"run: rm -f {os.path.relpath(cache.path(name))}, then {objects[name].remedy}"
+        faults[name] = f"damaged in the cache, and not pushed: {fault}; {remedy}"
+    for name in absent:
+        if not cache.has(name):
+            faults[name] = f"neither in the cache nor on the remote; run: {objects[name].remedy}, then make push"
+    whole = [name for name in absent if name not in faults]
+    files = [name for name in whole if not is_list(name)]
+    faults |= send_files(remote, {name: cache.path(name) for name in files})
+    sent = set(files) - faults.keys()
+    lists = [name for name in whole if is_list(name)]
+    complete = [name for name in lists if all(f in sent or remote.has(f) for f in cache.files(name).values())]
+    return faults | send_files(remote, {name: cache.path(name) for name in complete})
+
+
+def absent_runs(remote: Remote, cache: Cache) -> list[str]:
+    """The files of the run-cache that the remote does not have as they are here."""
+    return [name for name in cache.runs() if not remote.holds(name, md5(cache.path(name)))]
+
+
+def send_files(remote: Remote, paths: Mapping[str, Path]) -> dict[str, str]:
+    """Send files, under the given names. Returns: for each that failed, why, and what to do."""
+    failed = _copy(remote, {name: (str(path), remote.path(name)) for name, path in paths.items()}, is_upload=True)
+    return {name: f"not pushed as {remote.url}/{name}: {why}; run: make push" for name, why in failed.items()}
+
+
+def fetch_lists(remote: Remote, cache: Cache, outputs: Iterable[Output]) -> None:
+    """Fetch the missing lists of folders; without them nobody knows the folders' files."""
+    fetch(remote, cache, {output.stored_as for output in outputs if is_list(output.stored_as)})
+
+
+def fetch(remote: Remote, cache: Cache, names: Collection[str]) -> dict[str, str]:
+    """Fetch the objects that are missing or damaged in the cache.
+
+    An object becomes read-only when its md5 is right, and is removed otherwise. A kill in between leaves it writable:
+    DVC reads such an object before it uses it.
+
+    Returns: for each object that is still missing or damaged, why, and what to do.
+    """
+    damaged = cache.damaged(names)
+    wanted = [name for name in names if name in damaged or not cache.has(name)]
+    faults = {name: _refusal(remote, name, damaged.get(name)) for name in wanted if not remote.has(name)}
+    digests = {name: md5_in(name) for name in wanted if name not in faults}
+    faults |= fetch_files(remote, cache.root, digests)
+    for name in digests.keys() - faults.keys():
+        cache.dvc.protect(str(cache.path(name)))
+    return faults
+
+
+def _refusal(remote: Remote, name: str, damage: str | None) -> str:
+    """Why an object cannot come from the remote, and what to do."""
+    here = f"damaged in the cache ({damage}), and " if damage else ""
+    if name not in remote.digests:
+        return f"{here}not on the remote as {remote.url}/{name}; run: make push, on the machine that made it"
+    return f"{here}damaged on the remote: the md5 of {remote.url}/{name} is {remote.md5(name)}; {WHERE_WHOLE}"
+
+
+def fetch_runs(remote: Remote, cache: Cache) -> list[str]:
+    """Fetch what is missing in the run-cache. Returns: what failed, a line each."""
+    names = {name for name in remote.digests if RUN.fullmatch(name)} - set(cache.runs())
+    faults = fetch_files(remote, cache.root, {name: remote.md5(name) or "" for name in names})
+    return [f"{name}: of the run-cache: {fault}" for name, fault in sorted(faults.items())]
+
+
+def fetch_files(remote: Remote, folder: Path, digests: Mapping[str, str]) -> dict[str, str]:
+    """Fetch files (name: md5; empty where it is not known) into a folder, under their names.
+
+    Returns: for each file that did not come or was not right, why, and what to do.
+    """
+    failed = _copy(remote, {name: (remote.path(name), str(folder / name)) for name in digests}, is_upload=False)
+    faults = {name: f"not pulled from {remote.url}/{name}: {why}; run: make pull" for name, why in failed.items()}
+    for name in digests.keys() - faults.keys():
+        if fault := mismatch(folder / name, digests[name]):
+            (folder / name).unlink(missing_ok=True)
+            faults[name] = f"damaged on the remote, {remote.url}/{name}: {fault}; {WHERE_WHOLE}"
+    return faults
+
+
+def _copy(remote: Remote, pairs: Mapping[str, tuple[str, str]], *, is_upload: bool) -> dict[str, str]:
+    """Have DVC copy files (name: source, target), as many at a time as it does by itself.
+
+    Returns: what failed, and why.
+
+    Raises:
+        UserError: the remote no longer answers. (gcsfs alone would ask for minutes, file by file.)
+    """
+    if not pairs:
+        return {}
+    names = {source: name for name, (source, _) in pairs.items()}
+    sources, targets = zip(*pairs.values(), strict=True)
+    source_fs, target_fs = (localfs, remote.fs) if is_upload else (remote.fs, localfs)
+    failed: dict[str, str] = {}
+    moved = threading.Event()
+
+    def note(source: str, _: str, error: BaseException) -> None:
+        failed[names[source]] = reason(error)
+
+    def copy() -> None:
+        try:
+            with _Progress(
+                moved, desc="Sending" if is_upload else "Fetching", unit="file", size=len(pairs)
+            ) as progress:
+                generic.copy(source_fs, list(sources), target_fs, list(targets), progress, on_error=note)
+        except Exception as error:  # not the fault of a single file
+            failed.update(dict.fromkeys(pairs, reason(error)))
+
+    copying = threading.Thread(target=copy, daemon=True)
+    copying.start()
+    while copying.is_alive():
+        moved.clear()
+        copying.join(PROBE_SECONDS)
+        if copying.is_alive() and not moved.is_set():
+            remote.probe()
+    if failed:
+        remote.probe()
+    return failed
+
+
+class _Progress(TqdmCallback):  # type: ignore[misc]  # DVC has no types
+    """DVC's progress bars, which also tell when something has moved."""
+
+    def __init__(self, moved: threading.Event, **options: Any) -> None:
+        super().__init__(**options)
+        self.moved = moved
+
+    def call(self, *arguments: Any, **options: Any) -> None:
+        self.moved.set()
+        super().call(*arguments, **options)
+
+    def branched(self, path_1: Any, path_2: str, **_: Any) -> "_Progress":
+        return _Progress(self.moved, bytes=True, desc=str(path_1))
