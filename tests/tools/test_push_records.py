@@ -84,8 +84,8 @@ def test_records_are_never_pushed_with_another_label_map(bucket, recorded):
 
 
 def test_what_is_refused(bucket, recorded):
-    refused(push(recorded.root, ""), "BUCKET: '' is no bucket's name")
-    refused(push(recorded.root, "My Bucket"), "BUCKET: 'My Bucket' is no bucket's name")
+    refused(push(recorded.root, ""), "BUCKET: '' is not a bucket's name")
+    refused(push(recorded.root, "My Bucket"), "BUCKET: 'My Bucket' is not a bucket's name")
     refused(push(recorded.root, "none"), "gs://none/records/train.record: not found: 404")
     bucket.deny("data", "storage.objects.create")
     refused(push(recorded.root), "gs://data/records/train.record: access denied: 403")
