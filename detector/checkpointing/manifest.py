@@ -1,17 +1,20 @@
-"""The checkpoints of one training on a bucket: there whole, or not at all.
+"""The checkpoints of one training on a bucket: each is whole, or cannot be found.
 
 step-00000100-1a2b3c4d/ckpt-1.*    the files; the end of the folder's name is a digest of them, so that one name is
-best-00000100-5e6f7a8b/ckpt-1.*      the same bytes whoever uploads them, and what is there need not be sent again
-step-00000100.json                 the manifest, written when all else is there, and the only way to it: each file's
-                                     size, crc32c and generation, each folder's state.json, how training has ended
+best-00000100-5e6f7a8b/ckpt-1.*      the same bytes whoever uploads them, and existing files need not be sent again
+step-00000100.json                 the manifest, written after all files, and the only way to them: each folder's
+                                     state.json, which holds their digests, and how training has ended
+
+Files are written without preconditions, for their names stand for their content. A manifest is written, and all is
+removed, over the generation that was listed: a machine that was asleep in between must not replace or remove what
+another has written since. The lease cannot prevent that, for the machine may fall asleep after it was renewed.
 """
 
-import hashlib
 import json
 import re
 import sys
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,56 +22,49 @@ from tqdm import tqdm
 
 from detector.base import files
 from detector.checkpointing import work_dir
-from detector.storage.bucket import GoneError, Object, Store, measure
+from detector.storage.bucket import Store
+from detector.storage.google import ConflictError, MissingError, is_same
 
 TAG_DIGITS = 8
 MANIFEST = re.compile(r"step-\d{8}\.json")
-FOLDER = re.compile(r"(step|best)-\d{8}")
-FILE = re.compile(r"\w[\w.-]*")
+PATH = re.compile(r"(step|best)-\d{8}/\w[\w.-]*")  # of a file, below the work directory
 PRUNED = re.compile(r"(step|best)-\d{8}[-.]")  # how the names begin of what is removed when it is too much
-
-
-@dataclass(frozen=True)
-class Part:
-    """A folder of a checkpoint: where its files are, and its state.json."""
-
-    objects: str  # the folder's name on the bucket
-    state: str
-    files: dict[str, tuple[int, str, int]]  # name: size, crc32c, generation
+Listing = Mapping[str, Any]  # the bucket's objects by name
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """A checkpoint on the bucket; `finished` is what `Work.finish` was given, where training has ended with it."""
+    """A checkpoint on the bucket.
 
-    key: str
+    Args:
+        step: its step.
+        states: the content of each folder's state.json, by the folder's name in the work directory.
+        finished: what `Work.finish` was given, where training has ended with this checkpoint.
+    """
+
     step: int
-    parts: dict[str, Part]  # by the name of the local folder
+    states: dict[str, str]
     finished: dict[str, Any] | None
 
     @property
     def name(self) -> str:
-        """Of its object."""
+        """The name of its own object."""
         return f"step-{self.step:08}.json"
 
     @property
-    def objects(self) -> set[str]:
-        """The names of all that it consists of."""
-        return {self.name, *(f"{part.objects}/{name}" for part in self.parts.values() for name in part.files)}
+    def files(self) -> dict[str, tuple[str, int]]:
+        """{name on the bucket: (path below the work directory, bytes)}; not of the states."""
+        entries: dict[str, tuple[str, int]] = {}
+        for folder, state in self.states.items():
+            digests = json.loads(state)["files"]
+            target = f"{folder}-{work_dir.digest(digests)[:TAG_DIGITS]}"
+            entries |= {f"{target}/{name}": (f"{folder}/{name}", int(size)) for name, (size, _) in digests.items()}
+        return entries
 
     @property
     def size(self) -> int:
-        """Of all its files, in bytes."""
-        return sum(size for part in self.parts.values() for size, _, _ in part.files.values())
-
-    def text(self) -> str:
-        """The content of its object, with its own digest."""
-        content = asdict(self)
-        return json.dumps({"content": content, "sha256": _digest(content)}) + "\n"
-
-
-class DamageError(Exception):
-    """A checkpoint on the bucket is not what its manifest says."""
+        """The bytes of all its files."""
+        return sum(size for _, size in self.files.values())
 
 
 class Checkpoints:
@@ -76,136 +72,131 @@ class Checkpoints:
 
     def __init__(self, store: Store, key: str, keep: int) -> None:
         self._store, self._key, self._keep = store, key, keep
-        self._known: dict[tuple[str, int], Manifest | None] = {}  # by name and generation; None: damaged
+        self._damaged: set[tuple[str, int]] = set()  # the names and generations of manifests
 
-    def all(self) -> list[Manifest]:
-        """The newest first; without those that are known to be damaged."""
-        return self._among(self._store.list())
+    def whole(self) -> list[Manifest]:
+        """The newest first; a damaged one is reported once and left out."""
+        return self._among(self._store.listing())
 
-    def put(self, kept: work_dir.Kept, finished: dict[str, Any] | None, commit: Callable[[], object]) -> int:
-        """Upload a checkpoint whose files stay as they are meanwhile, and remove those that are too many then.
+    def put(self, work: work_dir.Work, commit: Callable[[], object]) -> int:
+        """Upload the newest checkpoint of `work`, which must not change meanwhile; then remove those beyond `keep`.
+
+        Where the bucket has a newer one, nothing is uploaded.
 
         Args:
-            kept: it is newer than all there, or they stay as they are.
-            finished: as of `Manifest`.
-            commit: called when all is there but the manifest; where it raises, there will be none.
+            work: the work directory, or a copy of its newest checkpoint.
+            commit: called when only the manifest is missing; where it raises, none is written.
 
         Returns: the newest step on the bucket.
         """
-        there = self._store.list()
-        others = self._among(there)
-        if others and others[0].step > kept.step:
+        folders = work.newest(1)
+        step, finished = int(folders[0].name.removeprefix("step-")), work.finished()
+        listing = self._store.listing()
+        others = [manifest for manifest in self._among(listing) if manifest.step != step]
+        if others and others[0].step > step:
             return others[0].step
-        best = (
-            [work_dir.Work(kept.folder.parent, 1).best(kept.state["best_step"])] if kept.state.get("best_step") else []
-        )
-        parts = {folder.name: self._put_part(folder, there) for folder in (kept.folder, *best)}
-        manifest = Manifest(self._key, kept.step, parts, finished)
+        states = {folder.name: (folder / work_dir.STATE).read_text() for folder in folders}
+        manifest = Manifest(step, states, finished)
+        for name, (path, _) in manifest.files.items():
+            self._put(name, work.folder / path, listing)
         commit()
-        written = self._put(manifest.name, manifest.text().encode(), there)
-        self._known[manifest.name, written.generation] = manifest
-        staying = [manifest, *(other for other in others if other.step != kept.step)][
-            : 1 if finished is not None else self._keep
-        ]
-        needed = {name for one in staying for name in one.objects}
-        self._remove({name: found for name, found in there.items() if PRUNED.match(name) and name not in needed})
-        return kept.step
+        self._put_manifest(manifest, listing)
+        stay = [manifest, *others][: 1 if finished is not None else self._keep]
+        needed = {name for one in stay for name in (one.name, *one.files)}
+        self._remove(listing, (name for name in listing if PRUNED.match(name) and name not in needed))
+        return step
 
     def put_logs(self, folder: Path) -> None:
         """Upload the files of a session's logs as they are now."""
-        there = self._store.list()
+        listing = self._store.listing()
         for path in sorted(path for path in folder.rglob("*") if path.is_file()):
             name = f"logs/{folder.name}/{path.relative_to(folder).as_posix()}"
-            self._put(name, path.read_bytes(), there)  # all at once: it grows meanwhile
+            self._put(name, path.read_bytes(), listing)  # read whole, for it grows meanwhile
 
-    def bring(self, manifest: Manifest, folder: Path) -> None:
-        """Download a checkpoint into `folder`.
-
-        Raises:
-            DamageError: it is not whole; it is left out from now on.
-        """
-        there = self._store.list()
+    def restore(self, manifest: Manifest, folder: Path) -> bool:
+        """Download a checkpoint into `folder`; False where it turns out to be damaged, which is reported."""
+        listing = self._store.listing()
+        for name, state in manifest.states.items():
+            (folder / name).mkdir()
+            files.write_text(folder / name / work_dir.STATE, state)
         try:
             with tqdm(total=manifest.size, unit="B", unit_scale=True, desc=manifest.name, disable=None) as bar:
-                for name, part in manifest.parts.items():
-                    (folder / name).mkdir()
-                    for file, (size, crc32c, _) in part.files.items():
-                        found = there.get(f"{part.objects}/{file}")
-                        if not found or (found.size, found.crc32c) != (size, crc32c):
-                            how = "was replaced" if found else "is missing"
-                            raise DamageError(f"{part.objects}/{file} {how}")
-                        self._store.download(f"{part.objects}/{file}", found.generation, folder / name / file)
-                        bar.update(size)
-                    files.write_text(folder / name / work_dir.STATE, part.state)
-            if not work_dir.Work(folder, 1).kept(manifest.step):
-                raise DamageError("its files are not those of its state")
-        except (DamageError, GoneError) as error:
-            if manifest.name in there:
-                self._known[manifest.name, there[manifest.name].generation] = None
-            raise DamageError(str(error) or "a file was removed meanwhile") from error
+                for name, (path, size) in manifest.files.items():
+                    self._store.download(listing[name], folder / path)
+                    bar.update(size)
+            fault = "" if work_dir.Work(folder, 1).kept(manifest.step) else "its files are not those of its states"
+        except (MissingError, KeyError):
+            fault = "a file was removed meanwhile"
+        if fault and manifest.name in listing:
+            self._leave_out(manifest.name, listing, fault)
+        return not fault
 
     def forget(self) -> None:
         """Remove all of them, and the logs."""
-        self._remove({n: f for n, f in self._store.list().items() if PRUNED.match(n) or n.startswith("logs/")})
+        listing = self._store.listing()
+        self._remove(listing, (name for name in listing if PRUNED.match(name) or name.startswith("logs/")))
 
-    def _among(self, there: Mapping[str, Object]) -> list[Manifest]:
-        found = [self._read(name, there[name]) for name in sorted(filter(MANIFEST.fullmatch, there), reverse=True)]
-        return [manifest for manifest in found if manifest]
+    def _among(self, listing: Listing) -> list[Manifest]:
+        names = sorted(filter(MANIFEST.fullmatch, listing), reverse=True)
+        manifests = [self._read(name, listing) for name in names]
+        return [manifest for manifest in manifests if manifest]
 
-    def _read(self, name: str, found: Object) -> Manifest | None:
-        at = name, found.generation
-        if at not in self._known:
-            try:
-                self._known[at] = _parsed(self._store.get(*at), self._key, name)
-            except GoneError:
+    def _read(self, name: str, listing: Listing) -> Manifest | None:
+        if (name, listing[name].generation) in self._damaged:
+            return None
+        try:
+            manifest = _parsed(self._store.get(listing[name]), self._key, name)
+        except MissingError:
+            return None
+        except (ValueError, KeyError, TypeError, AttributeError):
+            self._leave_out(name, listing, "is damaged")
+            return None
+        for file, (_, size) in manifest.files.items():
+            if file not in listing or listing[file].size != size:
+                self._leave_out(name, listing, f"{file} {'was replaced' if file in listing else 'is missing'}")
                 return None
-            if not self._known[at]:
-                print(f"warning: {self._store.url}/{name}: is damaged; it is left out", file=sys.stderr)
-        return self._known[at]
+        return manifest
 
-    def _put_part(self, folder: Path, there: Mapping[str, Object]) -> Part:
-        state = (folder / work_dir.STATE).read_text()
-        digests = json.loads(state)["files"]
-        objects = f"{folder.name}-{_digest(digests)[:TAG_DIGITS]}"
-        inside = {}
-        for name in digests:
-            found = self._put(f"{objects}/{name}", folder / name, there)
-            inside[name] = (found.size, found.crc32c, found.generation)
-        return Part(objects, state, inside)
+    def _leave_out(self, name: str, listing: Listing, fault: str) -> None:
+        self._damaged.add((name, listing[name].generation))
+        print(f"warning: {self._store.url}/{name}: {fault}; it is left out", file=sys.stderr)
 
-    def _put(self, name: str, content: bytes | Path, there: Mapping[str, Object]) -> Object:
-        """Write an object, unless it is there with this content."""
-        found = there.get(name)
-        if found and (found.size, found.crc32c) == measure(content):
-            return found
-        return self._store.put(name, content, found.generation if found else 0)
+    def _put(self, name: str, content: bytes | Path, listing: Listing) -> None:
+        """Write an object, unless it exists with this content."""
+        if name not in listing or not is_same(content, listing[name]):
+            self._store.put(name, content)
 
-    def _remove(self, doomed: Mapping[str, Object]) -> None:
-        for name in sorted(doomed, key=lambda name: ("/" in name, name)):  # the manifests first
-            self._store.delete(name, doomed[name].generation)
+    def _put_manifest(self, manifest: Manifest, listing: Listing) -> None:
+        parts = {folder: {"state": state} for folder, state in manifest.states.items()}
+        content = {"key": self._key, "step": manifest.step, "parts": parts, "finished": manifest.finished}
+        text = json.dumps({"content": content, "sha256": work_dir.digest(content)}).encode()
+        blob = listing.get(manifest.name)
+        if blob and is_same(text, blob):
+            return
+        try:
+            self._store.put(manifest.name, text, blob.generation if blob else 0)
+        except ConflictError:
+            blob = self._store.find(manifest.name)
+            if not blob or not is_same(text, blob):  # else the answer to our own request was lost
+                raise
 
-
-def _digest(content: object) -> str:
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-
-
-def _parsed(text: bytes, key: str, name: str) -> Manifest | None:
-    """A manifest, if it is whole, and of this training; whatever else a bucket may hold under its name is none."""
-    try:
-        found = json.loads(text)
-        content = found["content"]
-        parts = {folder: _part(folder, part) for folder, part in content["parts"].items()}
-        manifest = Manifest(content["key"], content["step"], parts, content["finished"])
-        is_ours = found["sha256"] == _digest(content) and (manifest.key, manifest.name) == (key, name)
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return None
-    return manifest if is_ours else None
+    def _remove(self, listing: Listing, names: Iterable[str]) -> None:
+        for name in sorted(names, key=lambda name: ("/" in name, name)):  # the manifests first
+            self._store.delete(name, listing[name].generation)
 
 
-def _part(folder: str, part: Mapping[str, Any]) -> Part:
-    """Its names become paths, here and on the bucket: none leads elsewhere."""
-    inside = {name: (int(size), str(crc), int(generation)) for name, (size, crc, generation) in part["files"].items()}
-    is_sound = FOLDER.fullmatch(folder) and re.fullmatch(rf"{folder}-\w+", part["objects"])
-    if not is_sound or not all(map(FILE.fullmatch, inside)):
-        raise ValueError(folder)
-    return Part(part["objects"], str(part["state"]), inside)
+def _parsed(text: bytes, key: str, name: str) -> Manifest:
+    """A manifest of this training, whole; its names become paths, here and on the bucket: none leads elsewhere.
+
+    Raises:
+        ValueError, KeyError, TypeError, AttributeError: it is something else.
+    """
+    sealed = json.loads(text)
+    content = sealed["content"]
+    states = {folder: str(part["state"]) for folder, part in content["parts"].items()}
+    manifest = Manifest(content["step"], states, content["finished"])
+    paths = [*(path for path, _ in manifest.files.values()), *(f"{folder}/{work_dir.STATE}" for folder in states)]
+    is_ours = (content["key"], manifest.name, work_dir.digest(content)) == (key, name, sealed["sha256"])
+    if not is_ours or not all(map(PATH.fullmatch, paths)):
+        raise ValueError(name)
+    return manifest

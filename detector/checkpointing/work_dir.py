@@ -1,14 +1,15 @@
-"""The work directory of a training, outside DVC's outputs: what is kept while it runs, so that one that died goes on.
+"""The work directory of a training, outside DVC's outputs: what is saved while it runs, so that it can be resumed.
 
 <train.work_dir>/<key>/     one training; the key is the beginning of the sha256 of identity.json
     identity.json           what the key stands for: the data, the initial weights, every param that shapes the weights
     lock                    held by the trainer's process, whose number is in it
-    step-00000100/          a checkpoint to go on from: TensorFlow's files, and state.json, which holds their digests
-    best-00000100/          the weights of the best look at the validation split, as a step's state names it
-    finished.json           there once the training has ended
+    step-00000100/          a checkpoint to resume from: TensorFlow's files, and state.json, which holds their digests
+    best-00000100/          the weights of the best validation so far, as a step's state names it
+    finished.json           exists once the training has ended
     damaged-...             what did not fit its digests; never removed by us
 
-The same key goes on, another one never sees it. Every checkpoint is whole or not there at all.
+The same key resumes, another one never sees it. A checkpoint is written beside its place and then renamed: it is whole,
+or missing.
 """
 
 import errno
@@ -35,6 +36,7 @@ LOCK = "lock"
 FINISHED = "finished.json"
 FULL = (errno.ENOSPC, errno.EDQUOT)  # the disk, or a user's share of it
 SPARE_BYTES = 2**20  # what a file system needs beside the files themselves
+RESUMES = "training resumes from the last checkpoint"
 Identity = Mapping[str, object]
 
 
@@ -49,7 +51,7 @@ class Kept:
 
 @dataclass(frozen=True)
 class Unfinished:
-    """Another training that died: its folder, the newest step in it, its bytes, and what its identity has otherwise."""
+    """Another training that died: its folder, the newest step in it, its bytes, and where its identity differs."""
 
     folder: Path
     step: int
@@ -65,22 +67,23 @@ class Work:
 
     @property
     def where(self) -> str:
-        """Where the work is kept, for people."""
+        """The place of the work, for people."""
         return str(self.folder)
 
     def latest(self) -> Kept | None:
-        """The newest whole checkpoint; damaged ones are said so and put aside."""
+        """The newest whole checkpoint; damaged ones are reported and renamed."""
         for folder in reversed(self._steps()):
             try:
                 return self._whole(folder)
-            except _DamageError as damaged:
-                print(f"warning: {damaged}; going back to the checkpoint before it", file=sys.stderr)
-                self._put_aside(folder, damaged.folder)
+            except _DamageError as error:
+                print(f"warning: {error}; going back to the checkpoint before it", file=sys.stderr)
+                self._set_aside(folder)
+                self._set_aside(error.folder)  # a best, perhaps
         (self.folder / FINISHED).unlink(missing_ok=True)  # with nothing left of it, it has not ended
         return None
 
     def kept(self, step: int) -> Kept | None:
-        """The checkpoint of `step`, if it is there and whole; nothing is put aside."""
+        """The checkpoint of `step`, if it exists and is whole; nothing is renamed."""
         try:
             return self._whole(self.step(step))
         except _DamageError:
@@ -93,21 +96,26 @@ class Work:
         return Kept(_number(folder), folder, state)
 
     def step(self, step: int) -> Path:
-        """Where the checkpoint of `step` is kept."""
+        """The folder of the checkpoint of `step`."""
         return self.folder / f"step-{step:08}"
 
     def best(self, step: int) -> Path:
-        """Where the weights of the look at `step` are kept."""
+        """The folder of the weights of the validation at `step`."""
         return self.folder / f"best-{step:08}"
 
-    def save(self, state: Mapping[str, Any], size: int, write: Callable[[Path], object]) -> None:
-        """Keep a checkpoint to go on from: what `write` puts into a folder (about `size` bytes), and `state`.
+    def newest(self, count: int) -> list[Path]:
+        """The folders of the newest `count` steps, then of the bests that these need; nothing is verified."""
+        steps = self._steps()[-count:]
+        return steps + [self.best(step) for step in sorted(filter(None, set(map(_best_step, steps))))]
 
-        `state` names its `step`, and the `best_step` whose weights it needs. Where that step is kept already, only its
+    def save(self, state: Mapping[str, Any], size: int, write: Callable[[Path], object]) -> None:
+        """Save a checkpoint to resume from: what `write` puts into a folder (about `size` bytes), and `state`.
+
+        `state` names its `step`, and the `best_step` whose weights it needs. Where that step is saved already, only its
         state is replaced.
 
         Raises:
-            UserError: it does not fit on the disk; what was kept before is as good as it was.
+            UserError: it does not fit on the disk; older checkpoints are as good as they were.
         """
         folder = self.step(state["step"])
         with disk_errors(self.folder, size):
@@ -119,7 +127,7 @@ class Work:
             self._prune(self._keep)
 
     def save_best(self, step: int, size: int, write: Callable[[Path], object]) -> None:
-        """Keep the weights of the look at `step`; errors as of `save`."""
+        """Save the weights of the validation at `step`; errors as of `save`."""
         with disk_errors(self.folder, size):
             self._put(self.best(step), size, write, {})
 
@@ -136,36 +144,37 @@ class Work:
                 raise _no_room(self.folder, size)
 
     def finish(self, result: Mapping[str, Any]) -> None:
-        """The training has ended: keep its last checkpoint alone, and `result`; drop what other finished ones kept."""
+        """The training has ended: keep its last checkpoint alone, and `result`; remove other finished trainings."""
         self._prune(1)
         files.write_text(self.folder / FINISHED, json.dumps(result, indent=2) + "\n", durable=True)
-        for other in _keys(self.folder.parent):
-            if other != self.folder and (other / FINISHED).exists():
-                _remove_unless_locked(other)
+        for other in self._other_folders():
+            if (other / FINISHED).exists():
+                with (other / LOCK).open("a+") as lock:
+                    if _locks(lock):
+                        files.remove_folder(other)
 
     def others(self) -> list[Unfinished]:
         """The other trainings here that have not ended, and do not run."""
-        folders = [folder for folder in _keys(self.folder.parent) if folder != self.folder]
-        unfinished = [folder for folder in folders if not (folder / FINISHED).exists() and any(folder.glob("*-*"))]
         own = _identity(self.folder)
-        return [_unfinished(folder, own) for folder in unfinished if not _is_locked(folder)]
+        folders = [f for f in self._other_folders() if not (f / FINISHED).exists() and any(f.glob("*-*"))]
+        return [_unfinished(folder, own) for folder in folders if not _is_locked(folder)]
 
     def finished(self) -> dict[str, Any] | None:
         """What `finish` was given, if this training has ended."""
         try:
-            found = json.loads((self.folder / FINISHED).read_text())
+            result = json.loads((self.folder / FINISHED).read_text())
         except (OSError, ValueError):
             return None
-        return found if isinstance(found, dict) else None
+        return result if isinstance(result, dict) else None
 
     def forget(self) -> None:
-        """Start anew: remove every checkpoint of this key."""
+        """Start from scratch: remove every checkpoint of this key."""
         (self.folder / FINISHED).unlink(missing_ok=True)
         for folder in (*self._steps(), *self._bests()):
             files.remove_folder(folder)
 
     def watch(self, logs: Path) -> None:
-        """Where the logs of this session lie: of interest to who keeps the work elsewhere, too."""
+        """The folder of this session's logs, for a work directory that has a copy elsewhere."""
 
     def leave(self) -> None:
         """The process is about to end at a signal."""
@@ -184,22 +193,23 @@ class Work:
         return sorted(self.folder.glob("best-*"))
 
     def _prune(self, keep: int) -> None:
-        """Remove all steps but the `keep` newest, and every best that none of these needs."""
-        steps = self._steps()
-        for folder in steps[:-keep]:
-            files.remove_folder(folder)
-        needed = {_needed_best(folder) for folder in steps[-keep:]}
-        for folder in self._bests():
-            if _number(folder) not in needed:
+        """Remove all steps but the `keep` newest, and then every best that none of these needs."""
+        needed = self.newest(keep)
+        for folder in (*self._steps(), *self._bests()):
+            if folder not in needed:
                 files.remove_folder(folder)
 
-    def _put_aside(self, *folders: Path) -> None:
-        for folder in set(folders):
-            if folder.exists():
-                names = [
-                    self.folder / f"damaged-{folder.name}{end}" for end in ("", *map("-{}".format, range(2, 1000)))
-                ]
-                folder.rename(next(name for name in names if not name.exists()))
+    def _set_aside(self, folder: Path) -> None:
+        if folder.exists():
+            ends = ("", *map("-{}".format, range(2, 1000)))
+            names = (self.folder / f"damaged-{folder.name}{end}" for end in ends)
+            folder.rename(next(name for name in names if not name.exists()))
+
+    def _other_folders(self) -> list[Path]:
+        """Those of the other trainings in this work directory."""
+        folders = sorted(self.folder.parent.iterdir())
+        is_key = re.compile(f"[0-9a-f]{{{KEY_DIGITS}}}").fullmatch
+        return [folder for folder in folders if is_key(folder.name) and folder != self.folder]
 
 
 class _DamageError(Exception):
@@ -208,14 +218,15 @@ class _DamageError(Exception):
         super().__init__(f"{folder}: {reason}")
 
 
+def digest(content: object) -> str:
+    """The sha256 of a JSON value."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
 def _sealed(digests: Mapping[str, list[Any]], state: Mapping[str, Any]) -> str:
     """The content of state.json: every other file's size and sha256, the state, and the digest of both."""
     content = {"files": digests, "state": state}
-    return json.dumps({**content, "sha256": _digest(content)}) + "\n"
-
-
-def _digest(content: Mapping[str, object]) -> str:
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+    return json.dumps({**content, "sha256": digest(content)}) + "\n"
 
 
 def _state(folder: Path) -> dict[str, Any]:
@@ -225,13 +236,13 @@ def _state(folder: Path) -> dict[str, Any]:
         _DamageError: it is not whole.
     """
     try:
-        found = json.loads((folder / STATE).read_text())
-        content = {"files": found["files"], "state": found["state"]}
-        if found["sha256"] != _digest(content):
+        sealed = json.loads((folder / STATE).read_text())
+        content = {"files": sealed["files"], "state": sealed["state"]}
+        if sealed["sha256"] != digest(content):
             raise _DamageError(folder, f"{STATE} is damaged")
-        for name, (size, digest) in content["files"].items():
+        for name, (size, sha256) in content["files"].items():
             path = folder / name
-            if path.stat().st_size != size or files.sha256(path) != digest:
+            if path.stat().st_size != size or files.sha256(path) != sha256:
                 raise _DamageError(folder, f"{name} is damaged")
     except FileNotFoundError as error:
         raise _DamageError(folder, f"{Path(error.filename).name} is missing") from error
@@ -246,24 +257,25 @@ def _number(folder: Path) -> int:
     return int(folder.name.rpartition("-")[2])
 
 
-def _needed_best(folder: Path) -> int | None:
+def _best_step(folder: Path) -> int:
+    """The `best_step` of a step's state; 0 where it names none, or is damaged, which the next start reports."""
     try:
         return int(json.loads((folder / STATE).read_text())["state"]["best_step"])
     except (OSError, ValueError, KeyError, TypeError):
-        return None  # damaged: the next start says so
+        return 0
 
 
-# Which folder, and whose.
+# The folder of a training.
 
 
 def key(identity: Identity) -> str:
     """The name of the folder of the one training that `identity` describes."""
-    return _digest(identity)[:KEY_DIGITS]
+    return digest(identity)[:KEY_DIGITS]
 
 
 @contextmanager
 def opened(root: str, identity: Identity, *, keep: int) -> Iterator[Work]:
-    """The folder of the training that `identity` describes, under its lock; made where there is none.
+    """The folder of the training that `identity` describes, under its lock; made where it does not exist.
 
     Raises:
         UserError: another process is training it, or the folder cannot be written to.
@@ -283,8 +295,8 @@ def opened(root: str, identity: Identity, *, keep: int) -> Iterator[Work]:
         try:
             yield Work(folder, keep)
         finally:
-            came_to_nothing = folder.is_dir() and {path.name for path in folder.iterdir()} <= {LOCK, IDENTITY}
-            if came_to_nothing:
+            is_empty = folder.is_dir() and {path.name for path in folder.iterdir()} <= {LOCK, IDENTITY}
+            if is_empty:
                 files.remove_folder(folder)
 
 
@@ -297,17 +309,18 @@ def _unusable(folder: Path, error: OSError) -> UserError:
 
 
 def _take(lock: IO[str]) -> None:
-    if not _takes(lock):
+    if not _locks(lock):
         lock.seek(0)
         pid = lock.read().strip() or "?"
-        remedy = f"wait for it, or stop it: kill {pid} (it keeps what it has, and the next one goes on from there)"
+        remedy = f"wait for it, or stop it: kill {pid} (it saves a checkpoint, and the next one resumes from there)"
         raise UserError(lock.name, f"this training is running already, as process {pid}", remedy)
     lock.seek(0)
     lock.truncate()
     os.write(lock.fileno(), f"{os.getpid()}\n".encode())  # past the buffer: on a full disk closing would write it again
 
 
-def _takes(lock: IO[str]) -> bool:
+def _locks(lock: IO[str]) -> bool:
+    """Take a lock file; False where another process has it."""
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the kernel gives it back when the process ends, however
     except BlockingIOError:
@@ -315,38 +328,34 @@ def _takes(lock: IO[str]) -> bool:
     return True
 
 
-def _keys(root: Path) -> list[Path]:
-    return sorted(path for path in root.iterdir() if re.fullmatch(f"[0-9a-f]{{{KEY_DIGITS}}}", path.name))
+def _is_locked(folder: Path) -> bool:
+    with (folder / LOCK).open("a+") as lock:
+        return not _locks(lock)
 
 
 def _unfinished(folder: Path, own: Mapping[str, object]) -> Unfinished:
-    found = _identity(folder)
-    differs = [name for name in {**own, **found} if own.get(name) != found.get(name)]
+    other = _identity(folder)
+    differs = [name for name in {**own, **other} if own.get(name) != other.get(name)]
     step = max(map(_number, folder.glob("step-*")), default=0)
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     return Unfinished(folder, step, size, differs)
 
 
 def _identity(folder: Path) -> dict[str, object]:
-    """What a folder's key stands for, a group's members by name: {"train.seed": 1}; nothing where it cannot be read."""
+    """What a folder's key stands for, as `flat` gives it; nothing where it cannot be read."""
     try:
-        groups = dict(json.loads((folder / IDENTITY).read_text()))
-    except (OSError, ValueError, TypeError):
+        return flat(json.loads((folder / IDENTITY).read_text()), ".")
+    except (OSError, ValueError, AttributeError):
         return {}
-    flat = {name: value for name, value in groups.items() if not isinstance(value, dict)}
-    nested = {name: value for name, value in groups.items() if isinstance(value, dict)}
-    return {f"{group}.{name}": value for group, members in nested.items() for name, value in members.items()} | flat
 
 
-def _is_locked(folder: Path) -> bool:
-    with (folder / LOCK).open("a+") as lock:
-        return not _takes(lock)
-
-
-def _remove_unless_locked(folder: Path) -> None:
-    with (folder / LOCK).open("a+") as lock:
-        if _takes(lock):
-            files.remove_folder(folder)
+def flat(identity: Identity, separator: str) -> dict[str, object]:
+    """{"train": {"seed": 1}} -> {"train.seed": 1}, where the separator is a dot."""
+    members: dict[str, object] = {}
+    for name, value in identity.items():
+        group = value if isinstance(value, dict) else {}
+        members |= {f"{name}{separator}{member}": part for member, part in group.items()} or {name: value}
+    return members
 
 
 # Room on the disk.
@@ -362,7 +371,7 @@ def _no_room(folder: Path, size: int, *, is_quota: bool = False) -> UserError:
         facts.append(f"{megabytes(_free(folder))} are free")
     what = "your quota of the disk is used up" if is_quota else "the disk is full"
     reason = f"{what}: {', '.join(facts)}" if facts else what
-    return UserError(str(folder), reason, "make room and run again: it goes on from the last checkpoint")
+    return UserError(str(folder), reason, f"make room and run again: {RESUMES}")
 
 
 def megabytes(count: int) -> str:
@@ -372,19 +381,23 @@ def megabytes(count: int) -> str:
 
 @contextmanager
 def disk_errors(folder: Path, size: int = 0) -> Iterator[None]:
-    """A failed write becomes an error that says what is needed, if that is known; TensorFlow has a kind of its own."""
+    """A failed write becomes an error that says what is needed, if that is known.
+
+    Args:
+        folder: what is written to.
+        size: bytes of the checkpoint that is written; 0 where none is.
+    """
     try:
         yield
     except UserError:
         raise
-    except Exception as error:
+    except Exception as error:  # TensorFlow raises errors that are not OSErrors
         number = error.errno if isinstance(error, OSError) else None
         for full in FULL:
             if number == full or os.strerror(full) in str(error):
                 raise _no_room(folder, size, is_quota=full == errno.EDQUOT) from error
-        # While a checkpoint is written, whatever the system says is about the disk: it is gone, or stale, or removed.
+        # While a checkpoint is written, whatever the system reports is about the disk: it is gone, stale, or removed.
         if isinstance(error, OSError) and (size or number in (errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO)):
             reason = f"cannot be {'written to' if size else 'used'}: {error.strerror}"
-            where = str(error.filename or folder)
-            raise UserError(where, reason, "mend it and run again: it goes on from the last checkpoint") from error
+            raise UserError(str(error.filename or folder), reason, f"fix that and run again: {RESUMES}") from error
         raise

@@ -1,10 +1,10 @@
-"""The workers that train together, one a host: which they are, which one this is, and who is gone.
+"""The workers that train together, one a host: which they are, which one this is, and which one was lost.
 
 TensorFlow's own variable names them; it is the same on each host but for the index:
 
     TF_CONFIG='{"cluster": {"worker": ["10.0.0.1:2222", "10.0.0.2:2222"]}, "task": {"type": "worker", "index": 0}}'
 
-Every process trains, as a worker; the first is the chief, whether it is called so or not, and alone writes.
+Every process trains, as a worker; the first is the chief, whether it is called so or not, and only it writes.
 Needs no TensorFlow.
 """
 
@@ -35,7 +35,7 @@ class Cluster:
 
     @property
     def count(self) -> int:
-        """How many workers there are; 1 where this one has no company."""
+        """How many workers there are; 1 where this one is alone."""
         return len(self.tasks)
 
     @property
@@ -56,7 +56,7 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> Cluster:
     """What `TF_CONFIG` says; `ALONE` where it is not set, or names no cluster.
 
     Raises:
-        UserError: it cannot be understood, or this process is none of the workers.
+        UserError: it cannot be understood, or this process is not one of the workers.
     """
     text = environment.get(VARIABLE, "").strip()
     try:
@@ -75,7 +75,7 @@ def _tasks(jobs: Any) -> tuple[tuple[tuple[str, int], ...], tuple[str, ...]]:
     if not isinstance(jobs, dict) or not all(are_addresses(value) for value in jobs.values()):
         raise _unfit("cluster: not a list of host:port for each job")
     if other := sorted(set(jobs) - set(JOBS)):
-        raise _unfit(f"cluster: there is no {' or '.join(other)} here: every process is a worker, one may be the chief")
+        raise _unfit(f"cluster: no {' or '.join(other)} here: every process is a worker, one may be the chief")
     if len(jobs.get("chief", ())) > 1:
         raise _unfit("cluster: more than one chief")
     addresses = tuple(address for job in JOBS for address in jobs.get(job, ()))
@@ -86,7 +86,7 @@ def _tasks(jobs: Any) -> tuple[tuple[tuple[str, int], ...], tuple[str, ...]]:
 
 def are_addresses(value: Any) -> bool:
     """Whether it is a list of `host:port`."""
-    pattern = r"[^\s\[\]]+:\d+"  # the meeting speaks IPv4, so that [::1]:2222 is none
+    pattern = r"[^\s\[\]]+:\d+"  # the rendezvous speaks IPv4, so [::1]:2222 is refused
     return isinstance(value, list) and all(isinstance(text, str) and re.fullmatch(pattern, text) for text in value)
 
 
@@ -107,10 +107,10 @@ def _unfit(reason: str) -> UserError:
 
 @contextlib.contextmanager
 def lost_workers(cluster: Cluster, remedy: Callable[[], str]) -> Iterator[None]:
-    """TensorFlow's error, where another worker is not there any more, becomes one line that names it.
+    """TensorFlow's error, where another worker has died, becomes one line that names it.
 
     Args:
-        remedy: called then: what is kept, and how to go on.
+        remedy: called then: what is saved, and how to resume.
     """
     try:
         yield
@@ -119,7 +119,7 @@ def lost_workers(cluster: Cluster, remedy: Callable[[], str]) -> Iterator[None]:
         if cluster.count == 1 or not is_gone:
             raise
         cause = (str(error).splitlines() or [""])[0][:MOST_OF_CAUSE]
-        reason = f"is gone or has failed, and the others cannot go on without it ({cause})"
+        reason = f"is gone or has failed, and the others cannot continue without it ({cause})"
         raise UserError(_lost(cluster, str(error)), reason, remedy()) from error
 
 

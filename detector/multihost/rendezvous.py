@@ -1,7 +1,7 @@
-"""Before TensorFlow is up: are all workers there, and what do they say?
+"""Before TensorFlow starts: wait for all workers, and gather a value of each.
 
 Plain connections from every other worker to the chief, on the port that TensorFlow takes over after it. TensorFlow's
-own way to meet does not end at Ctrl-C, nor say whom it waits for, nor ever give up.
+own way to meet does not end at Ctrl-C, does not print whom it waits for, and never gives up.
 """
 
 import contextlib
@@ -17,8 +17,8 @@ from detector.base.errors import UserError
 from detector.multihost.cluster import VARIABLE, Cluster, are_addresses
 
 WAIT_SECONDS = 600  # for the others
-NOTE_SECONDS = 3  # after which it is said for whom
-HELLO_SECONDS = 5  # that a connection has to say who it is
+NOTE_SECONDS = 3  # after which it is printed for whom
+HELLO_SECONDS = 5  # in which a connection must name its worker
 POLL_SECONDS = 0.5
 MOST_BYTES = 2**20  # of one message
 
@@ -29,21 +29,21 @@ class Meeting:
     def __init__(self, cluster: Cluster, streams: Mapping[int, BufferedRWPair]) -> None:
         self._cluster, self._streams = cluster, streams
 
-    def exchange(self, own: object) -> list[Any]:
-        """Every worker's JSON value, the chief's first. All of them call this, and wait for the last one.
+    def gather(self, own: object) -> list[Any]:
+        """Every worker's JSON value, the chief's first. All workers call this, and wait for the last one.
 
         Raises:
             UserError: a worker has left.
         """
         if not self._cluster.is_chief:
             _send(self._streams[0], own)
-            return list(self._received(0))
-        found = [own, *(self._received(index) for index in range(1, self._cluster.count))]
+            return list(self._receive(0))
+        values = [own, *(self._receive(index) for index in range(1, self._cluster.count))]
         for stream in self._streams.values():
-            _send(stream, found)
-        return found
+            _send(stream, values)
+        return values
 
-    def _received(self, index: int) -> Any:
+    def _receive(self, index: int) -> Any:
         with contextlib.suppress(OSError, ValueError):
             return json.loads(self._streams[index].readline(MOST_BYTES))
         remedy = "what it printed says why; then start all workers again"
@@ -51,24 +51,22 @@ class Meeting:
 
 
 def _send(stream: BufferedRWPair, value: object) -> None:
-    with contextlib.suppress(OSError):  # that it has left is said when it is listened to
+    with contextlib.suppress(OSError):  # that it has left is reported when its answer is awaited
         stream.write(json.dumps(value).encode() + b"\n")
         stream.flush()
 
 
 @contextlib.contextmanager
-def of(cluster: Cluster) -> Iterator[Meeting]:
-    """Wait until every worker has come; alone, there is nobody to wait for.
+def meeting(cluster: Cluster) -> Iterator[Meeting]:
+    """Wait until every worker has connected; alone, there is nobody to wait for.
 
     Raises:
         UserError: one did not come in time, it was given another cluster, or this one's port is taken.
     """
-    found: dict[int, socket.socket] = {}
     with contextlib.ExitStack() as stack:
-        if cluster.count > 1:
-            with _port(cluster) as server:
-                _gather(cluster, server, found, stack)
-        yield Meeting(cluster, {index: stack.enter_context(one.makefile("rwb")) for index, one in found.items()})
+        connections = _connect_all(cluster, stack) if cluster.count > 1 else {}
+        streams = {index: stack.enter_context(one.makefile("rwb")) for index, one in connections.items()}
+        yield Meeting(cluster, streams)
 
 
 def _port(cluster: Cluster) -> socket.socket:
@@ -83,36 +81,37 @@ def _port(cluster: Cluster) -> socket.socket:
     return server
 
 
-def _gather(
-    cluster: Cluster, server: socket.socket, found: dict[int, socket.socket], stack: contextlib.ExitStack
-) -> None:
-    """Fill `found` with a connection to every worker that this one talks to."""
+def _connect_all(cluster: Cluster, stack: contextlib.ExitStack) -> dict[int, socket.socket]:
+    """A connection to every worker that this one talks to, by index; the stack closes them."""
+    connections: dict[int, socket.socket] = {}
     wanted = set(range(1, cluster.count)) if cluster.is_chief else {0}
-    began, noted = time.monotonic(), False
-    while missing := wanted - set(found):
-        passed, names = time.monotonic() - began, ", ".join(map(cluster.name, sorted(missing)))
-        if passed > WAIT_SECONDS:
-            remedy = "start it; where it runs, its address or the firewall keeps this host from it"
-            raise UserError(names, f"did not come within {WAIT_SECONDS // 60} minutes", remedy)
-        if passed > NOTE_SECONDS and not noted:
-            print(f"waiting for {names}", file=sys.stderr, flush=True)
-            noted = True
-        index, connection = _accepted(server, cluster) if cluster.is_chief else _connected(cluster)
-        if connection:
-            stack.enter_context(connection).settimeout(WAIT_SECONDS)
-            found[index] = connection
+    began, is_noted = time.monotonic(), False
+    with _port(cluster) as server:
+        while missing := wanted - set(connections):
+            passed, names = time.monotonic() - began, ", ".join(map(cluster.name, sorted(missing)))
+            if passed > WAIT_SECONDS:
+                remedy = "start it; where it runs, its address or the firewall keeps this host from it"
+                raise UserError(names, f"did not come within {WAIT_SECONDS // 60} minutes", remedy)
+            if passed > NOTE_SECONDS and not is_noted:
+                print(f"waiting for {names}", file=sys.stderr, flush=True)
+                is_noted = True
+            index, connection = _accepted(server, cluster) if cluster.is_chief else (0, _connected(cluster))
+            if connection:
+                stack.enter_context(connection).settimeout(WAIT_SECONDS)
+                connections[index] = connection
+    return connections
 
 
-def _connected(cluster: Cluster) -> tuple[int, socket.socket | None]:
-    """A connection to the chief, which has been told who this is."""
+def _connected(cluster: Cluster) -> socket.socket | None:
+    """A connection to the chief, with this worker's index and addresses sent."""
     host, _, port = cluster.addresses[0].rpartition(":")
     try:
         connection = socket.create_connection((host, int(port)), HELLO_SECONDS)
         connection.sendall(json.dumps([cluster.index, cluster.addresses]).encode() + b"\n")
     except OSError:
         time.sleep(POLL_SECONDS)
-        return 0, None
-    return 0, connection
+        return None
+    return connection
 
 
 def _line(connection: socket.socket) -> bytes:
@@ -129,7 +128,7 @@ def _line(connection: socket.socket) -> bytes:
 
 
 def _accepted(server: socket.socket, cluster: Cluster) -> tuple[int, socket.socket | None]:
-    """A connection from another worker, and its index; nobody else is listened to."""
+    """A connection from another worker, and its index; anybody else is ignored."""
     try:
         connection, (host, *_) = server.accept()
         index, addresses = json.loads(_line(connection))
@@ -139,5 +138,5 @@ def _accepted(server: socket.socket, cluster: Cluster) -> tuple[int, socket.sock
         return 0, None
     if addresses != list(cluster.addresses):
         reason = f"the worker on {host} was given another cluster: {addresses}"
-        raise UserError(VARIABLE, reason, "give every worker the same, but for task")
+        raise UserError(VARIABLE, reason, "give every worker the same one; only task differs")
     return (index, connection) if index in range(1, cluster.count) else (0, None)

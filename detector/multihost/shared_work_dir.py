@@ -1,4 +1,4 @@
-"""One work directory for all workers of a training: the chief keeps it, the others go on from what it goes on from.
+"""One work directory for all workers of a training: the chief writes it, the others resume from what it resumes from.
 
 Some tensors (the statistics of batch normalisation) are gathered from all workers when they are saved. So all save at
 the same time, and what the others write is thrown away.
@@ -28,10 +28,10 @@ def opened(
     code: str,
     devices: str,
 ) -> Iterator[work_dir.Work]:
-    """`mirror.opened` for the chief, and what stands for it for another worker, when all are there and agree.
+    """`mirror.opened` for the chief, and its counterpart for another worker, when all are there and agree.
 
     Args:
-        start: what the chief does before all look at what there is to go on from.
+        start: what the chief does before all see what there is to resume.
         code: a digest of the program.
         devices: what this worker trains on.
 
@@ -40,21 +40,21 @@ def opened(
     """
     with contextlib.ExitStack() as stack:
         chief = stack.enter_context(mirror.opened(root, identity, keep=keep)) if cluster.is_chief else None
-        with rendezvous.of(cluster) as together:
-            _check_same(cluster, together.exchange({**identity, "code": code, "devices": devices}))
+        with rendezvous.meeting(cluster) as workers:
+            _check_same(cluster, workers.gather({**identity, "code": code, "devices": devices}))
             if chief:
                 start(chief)
             kept = chief.latest() if chief else None
-            step = together.exchange(kept.step if kept else None)[0]
-            local = files.expanded(mirror.local_root(root))
-            own = chief or Follower(local / work_dir.key(identity), step)
+            step = workers.gather(kept.step if kept else None)[0]
+            folder = files.expanded(mirror.local_root(root)) / work_dir.key(identity)
+            own = chief or Follower(folder, step)
             sees = (own.folder / work_dir.IDENTITY).exists() and (step is None or own.latest() is not None)
-            _check_shared(cluster, own, step, together.exchange(sees))
+            _check_shared(cluster, own, step, workers.gather(sees))
         yield own
 
 
 class Follower(work_dir.Work):
-    """Writes when the chief's `Work` does, and nothing that stays. `step`: which the chief goes on from."""
+    """Writes when the chief's `Work` does, and nothing that stays. `step`: the one that the chief resumes from."""
 
     def __init__(self, folder: Path, step: int | None) -> None:
         super().__init__(folder, keep=1)
@@ -62,50 +62,42 @@ class Follower(work_dir.Work):
         self._saved = step
 
     def latest(self) -> work_dir.Kept | None:
-        """The checkpoint that the chief goes on from; nothing where it cannot be seen from here."""
+        """The checkpoint that the chief resumes from; nothing where it cannot be read from here."""
         return self._kept
 
     def save(self, state: Mapping[str, Any], size: int, write: Callable[[Path], object]) -> None:
-        """Take part in the chief's `save`."""
-        if state["step"] != self._saved:  # else it is kept already, and only gets another state
-            _write_for_nothing(size, write)
+        """Take part in the chief's `save`; where that step is saved already, the chief replaces its state alone."""
+        if state["step"] != self._saved:
+            _write_and_remove(size, write)
         self._saved = state["step"]
 
     def save_best(self, step: int, size: int, write: Callable[[Path], object]) -> None:
         """Take part in the chief's `save_best`."""
-        _write_for_nothing(size, write)
+        _write_and_remove(size, write)
 
     def check_room(self, size: int) -> None:
-        """It needs none there."""
+        """The chief checks."""
 
 
-def _write_for_nothing(size: int, write: Callable[[Path], object]) -> None:
+def _write_and_remove(size: int, write: Callable[[Path], object]) -> None:
     with tempfile.TemporaryDirectory(prefix="passo-") as folder, work_dir.disk_errors(Path(folder), size):
         write(Path(folder))
 
 
-def _check_same(cluster: Cluster, found: list[dict[str, Any]]) -> None:
+def _check_same(cluster: Cluster, identities: list[dict[str, Any]]) -> None:
     """Refuse workers that would not train the same, naming what differs."""
-    chief = _flat(found[0])
-    for index, other in enumerate(map(_flat, found)):
+    chief, *_ = flat = [work_dir.flat(identity, ": ") for identity in identities]
+    for index, other in enumerate(flat):
         names = sorted(name for name in {**chief, **other} if chief.get(name) != other.get(name))
         if names:
             reason = f"not the same as on {cluster.name(0)}: {', '.join(names)}"
             raise UserError(cluster.name(index), reason, "give every worker the same files, params.yaml and code")
 
 
-def _flat(identity: Mapping[str, Any]) -> dict[str, object]:
-    """{"train": {"seed": 1}} -> {"train: seed": 1}"""
-    flat: dict[str, object] = {}
-    for name, value in identity.items():
-        flat |= {f"{name}: {key}": part for key, part in value.items()} if isinstance(value, dict) else {name: value}
-    return flat
-
-
-def _check_shared(cluster: Cluster, own: work_dir.Work, step: int | None, seen: list[bool]) -> None:
-    blind = ", ".join(cluster.name(index) for index, sees in enumerate(seen) if not sees)
+def _check_shared(cluster: Cluster, own: work_dir.Work, step: int | None, sees: list[bool]) -> None:
+    blind = ", ".join(cluster.name(index) for index, can_read in enumerate(sees) if not can_read)
     if blind:
         chief = cluster.name(0)
-        kept = f"{own.folder}, where {chief} keeps its work," if step is None else f"{own.step(step)} of {chief}"
-        reason = f"{kept} cannot be read there"
-        raise UserError(blind, reason, "train.work_dir in params.yaml must be a folder that all workers share")
+        what = f"{own.folder}, the work directory of {chief}," if step is None else f"{own.step(step)} of {chief}"
+        remedy = "train.work_dir in params.yaml must be a folder that all workers share"
+        raise UserError(blind, f"{what} cannot be read there", remedy)

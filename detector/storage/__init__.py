@@ -1,1 +1,1 @@
-"""What lies elsewhere: downloads, archives, and Google Cloud Storage: one client, one translation of errors."""
+"""What is elsewhere: downloads, archives, and Google Cloud Storage: one client, one translation of errors."""

@@ -1,4 +1,9 @@
-"""Bring an archive or a checkpoint here, from https://, gs:// or npm, and unpack it. Verified, whole or not at all."""
+"""Download an archive or a checkpoint from https://, gs:// or npm, verify it, and unpack it; nothing is left half-done.
+
+`tarfile`'s own data filter does not replace the checks here. It writes `/etc/x` as `etc/x` where we refuse, unpacks
+links, does not know that two names are one file on macOS and Windows, sets no limit of size, and Python before 3.11.13
+has a way around it (CVE-2025-4517).
+"""
 
 import bz2
 import gzip
@@ -43,87 +48,65 @@ DAMAGE = (tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, OSError, Value
 
 
 def download(url: str, digest: str) -> Path:
-    """The file at `url`, whose sha256 is `digest`; it is kept, so that the next time needs no network.
+    """The file at `url`, whose sha256 is `digest`; it stays in .work, so that the next time needs no network.
 
     Raises:
-        UserError: no digest given, or as in `detector.download.get`.
+        UserError: no digest given, or as of `download.get`.
     """
     if not re.fullmatch("[0-9a-fA-F]{64}", digest):
-        reason = f"{digest!r} is no sha256" if digest else "empty, but the source is a URL"
+        reason = f"{digest!r} is not a sha256" if digest else "empty, but the source is a URL"
         raise UserError("params.yaml", reason, "give the archive's sha256, 64 digits", "pretrained.sha256")
     return web.get(url, digest)
 
 
 @contextmanager
 def npm_package(package: str) -> Iterator[Path]:
-    """Yields the .tgz of `name@version`, which npm has compared with its registry's digest; it is gone afterwards.
+    """Yields the .tgz of `name@version`, which npm has compared with its registry's digest; it is removed afterwards.
 
     It comes from whatever registry npm is set to. Nothing of the package is installed or run.
 
     Raises:
-        UserError: there is no npm, no connection, no such package, or its digest is wrong.
+        UserError: npm, the connection or the package is missing, or its digest is wrong.
     """
     npm = shutil.which("npm")
     if not npm:
-        raise UserError(package, "comes by npm, which is not here", "install Node.js (say: apt-get install npm)")
-    with tempfile.TemporaryDirectory() as folder:  # old versions of npm know no --pack-destination
+        raise UserError(package, "comes by npm, which is not installed", "install Node.js (say: apt-get install npm)")
+    with tempfile.TemporaryDirectory() as folder:  # old versions of npm have no --pack-destination
         command = [npm, "pack", package, f"--cache={folder}/cache", *NPM_OPTIONS]
-        done = subprocess.run(
+        npm_pack = subprocess.run(
             command, cwd=folder, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False
         )
-        found = sorted(Path(folder).glob("*.tgz"))
-        if done.returncode or len(found) != 1:
-            reason = _npm_reason(done.stderr) or f"exit code {done.returncode}"
-            raise UserError(package, f"npm cannot bring it: {reason}", "check the connection and the disk; npm ping")
-        yield found[0]
+        packages = sorted(Path(folder).glob("*.tgz"))
+        if npm_pack.returncode or len(packages) != 1:
+            reason = _npm_reason(npm_pack.stderr) or f"exit code {npm_pack.returncode}"
+            raise UserError(package, f"npm cannot download it: {reason}", "check the connection and the disk; npm ping")
+        yield packages[0]
 
 
 def _npm_reason(stderr: str) -> str:
     """npm's error without its prefixes, its stack and where its log is."""
-    said = [re.sub(r"^npm (error|ERR!) *", "", line).strip() for line in stderr.splitlines()]
-    return "; ".join(line for line in said if line and not line.startswith("at ") and "complete log" not in line)[:300]
+    lines = [re.sub(r"^npm (error|ERR!) *", "", line).strip() for line in stderr.splitlines()]
+    return "; ".join(line for line in lines if line and not line.startswith("at ") and "complete log" not in line)[:300]
 
 
 def download_gs(url: str, folder: Path) -> Path:
-    """Download what a gs:// URL names into `folder`: an archive, a checkpoint by its prefix, or a folder with just one.
+    """Download an archive, a checkpoint by its prefix, or the only one of these in a folder of a bucket, to `folder`.
 
     Returns: the path of the archive, or the checkpoint's prefix.
 
     Raises:
-        UserError: no credentials, no such bucket, nothing or too much there, or no connection.
+        UserError: no credentials, no such bucket, no archive or several, or no connection.
     """
     try:
         with google.user_errors(url):
-            prefix, blobs = objects(url, "give an archive, or a checkpoint's prefix without .index")
+            prefix, blobs = google.listed(url, "give an archive, or a checkpoint's prefix without .index")
             chosen = choose(blobs, prefix, url)
             for name in sorted(blobs):
                 if belongs(name, chosen):
-                    with files.whole_file(folder / _last(name)) as temporary:
-                        download_object(blobs[name], temporary)
+                    google.download(blobs[name], folder / _last(name), google.transfer_options())
     except (OSError, ValueError) as error:
         raise UserError(url, f"cannot be read: {error}", "check the address, and the room on the disk") from error
     return folder / _last(chosen)
-
-
-def objects(url: str, remedy: str) -> tuple[str, dict[str, Any]]:
-    """(The object's name or prefix that a gs:// URL holds, {name: object} of all that begin with it)."""
-    bucket, _, prefix = url.removeprefix("gs://").partition("/")
-    if not bucket or not prefix.strip("/"):
-        raise UserError(url, "names no object in a bucket", remedy)
-    return prefix, {blob.name: blob for blob in google.client().list_blobs(bucket, prefix=prefix, **patience())}
-
-
-def download_object(blob: Any, path: Path) -> None:
-    """The object as it was listed, its checksum verified; another version of it is an error, as is a vanished one."""
-    blob.download_to_filename(str(path), checksum="crc32c", **patience())
-
-
-def patience() -> dict[str, Any]:
-    """As `google.request_options`, for what is large: a minute, where PASSO_GCS_SECONDS says nothing else."""
-    found = google.request_options()
-    if os.environ.get("PASSO_GCS_SECONDS"):
-        return found
-    return {"retry": found["retry"].with_timeout(TIMEOUT_SECONDS), "timeout": TIMEOUT_SECONDS}
 
 
 def choose(names: Collection[str], prefix: str, url: str) -> str:
@@ -132,16 +115,16 @@ def choose(names: Collection[str], prefix: str, url: str) -> str:
     Raises:
         UserError: naming `url`; there is none, or a folder holds several.
     """
-    found = {name.removesuffix(".index") for name in names if name.endswith((".index", *ARCHIVES))}
-    if prefix in found or (prefix in names and not prefix.endswith("/")):
+    candidates = {name.removesuffix(".index") for name in names if name.endswith((".index", *ARCHIVES))}
+    if prefix in candidates or (prefix in names and not prefix.endswith("/")):
         return prefix
     folder = prefix.rstrip("/") + "/"
-    inside = sorted(name for name in found if name.startswith(folder))
+    inside = sorted(name for name in candidates if name.startswith(folder))
     if not inside:
         raise UserError(url, "nothing there", "check pretrained.source: an archive, or a checkpoint without .index")
     if len(inside) > 1:
         listed = ", ".join(name.removeprefix(folder) for name in inside)
-        raise UserError(url, f"one archive or checkpoint is needed, found {listed}", "name one of them")
+        raise UserError(url, f"one archive or checkpoint is needed, found {listed}", "give one of them")
     return inside[0]
 
 
@@ -160,7 +143,7 @@ def is_hidden(name: str) -> bool:
 
 
 def path_fault(name: str, seen: dict[str, str]) -> str:
-    """Why a file from an archive or a bucket may not be written under its own name; empty where it may.
+    """Why a file of an archive or a bucket may not be written under its own name; empty where it may.
 
     Args:
         name: its path, as the archive says.
@@ -168,7 +151,7 @@ def path_fault(name: str, seen: dict[str, str]) -> str:
     """
     path = PurePosixPath(name)
     if not path.parts:
-        return "is no file name"
+        return "is not a file name"
     if path.is_absolute() or ".." in path.parts or "\\" in name or ":" in path.parts[0]:
         return "would be written outside of the folder"
     encoded = [os.fsencode(part) for part in path.parts]
@@ -178,7 +161,7 @@ def path_fault(name: str, seen: dict[str, str]) -> str:
     if folded not in seen:
         seen[folded] = name
         return ""
-    return "is there twice" if seen[folded] == name else f"differs from {seen[folded]!r} in upper and lower case alone"
+    return "exists twice" if seen[folded] == name else f"differs from {seen[folded]!r} in upper and lower case alone"
 
 
 def check_size(archive: Path, unpacked: int, free: int, name: str) -> None:
@@ -191,7 +174,7 @@ def check_size(archive: Path, unpacked: int, free: int, name: str) -> None:
 
 
 def unpack_tar(archive: Path, folder: Path, name: str) -> None:
-    """Unpack the regular files of a tar archive into a new folder, hidden ones left out.
+    """Unpack the regular files of a tar archive, all but hidden ones, into a new folder.
 
     Raises:
         UserError: naming the archive as `name`; a member that would land outside `folder`, a link or a device, two of
@@ -215,11 +198,11 @@ def unpack_tar(archive: Path, folder: Path, name: str) -> None:
             while stream.read(TAR_READ):  # to its end, where the checksum of a compressed archive is
                 check_size(archive, stream.tell(), free, name)
     except DAMAGE as error:
-        raise UserError(name, f"cannot be unpacked: {error}", "give a whole .tar or .tar.gz archive") from error
+        raise UserError(name, f"cannot be unpacked: {error}", "give a complete .tar or .tar.gz archive") from error
 
 
 def _check_member(member: tarfile.TarInfo, name: str, seen: dict[str, str]) -> None:
-    """Refuse all but folders and plain files with names that stay in the folder."""
+    """Refuse all but folders and regular files with names that stay in the folder."""
     if member.isdir():
         fault = path_fault(member.name, {}) if PurePosixPath(member.name).parts else ""
     elif not member.isreg() or member.issparse():

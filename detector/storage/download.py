@@ -1,8 +1,8 @@
-"""A file from the web: it goes on where it broke off, is tried again where that can help, and is whole or not there.
+"""A file from the web: a broken download is resumed, and tried again where that can help; only whole files come out.
 
-What has come so far lies in .work/downloads/<key>.part, and what the server calls that version of the file (its ETag or
-Last-Modified) beside it, as <key>.json: only a server that still has the same version is asked for the rest. A file
-that is whole has its sha256 as its name. An https:// address may redirect to https:// alone.
+What has come so far is in .work/downloads/<key>.part, and what the server calls that version of the file (its ETag or
+Last-Modified) is beside it, in <key>.json: only a server that still has the same version is asked for the rest. A whole
+file has its sha256 as its name. An https:// address may redirect to https:// alone.
 
 PASSO_BACKOFF_SECONDS is the first wait between two tries (default 1); each further one is twice as long.
 """
@@ -34,14 +34,14 @@ CHUNK = 2**16  # bytes; what an interrupt may lose
 TIMEOUT_SECONDS = 60
 TRIES = 5  # without a new byte, before giving up
 LONGEST_WAIT = 60  # seconds that a server may ask for
-TOLD_FROM = 5  # seconds; a shorter wait is not worth a line
+REPORTED_FROM = 5  # seconds; a shorter wait is not worth a line
 MOST_BYTES = 2**37  # 128 GiB: no file that belongs here is larger
 MOST_REDIRECTS = 10
 RETRIED = (429, 500, 502, 503, 504)
 
 
 class _BrokenError(Exception):
-    """A try that failed, and that another may mend; `wait` is what the server asks for, in seconds."""
+    """A try that failed where another may succeed; `wait` is what the server asks for, in seconds."""
 
     def __init__(self, reason: str, wait: float = 0) -> None:
         super().__init__(reason)
@@ -49,11 +49,11 @@ class _BrokenError(Exception):
 
 
 class _UnfinishedError(UserError):
-    """No further try is made now; the next command goes on from what is there."""
+    """No further try is made now; the next command resumes."""
 
 
 def get(url: str, digest: str = "") -> Path:
-    """The file at `url`, which becomes .work/downloads/<its sha256>; one that is there with this digest is taken.
+    """The file at `url`, which becomes .work/downloads/<its sha256>; one that exists with this digest is taken.
 
     Args:
         digest: its sha256, 64 hexadecimal digits; without one, whatever the server sends is taken.
@@ -62,12 +62,11 @@ def get(url: str, digest: str = "") -> Path:
         UserError: no connection, an HTTP error, a redirect that leads elsewhere, a body cut short, no room, or another
             digest.
     """
-    if digest and (found := kept(digest)):
-        return found
+    if digest and (existing := kept(digest)):
+        return existing
     if re.search(r"[\x00-\x20\x7f]", url):
-        raise UserError(
-            shown(url), "cannot be downloaded: URL can't contain control characters", "write %20 for a blank"
-        )
+        reason = "cannot be downloaded: URL can't contain control characters"
+        raise UserError(shown(url), reason, "write %20 for a blank")
     with _partial(url) as part:
         _fill(url, part)
         actual = files.sha256(part)
@@ -77,7 +76,7 @@ def get(url: str, digest: str = "") -> Path:
 
 
 def kept(digest: str) -> Path | None:
-    """What an earlier run has downloaded, by its sha256, if it is there and undamaged."""
+    """What an earlier run has downloaded, by its sha256, if it exists and is undamaged."""
     place = DOWNLOADS / digest.lower()
     return place if place.is_file() and files.sha256(place) == digest.lower() else None
 
@@ -89,13 +88,13 @@ def shown(url: str) -> str:
 
 
 def key(url: str) -> str:
-    """The name under which what comes from an address is kept until it is whole."""
+    """The name of what has come from an address, until it is whole."""
     return hashlib.sha256(url.encode()).hexdigest()[:32]
 
 
 @contextmanager
 def _partial(url: str) -> Iterator[Path]:
-    """Yields the path of what has come so far, ours alone; it outlives a broken connection and Ctrl-C, nothing else."""
+    """Yields the path of what has come so far, ours alone; it stays after a broken connection and Ctrl-C alone."""
     DOWNLOADS.mkdir(parents=True, exist_ok=True)
     part, keep = DOWNLOADS / f"{key(url)}.part", False
     with part.open("ab") as lock:
@@ -115,7 +114,7 @@ def _partial(url: str) -> Iterator[Path]:
 
 
 def _version(part: Path) -> str:
-    """What the server called the version of the file that `part` is the beginning of; empty where it is not known."""
+    """What the server called the version of the file that `part` is the beginning of; empty where unknown."""
     try:
         return str(json.loads(part.with_suffix(".json").read_text(encoding="utf-8"))["version"])
     except (OSError, ValueError, KeyError, TypeError):
@@ -123,7 +122,7 @@ def _version(part: Path) -> str:
 
 
 def _fill(url: str, part: Path) -> None:
-    """Download until `part` is whole, in as many tries as bring something new, and a few more."""
+    """Download until `part` is whole, in as many tries as add to it, and a few more."""
     session, tries, most = _session(url), 0, part.stat().st_size
     while True:
         try:
@@ -133,9 +132,9 @@ def _fill(url: str, part: Path) -> None:
             tries, most = (1 if come > most else tries + 1), max(come, most)
             wait = max(float(os.environ.get("PASSO_BACKOFF_SECONDS", "1")) * 2 ** (tries - 1), error.wait)
             if tries >= TRIES or error.wait > LONGEST_WAIT:
-                remedy = "run the command again: it goes on from there" if _version(part) else "try again"
+                remedy = "run the command again: the download is resumed" if _version(part) else "try again"
                 raise _UnfinishedError(shown(url), str(error), remedy) from error
-            if wait >= TOLD_FROM:
+            if wait >= REPORTED_FROM:
                 print(f"{shown(url)}: {error}; trying again in {wait:.0f} s", file=sys.stderr)
             time.sleep(wait)
 
@@ -170,11 +169,11 @@ def _attempt(session: "Session", url: str, part: Path) -> None:
     except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError) as error:
         raise _BrokenError(f"cannot be downloaded: {_innermost(error)}") from error
     except OSError as error:
-        raise UserError(shown(url), f"cannot be kept in {DOWNLOADS}: {error.strerror}", "mend that") from error
+        raise UserError(shown(url), f"cannot be written to {DOWNLOADS}: {error.strerror}", "fix that") from error
 
 
 def _receive(response: "Response", url: str, part: Path) -> None:
-    """Append what the server sends to `part`, or start it anew where it sends the whole file."""
+    """Append what the server sends to `part`, or write it from scratch where it sends the whole file."""
     from urllib3.exceptions import HTTPError
 
     start, total = _extent(response, url, part)
@@ -201,7 +200,7 @@ def _receive(response: "Response", url: str, part: Path) -> None:
 
 
 def _begin(response: "Response", part: Path) -> None:
-    """Empty `part`, and write down which version of the file it is going to hold, if the server says."""
+    """Empty `part`, and write down which version of the file it will hold, if the server says."""
     about = part.with_suffix(".json")
     about.unlink(missing_ok=True)
     os.truncate(part, 0)
@@ -217,21 +216,20 @@ def _extent(response: "Response", url: str, part: Path) -> tuple[int, int | None
 
     status, length = response.status_code, response.headers.get("Content-Length", "")
     if status == 206:
-        found = re.fullmatch(r"bytes (\d+)-\d+/(\d+)", response.headers.get("Content-Range", ""))
-        if found and int(found[1]) == part.stat().st_size:
-            return int(found[1]), int(found[2])
-    if status in (206, 416):  # not the rest of what is here: all of it anew
+        given = re.fullmatch(r"bytes (\d+)-\d+/(\d+)", response.headers.get("Content-Range", ""))
+        if given and int(given[1]) == part.stat().st_size:
+            return int(given[1]), int(given[2])
+    if status in (206, 416):  # not the rest of what is here: all of it again
         part.with_suffix(".json").unlink(missing_ok=True)
-        raise _BrokenError("the server does not go on where it stopped")
+        raise _BrokenError("the server does not continue where it stopped")
+    answer = f"cannot be downloaded: the server answers {status} {response.reason}"
     if status in RETRIED:
         after = response.headers.get("Retry-After")
-        wait = Retry().parse_retry_after(after) if after else 0
-        raise _BrokenError(f"cannot be downloaded: the server says {status} {response.reason}", wait)
+        raise _BrokenError(answer, Retry().parse_retry_after(after) if after else 0)
     if status != 200:
-        reason = f"cannot be downloaded: the server says {status} {response.reason}"
-        raise UserError(shown(url), reason, "check the address")
+        raise UserError(shown(url), answer, "check the address")
     if response.headers.get("Content-Type", "").startswith("text/html"):
-        raise UserError(shown(url), "is a web page, no archive", "give the address of the file itself")
+        raise UserError(shown(url), "is a web page, not an archive", "give the address of the file itself")
     return 0, int(length) if length.isdecimal() else None
 
 

@@ -9,14 +9,14 @@ never interrupted. From the next commit on, `train.work_dir` is on a Cloud Stora
 time over each answer. At a random moment after a random step SIGKILL ends all processes of the machine at once, dvc and
 trainer alike, and its folder is removed; the next one has nothing but the commit and the bucket.
 
-All machines are this one, where checkpointing/lease.py knows a dead process. So the first to be killed runs in a PID
-namespace of its own: to the next one it is another machine, of which nothing is known. That one must be refused, with
-exit code 2 and a line that names the holder and the seconds to wait, and must go on when it is run again after these.
+All machines are this one, where checkpointing/lease.py recognises a dead process. So the first to be killed runs in its
+own PID namespace: to the next one it is another machine, of which nothing is known. That one must be refused, with
+exit code 2 and a line that names the holder and the seconds to wait, and must resume when it is run again after these.
 Where `unshare` is not permitted, a line says that this was left out.
 
 Printed is a row per kill: the step that the machine had come to, the newest one on the bucket, the seconds that the
-next one was told to wait, and the step from which it went on. Exits 1 if a machine does not make all anew, is refused
-or let in where it must not be, does not go on from the newest step on the bucket, or does not end, or if model/train or
+next one had to wait, and the step from which it resumed. Exits 1 if a machine does not run all stages, is refused or
+let in where it must not be, does not resume from the newest step on the bucket, or does not end, or if model/train or
 results/train is not that of the first.
 """
 
@@ -35,6 +35,8 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
+
+import psutil
 
 from tests.kill.training import PARAMS, PATIENCE_SECONDS, STEPS, Project
 from tests.support import project, tiny
@@ -91,7 +93,7 @@ def commit(made: project.Project, message: str) -> None:
     made.run("git", "commit", "-qm", message)
 
 
-def apart() -> tuple[str, ...]:
+def unshared() -> tuple[str, ...]:
     """A command that runs another one as if on another machine; nothing where that is not permitted."""
     for command in (UNSHARE, (*UNSHARE, "--map-root-user")):
         with contextlib.suppress(OSError):
@@ -105,14 +107,14 @@ def log(machine: Project) -> Path:
     return machine.root.parent / "log"
 
 
-def said(machine: Project) -> str:
-    """What its last `dvc repro` said."""
+def output(machine: Project) -> str:
+    """What its last `dvc repro` printed."""
     return log(machine).read_text(errors="replace")
 
 
 def end(machine: Project) -> int:
     """Train to the end; returns 0, as `killed` does then."""
-    assert machine.dvc(log(machine)).wait(PATIENCE_SECONDS) == 0, said(machine)
+    assert machine.dvc(log(machine)).wait(PATIENCE_SECONDS) == 0, output(machine)
     return 0
 
 
@@ -121,10 +123,10 @@ def killed(machine: Project, on_bucket: int, chance: random.Random) -> int:
     process = machine.dvc(log(machine))
     target, begin = min(STEPS, on_bucket + chance.randint(1, MOST_STEPS)), time.monotonic()
     while machine.step() < target and process.poll() is None:
-        assert time.monotonic() - begin < PATIENCE_SECONDS, "training does not go on"
+        assert time.monotonic() - begin < PATIENCE_SECONDS, "training does not advance"
         time.sleep(0.02)
     with contextlib.suppress(subprocess.TimeoutExpired):
-        assert process.wait(chance.uniform(0, AFTER_SECONDS)) == 0, said(machine)
+        assert process.wait(chance.uniform(0, AFTER_SECONDS)) == 0, output(machine)
         return 0
     os.killpg(process.pid, signal.SIGKILL)
     process.wait(PATIENCE_SECONDS)
@@ -136,31 +138,30 @@ def killed(machine: Project, on_bucket: int, chance: random.Random) -> int:
 
 def living(session: int) -> bool:
     """Whether a session has a process that is not dead."""
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError):
-            state, _, _, number = path.read_text().rpartition(")")[2].split()[:4]
-            if int(number) == session and state not in "ZX":
+    for process in psutil.process_iter():
+        with contextlib.suppress(OSError, psutil.Error):
+            if os.getsid(process.pid) == session and process.status() not in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD):
                 return True
     return False
 
 
 def refused(machine: Project) -> int:
-    """Run a machine that cannot know that the one before it is dead; returns the seconds that it is told to wait."""
+    """Run a machine that cannot know that the one before it is dead; returns the seconds that it has to wait."""
     machine.dvc(log(machine)).wait(PATIENCE_SECONDS)
-    found = re.search(REFUSED, said(machine))
-    assert found and re.search(r"exited with 2\b", said(machine)) and ran(machine) == STAGES, said(machine)
-    return int(found[1])
+    refusal = re.search(REFUSED, output(machine))
+    assert refusal and re.search(r"exited with 2\b", output(machine)) and ran(machine) == STAGES, output(machine)
+    return int(refusal[1])
 
 
-def went_on_from(machine: Project) -> int:
-    """The step that a machine took from the bucket; 0 where it started anew."""
-    found = re.search(r"took step (\d+) from gs://", said(machine))
+def resumed_from(machine: Project) -> int:
+    """The step that a machine took from the bucket; 0 where it started from scratch."""
+    found = re.search(r"took step (\d+) from gs://", output(machine))
     return int(found[1]) if found else 0
 
 
 def ran(machine: Project) -> list[str]:
     """The stages that its last `dvc repro` ran."""
-    return re.findall(r"^Running stage '(\w+)'", said(machine), re.MULTILINE)
+    return re.findall(r"^Running stage '(\w+)'", output(machine), re.MULTILINE)
 
 
 def torture(site: Site, chance: random.Random, kills: int, *before: str) -> tuple[Project, int, bool]:
@@ -168,23 +169,23 @@ def torture(site: Site, chance: random.Random, kills: int, *before: str) -> tupl
 
     The first machine's dvc runs in `before`: where that is something, the next one must be refused.
     """
-    machine, done, newest, told, is_well = site.machine(*before), 0, 0, 0, True
+    machine, killings, newest, wait, is_well = site.machine(*before), 0, 0, 0, True
     while True:
-        is_last = done == kills or newest == STEPS  # with nothing left to train, a kill would show nothing
+        is_last = killings == kills or newest == STEPS  # with nothing left to train, a kill would show nothing
         reached = end(machine) if is_last else killed(machine, newest, chance)
-        assert ran(machine) == (STAGES[-1:] if told else STAGES), said(machine)
-        began = went_on_from(machine)
+        assert ran(machine) == (STAGES[-1:] if wait else STAGES), output(machine)
+        began = resumed_from(machine)
         is_well &= began == newest
-        if done:
-            print(f"{told or '-':>6}  {began:>9}  {'yes' if began == newest else 'NO'}", flush=True)
+        if killings:
+            print(f"{wait or '-':>6}  {began:>9}  {'yes' if began == newest else 'NO'}", flush=True)
         if not reached:
-            return machine, done, is_well
+            return machine, killings, is_well
         shutil.rmtree(machine.root.parent)
         time.sleep(ARRIVAL_SECONDS)
-        done, newest, machine = done + 1, site.on_bucket(), site.machine()
+        killings, newest, machine = killings + 1, site.on_bucket(), site.machine()
         print(f"{reached:>4}  {newest:>9}  ", end="", flush=True)
-        told = refused(machine) if before and done == 1 else 0
-        time.sleep(told)
+        wait = refused(machine) if before and killings == 1 else 0
+        time.sleep(wait)
 
 
 def digest(machine: Project) -> dict[str, str]:
@@ -195,7 +196,7 @@ def uninterrupted(site: Site) -> dict[str, str]:
     """What a machine without a bucket comes to."""
     machine = site.machine()
     end(machine)
-    assert ran(machine) == STAGES, said(machine)
+    assert ran(machine) == STAGES, output(machine)
     found = digest(machine)
     shutil.rmtree(machine.root.parent)
     return found
@@ -209,10 +210,10 @@ def main() -> int:
     chance, begin, done, is_well = random.Random(given.seed), time.monotonic(), 0, True  # noqa: S311
     with tempfile.TemporaryDirectory(prefix="passo-kill-") as folder, serve() as server:
         os.environ.update(server.environment())
-        site, elsewhere = Site(Path(folder), repository(Path(folder) / "repository"), server), apart()
+        site, elsewhere = Site(Path(folder), repository(Path(folder) / "repository"), server), unshared()
         expected = uninterrupted(site)
         print(f"seed {given.seed}; never interrupted: " + ", ".join(f"{k} {v[:12]}" for k, v in expected.items()))
-        print("step  on bucket  told s  goes on from", flush=True)
+        print("step  on bucket  wait s  resumes from", flush=True)
         tiny.params(site.repository.root, **PARAMS, **{"train.work_dir": f"gs://{BUCKET}/work"})
         commit(site.repository, "work on the bucket")
         server.fault(delay=DELAY_SECONDS, times=float("inf"))

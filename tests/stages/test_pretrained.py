@@ -1,6 +1,5 @@
 """`python -m stages.pretrained`: every source, every tensor matched, every refusal a line."""
 
-import base64
 import hashlib
 import http.server
 import io
@@ -13,10 +12,10 @@ import urllib.parse
 from collections.abc import Iterator
 from pathlib import Path
 
-import google_crc32c
 import numpy as np
 import pytest
 
+from detector.storage import google
 from tests.support import stage
 
 ARCHIVE = stage.REPOSITORY.parent / "shared" / "pretrained" / "mobilenet_v2.tar.gz"
@@ -146,6 +145,10 @@ def bucket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     root = tmp_path / "bucket"
     root.mkdir()
 
+    def described(name: str) -> dict[str, object]:
+        size, crc32c = google.measure(root / name)
+        return {"name": name, "bucket": "weights", "size": str(size), "crc32c": crc32c, "generation": "1"}
+
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             address = urllib.parse.urlsplit(self.path)
@@ -158,13 +161,15 @@ def bucket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
                 return self.answer(200, (root / name).read_bytes())
             prefix = query.get("prefix", [""])[0]
             found = sorted(path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file())
-            items = [{"name": name, "bucket": "weights"} for name in found if name.startswith(prefix)]
+            items = [described(name) for name in found if name.startswith(prefix)]
             return self.answer(200, json.dumps({"kind": "storage#objects", "items": items}).encode())
 
         def answer(self, status: int, body: bytes) -> None:
-            digest = base64.b64encode(google_crc32c.Checksum(body).digest()).decode()
             self.send_response(status)
-            for name, value in {"Content-Length": len(body), "X-Goog-Hash": f"crc32c={digest}"}.items():
+            for name, value in {
+                "Content-Length": len(body),
+                "X-Goog-Hash": f"crc32c={google.measure(body)[1]}",
+            }.items():
                 self.send_header(name, str(value))
             self.end_headers()
             self.wfile.write(body)
@@ -204,12 +209,12 @@ def test_a_bucket_gives_just_what_its_address_names(tmp_path: Path, packaged: Pa
     assert left == ["checkpoint", "ckpt-1.data-00000-of-00001", "ckpt-1.index"]
     shutil.rmtree(tmp_path / "model")
     for source in ("gs://weights/train", "gs://weights/train/"):
-        found = "found best/ckpt-1, best/ckpt-10, last/ckpt-1; name one of them"
+        found = "found best/ckpt-1, best/ckpt-10, last/ckpt-1; give one of them"
         refused(run(tmp_path, source=source), tmp_path, f"{source}: one archive or checkpoint is needed, {found}")
     for name in ("a.tar.gz", "b.tgz"):
         (bucket / "two").mkdir(exist_ok=True)
         (bucket / "two" / name).write_bytes(b"")
-    refused(run(tmp_path, source="gs://weights/two"), tmp_path, "found a.tar.gz, b.tgz; name one of them")
+    refused(run(tmp_path, source="gs://weights/two"), tmp_path, "found a.tar.gz, b.tgz; give one of them")
     refused(run(tmp_path, source="gs://weights/tr"), tmp_path, "gs://weights/tr: nothing there")
     for source in ("gs://weights", "gs://weights/", "gs://"):
         refused(run(tmp_path, source=source), tmp_path, f"{source}: names no object in a bucket")
@@ -243,7 +248,7 @@ def test_downloads_that_are_refused(tmp_path: Path, packaged: Path, server: str)
     refused(
         run(tmp_path, source=f"'{server}/a b.tar'", sha256=digest), tmp_path, "URL can't contain control characters"
     )
-    refused(run(tmp_path, source=address, sha256="../../x"), tmp_path, "pretrained.sha256: '../../x' is no sha256")
+    refused(run(tmp_path, source=address, sha256="../../x"), tmp_path, "pretrained.sha256: '../../x' is not a sha256")
     assert not list((tmp_path / ".work/downloads").iterdir())
 
 

@@ -698,7 +698,7 @@ class Server:
             "GCS_STAT_CACHE_MAX_AGE": "0",
         }
 
-    # What other clients do, and a look inside.
+    # What other clients do, and what is stored.
 
     def create(self, bucket: str, **metadata: Any) -> Resource:
         """As `POST /b` would; returns the bucket's metadata."""
@@ -721,7 +721,7 @@ class Server:
             return {name: stored.content for name, stored in sorted(self._bucket(bucket).live.items())}
 
     def policy(self, bucket: str) -> Resource:
-        """The IAM policy, to look at or to change in place."""
+        """The IAM policy, to read or to change in place."""
         return self._bucket(bucket).policy
 
     def bucket(self, bucket: str) -> Resource:
@@ -743,7 +743,7 @@ class Server:
             self.faults.clear()
 
     def deny(self, bucket: str, *permissions: str) -> None:
-        """From now on every caller lacks these on this bucket; without any, nobody lacks anything."""
+        """From now on no caller has these on this bucket; without any, every caller has all."""
         with self._lock:
             self.store.denied[bucket] = (
                 self.store.denied.get(bucket, set()) | set(permissions) if permissions else set()

@@ -367,7 +367,7 @@ def _glob(pattern: str) -> re.Pattern[str]:
 
 
 class Store:
-    """All buckets, by name; and who is denied what, which holds before a bucket is there, too."""
+    """All buckets, by name; and who is denied what, which holds before a bucket exists, too."""
 
     def __init__(self) -> None:
         self.buckets: dict[str, Bucket] = {}
@@ -380,7 +380,7 @@ class Store:
         return self.buckets[name]
 
     def create(self, name: str, metadata: Resource) -> Bucket:
-        """Raises: ApiError, 400 for a bad name, 409 where it is there."""
+        """Raises: ApiError, 400 for a bad name, 409 where it exists."""
         self.require(name, "storage.buckets.create")
         if not re.fullmatch(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]", name) or "google" in name or name[:4] == "goog":
             raise ApiError(400, f"Invalid bucket name: '{name}'")

@@ -1,4 +1,4 @@
-"""A web server for tests, on loopback, over http:// and https://, that breaks off, redirects and refuses as it is told.
+"""A web server for tests, on loopback, over http:// and https://, that breaks off, redirects and refuses on demand.
 
 with serve() as web:                            # or the fixture `web`
     web.files["/a.zip"] = b"..."

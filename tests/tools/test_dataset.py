@@ -294,7 +294,7 @@ def test_a_zip_with_a_link(tmp_path):
 
 
 def test_a_zip_with_one_name_twice(tmp_path):
-    with pytest.raises(UserError, match=r"'a\.jpg': is there twice"):
+    with pytest.raises(UserError, match=r"'a\.jpg': exists twice"):
         unpack(tmp_path, [("a.jpg", b"1"), ("a.jpg", b"2")])
 
 

@@ -54,10 +54,10 @@ def test_push_records(tmp_path, bucket, recorded):
     assert bucket.read("data") == {f"records/{name}": content for name, content in before.items()}
     size = len(before["train.record"])
     assert f"gs://data/records/train.record: uploaded, {size:,} bytes\n" in done.stdout
-    assert push(recorded.root).stdout.count(": already there, ") == 4
+    assert push(recorded.root).stdout.count(": exists already, ") == 4
     bucket.put("data", "records/train.record", b"another's")
     done = push(recorded.root, "gs://data/")
-    assert (done.stdout.count(": already there, "), done.stdout.count(": replaced, ")) == (3, 1)
+    assert (done.stdout.count(": exists already, "), done.stdout.count(": replaced, ")) == (3, 1)
     assert bucket.read("data")["records/train.record"] == before["train.record"]
     notes = unpacked(tmp_path, "gs://data/records/", tmp_path / "again")  # make dataset takes what was pushed
     assert notes == ["unpacked 9 images from test.record, train.record, val.record"]

@@ -8,22 +8,19 @@ from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
-from tqdm.utils import CallbackIOWrapper
 
 from detector.base import files
 from detector.base.errors import UserError
 from detector.storage import archives, google
 from detector.storage import download as web
-from detector.storage.bucket import measure
 
 THREADS = 8  # google-cloud-storage keeps ten connections open at most
 
 
 def download(url: str, folder: Path) -> Path:
-    """Bring the object that a gs:// URL names, or all that lie below that prefix, into `folder`; hidden ones not.
+    """Download the object of a gs:// URL, or all objects below that prefix, into `folder`; hidden ones are left out.
 
-    What an earlier try has brought is kept where its checksum is still the object's; where an object broke off, it goes
-    on from there.
+    Files of an earlier try stay where their checksum is still the object's; a broken download is resumed.
 
     Returns: the path of the object; `folder`, where the URL names a prefix.
 
@@ -32,7 +29,7 @@ def download(url: str, folder: Path) -> Path:
             no room on the disk.
     """
     with google.user_errors(url):
-        prefix, blobs = archives.objects(url, "give gs://bucket/dataset.zip or gs://bucket/folder/")
+        prefix, blobs = google.listed(url, "give gs://bucket/dataset.zip or gs://bucket/folder/")
         is_one = prefix in blobs and not prefix.endswith("/")
         below = prefix.rpartition("/")[0] + "/" if is_one else prefix.rstrip("/") + "/"
         targets = _targets(url, blobs, [prefix] if is_one else blobs, below.removeprefix("/"))
@@ -46,33 +43,21 @@ def download(url: str, folder: Path) -> Path:
 
 
 def upload(path: Path, bucket: str, name: str) -> str:
-    """Upload a file, unless the object is there with the same content; returns a line that says what was done.
+    """Upload a file, unless the object exists with the same content; returns a line that says what happened.
 
     Raises:
-        UserError: no credentials, no such bucket, not allowed, no connection, or somebody else wrote there meanwhile.
+        UserError: no credentials, no such bucket, not allowed, no connection, or somebody else wrote it meanwhile.
     """
-    from google.api_core.exceptions import PreconditionFailed
-
-    url, size = f"gs://{bucket}/{name}", path.stat().st_size
+    url, size, options = f"gs://{bucket}/{name}", path.stat().st_size, google.transfer_options()
     with google.user_errors(url):
-        place = google.client().bucket(bucket)
-        there = place.get_blob(name, **archives.patience())
-        if there and is_same(path, there):
-            return f"{url}: already there, {size:,} bytes"
-        try:
-            with path.open("rb") as raw, tqdm.wrapattr(raw, "read", total=size, desc=path.name, disable=None) as file:
-                generation = there.generation if there else 0
-                place.blob(name).upload_from_file(
-                    file, size=size, if_generation_match=generation, checksum="crc32c", **archives.patience()
-                )
-        except PreconditionFailed:
-            raise UserError(url, "somebody else wrote it meanwhile", "look who; then run the command again") from None
-    return f"{url}: {'replaced' if there else 'uploaded'}, {size:,} bytes"
-
-
-def is_same(path: Path, blob: Any) -> bool:
-    """Whether a file has the checksum of an object."""
-    return bool(measure(path)[1] == blob.crc32c)
+        place = google.make().bucket(bucket)
+        existing = place.get_blob(name, **options)
+        if existing and google.is_same(path, existing):
+            return f"{url}: exists already, {size:,} bytes"
+        with path.open("rb") as raw, tqdm.wrapattr(raw, "read", total=size, desc=path.name, disable=None) as file:
+            options |= {"if_generation_match": existing.generation if existing else 0, "checksum": "crc32c"}
+            place.blob(name).upload_from_file(file, size=size, **options)
+    return f"{url}: {'replaced' if existing else 'uploaded'}, {size:,} bytes"
 
 
 def _targets(url: str, blobs: Mapping[str, Any], names: Iterable[str], below: str) -> dict[str, Any]:
@@ -93,17 +78,18 @@ def _targets(url: str, blobs: Mapping[str, Any], names: Iterable[str], below: st
 
 
 def _missing(folder: Path, targets: Mapping[str, Any]) -> dict[Path, Any]:
-    """{path: object} of what the folder lacks; what is there and is no object, nor the beginning of one, is removed."""
-    there = {path for path in folder.rglob("*") if path.is_file()}
-    same = {folder / name for name, blob in targets.items() if folder / name in there and is_same(folder / name, blob)}
-    missing = {folder / name: blob for name, blob in targets.items() if folder / name not in same}
-    for path in there - same - set(map(_part, missing, missing.values())):
+    """{path: object} of what the folder is missing; a file that is no object, nor the beginning of one, is removed."""
+    present = {path for path in folder.rglob("*") if path.is_file()}
+    wanted = {folder / name: blob for name, blob in targets.items()}
+    same = {path for path, blob in wanted.items() if path in present and google.is_same(path, blob)}
+    missing = {path: blob for path, blob in wanted.items() if path not in same}
+    for path in present - same - set(map(_part, missing, missing.values())):
         path.unlink()
     return missing
 
 
 def _part(path: Path, blob: Any) -> Path:
-    """Where what has come of an object lies until it is whole; another generation of it has another place."""
+    """The file of an object until it is whole; another generation of it has another one."""
     return path.with_name(f"{files.TEMPORARY}{web.key(path.name)}.{blob.generation}")
 
 
@@ -127,38 +113,15 @@ def _download(targets: Mapping[Path, Any]) -> None:
             bar.update(size)
 
         try:
-            for _ in pool.map(lambda path: _bring(targets[path], path, count), targets):
+            for _ in pool.map(lambda path: _save(targets[path], path, count), targets):
                 pass
-        finally:  # after Ctrl-C no thread is to go on to the end of its object
+        finally:  # after Ctrl-C no thread continues to the end of its object
             is_over.set()
 
 
-def _bring(blob: Any, path: Path, count: Callable[[int], None]) -> None:
-    """An object to a file; what has come of it stays for the next try, until its checksum says that it is whole."""
+def _save(blob: Any, path: Path, count: Callable[[int], None]) -> None:
+    """An object to a file; what has come of it stays for the next try."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    if blob.content_encoding:  # it is unpacked on its way: its size and its checksum are those of what is stored
-        archives.download_object(blob, path)
-        return count(blob.size)
     part = _part(path, blob)
-    for _ in range(2):
-        _fill(blob, part, count)
-        if is_same(part, blob):
-            part.replace(path)
-            return None
-        part.unlink()
-        count(-blob.size)
-    raise UserError(f"gs://{blob.bucket.name}/{blob.name}", "came damaged, twice", "run the command again")
-
-
-def _fill(blob: Any, part: Path, count: Callable[[int], None]) -> None:
-    """Download what `part` lacks, in as many tries as bring something new; nothing of it is verified."""
-    from google.api_core.exceptions import RetryError
-
-    with part.open("ab") as raw:
-        out = CallbackIOWrapper(count, raw, "write")
-        while (have := raw.tell()) < blob.size:
-            try:
-                blob.download_to_file(out, start=have or None, checksum=None, **archives.patience())
-            except RetryError:
-                if raw.tell() == have:
-                    raise
+    google.download(blob, part, google.transfer_options(), count)
+    part.replace(path)

@@ -21,10 +21,10 @@ from detector.base import params, paths
 from detector.base.errors import UserError
 from detector.base.files import TEMPORARY
 from detector.checkpointing import mirror, work_dir
+from detector.checkpointing.uploader import Timing
 from detector.multihost import shared_work_dir
 from detector.multihost.cluster import Cluster
 from detector.storage import google
-from detector.storage.bucket import Pace
 from stages import train_tpu
 from tests.detector.training.test_distribution import all_at_once, clusters
 from tests.support import tiny
@@ -34,7 +34,9 @@ from tests.support.stage import REPOSITORY, run
 IDENTITY = {"files": {"train.record": "ab"}, "train": {"steps": 50}}
 KEY = work_dir.key(IDENTITY)
 URL = f"gs://bkt/work/{KEY}"
-PACE = Pace(attempt=0.6, pause=0.05, again=0.1, renew=0.1, stale=2, last=6)  # the server's times are whole seconds
+TIMING = Timing(
+    request=0.6, pause=0.05, next_upload=0.1, renewal=0.1, expiry=2, farewell=6
+)  # the server's times are whole seconds
 PATIENCE_SECONDS = 20
 OTHER_KEY = "0123456789abcdef"
 
@@ -49,9 +51,9 @@ def bucket(gcs: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Serv
     return gcs
 
 
-def machine(name: str, pace: Pace = PACE, keep: int = 2) -> Any:
+def machine(name: str, timing: Timing = TIMING, keep: int = 2) -> Any:
     """The work directory as a machine of that name sees it: what it has locally, nobody else has."""
-    return mirror.opened("gs://bkt/work", IDENTITY, keep=keep, pace=pace, local=name)
+    return mirror.opened("gs://bkt/work", IDENTITY, keep=keep, timing=timing, local=name)
 
 
 def content(step: int, kind: str = "step") -> dict[str, str]:
@@ -108,10 +110,10 @@ def check_whole(task: work_dir.Work, step: int, best_step: int) -> None:
     assert not best_step or read(task.best(best_step)) == content(best_step, "best")
 
 
-# What goes there, and comes back.
+# What is uploaded, and restored.
 
 
-def test_another_machine_goes_on_from_the_bucket(bucket: Server, capsys: pytest.CaptureFixture[str]) -> None:
+def test_another_machine_resumes_from_the_bucket(bucket: Server, capsys: pytest.CaptureFixture[str]) -> None:
     keeps(bucket, 10, 20)
     with machine("second") as task:
         check_whole(task, 20, 20)
@@ -154,7 +156,9 @@ def test_the_manifest_comes_last_and_what_is_too_much_goes_after_it(bucket: Serv
     deleted = [place for place, text in enumerate(requests) if text.startswith("DELETE") and "lease" not in text]
     assert len(deleted) == 5
     assert "step-00000010.json?ifGenerationMatch=" in requests[deleted[0]]
-    assert all("ifGenerationMatch=" in text for text in requests if text.startswith(("POST", "DELETE")))
+    # Over what was listed, all but the files, whose names stand for their content, and the stamp of the lease.
+    unconditional = [text for text in requests if text.startswith(("POST", "DELETE")) and "ifGeneration" not in text]
+    assert unconditional == ["POST /upload/storage/v1/b/bkt/o?uploadType=multipart"] * (3 * 4 + 1)
     assert bucket.read("bkt")[f"work/{OTHER_KEY}/step-00000001.json"] == b"another training's"
 
 
@@ -233,15 +237,15 @@ def test_logs_go_where_the_checkpoints_go(bucket: Server, tmp_path: Path) -> Non
     assert bucket.read("bkt")[f"work/{KEY}/logs/20261123-120000/events.out"] == b"step 10\nstep 20\n"
 
 
-def test_a_large_file_goes_in_pieces_and_a_fault_in_one_of_them_is_mended(bucket: Server) -> None:
+def test_a_large_file_goes_in_pieces_and_survives_a_fault_in_one_of_them(bucket: Server) -> None:
     large = os.urandom(20_000_000)
     bucket.fault(path="upload_id", method="PUT", status=503, times=1, after=1)
     bucket.fault(path="upload_id", method="PUT", reset=True, times=1, after=1)
     bucket.fault(path="ckpt-1.data.*alt=media", cut=3_000_000)
-    with machine("first", Pace(attempt=5)) as task:
+    with machine("first", Timing(request=5)) as task:
         task.save(state(1), len(large), lambda folder: (folder / "ckpt-1.data").write_bytes(large))
     assert sum(was_fault for *_, was_fault in bucket.log) == 2
-    with machine("second", Pace(attempt=5)) as task:
+    with machine("second", Timing(request=5)) as task:
         assert task.latest()
         assert (task.step(1) / "ckpt-1.data").read_bytes() == large
     assert sum(was_fault for *_, was_fault in bucket.log) == 3
@@ -267,12 +271,10 @@ def resealed(change: Callable[[dict[str, Any]], object]) -> Callable[[Server], o
     """Another client writes a manifest whose digest is right."""
 
     def act(server: Server) -> None:
-        from detector.checkpointing import manifest
-
         name = f"work/{KEY}/step-00000020.json"
         found = json.loads(server.read("bkt")[name])["content"]
         change(found)
-        server.put("bkt", name, json.dumps({"content": found, "sha256": manifest._digest(found)}).encode())
+        server.put("bkt", name, json.dumps({"content": found, "sha256": work_dir.digest(found)}).encode())
 
     return act
 
@@ -281,26 +283,30 @@ def rename(content: dict[str, Any], old: str, new: str) -> None:
     content["parts"][new] = content["parts"].pop(old)
 
 
+def with_file(name: str) -> Callable[[dict[str, Any]], object]:
+    """Another name for a file, sealed as a state is."""
+
+    def change(content: dict[str, Any]) -> None:
+        part = content["parts"]["step-00000020"]
+        inside = json.loads(part["state"])
+        inside["files"][name] = inside["files"].pop("ckpt-1.index")
+        part["state"] = work_dir._sealed(inside["files"], inside["state"])
+
+    return change
+
+
 DAMAGES: dict[str, Callable[[Server], object]] = {
     "step-00000020-[0-9a-f]{8}/ckpt-1.index was replaced": damage("step-00000020-.*index", b"other"),
-    "step-00000020-[0-9a-f]{8}/ckpt-1.index was replaced ": damage("step-00000020-.*index", b"step 20 indeX"),
+    "its files are not those of its states": damage("step-00000020-.*index", b"step 20 indeX"),
     "best-00000020-[0-9a-f]{8}/ckpt-1.data-00000-of-00001 is missing": damage("best-00000020-.*data.*", None),
-    "is damaged; it is left out": damage("step-00000020.json", b"{}"),
-    "is damaged; it is left out ": damage("step-00000020.json", b""),
-    "is damaged; it is left out  ": resealed(lambda content: content.update(key=OTHER_KEY)),
-    "is damaged; it is left out   ": resealed(lambda content: content.update(step=21)),
-    "is damaged; it is left out    ": resealed(lambda content: rename(content, "step-00000020", "../../step-00000020")),
-    "is damaged; it is left out     ": resealed(
-        lambda content: rename(
-            content["parts"]["step-00000020"] | {"parts": content["parts"]["step-00000020"]["files"]},
-            "ckpt-1.index",
-            "../ckpt-1.index",
-        )
-    ),
-    "is damaged; it is left out      ": resealed(
-        lambda content: content["parts"]["step-00000020"].update(objects=f"../{OTHER_KEY}")
-    ),
-    "its files are not those of its state": resealed(
+    "is damaged": damage("step-00000020.json", b"{}"),
+    "is damaged ": damage("step-00000020.json", b""),
+    "is damaged  ": resealed(lambda content: content.update(key=OTHER_KEY)),
+    "is damaged   ": resealed(lambda content: content.update(step=21)),
+    "is damaged    ": resealed(lambda content: rename(content, "step-00000020", "../../step-00000020")),
+    "is damaged     ": resealed(with_file("../ckpt-1.index")),
+    "is damaged      ": resealed(lambda content: rename(content, "step-00000020", f"../{OTHER_KEY}/step-00000020")),
+    "step-00000020-[0-9a-f]{8}/ckpt-1.data-00000-of-00001 is missing": resealed(
         lambda content: content["parts"]["step-00000020"].update(state=content["parts"]["best-00000020"]["state"])
     ),
 }
@@ -315,7 +321,7 @@ def test_a_damaged_one_falls_back_to_the_one_before(
     with machine("second") as task:
         check_whole(task, 10, 10)
         warning, took = capsys.readouterr().err.splitlines()
-        assert re.fullmatch(f"warning: {URL}/step-00000020.json: {reason.strip()}(; going back.*)?", warning)
+        assert re.fullmatch(f"warning: {URL}/step-00000020.json: {reason.strip()}; it is left out", warning)
         assert took.startswith("took step 10 ")
         save(task, 15, 15)
         wait_for(lambda: "step-00000015.json" in manifests(bucket))
@@ -324,7 +330,7 @@ def test_a_damaged_one_falls_back_to_the_one_before(
         check_whole(task, 15, 15)
 
 
-def test_where_all_are_damaged_it_starts_anew(bucket: Server, capsys: pytest.CaptureFixture[str]) -> None:
+def test_where_all_are_damaged_it_starts_from_scratch(bucket: Server, capsys: pytest.CaptureFixture[str]) -> None:
     keeps(bucket, 10, 20)
     for step in (10, 20):
         damage(f"step-000000{step}-.*data.*", b"other")(bucket)
@@ -352,7 +358,7 @@ def test_wherever_an_upload_breaks_off_a_whole_checkpoint_is_there(bucket: Serve
     keeps(bucket, 10)
     before, found = bucket.read("bkt"), []
     for after in range(40):
-        with machine(f"second{after}", Pace(attempt=0.01, again=9, last=0)) as task:
+        with machine(f"second{after}", Timing(request=0.01, next_upload=9, farewell=0)) as task:
             check_whole(task, 10, 10)
             bucket.fault(path="/o", reset=True, times=999, after=after)
             save(task, 20, 20)
@@ -396,10 +402,10 @@ DOWNLOADS = (("GET", "prefix="), ("GET", "step-00000020.json.*alt=media"), ("GET
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_passing_fault_is_mended_in_silence(bucket: Server, fault: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_passing_fault_is_survived_in_silence(bucket: Server, fault: str, capsys: pytest.CaptureFixture[str]) -> None:
     """In a list, an upload, a manifest's, a removal; then in a list, in the download of a manifest and of a file."""
-    pace = Pace(attempt=8, pause=0.05)
-    with machine("first", pace, keep=1) as task:
+    timing = Timing(request=8, pause=0.05)
+    with machine("first", timing, keep=1) as task:
         save(task, 10, 10)
         wait_for(lambda: manifests(bucket))
         for number, (method, path) in enumerate(UPLOADS):
@@ -407,7 +413,7 @@ def test_a_passing_fault_is_mended_in_silence(bucket: Server, fault: str, capsys
         save(task, 20, 20)
         wait_for(lambda: manifests(bucket) == ["step-00000020.json"])
     bucket.clear_faults()
-    with machine("second", pace) as task:
+    with machine("second", timing) as task:
         for method, path in DOWNLOADS:
             bucket.fault(path=path, method=method, **FAULTS[fault])
         check_whole(task, 20, 20)
@@ -417,7 +423,7 @@ def test_a_passing_fault_is_mended_in_silence(bucket: Server, fault: str, capsys
 
 # A bucket that cannot be used.
 
-UNREACHABLE = f"warning: {URL}: the server cannot be reached; training goes on in first/{KEY}, and uploads follow"
+UNREACHABLE = f"warning: {URL}: no answer: Connection refused; training continues in first/{KEY}, and uploads follow"
 
 
 def lines(capsys: pytest.CaptureFixture[str]) -> list[str]:
@@ -432,7 +438,7 @@ def test_a_server_that_is_dead_at_the_start(bucket: Server, capsys: pytest.Captu
         time.sleep(1.5)  # several attempts
         bucket.start()
         wait_for(lambda: manifests(bucket))
-    assert lines(capsys) == [UNREACHABLE, f"{URL}: can be used again: step 10 is there"]
+    assert lines(capsys) == [UNREACHABLE, f"{URL}: can be used again: it has step 10"]
     with machine("second") as task:
         check_whole(task, 10, 10)
 
@@ -447,7 +453,7 @@ def test_a_server_that_dies_and_comes_back(bucket: Server, capsys: pytest.Captur
             time.sleep(0.5)
         bucket.start()
         wait_for(lambda: "step-00000040.json" in manifests(bucket))
-    assert lines(capsys) == [UNREACHABLE, f"{URL}: can be used again: step 40 is there"]
+    assert lines(capsys) == [UNREACHABLE, f"{URL}: can be used again: it has step 40"]
     assert manifests(bucket) == ["step-00000010.json", "step-00000040.json"]  # the newest won
 
 
@@ -463,9 +469,9 @@ def test_a_server_that_is_dead_at_the_end(bucket: Server, has_ended: bool, capsy
     remedy = (
         "training has ended, and its model is here: make push keeps it"
         if has_ended
-        else f"it is kept in first/{KEY}: the next run uploads it"
+        else f"it is saved in first/{KEY}: the next run uploads it"
     )
-    what = "the last checkpoint was not uploaded (the server cannot be reached), the newest there is step 10"
+    what = "the last checkpoint was not uploaded (no answer: Connection refused), its newest is step 10"
     assert [line for line in lines(capsys) if "uploading" not in line] == [
         UNREACHABLE,
         f"warning: {URL}: {what}; {remedy}",
@@ -482,10 +488,10 @@ def test_a_server_that_answers_503_for_ever(bucket: Server, capsys: pytest.Captu
     with machine("first") as task:
         save(task, 10, 10)
     first, *_, last = lines(capsys)
-    assert first.startswith(f"warning: {URL}: the server answers 503 ")
-    assert first.endswith(f"; training goes on in first/{KEY}, and uploads follow")
-    assert last.startswith(f"warning: {URL}: the last checkpoint was not uploaded (the server answers 503 ")
-    assert "none is there" in last
+    assert first.startswith(f"warning: {URL}: no answer: 503 ")
+    assert first.endswith(f"; training continues in first/{KEY}, and uploads follow")
+    assert last.startswith(f"warning: {URL}: the last checkpoint was not uploaded (no answer: 503 ")
+    assert "it has none" in last
 
 
 def test_a_bucket_that_is_ahead_is_not_overwritten(bucket: Server, capsys: pytest.CaptureFixture[str]) -> None:
@@ -499,27 +505,30 @@ def test_a_bucket_that_is_ahead_is_not_overwritten(bucket: Server, capsys: pytes
         assert manifests(bucket) == ["step-00000020.json", "step-00000030.json"]
         save(task, 40, 10)
     assert manifests(bucket) == ["step-00000030.json", "step-00000040.json"]
-    what = "holds step 30 already: start again to go on from it; until then nothing is uploaded"
+    what = "holds step 30 already: start again to resume from it; until then nothing is uploaded"
     assert lines(capsys).count(f"warning: {URL}: {what}") == 1
 
 
-def test_a_checkpoint_that_cannot_be_brought_here_is_not_trained_again(bucket: Server) -> None:
+def test_a_checkpoint_that_cannot_be_downloaded_is_not_trained_again(bucket: Server) -> None:
     keeps(bucket, 10)
     bucket.fault(path="ckpt.*alt=media", status=503, times=999)
     with pytest.raises(UserError) as caught, machine("second") as task:
         task.latest()
-    assert caught.value.line().startswith(f"{URL}/step-00000010.json: is there, but cannot be brought here: the server")
+    assert caught.value.line().startswith(f"{URL}/step-00000010.json: exists, but cannot be downloaded: no answer: 503")
     assert not list(Path("second").rglob("step-*"))
 
 
 def test_no_such_bucket(bucket: Server, capsys: pytest.CaptureFixture[str]) -> None:
     with (
         pytest.raises(UserError) as caught,
-        mirror.opened("gs://nobucket/work/", IDENTITY, keep=2, pace=PACE, local="first"),
+        mirror.opened("gs://nobucket/work/", IDENTITY, keep=2, timing=TIMING, local="first"),
     ):
         pass
-    remedy = "make it: make bucket PROJECT=... BUCKET=...; or give a folder: train.work_dir in params.yaml"
-    assert caught.value.line() == f"gs://nobucket/work/{KEY}: there is no bucket nobucket; {remedy}"
+    remedy = "check the name, or create the bucket: make bucket PROJECT=... BUCKET=..."
+    assert caught.value.line() == (
+        f"gs://nobucket/work/{KEY}: not found: 404 The specified bucket does not exist; {remedy}; "
+        "or give a folder: train.work_dir in params.yaml"
+    )
     assert list(Path("first").iterdir()) == []
 
 
@@ -527,7 +536,7 @@ def test_no_access(bucket: Server, capsys: pytest.CaptureFixture[str]) -> None:
     bucket.deny("bkt", "storage.objects.create", "storage.objects.get", "storage.objects.list")
     with pytest.raises(UserError) as caught, machine("first"):
         pass
-    assert caught.value.line().startswith(f"{URL}: access is denied: ")
+    assert caught.value.line().startswith(f"{URL}: access denied: 403 ")
     with work_dir.opened("first", IDENTITY, keep=2) as local:
         save(local, 10, 10)
     with machine("first") as task:  # there is something to go on from
@@ -535,8 +544,8 @@ def test_no_access(bucket: Server, capsys: pytest.CaptureFixture[str]) -> None:
         bucket.deny("bkt")
         wait_for(lambda: manifests(bucket))
     first, last = lines(capsys)
-    assert first.startswith(f"warning: {URL}: access is denied: ")
-    assert last == f"{URL}: can be used again: step 10 is there"
+    assert first.startswith(f"warning: {URL}: access denied: 403 ")
+    assert last == f"{URL}: can be used again: it has step 10"
 
 
 def test_the_bucket_itself_need_not_be_readable(bucket: Server, capsys: pytest.CaptureFixture[str]) -> None:
@@ -564,7 +573,7 @@ def test_no_credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None
 def test_no_address(root: str) -> None:
     with pytest.raises(UserError) as caught, mirror.opened(root, IDENTITY, keep=2):
         pass
-    assert caught.value.line() == f"params.yaml: train.work_dir: {root} is no address; give gs://bucket/work"
+    assert caught.value.line() == f"params.yaml: train.work_dir: {root} is not an address; give gs://bucket/work"
 
 
 # Not in the way of training.
@@ -572,7 +581,7 @@ def test_no_address(root: str) -> None:
 
 def test_training_does_not_wait_for_uploads_and_the_newest_wins(bucket: Server) -> None:
     bucket.fault(path="uploadType", delay=0.3, times=999)
-    with machine("first", Pace(attempt=8)) as task:
+    with machine("first", Timing(request=8)) as task:
         began = time.monotonic()
         for step in range(1, 11):
             save(task, step, step)
@@ -582,14 +591,14 @@ def test_training_does_not_wait_for_uploads_and_the_newest_wins(bucket: Server) 
     made = [name for name in history(bucket) if re.fullmatch(r"step-\d+\.json", name)]
     assert len(made) < 5
     assert made[-1] == "step-00000010.json"
-    with machine("second", Pace(attempt=8)) as task:
+    with machine("second", Timing(request=8)) as task:
         check_whole(task, 10, 10)
 
 
 def test_what_training_removes_is_uploaded_whole_all_the_same(bucket: Server) -> None:
     """With train.keep: 1 the checkpoint that is being uploaded is gone here before it is there."""
     bucket.fault(path="uploadType", delay=0.2, times=999)
-    with machine("first", Pace(attempt=8), keep=1) as task:
+    with machine("first", Timing(request=8), keep=1) as task:
         for step in range(1, 8):
             save(task, step, step)
             time.sleep(0.2)
@@ -642,7 +651,7 @@ def test_a_stale_lease_is_taken_over(bucket: Server) -> None:
 
 def test_a_dead_process_of_this_machine_is_not_waited_for(bucket: Server) -> None:
     code = (
-        "import sys, time; from detector.checkpointing import mirror; from detector.storage.bucket import Pace\n"
+        "import time; from detector.checkpointing import mirror\n"
         f"with mirror.opened('gs://bkt/work', {IDENTITY!r}, keep=1, local='dead'): print('open', flush=True); "
         "time.sleep(600)"
     )
@@ -650,10 +659,10 @@ def test_a_dead_process_of_this_machine_is_not_waited_for(bucket: Server) -> Non
     with subprocess.Popen([sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE) as process:
         assert process.stdout
         assert process.stdout.readline() == b"open\n"
-        with pytest.raises(UserError, match=f"process {process.pid} on "), machine("first", Pace()):
+        with pytest.raises(UserError, match=f"process {process.pid} on "), machine("first", Timing()):
             pass
         process.send_signal(signal.SIGKILL)
-    with machine("first", Pace()) as task:
+    with machine("first", Timing()) as task:
         save(task, 10)
 
 
@@ -676,7 +685,7 @@ def test_a_trainer_that_was_taken_over_stops(bucket: Server, capsys: pytest.Capt
         wait_for(lambda: "nothing more is uploaded" in capsys.readouterr().err)
         save(task, 20, 20)
     reason = "process 17 on colab, since 2026-11-23 02:00:00 UTC has taken this training over"
-    assert caught.value.line() == f"{URL}: {reason}; this one stops; what it has is kept in first/{KEY}"
+    assert caught.value.line() == f"{URL}: {reason}; this one stops; its checkpoints are in first/{KEY}"
     assert there(bucket) == before
     assert json.loads(bucket.read("bkt")[f"work/{KEY}/lease.json"])["host"] == "colab"
     with work_dir.opened("first", IDENTITY, keep=2) as local:
@@ -685,7 +694,7 @@ def test_a_trainer_that_was_taken_over_stops(bucket: Server, capsys: pytest.Capt
 
 def test_a_lease_that_is_lost_during_an_upload_leaves_no_manifest(bucket: Server) -> None:
     """The other one came while the files went up."""
-    with pytest.raises(UserError, match="has taken this training over"), machine("first", Pace(attempt=8)) as task:
+    with pytest.raises(UserError, match="has taken this training over"), machine("first", Timing(request=8)) as task:
         bucket.fault(path="uploadType", delay=0.5, times=1, after=1)
         save(task, 10, 10)
         wait_for(lambda: any("step-" in name for name in there(bucket)))
@@ -709,11 +718,11 @@ CHILD = f"""
 import sys, time
 from pathlib import Path
 from detector.checkpointing import mirror
-from detector.storage.bucket import Pace
+from detector.checkpointing.uploader import Timing
 from detector.training import stops
 with stops.Stops("to go on: dvc repro") as stop:
-    pace = Pace(last=float(sys.argv[1]))
-    with mirror.opened("gs://bkt/work", {IDENTITY!r}, keep=2, pace=pace, local="first") as task:
+    timing = Timing(farewell=float(sys.argv[1]))
+    with mirror.opened("gs://bkt/work", {IDENTITY!r}, keep=2, timing=timing, local="first") as task:
         stop.farewell = task.leave
         with stop.held():
             task.save({{"step": 1, "best_step": 0}}, 1, lambda folder: (folder / "ckpt-1.index").write_text("whole"))
@@ -757,8 +766,8 @@ def test_sigterm_does_not_wait_longer_than_said(bucket: Server) -> None:
     assert time.monotonic() - began < 20  # 5 and what the machine takes to end a process; the upload takes 60 or more
     assert process.returncode == 128 + signal.SIGTERM
     assert [line for line in stderr.splitlines() if "stopping" not in line][1:] == [
-        f"warning: {URL}: the last checkpoint was not uploaded (5 s are over), none is there; "
-        f"it is kept in first/{KEY}: the next run uploads it",
+        f"warning: {URL}: the last checkpoint was not uploaded (5 s are over), it has none; "
+        f"it is saved in first/{KEY}: the next run uploads it",
         "SIGTERM: stopped; step 1 is kept; to go on: dvc repro",
     ]
 
@@ -883,7 +892,7 @@ def test_a_training_ends_well_though_the_bucket_died(bucket: Server, tmp_path: P
         bucket.stop()
         _, err = process.communicate(timeout=300)
     assert process.returncode == 0
-    assert err.count("training goes on in .work/") == 1
+    assert err.count("training continues in .work/") == 1
     assert "training has ended, and its model is here: make push keeps it" in err
     assert "Traceback" not in err
     assert (root / paths.TRAIN / "train.json").exists()

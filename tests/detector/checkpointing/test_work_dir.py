@@ -1,4 +1,4 @@
-"""The work directory: what is kept comes back whole, or not at all, and one training never sees another's."""
+"""The work directory: what is saved is restored whole, or not at all; one training never sees another's."""
 
 import contextlib
 import errno
@@ -31,7 +31,7 @@ def state(step: int, best_step: int = 0) -> dict[str, object]:
 
 @pytest.fixture
 def kept(tmp_path: Path) -> Iterator[work_dir.Work]:
-    """Steps 10, 20 and 30; the looks at 10 and 20 were the best of their time."""
+    """Steps 10, 20 and 30; the validations at 10 and 20 were the best of their time."""
     with work_dir.opened(str(tmp_path), IDENTITY, keep=3) as task:
         for step, best in ((10, 10), (20, 20), (30, 20)):
             if step == best:
@@ -61,7 +61,7 @@ def test_what_came_to_nothing_leaves_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_newest_comes_back(kept: work_dir.Work) -> None:
+def test_the_newest_is_restored(kept: work_dir.Work) -> None:
     found = kept.latest()
     assert found is not None
     assert (found.step, found.folder, found.state) == (30, kept.step(30), state(30, 20))
@@ -118,7 +118,7 @@ def test_a_damaged_one_falls_back_to_the_one_before(
         assert found is not None
         assert found.step == 20
     warning = f"warning: {kept.step(30)}: {reason.strip()}; going back to the checkpoint before it\n"
-    assert capsys.readouterr().err == warning  # once: it is out of the way then
+    assert capsys.readouterr().err == warning  # once: it has been set aside
     assert (kept.folder / "damaged-step-00000030").exists()
     kept.save(state(30, 20), 10, writes("again "))
     assert (kept.step(30) / "ckpt-1.index").read_text() == "again ckpt-1.index"
@@ -133,7 +133,7 @@ def test_a_damaged_best_takes_the_steps_with_it_that_need_it(kept: work_dir.Work
     assert aside == ["damaged-best-00000020", "damaged-step-00000020", "damaged-step-00000030"]
 
 
-def test_where_all_are_damaged_it_starts_anew_and_keeps_them(
+def test_where_all_are_damaged_it_starts_from_scratch_and_keeps_them(
     kept: work_dir.Work, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for step in (10, 20, 30):
@@ -143,7 +143,7 @@ def test_where_all_are_damaged_it_starts_anew_and_keeps_them(
     assert {f"damaged-step-000000{step}" for step in (10, 20, 30)} <= set(names(kept.folder))
 
 
-def test_forgetting_removes_what_can_be_gone_on_from(kept: work_dir.Work) -> None:
+def test_forgetting_removes_what_could_be_resumed(kept: work_dir.Work) -> None:
     kept.finish({"result": "x"})
     assert names(kept.folder) == ["best-00000020", "step-00000030"]
     assert kept.finished() == {"result": "x"}
@@ -156,7 +156,7 @@ def test_a_second_trainer_is_refused_with_the_pid_of_the_first(kept: work_dir.Wo
         pass
     assert caught.value.line() == (
         f"{kept.folder}/lock: this training is running already, as process {os.getpid()}; wait for it, or stop it: "
-        f"kill {os.getpid()} (it keeps what it has, and the next one goes on from there)"
+        f"kill {os.getpid()} (it saves a checkpoint, and the next one resumes from there)"
     )
     assert kept.latest() is not None
     with work_dir.opened(str(tmp_path), {"other": 1}, keep=1):
@@ -181,7 +181,7 @@ def test_a_finished_one_goes_when_another_has_ended(kept: work_dir.Work, tmp_pat
         kept.finish({})
         other.save(state(1), 1, writes(""))
         other.finish({})
-        assert kept.folder.exists()  # it is locked: somebody is about to take it up
+        assert kept.folder.exists()  # it is locked: somebody is about to resume it
     (tmp_path / "downloads").mkdir()
     with work_dir.opened(str(tmp_path), {"third": 1}, keep=1) as third:
         third.save(state(1), 1, writes(""))
@@ -264,7 +264,7 @@ def test_a_full_disk_is_one_line_and_the_old_checkpoint_stays(small_disk: Path) 
         free = shutil.disk_usage(small_disk).free / 1e6
         assert caught.value.line() == (
             f"{task.folder}: the disk is full: a checkpoint needs 6.0 MB, {free:.1f} MB are free; "
-            "make room and run again: it goes on from the last checkpoint"
+            "make room and run again: training resumes from the last checkpoint"
         )
         found = task.latest()
         assert found is not None
@@ -317,7 +317,7 @@ def test_a_folder_that_vanishes_while_training_is_one_line(tmp_path: Path) -> No
     with pytest.raises(UserError) as caught, work_dir.opened(str(tmp_path / "work"), IDENTITY, keep=1) as task:
         shutil.rmtree(tmp_path / "work")
         task.save(state(1), 10, writes(""))
-    remedy = "mend it and run again: it goes on from the last checkpoint"
+    remedy = "fix that and run again: training resumes from the last checkpoint"
     assert caught.value.line() == f"{task.folder}: cannot be written to: No such file or directory; {remedy}"
 
 

@@ -90,7 +90,7 @@ def test_a_chief_of_its_own_comes_before_the_workers() -> None:
         (tf_config([1]), "cluster: not a list of host:port for each job"),
         (tf_config({"worker": ["10.0.0.1"]}), "cluster: not a list of host:port for each job"),
         (tf_config({"worker": "10.0.0.1:2222"}), "cluster: not a list of host:port for each job"),
-        (tf_config({**TWO, "ps": []}), "cluster: there is no ps here: every process is a worker"),
+        (tf_config({**TWO, "ps": []}), "cluster: no ps here: every process is a worker"),
         (tf_config({"chief": ["a:1", "b:1"]}), "cluster: more than one chief"),
         (tf_config({"worker": ["a:1", "a:1"]}), "cluster: two workers have one address"),
         (tf_config(TWO), "task: missing, or without type or index"),
@@ -148,24 +148,24 @@ def all_at_once(work: Callable[[Any], Any], arguments: list[Any]) -> list[Any]:
 
 def test_all_hear_what_each_says() -> None:
     def talk(own: Cluster) -> Any:
-        with rendezvous.of(own) as together:
-            return together.exchange({"index": own.index}), together.exchange("é" * own.index)
+        with rendezvous.meeting(own) as together:
+            return together.gather({"index": own.index}), together.gather("é" * own.index)
 
     said = [{"index": 0}, {"index": 1}, {"index": 2}]
     assert all_at_once(talk, clusters(3)) == [(said, ["", "é", "éé"])] * 3
 
 
 def test_alone_one_hears_oneself() -> None:
-    with rendezvous.of(cluster.ALONE) as together:
-        assert together.exchange([1, None]) == [[1, None]]
+    with rendezvous.meeting(cluster.ALONE) as together:
+        assert together.gather([1, None]) == [[1, None]]
 
 
 def test_a_worker_that_leaves_is_named() -> None:
     def talk(own: Cluster) -> Any:
-        with rendezvous.of(own) as together:
+        with rendezvous.meeting(own) as together:
             if own.index == 1:
                 return "left"
-            return together.exchange(1)
+            return together.gather(1)
 
     made = clusters(2)
     line = f"{made[0].name(1)}: left before training began; what it printed says why; then start all workers again"
@@ -197,8 +197,8 @@ def test_strangers_are_not_listened_to() -> None:
             ):
                 say(own.addresses[0], line)
             say(own.addresses[0], json.dumps([7, own.addresses]).encode() + b"\n")
-        with rendezvous.of(own) as together:
-            return together.exchange(own.index)
+        with rendezvous.meeting(own) as together:
+            return together.gather(own.index)
 
     assert all_at_once(talk, clusters(2)) == [[0, 1], [0, 1]]
 
@@ -209,8 +209,8 @@ def test_a_stranger_that_speaks_slowly_holds_nobody_up(monkeypatch: pytest.Monke
     host, _, port = made[0].addresses[0].partition(":")
 
     def talk(own: Cluster) -> Any:
-        with rendezvous.of(own) as together:
-            return together.exchange(own.index)
+        with rendezvous.meeting(own) as together:
+            return together.gather(own.index)
 
     def drip() -> None:
         say(made[0].addresses[0], b"")  # until the chief listens
@@ -237,7 +237,7 @@ def test_who_does_not_come_is_named(monkeypatch: pytest.MonkeyPatch, capfd: pyte
     monkeypatch.setattr(rendezvous, "WAIT_SECONDS", 1)
     monkeypatch.setattr(rendezvous, "NOTE_SECONDS", 0.1)
     own, *_ = clusters(3)
-    with pytest.raises(UserError, match="did not come within 0 minutes; start it") as caught, rendezvous.of(own):
+    with pytest.raises(UserError, match="did not come within 0 minutes; start it") as caught, rendezvous.meeting(own):
         pass
     assert caught.value.where == f"{own.name(1)}, {own.name(2)}"
     assert capfd.readouterr().err == f"waiting for {own.name(1)}, {own.name(2)}\n"
@@ -246,7 +246,7 @@ def test_who_does_not_come_is_named(monkeypatch: pytest.MonkeyPatch, capfd: pyte
 def test_a_port_in_use_is_named() -> None:
     own = clusters(2)[1]
     port = int(own.addresses[1].partition(":")[2])
-    with socket.create_server(("", port)), pytest.raises(UserError) as caught, rendezvous.of(own):
+    with socket.create_server(("", port)), pytest.raises(UserError) as caught, rendezvous.meeting(own):
         pass
     assert caught.value.line().startswith(f"TF_CONFIG: {own.name(1)} is this one, but its port cannot be used: ")
 
@@ -256,8 +256,8 @@ def test_a_worker_with_another_cluster_is_refused() -> None:
     other = Cluster(second.tasks, (first.addresses[0], first.addresses[1].replace("127.0.0.1", "localhost")), 1)
 
     def talk(own: Cluster) -> Any:
-        with rendezvous.of(own) as together:
-            return together.exchange(own.index)
+        with rendezvous.meeting(own) as together:
+            return together.gather(own.index)
 
     chief, worker = all_at_once(talk, [first, other])
     assert chief.startswith("TF_CONFIG: the worker on 127.0.0.1 was given another cluster: ['127.0.0.1:")
@@ -316,7 +316,7 @@ def test_a_folder_that_is_not_shared_is_noticed_before_the_first_step(tmp_path: 
     for line in found:
         assert line.startswith(f"{made[0].name(1)}: {tmp_path}/")
         assert line.endswith(
-            f", where {made[0].name(0)} keeps its work, cannot be read there; "
+            f", the work directory of {made[0].name(0)}, cannot be read there; "
             "train.work_dir in params.yaml must be a folder that all workers share"
         )
 
@@ -347,7 +347,7 @@ def test_the_lost_worker_is_named() -> None:
     ):
         with pytest.raises(UserError) as caught, cluster.lost_workers(chief, lambda: "step 5 is kept"):
             raise tf.errors.UnavailableError(None, None, message)
-        reason = f"is gone or has failed, and the others cannot go on without it ({message})"
+        reason = f"is gone or has failed, and the others cannot continue without it ({message})"
         assert caught.value.line() == f"{name}: {reason}; step 5 is kept"
     with pytest.raises(tf.errors.InvalidArgumentError), cluster.lost_workers(chief, str):
         raise tf.errors.InvalidArgumentError(None, None, "/job:worker/task:1: a bad tensor")
@@ -539,7 +539,7 @@ def test_a_killed_worker_ends_the_other_with_a_line(killed: Killed) -> None:
     assert killed.codes == ([2, -signal.SIGKILL] if killed.index else [-signal.SIGKILL, 2])
     assert killed.seconds < A_MINUTE
     assert killed.line.startswith(f"error: worker {killed.index} (127.0.0.1:")
-    assert "): is gone or has failed, and the others cannot go on without it (" in killed.line
+    assert "): is gone or has failed, and the others cannot continue without it (" in killed.line
     assert "); step " in killed.line
     assert f" of {STEPS} is kept in .work/" in killed.line
     assert killed.line.endswith("; to go on, start all workers again")

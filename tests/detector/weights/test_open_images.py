@@ -229,7 +229,7 @@ def refused(root: Path, *words: str) -> None:
 
 @needs_npm
 def test_a_registry_that_cannot_be_trusted(tmp_path: Path, registry: dict[str, bytes]) -> None:
-    refused(tmp_path, "npm cannot bring it", "404")
+    refused(tmp_path, "npm cannot download it", "404")
     member = "package/objectron_solution_packed_assets.data"
     registry["tarball"] = tarball(member, b"x" * 1000)
     digest = hashlib.sha256(b"x" * (1000 - 184)).hexdigest()
@@ -237,18 +237,18 @@ def test_a_registry_that_cannot_be_trusted(tmp_path: Path, registry: dict[str, b
     registry["tarball"] = tarball("package/other.data", b"x")
     refused(tmp_path, "cannot be unpacked", "objectron_solution_packed_assets.data")
     registry["claimed"] = b"another"
-    refused(tmp_path, "npm cannot bring it", "EINTEGRITY")
+    refused(tmp_path, "npm cannot download it", "EINTEGRITY")
 
 
 @needs_npm
 def test_no_registry_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("npm_config_registry", "http://127.0.0.1:9")
-    refused(tmp_path, "npm cannot bring it", "ECONNREFUSED", "check the connection")
+    refused(tmp_path, "npm cannot download it", "ECONNREFUSED", "check the connection")
 
 
 def test_no_npm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    refused(tmp_path, "comes by npm, which is not here; install Node.js")
+    refused(tmp_path, "comes by npm, which is not installed; install Node.js")
 
 
 def test_what_was_kept_needs_no_npm(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -193,7 +193,7 @@ def test_addresses_that_lead_nowhere_leave_nothing_behind(root, tmp_path, web, p
     web.play("/loop.zip", status=302, headers={"Location": "/loop.zip"}, times=99)
     before = faults.tree(tmp_path)
     refused(bring(root, f"{web.https}/a.zip", "0" * 64), f"not {'0' * 64}")
-    refused(bring(root, f"{web.https}/none.zip"), "the server says 404 Not Found")
+    refused(bring(root, f"{web.https}/none.zip"), "the server answers 404 Not Found")
     refused(bring(root, f"{web.https}/loop.zip"), "Exceeded 10 redirects")
     refused(bring(root, "ftp://localhost/a.zip"), "ftp:// is not supported; give SRC=<folder, zip or tar, https://...")
     assert faults.tree(tmp_path) == before
@@ -262,7 +262,7 @@ def test_a_folder_in_a_bucket(root, bucket, photos, source):
     assert opened(root, source) == (faults.tree(photos), [])
 
 
-def test_a_bucket_that_breaks_off_goes_on_file_by_file(root, bucket, photos, monkeypatch):
+def test_a_bucket_that_breaks_off_is_resumed_file_by_file(root, bucket, photos, monkeypatch):
     fill(bucket, photos)
     monkeypatch.setenv("PASSO_GCS_SECONDS", "1")
     bucket.fault(path=r"o/pets%2Ftest%2Fb2\.jpg.*alt=media", status=503, times=999)
@@ -296,7 +296,7 @@ def broken_off(root, bucket, content, kept):
     return part
 
 
-def test_an_archive_in_a_bucket_goes_on_where_it_broke_off(root, bucket, photos, monkeypatch):
+def test_an_archive_in_a_bucket_is_resumed_where_it_broke_off(root, bucket, photos, monkeypatch):
     monkeypatch.setenv("PASSO_GCS_SECONDS", "1")
     content = heavy(photos)
     broken_off(root, bucket, content, 2 * 2**20)
@@ -305,7 +305,7 @@ def test_an_archive_in_a_bucket_goes_on_where_it_broke_off(root, bucket, photos,
     assert bucket.ranges == [f"bytes={2 * 2**20}-", f"bytes={3 * 2**20}-"]
 
 
-def test_what_is_not_the_archive_s_beginning_is_not_gone_on_from(root, bucket, photos, monkeypatch):
+def test_what_is_not_the_archive_s_beginning_is_not_resumed(root, bucket, photos, monkeypatch):
     monkeypatch.setenv("PASSO_GCS_SECONDS", "1")
     content = heavy(photos)
     broken_off(root, bucket, content, 2 * 2**20).write_bytes(b"damaged")
@@ -321,7 +321,10 @@ def test_what_is_not_the_archive_s_beginning_is_not_gone_on_from(root, bucket, p
 def test_an_archive_in_a_bucket_that_is_never_what_its_checksum_says(root, bucket, photos):
     bucket.put("data", "photos.zip", zipped(photos))
     bucket.store.bucket("data").live["photos.zip"].metadata["crc32c"] = "AAAAAA=="
-    refused(bring(root, "gs://data/photos.zip"), "gs://data/photos.zip: came damaged, twice; run the command again")
+    refused(
+        bring(root, "gs://data/photos.zip"),
+        "gs://data/photos.zip: photos.zip came damaged, twice; run the command again",
+    )
     assert [path for path in root.rglob("*") if path.is_file()] == []
 
 
