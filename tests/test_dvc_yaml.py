@@ -17,8 +17,8 @@ import pytest
 from ruamel.yaml import YAML
 
 from detector.base import paths
+from detector.training.identity import NOT_SHAPING
 from detector.training.params import TrainParams
-from stages.train_tpu import NOT_SHAPING
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 PACKAGES = ("detector", "stages", "tools")

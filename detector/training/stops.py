@@ -35,7 +35,7 @@ class Stops:
 
     def __init__(self, advice: str, *, with_parent: bool = False) -> None:
         self.requested = 0  # the signal that waits for the end of what is held
-        self.kept = "nothing new was trained"  # what is not lost, for the line that is printed on leaving
+        self.saved = "nothing new was trained"  # what is not lost, for the line that is printed on leaving
         self.farewell: Callable[[], object] = lambda: None  # done before the process ends; it limits its own time
         self._is_leaving = False
         self._advice = advice
@@ -133,7 +133,7 @@ class Stops:
 
     def _end(self, number: int, reason: str) -> None:
         """End the process as a shell reports a death by that signal; never 0, or DVC would record a finished stage."""
-        _say(f"{reason or signal.Signals(number).name}: stopped; {self.kept}; {self._advice}")
+        _say(f"{reason or signal.Signals(number).name}: stopped; {self.saved}; {self._advice}")
         os._exit(128 + number)  # the interpreter's own way out waits for TensorFlow's threads
 
 

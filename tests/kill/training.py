@@ -181,10 +181,10 @@ def killed(project: Project, row: Row, chance: random.Random, log: Path) -> bool
 def began(log: Path) -> str:
     """What a run said it started from."""
     text = log.read_text(errors="replace")
-    if found := re.search(r"goes on from step (\d+)", text):
+    if found := re.search(r"resumes from step (\d+)", text):
         return f"step {found[1]}"
-    if "starts anew" in text:
-        return "anew"
+    if re.search(r"^starts from ", text, re.MULTILINE):
+        return "scratch"
     return "nothing to do" if "up to date" in text or "didn't change" in text else "?"
 
 

@@ -280,7 +280,7 @@ def test_a_killed_training_ends_in_the_same_bytes_as_one_that_was_not(trained: P
     assert process.returncode == 143
     (line,) = [line for line in stderr.splitlines() if line.startswith("SIGTERM: stopped")]
     kept = re.fullmatch(
-        r"SIGTERM: stopped; step (\d+) of 30 is kept in \.work/\w{16}; to go on: dvc repro, or the same dvc exp run",
+        r"SIGTERM: stopped; step (\d+) of 30 is saved in \.work/\w{16}; to resume: dvc repro, or the same dvc exp run",
         line,
     )
     assert kept
@@ -288,12 +288,13 @@ def test_a_killed_training_ends_in_the_same_bytes_as_one_that_was_not(trained: P
     assert second["seconds"] > first["seconds"] > 0
     assert not (tmp_path / paths.TRAIN).exists()
     third = ran("train_tpu", tmp_path)
-    assert f"goes on from step {kept[1]} of 30, which .work/" in third.stdout
+    assert f"resumes from step {kept[1]} of 30 in .work/" in third.stdout
     assert outputs(tmp_path) == outputs(trained)
 
     shutil.rmtree(tmp_path / paths.TRAIN)  # it has ended, but DVC died before it recorded that, and calls again
     again = ran("train_tpu", tmp_path)
-    assert "goes on from step 30 of 30" in again.stdout
+    assert "resumes from step 30 of 30" in again.stdout
+    assert ", where it has ended; to train from scratch: make train FRESH=1" in again.stdout
     assert "compiling" not in again.stderr
     assert outputs(tmp_path) == outputs(trained)
 
@@ -326,7 +327,7 @@ def test_it_stops_when_ap_gets_no_better(trained: Path, tmp_path: Path) -> None:
     assert (summary["steps"], summary["stopped_by"]) == (looks[-1][0], "patience")
     assert looks[-1][0] < 200
     assert stale.index(True) == len(stale) - 1  # the last two looks were the first two in a row that were no better
-    assert f"trained {summary['steps']} steps (AP has not got better for train.patience looks)" in done.stdout
+    assert f"trained {summary['steps']} steps (AP has not improved for train.patience validations)" in done.stdout
 
 
 class Clock:
@@ -431,6 +432,19 @@ def test_bad_params_are_one_line(trained: Path, change: dict[str, str], line: st
     assert done.returncode == 2
     assert line in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+def test_help_is_quick_and_an_unknown_word_is_refused(tmp_path: Path) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(stage.REPOSITORY)}
+    command = [sys.executable, "-m", "stages.train_tpu"]
+    done = subprocess.run(
+        [*command, "--help"], env=environment, cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert "--fresh" in done.stdout
+    done = subprocess.run(
+        [*command, "again"], env=environment, cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, "unrecognized arguments: again" in done.stderr) == (2, True)
 
 
 @pytest.mark.parametrize("model", ["ssd_mobilenet_v2_fpnlite_320x320"])

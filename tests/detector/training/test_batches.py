@@ -63,7 +63,7 @@ def configuration(root: Path, batch: int, augmentation: list[str] | None = AS_TR
     config = tiny.config(label_map=root / "dataset" / "tiny" / "label_map.pbtxt", batch_size=batch)
     size = config.model.ssd.image_resizer.fixed_shape_resizer
     size.height = size.width = 40
-    config.train_input_reader.tf_record_input_reader.input_path[:] = [str(root / f"{images}.record")]
+    config.train_input_reader.tf_record_input_reader.input_path[:] = [str(root / f"{images}.record")]  # for `dataset`
     if augmentation is not AS_TRAINED:
         del config.train_config.data_augmentation_options[:]
         for text in augmentation:
@@ -77,7 +77,16 @@ def model_of(config: Any) -> Any:
 
 def dataset(config: Any, seed: int = 1, first_step: int = 0, host: int = 0, hosts: int = 1, replicas: int = 1) -> Any:
     context = tf.distribute.InputContext(hosts, host, replicas)
-    return batches.dataset(config, model=model_of(config), seed=seed, first_step=first_step, context=context)
+    (record,) = config.train_input_reader.tf_record_input_reader.input_path
+    return batches.dataset(
+        config,
+        model=model_of(config),
+        record=Path(record),
+        batch_size=config.train_config.batch_size,
+        seed=seed,
+        first_step=first_step,
+        context=context,
+    )
 
 
 def tensors(of: Any, count: int) -> list[list[Any]]:
@@ -163,6 +172,7 @@ def test_replicas_and_hosts_share_the_same_batch(root: Path) -> None:
 IN_A_STRATEGY = """
 import hashlib
 import sys
+from pathlib import Path
 from detector.model import od_api, pipeline_config
 from detector.model.tensorflow_env import tf
 from detector.training import batches
@@ -175,7 +185,9 @@ config = pipeline_config.read(sys.argv[1])
 strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 model = od_api.model_builder.build(config.model, is_training=True)
 distributed = strategy.distribute_datasets_from_function(
-    lambda context: batches.dataset(config, model=model, seed=1, first_step=2, context=context)
+    lambda context: batches.dataset(
+        config, model=model, record=Path(sys.argv[2]), batch_size=4, seed=1, first_step=2, context=context
+    )
 )
 found = hashlib.sha256()
 for batch in tf.nest.flatten(next(iter(distributed))):
@@ -189,7 +201,7 @@ def test_another_process_with_one_thread_two_devices_and_op_determinism(root: Pa
     path = root / "pipeline.config"
     path.write_text(pipeline_config.render(config))
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "PYTHONHASHSEED": "7"}
-    command = [sys.executable, "-c", IN_A_STRATEGY, str(path)]
+    command = [sys.executable, "-c", IN_A_STRATEGY, str(path), str(root / "5.record")]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     (here,) = tensors(dataset(config, first_step=2), 1)

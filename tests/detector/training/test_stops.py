@@ -29,7 +29,7 @@ with stops.Stops("to go on: dvc repro", with_parent=kind == "with_parent") as st
             with stop.held():
                 if stop.requested:
                     Path("saved").write_text(str(step))
-                    stop.kept = f"step {step} is kept"
+                    stop.saved = f"step {step} is kept"
 """
 
 
