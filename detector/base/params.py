@@ -1,11 +1,14 @@
 """params.yaml -> one frozen dataclass per section, checked.
 
-The dataclass of a section stands in detector/params_SECTION.py, which alone a stage needs as a dep; the stage calls
-`load("section", Class)` once, in `main`, and `make doctor` checks them all. There are no defaults in Python:
-params.yaml is the only place where a number is chosen. Every field is made by `number`, `one_of`, `flag` or `text`,
-which hold what is allowed; an unknown, missing, mistyped or out-of-range value is an error that names the key.
+The dataclass of a section is in params.py of the room that uses it. A stage calls `load("section", Class)` once, in
+`main`; `make doctor` checks them all. There are no defaults in Python: params.yaml is the only place where a number is
+chosen. `number`, `one_of`, `flag` and `text` make fields that know what is allowed; an unknown, missing, mistyped or
+out-of-range value is an error that names the key.
 
 Read as YAML 1.2, as DVC reads it: `1e-3` is a number and `no` is a string.
+
+Not pydantic: its errors would have to be translated one by one into these lines (the value, and the whole range that is
+allowed), which is most of this file; and its import takes 0.12 s, as long as all else that a quick stage imports.
 """
 
 import dataclasses
@@ -20,27 +23,28 @@ from ruamel.yaml.error import YAMLError
 from detector.base.errors import UserError
 
 PARAMS_FILE = "params.yaml"
+# Here, too: a stage refuses an unknown section without importing the rooms of the others.
 SECTIONS = ("sample", "dataset", "pretrained", "train", "evaluate", "predict")
 Section = TypeVar("Section")
 
 
 def number(low: float, high: float = math.inf, *, auto: bool = False) -> Any:
-    """A field that holds an int or a float (by its annotation) in [low, high]; or the word `auto` (`float | str`)."""
+    """A field for an int or a float, by its annotation, in [low, high]; with `auto` (`float | str`) that word, too."""
     return dataclasses.field(metadata={"low": low, "high": high, "auto": auto})
 
 
 def one_of(*choices: str) -> Any:
-    """A field that holds one of the given words."""
+    """A field for one of these words."""
     return dataclasses.field(metadata={"choices": choices})
 
 
 def flag() -> Any:
-    """A field that holds true or false."""
+    """A field for true or false."""
     return dataclasses.field(metadata={"flag": True})
 
 
 def text(allowed: str, *, empty: bool = False) -> Any:
-    """A field that holds a string; `allowed` says in words what belongs there."""
+    """A field for a string; `allowed` says in words what belongs there."""
     return dataclasses.field(metadata={"text": allowed, "empty": empty})
 
 
@@ -84,7 +88,7 @@ def read(path: str | Path = PARAMS_FILE) -> dict[str, Any]:
     """The sections of `path`, unchecked.
 
     Raises:
-        UserError: it is missing, or no YAML of sections.
+        UserError: it is missing, or is not YAML with sections.
     """
     path = Path(path)
     try:
@@ -95,17 +99,17 @@ def read(path: str | Path = PARAMS_FILE) -> dict[str, Any]:
         reason = f"cannot be read: {error.strerror}"
         raise UserError(str(path), reason, "restore it: git checkout params.yaml") from error
     except (YAMLError, UnicodeDecodeError) as error:
-        raise UserError(str(path), f"not valid YAML: {error}", "mend that line") from error
+        raise UserError(str(path), f"not valid YAML: {error}", "fix that line") from error
     if not isinstance(document, dict):
-        raise UserError(str(path), "holds no sections", "restore it: git checkout params.yaml")
+        raise UserError(str(path), "has no sections", "restore it: git checkout params.yaml")
     return document
 
 
 def load(section: str, cls: type[Section], path: str | Path = PARAMS_FILE, *, partial: bool = False) -> Section:
-    """The section of `path` as a frozen `cls`; with `partial`, the keys that `cls` has no field for are left alone.
+    """The section of `path` as a frozen `cls`; with `partial`, keys without a field in `cls` are ignored.
 
     Raises:
-        UserError: naming `section.key`, its value and what is allowed.
+        UserError: it names `section.key`, its value and what is allowed.
     """
     return checked(read(path), section, cls, path, partial=partial)
 
@@ -118,7 +122,7 @@ def checked(
     *,
     partial: bool = False,
 ) -> Section:
-    """`load`, of sections that were read already; errors name `path`."""
+    """`load`, for sections that were already read; errors name `path`."""
     for name in document:
         if name not in SECTIONS:
             raise UserError(str(path), "unknown section", f"there are {', '.join(SECTIONS)}", item=str(name))

@@ -1,4 +1,4 @@
-"""What evaluation counts as found, and shows: the section `evaluate` of params.yaml."""
+"""What evaluation counts as a detection, and shows: the section `evaluate` of params.yaml."""
 
 from dataclasses import dataclass
 

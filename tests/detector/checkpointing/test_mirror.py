@@ -720,7 +720,7 @@ with stops.Stops("to go on: dvc repro") as stop:
         stop.farewell = task.leave
         with stop.held():
             task.save({{"step": 1, "best_step": 0}}, 1, lambda folder: (folder / "ckpt-1.index").write_text("whole"))
-            stop.saved = "step 1 is kept"
+            stop.saved = "step 1 is saved"
         print("saved", flush=True)
         while True:
             with stop.held():
@@ -745,7 +745,7 @@ def test_sigterm_waits_for_the_upload(bucket: Server) -> None:
     assert process.returncode == 128 + signal.SIGTERM
     assert [line for line in stderr.splitlines() if "stopping" not in line] == [
         f"uploading the last checkpoint to {URL}, for 20 s at most",
-        "SIGTERM: stopped; step 1 is kept; to go on: dvc repro",
+        "SIGTERM: stopped; step 1 is saved; to go on: dvc repro",
     ]
     assert manifests(bucket) == ["step-00000001.json"]
     assert "lease.json" not in there(bucket)
@@ -762,7 +762,7 @@ def test_sigterm_does_not_wait_longer_than_said(bucket: Server) -> None:
     assert [line for line in stderr.splitlines() if "stopping" not in line][1:] == [
         f"warning: {URL}: the last checkpoint was not uploaded (5 s are over), none is there; "
         f"it is kept in first/{KEY}: the next run uploads it",
-        "SIGTERM: stopped; step 1 is kept; to go on: dvc repro",
+        "SIGTERM: stopped; step 1 is saved; to go on: dvc repro",
     ]
 
 

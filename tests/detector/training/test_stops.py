@@ -17,7 +17,7 @@ import sys, time
 from pathlib import Path
 from detector.training import stops
 kind = sys.argv[1]
-with stops.Stops("to go on: dvc repro", with_parent=kind == "with_parent") as stop:
+with stops.Stops("to resume: dvc repro", with_parent=kind == "with_parent") as stop:
     if kind == "busy":
         Path("began").touch()
         while True:
@@ -29,7 +29,7 @@ with stops.Stops("to go on: dvc repro", with_parent=kind == "with_parent") as st
             with stop.held():
                 if stop.requested:
                     Path("saved").write_text(str(step))
-                    stop.saved = f"step {step} is kept"
+                    stop.saved = f"step {step} is saved"
 """
 
 
@@ -55,10 +55,10 @@ def test_a_step_is_finished_and_saved_first(tmp_path: Path, number: signal.Signa
     _, stderr = process.communicate(timeout=30)
     assert process.returncode == code
     assert (tmp_path / "saved").read_text() == "1"
-    again = ", again to stop at once" if number == signal.SIGINT else ""
+    again = ", again to stop immediately" if number == signal.SIGINT else ""
     assert stderr.splitlines() == [
         f"{number.name}: stopping after this step{again}",
-        f"{number.name}: stopped; step 1 is kept; to go on: dvc repro",
+        f"{number.name}: stopped; step 1 is saved; to resume: dvc repro",
     ]
 
 
@@ -67,7 +67,7 @@ def test_outside_of_a_step_it_leaves_at_once(tmp_path: Path) -> None:
     process.send_signal(signal.SIGTERM)
     _, stderr = process.communicate(timeout=10)
     assert process.returncode == 143
-    assert stderr == "SIGTERM: stopped; nothing new was trained; to go on: dvc repro\n"
+    assert stderr == "SIGTERM: stopped; nothing new was trained; to resume: dvc repro\n"
 
 
 def test_a_second_ctrl_c_does_not_wait(tmp_path: Path) -> None:
@@ -97,7 +97,7 @@ def test_a_first_ctrl_c_after_another_request_waits_as_well(tmp_path: Path) -> N
     assert (tmp_path / "saved").read_text() == "1"
     assert stderr.splitlines()[:2] == [
         "SIGTERM: stopping after this step",
-        "SIGINT: stopping after this step, again to stop at once",
+        "SIGINT: stopping after this step, again to stop immediately",
     ]
 
 
