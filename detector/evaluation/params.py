@@ -11,4 +11,4 @@ class EvaluateParams:
 
     score_threshold: float = params.number(0, 1)
     iou_threshold: float = params.number(0.05, 1)
-    pictures: int = params.number(0)
+    pictures: int = params.whole(0)

@@ -48,10 +48,10 @@ class PipelineParams:
 
     model: str = params.one_of(*MODELS)
     fine_tune_checkpoint_type: str = params.one_of("classification", "detection", "full", "none")
-    steps: int = params.number(1, 10_000_000)
-    batch_size: int = params.number(1, 65_536)
+    steps: int = params.whole(1, 10_000_000)
+    batch_size: int = params.whole(1, 65_536)
     learning_rate: float | str = params.number(1e-8, 10, auto=True)
-    frozen_blocks: int = params.number(0, BLOCKS)
+    frozen_blocks: int = params.whole(0, BLOCKS)
     config_override: str = params.text("text of a TrainEvalPipelineConfig", empty=True)
     bfloat16: bool = params.flag()
 

@@ -7,6 +7,7 @@ depends on threads, on prefetching, on how many replicas and hosts share a batch
 Records are read by their offsets, when they are needed: a dataset may be larger than the memory.
 """
 
+import functools
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -25,30 +26,21 @@ def distributed(
     train: TrainParams, config: Any, model: Any, strategy: tf.distribute.Strategy, first_step: int
 ) -> Iterator[Any]:
     """The batches of the train record from step `first_step`, shared out to the replicas of `strategy`."""
-
-    def on_host(context: tf.distribute.InputContext) -> tf.data.Dataset:
-        return dataset(
-            config,
-            model=model,
-            record=paths.record("train"),
-            batch_size=train.batch_size,
-            seed=train.seed,
-            first_step=first_step,
-            context=context,
-        )
-
+    values = {"batch_size": train.batch_size, "seed": train.seed, "first_step": first_step}
+    record = paths.record("train")
+    on_host = functools.partial(dataset, config, model, record, **values)
     return iter(strategy.distribute_datasets_from_function(on_host))
 
 
 def dataset(
     config: Any,
-    *,
     model: Any,
     record: Path,
+    context: tf.distribute.InputContext,
+    *,
     batch_size: int,
     seed: int,
     first_step: int,
-    context: tf.distribute.InputContext,
 ) -> tf.data.Dataset:
     """The batches from step `first_step` (counted from 0), without end, for one host's replicas in turn.
 
@@ -58,10 +50,10 @@ def dataset(
         config: a TrainEvalPipelineConfig, for its augmentation and what the API pads examples to.
         model: the DetectionModel, for its preprocessing.
         record: the TFRecord to train on.
+        context: which host this is, and how many replicas there are.
         batch_size: of all replicas together.
         seed: 0 to 2**31 - 1.
         first_step: the number of the first batch.
-        context: which host this is, and how many replicas there are.
 
     Returns:
         (features, labels) as of the API's `inputs.train_input`, a replica's batch in each.

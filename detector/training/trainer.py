@@ -142,9 +142,8 @@ class Trainer:
                         self._refuse(", ".join(bad))
                     progress.update(state.step, losses, rate, limit - state.seconds)
                     if state.step % LOG_EVERY == 0 or state.stopped_by(train):
-                        self._record(
-                            {**{f"loss/{name}": value for name, value in losses.items()}, "learning_rate": rate}
-                        )
+                        curves = {f"loss/{name}": value for name, value in losses.items()}
+                        self._record({**curves, "learning_rate": rate})
                     if is_save_due or (self._stops.requested and self._workers == 1):
                         self._save()
                 held = self._stops.held  # the first step is mostly tracing, which is not worth waiting for

@@ -77,16 +77,9 @@ def model_of(config: Any) -> Any:
 
 def dataset(config: Any, seed: int = 1, first_step: int = 0, host: int = 0, hosts: int = 1, replicas: int = 1) -> Any:
     context = tf.distribute.InputContext(hosts, host, replicas)
-    (record,) = config.train_input_reader.tf_record_input_reader.input_path
-    return batches.dataset(
-        config,
-        model=model_of(config),
-        record=Path(record),
-        batch_size=config.train_config.batch_size,
-        seed=seed,
-        first_step=first_step,
-        context=context,
-    )
+    record = Path(config.train_input_reader.tf_record_input_reader.input_path[0])
+    values = {"batch_size": config.train_config.batch_size, "seed": seed, "first_step": first_step}
+    return batches.dataset(config, model_of(config), record, context, **values)
 
 
 def tensors(of: Any, count: int) -> list[list[Any]]:
@@ -185,9 +178,7 @@ config = pipeline_config.read(sys.argv[1])
 strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 model = od_api.model_builder.build(config.model, is_training=True)
 distributed = strategy.distribute_datasets_from_function(
-    lambda context: batches.dataset(
-        config, model=model, record=Path(sys.argv[2]), batch_size=4, seed=1, first_step=2, context=context
-    )
+    lambda context: batches.dataset(config, model, Path(sys.argv[2]), context, batch_size=4, seed=1, first_step=2)
 )
 found = hashlib.sha256()
 for batch in tf.nest.flatten(next(iter(distributed))):

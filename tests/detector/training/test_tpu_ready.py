@@ -62,13 +62,7 @@ class Training:
         data: Any = iter(
             strategy.distribute_datasets_from_function(
                 lambda context: batches.dataset(
-                    config,
-                    model=self.model,
-                    record=paths.record("train"),
-                    batch_size=2,
-                    seed=1,
-                    first_step=0,
-                    context=context,
+                    config, self.model, paths.record("train"), context, batch_size=2, seed=1, first_step=0
                 )
             )
         )
