@@ -160,16 +160,12 @@ def _fill_checkpoint(train_config: Any, train: PipelineParams) -> None:
         return
     train_config.fine_tune_checkpoint = (paths.PRETRAINED / "ckpt-1").as_posix()
     train_config.fine_tune_checkpoint_type = train.fine_tune_checkpoint_type
-    train_config.freeze_variables.extend(_freeze_variables(train.frozen_blocks))
+    if train.frozen_blocks:  # the first convolution, too; the names are Keras'
+        names = ["(bn_)?Conv1/", "expanded_conv_", *(f"block_{number}_" for number in range(1, train.frozen_blocks))]
+        train_config.freeze_variables.extend(f"^{name}" for name in names)
     train_config.fine_tune_checkpoint_version = (
         train_config.DESCRIPTOR.file.enum_types_by_name["CheckpointVersion"].values_by_name["V2"].number
     )
-
-
-def _freeze_variables(blocks: int) -> list[str]:
-    """Patterns of Keras' names: with any block the first convolution, `expanded_conv`, then `block_1` and so on."""
-    names = ["(bn_)?Conv1/", "expanded_conv_", *(f"block_{number}_" for number in range(1, blocks))]
-    return [f"^{name}" for name in names] if blocks else []
 
 
 def _fill_reader(reader: Any, split: str, label_map: Path, *, shuffle: bool) -> None:

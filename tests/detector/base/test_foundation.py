@@ -73,7 +73,7 @@ def test_a_stage_has_a_manual_and_takes_no_arguments(tmp_path: Path, module: str
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:
+def test_a_file_is_written_atomically(tmp_path: Path) -> None:
     target = tmp_path / "deep" / "file.txt"
     files.write_text(target, "first\n")
     with pytest.raises(RuntimeError), files.whole_file(target) as temporary:
@@ -84,7 +84,7 @@ def test_a_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:
     assert target.stat().st_mode & 0o777 == 0o644
 
 
-def test_a_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:
+def test_a_folder_is_written_atomically(tmp_path: Path) -> None:
     target = tmp_path / "out"
     with files.whole_folder(target) as temporary:
         (temporary / "a").write_text("1")

@@ -94,7 +94,7 @@ def test_a_broken_file_is_one_line(tmp_path: Path, content: str) -> None:
     assert "\n" not in caught.value.line()
 
 
-def test_a_missing_file_says_where_to_stand(tmp_path: Path) -> None:
+def test_a_missing_file_says_where_to_run(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="not found; run from the project's root"):
         params.load("train", Section, tmp_path / "params.yaml")
 

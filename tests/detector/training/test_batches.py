@@ -135,7 +135,7 @@ def test_every_image_once_an_epoch(root: Path) -> None:
 
 
 def test_a_batch_of_several_epochs(root: Path) -> None:
-    """Twelve of five images: two epochs and the first two images of the third, which the next batch goes on with."""
+    """Twelve of five images: two epochs and the first two images of the third, which the next batch continues."""
     order = names(dataset(configuration(root, 12, [])), 2)
     assert [sorted(order[start : start + 5]) for start in (0, 5, 10, 15)] == [NAMES] * 4
     assert order[:20] == names(dataset(configuration(root, 2, [])), 10)
@@ -212,7 +212,7 @@ def corners(of: Any, count: int) -> Iterator[list[float]]:
         yield from labels[InputDataFields.groundtruth_boxes][:, 0].numpy().tolist()
 
 
-def test_about_half_are_flipped_and_every_time_anew(root: Path) -> None:
+def test_about_half_are_flipped_and_each_time_differently(root: Path) -> None:
     """One image whose box spans 8 to 40 of 96 pixels across: flipped, 56 to 88."""
     of = dataset(configuration(root, 100, ["random_horizontal_flip {}"], images=1))
     lefts = [round(xmin * 96) for _, xmin, _, _ in corners(of, 4)]
@@ -222,7 +222,7 @@ def test_about_half_are_flipped_and_every_time_anew(root: Path) -> None:
     assert 160 <= len(runs) <= 240  # neighbours are independent
 
 
-def test_two_options_of_a_kind_draw_apart(root: Path) -> None:
+def test_two_options_of_a_kind_draw_different_numbers(root: Path) -> None:
     """Two flips cancel out in half of the cases; they always would if both drew the same number."""
     of = dataset(configuration(root, 100, ["random_horizontal_flip {}"] * 2, images=1))
     lefts = [round(xmin * 96) for _, xmin, _, _ in corners(of, 4)]

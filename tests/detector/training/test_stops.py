@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.stage import REPOSITORY
 
-# Held steps of so many seconds, which say in files how far they are; or `busy`: not held, in C code that never ends.
+# Held steps of so many seconds, which write files to show how far they are; or `busy`: not held, in endless C code.
 CHILD = """
 import sys, time
 from pathlib import Path
@@ -62,7 +62,7 @@ def test_a_step_is_finished_and_saved_first(tmp_path: Path, number: signal.Signa
     ]
 
 
-def test_outside_of_a_step_it_leaves_at_once(tmp_path: Path) -> None:
+def test_outside_of_a_step_it_ends_immediately(tmp_path: Path) -> None:
     process = start(tmp_path, "busy", "0")
     process.send_signal(signal.SIGTERM)
     _, stderr = process.communicate(timeout=10)
@@ -87,7 +87,7 @@ def test_a_second_ctrl_c_does_not_wait(tmp_path: Path) -> None:
 
 
 def test_a_first_ctrl_c_after_another_request_waits_as_well(tmp_path: Path) -> None:
-    """Such as after the word of another worker: it is the second Ctrl-C that gives up what is being saved."""
+    """Such as one of another worker: only the second Ctrl-C gives up what is being saved."""
     process = start(tmp_path, "steps", "3")
     process.send_signal(signal.SIGTERM)
     time.sleep(1)
@@ -135,7 +135,7 @@ def test_a_dead_parent_counts_as_sigterm(tmp_path: Path, shell: str) -> None:
     with (tmp_path / "stderr").open("w") as stderr:
         process = subprocess.Popen([sys.executable, "-c", parent], cwd=tmp_path, env=environment, stderr=stderr)
     wait_for(tmp_path / "began")
-    time.sleep(1.5)  # a look or two at a parent that lives
+    time.sleep(1.5)  # so that it polls once or twice while the parent lives
     assert not (tmp_path / "saved").exists()
     process.kill()  # and stays a zombie for a while, as nobody has asked for its end
     wait_for(tmp_path / "saved")
@@ -156,7 +156,7 @@ def test_signals_are_as_they_were_afterwards() -> None:
     assert signal.set_wakeup_fd(-1) == -1
 
 
-def test_a_parent_that_died_before_it_was_looked_for(tmp_path: Path) -> None:
+def test_a_parent_that_died_before_it_was_watched(tmp_path: Path) -> None:
     """As DVC may while the trainer is still importing."""
     (tmp_path / "child.py").write_text(CHILD)
     command = f"(sleep 0.3; exec {sys.executable} child.py with_parent 0.2) &"
