@@ -173,7 +173,7 @@ def test_exporting_again_gives_the_same_bytes(outputs: tuple[Project, dict[str, 
 
 @pytest.mark.slow
 def test_forcing_all_twice_gives_the_same_lock(outputs: tuple[Project, dict[str, str]]) -> None:
-    """By training again: PASSO_FRESH=1, or the training that has ended would be taken up again."""
+    """By training again: PASSO_FRESH=1, or the training that has ended would be resumed."""
     project, _ = outputs
     locks = []
     for _ in range(2):

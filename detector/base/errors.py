@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 
 MOST_LINES = 20  # that one command prints
 EXIT_USER_ERROR = 2
-EXIT_TERMINATED = 128 + signal.SIGTERM
 EXIT_INTERRUPTED = 128 + signal.SIGINT  # what a shell reports for Ctrl-C; never 0, or DVC would record a finished stage
 
 

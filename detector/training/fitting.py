@@ -20,15 +20,7 @@ INITIAL = paths.PRETRAINED / checkpoints.NAME
 
 
 def fit(train: TrainParams, config: Any, data: TrainingData, work: Work, stop: Stops, workers: Cluster) -> Outcome:
-    """Train to the end.
-
-    Args:
-        train: the parameters.
-        config: their TrainEvalPipelineConfig.
-        data: the images.
-        work: keeps the checkpoints; what it holds already is resumed.
-        stop: signals to stop.
-        workers: who train together.
+    """Train to the end; `config` is the TrainEvalPipelineConfig of `train`. What `work` holds already is resumed.
 
     Raises:
         UserError: the initial weights do not fit, an accelerator is missing, or as of `Trainer.run`.

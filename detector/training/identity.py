@@ -1,7 +1,7 @@
 """Which training is resumed: everything that shapes the weights is its identity, and the code that it ended with.
 
-A training that has ended stays in the work directory: DVC may die before it has recorded the result, and then runs the
-stage again. The stage takes the ended training up again then, in seconds, unless the code has changed since.
+A training that has ended stays in the work directory, for DVC may die before it has recorded the result. When the stage
+runs again, it resumes the ended training, which takes seconds, unless the code has changed since.
 """
 
 import hashlib
@@ -20,6 +20,7 @@ from detector.training.params import TrainParams
 NOT_SHAPING = ("accelerator", "checkpoint_every", "checkpoint_minutes", "keep", "work_dir")  # keys of `train`
 FILES, CONFIG = "files, by sha256", "pipeline.config, its sha256"  # parts of an identity
 MOST_NAMES = 3  # in a line
+AGAIN = "PASSO_FRESH=1 dvc repro --force --single-item train_tpu"
 SOURCES = {  # of the initial weights, by train.fine_tune_checkpoint_type
     "classification": f"the backbone in {paths.PRETRAINED}",
     "detection": f"the feature extractor and the box heads in {paths.PRETRAINED}",
@@ -68,13 +69,7 @@ def _stage(file: str) -> dict[str, Any]:
 
 
 def begin(train: TrainParams, work: work_dir.Work, *, fresh: bool) -> str:
-    """Forget what must not be resumed, report other unfinished trainings, and return the line on how this one begins.
-
-    Args:
-        train: its parameters.
-        work: its work directory.
-        fresh: to train from scratch.
-    """
+    """Forget what must not be resumed, report other unfinished trainings, and return a line on how this one begins."""
     ended = None if fresh else work.finished()
     if fresh or (ended and ended.get("code") != code()):
         work.forget()
@@ -82,7 +77,7 @@ def begin(train: TrainParams, work: work_dir.Work, *, fresh: bool) -> str:
         print(_report(other))
     if checkpoint := work.latest():
         line = f"resumes from step {checkpoint.step} of {train.steps} in {checkpoint.folder}"
-        return f"{line}, where it has ended; to train from scratch: make train FRESH=1" if ended else line
+        return f"{line}, where it has ended; to train it again: {AGAIN}" if ended else line
     line = f"starts from {SOURCES[train.fine_tune_checkpoint_type]}, saves its work in {work.where}"
     if train.fine_tune_checkpoint_type != "full" and _stage("dvc.lock"):
         line += "; to start from the last model: make continue"

@@ -294,7 +294,7 @@ def test_a_killed_training_ends_in_the_same_bytes_as_one_that_was_not(trained: P
     shutil.rmtree(tmp_path / paths.TRAIN)  # it has ended, but DVC died before it recorded that, and calls again
     again = ran("train_tpu", tmp_path)
     assert "resumes from step 30 of 30" in again.stdout
-    assert ", where it has ended; to train from scratch: make train FRESH=1" in again.stdout
+    assert ", where it has ended; to train it again: PASSO_FRESH=1 dvc repro --force" in again.stdout
     assert "compiling" not in again.stderr
     assert outputs(tmp_path) == outputs(trained)
 

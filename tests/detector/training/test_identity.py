@@ -94,7 +94,7 @@ def test_other_unfinished_trainings_are_reported(work: work_dir.Work, capsys: py
     )
 
 
-def test_a_training_that_has_ended_is_taken_up_again_until_the_code_changes(work: work_dir.Work) -> None:
+def test_a_training_that_has_ended_is_resumed_until_the_code_changes(work: work_dir.Work) -> None:
     """DVC may have died before it recorded the result; or its cache is lost, and this is the last copy."""
     Path("dvc.yaml").write_text(DVC_YAML)
     code = Path("detector/training/loop.py")
@@ -104,7 +104,7 @@ def test_a_training_that_has_ended_is_taken_up_again_until_the_code_changes(work
     work.finish({"code": identity.code()})
     assert identity.begin(load(keep="7"), work, fresh=False) == (
         f"resumes from step 500 of 500 in {work.step(500)}, where it has ended; "
-        "to train from scratch: make train FRESH=1"
+        "to train it again: PASSO_FRESH=1 dvc repro --force --single-item train_tpu"
     )
     compiled = code.parent / "__pycache__/loop.pyc"
     compiled.parent.mkdir()
