@@ -15,7 +15,7 @@ from detector.data import records
 from detector.model import pipeline_config
 from detector.scene.params import SampleParams
 from detector.training.params import TrainParams
-from tests.support import faults
+from tests.support import faults, tiny
 from tests.support.stage import REPOSITORY
 from tools import summary
 from tools.checks.settings import SECTIONS
@@ -428,16 +428,7 @@ def test_the_snippets_run_on_an_exported_model_and_agree(tmp_path: Path) -> None
 
     label_map = tmp_path / "label_map.pbtxt"
     labels.write(label_map, ["cat", "dog"])
-    config = pipeline_config.build(
-        "ssd_mobilenet_v2_320x320",
-        label_map=label_map,
-        num_classes=2,
-        max_number_of_boxes=1,
-        steps=1,
-        batch_size=1,
-        learning_rate=0.1,
-        fine_tune_checkpoint_type="none",
-    )
+    config = tiny.config(label_map=label_map, learning_rate=0.1)
     (tmp_path / paths.EXPORT).mkdir(parents=True)
     exporting.export(od_api.build_model(config), config, label_map, tmp_path / paths.EXPORT)
     faults.image(tmp_path / "dataset/sample/test/test_00000.jpg", size=(320, 240))

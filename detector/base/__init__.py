@@ -1,1 +1,1 @@
-"""What every room needs, and nothing else: errors, whole files, params.yaml, where artefacts lie."""
+"""What every room needs, and nothing else: errors, whole files, params.yaml, where artefacts are."""

@@ -7,19 +7,18 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 
-MOST_LINES = 20  # of one command on the console
+MOST_LINES = 20  # that one command prints
 EXIT_USER_ERROR = 2
-EXIT_TERMINATED = 128 + signal.SIGTERM
 EXIT_INTERRUPTED = 128 + signal.SIGINT  # what a shell reports for Ctrl-C; never 0, or DVC would record a finished stage
 
 
 class UserError(Exception):
-    """Something that the user can mend.
+    """Something that the user can fix.
 
     Args:
-        where: the file, parameter or command that is at fault, as the user would type it.
-        reason: what is wrong, with the value found.
-        remedy: what to do about it; may be empty where the reason says it.
+        where: the file, parameter or command that is wrong, as the user would type it.
+        reason: what is wrong, with the value.
+        remedy: what to do; may be empty if the reason says it.
         item: which object, line or key inside `where`; may be empty.
     """
 
@@ -35,7 +34,7 @@ class UserError(Exception):
 
 
 def show(lines: Sequence[str], where_all_are: str = "") -> None:
-    """Print the errors of a dataset on stderr, one line each; of many the first `MOST_LINES`, and how many more."""
+    """Print errors on stderr, one line each: the first `MOST_LINES`, and how many more there are."""
     for line in lines[:MOST_LINES]:
         print(f"error: {line}", file=sys.stderr)
     if len(lines) > MOST_LINES:
@@ -47,7 +46,7 @@ def run(main: Callable[[], None], manual: str | None = None) -> None:
 
     Args:
         main: the command.
-        manual: its module's docstring, where it takes no arguments: `--help` prints it, anything else is refused.
+        manual: its module's docstring, if it takes no arguments: `--help` prints it, anything else is refused.
     """
     try:
         if manual:
@@ -66,5 +65,5 @@ def _only_help(arguments: Sequence[str], manual: str) -> None:
         print(manual.strip())
         sys.exit(0)
     if arguments:
-        remedy = "values stand in params.yaml; for one run: dvc exp run -S section.key=value"
+        remedy = "values are in params.yaml; for one run: dvc exp run -S section.key=value"
         raise UserError(" ".join(arguments), "this command takes no arguments", remedy)

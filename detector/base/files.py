@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all: written beside their place, then renamed."""
+"""Files and folders that are written atomically: beside their place, then renamed."""
 
 import hashlib
 import os
@@ -8,14 +8,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-TEMPORARY = ".passo-tmp."  # beginning of the names of what is not whole yet; short, for the target's may be 255 bytes
+TEMPORARY = ".passo-tmp."  # prefix of unfinished files; short, as the target's name may have 255 bytes
 
 
 @contextmanager
 def whole_file(path: str | Path, *, durable: bool = False) -> Iterator[Path]:
     """Yields a path beside `path` to write to; on success it is renamed to `path`, on any error removed.
 
-    With `durable` it is on the disk before it has its name, so that not even a power cut leaves half of it there.
+    With `durable` it is on the disk before it is renamed, so that not even a power cut leaves half of it.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -36,9 +36,9 @@ def whole_file(path: str | Path, *, durable: bool = False) -> Iterator[Path]:
 
 @contextmanager
 def whole_folder(path: str | Path, *, durable: bool = False) -> Iterator[Path]:
-    """Yields a folder beside `path` to fill; on success it takes the place of `path`, which must be ours.
+    """Yields a folder beside `path` to fill; on success it replaces `path`, which must be ours.
 
-    What was there is gone only when the new one stands: an interrupt in between brings it back. `durable` as above.
+    The old one is removed only after that: an interrupt in between restores it. `durable` as above.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -78,26 +78,26 @@ def sha256(path: Path) -> str:
 
 
 def remove_folder(path: Path) -> None:
-    """Remove a folder so that a kill half-way leaves no half of it under its name."""
+    """Remove a folder atomically: a kill leaves no half of it under its name."""
     doomed = Path(tempfile.mkdtemp(dir=path.parent, prefix=TEMPORARY))
     path.rename(doomed / path.name)
     shutil.rmtree(doomed)
 
 
 def remove_temporaries(folder: Path) -> None:
-    """Remove what a killed process had not finished in `folder`; for one that no other process writes to."""
+    """Remove unfinished files of a killed process; no other process may be writing to `folder`."""
     for path in folder.glob(f"{TEMPORARY}*"):
         shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
 
 
 def write_text(path: str | Path, content: str, *, durable: bool = False) -> None:
-    """Write UTF-8 text, whole or not at all, with `\\n` line ends."""
+    """Write UTF-8 text atomically, with `\\n` line ends."""
     with whole_file(path, durable=durable) as temporary:
         temporary.write_text(content, encoding="utf-8", newline="\n")
 
 
 def write_bytes(path: str | Path, content: bytes) -> None:
-    """Write bytes, whole or not at all."""
+    """Write bytes atomically."""
     with whole_file(path) as temporary:
         temporary.write_bytes(content)
 

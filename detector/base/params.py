@@ -1,16 +1,19 @@
 """params.yaml -> one frozen dataclass per section, checked.
 
-The dataclass of a section stands in detector/params_SECTION.py, which alone a stage needs as a dep; the stage calls
-`load("section", Class)` once, in `main`, and `make doctor` checks them all. There are no defaults in Python:
-params.yaml is the only place where a number is chosen. Every field is made by `number`, `one_of`, `flag` or `text`,
-which hold what is allowed; an unknown, missing, mistyped or out-of-range value is an error that names the key.
+The dataclass of a section is in params.py of the room that uses it. A stage calls `load("section", Class)` once, in
+`main`; `make doctor` checks them all. There are no defaults in Python: params.yaml is the only place where a number is
+chosen. `whole`, `number`, `one_of`, `flag` and `text` make fields that know what is allowed; an unknown, missing,
+mistyped or out-of-range value is an error that names the key.
 
 Read as YAML 1.2, as DVC reads it: `1e-3` is a number and `no` is a string.
+
+Not pydantic: its errors would have to be translated one by one into these lines (the value, and the whole range that is
+allowed), which is most of this file; and its import takes 0.12 s, as long as all else that a quick stage imports.
 """
 
 import dataclasses
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,71 +23,55 @@ from ruamel.yaml.error import YAMLError
 from detector.base.errors import UserError
 
 PARAMS_FILE = "params.yaml"
+# Here, too: a stage refuses an unknown section without importing the rooms of the others.
 SECTIONS = ("sample", "dataset", "pretrained", "train", "evaluate", "predict")
 Section = TypeVar("Section")
 
 
+def whole(low: int, high: float = math.inf) -> Any:
+    """A field for an int in [low, high]."""
+    return _field(f"a whole number {_range(low, high)}", lambda value: type(value) is int and low <= value <= high)
+
+
 def number(low: float, high: float = math.inf, *, auto: bool = False) -> Any:
-    """A field that holds an int or a float (by its annotation) in [low, high]; or the word `auto` (`float | str`)."""
-    return dataclasses.field(metadata={"low": low, "high": high, "auto": auto})
+    """A field for a float in [low, high], which may be written as an int; with `auto` that word is allowed, too."""
+
+    def accepts(value: Any) -> bool:
+        is_number = type(value) in (int, float) and math.isfinite(value) and low <= value <= high
+        return is_number or (auto and value == "auto")
+
+    allowed = f"a number {_range(low, high)}" + (", or auto" if auto else "")
+    return _field(allowed, accepts, lambda value: value if value == "auto" else float(value))
 
 
 def one_of(*choices: str) -> Any:
-    """A field that holds one of the given words."""
-    return dataclasses.field(metadata={"choices": choices})
+    """A field for one of these words."""
+    return _field(f"one of {', '.join(choices)}", lambda value: value in choices)
 
 
 def flag() -> Any:
-    """A field that holds true or false."""
-    return dataclasses.field(metadata={"flag": True})
+    """A field for true or false."""
+    return _field("true or false", lambda value: isinstance(value, bool))
 
 
 def text(allowed: str, *, empty: bool = False) -> Any:
-    """A field that holds a string; `allowed` says in words what belongs there."""
-    return dataclasses.field(metadata={"text": allowed, "empty": empty})
+    """A field for a string; `allowed` says in words what belongs there."""
+    return _field(allowed, lambda value: isinstance(value, str) and (empty or bool(value.strip())))
 
 
-def _is_int(field: dataclasses.Field[Any]) -> bool:
-    return field.type in (int, "int")  # the latter under `from __future__ import annotations`
+def _field(allowed: str, accepts: Callable[[Any], bool], convert: Callable[[Any], object] = lambda value: value) -> Any:
+    return dataclasses.field(metadata={"allowed": allowed, "accepts": accepts, "convert": convert})
 
 
-def _allowed(field: dataclasses.Field[Any]) -> str:
-    meta = field.metadata
-    if "choices" in meta:
-        return "one of " + ", ".join(meta["choices"])
-    if "flag" in meta:
-        return "true or false"
-    if "text" in meta:
-        return str(meta["text"])
-    kind = "a whole number" if _is_int(field) else "a number"
-    bounds = f" from {meta['low']:.10g}" + (f" to {meta['high']:.10g}" if meta["high"] < math.inf else " up")
-    return kind + bounds + (", or auto" if meta["auto"] else "")
-
-
-def _is_allowed(field: dataclasses.Field[Any], value: object) -> bool:
-    meta = field.metadata
-    if "choices" in meta:
-        return value in meta["choices"]
-    if "flag" in meta:
-        return isinstance(value, bool)
-    if "text" in meta:
-        return isinstance(value, str) and (bool(value.strip()) or meta["empty"])
-    if meta["auto"] and value == "auto":
-        return True
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        return False
-    return (not _is_int(field) or isinstance(value, int)) and meta["low"] <= value <= meta["high"]
-
-
-def _converted(field: dataclasses.Field[Any], value: Any) -> Any:
-    return float(value) if "low" in field.metadata and not _is_int(field) and value != "auto" else value
+def _range(low: float, high: float) -> str:
+    return f"from {low:.10g}" + (f" to {high:.10g}" if high < math.inf else " up")
 
 
 def read(path: str | Path = PARAMS_FILE) -> dict[str, Any]:
     """The sections of `path`, unchecked.
 
     Raises:
-        UserError: it is missing, or no YAML of sections.
+        UserError: it is missing, or is not YAML with sections.
     """
     path = Path(path)
     try:
@@ -95,17 +82,17 @@ def read(path: str | Path = PARAMS_FILE) -> dict[str, Any]:
         reason = f"cannot be read: {error.strerror}"
         raise UserError(str(path), reason, "restore it: git checkout params.yaml") from error
     except (YAMLError, UnicodeDecodeError) as error:
-        raise UserError(str(path), f"not valid YAML: {error}", "mend that line") from error
+        raise UserError(str(path), f"not valid YAML: {error}", "fix that line") from error
     if not isinstance(document, dict):
-        raise UserError(str(path), "holds no sections", "restore it: git checkout params.yaml")
+        raise UserError(str(path), "has no sections", "restore it: git checkout params.yaml")
     return document
 
 
 def load(section: str, cls: type[Section], path: str | Path = PARAMS_FILE, *, partial: bool = False) -> Section:
-    """The section of `path` as a frozen `cls`; with `partial`, the keys that `cls` has no field for are left alone.
+    """The section of `path` as a frozen `cls`; with `partial`, keys without a field in `cls` are ignored.
 
     Raises:
-        UserError: naming `section.key`, its value and what is allowed.
+        UserError: it names `section.key`, its value and what is allowed.
     """
     return checked(read(path), section, cls, path, partial=partial)
 
@@ -118,17 +105,17 @@ def checked(
     *,
     partial: bool = False,
 ) -> Section:
-    """`load`, of sections that were read already; errors name `path`."""
+    """`load`, for sections that were already read; errors name `path`."""
     for fault in faults(document, section, cls, path, partial=partial):
         raise fault
-    values = document[section]
-    return cls(**{field.name: _converted(field, values[field.name]) for field in _fields(cls)})
+    values, fields = document[section], dataclasses.fields(cls)  # type: ignore[arg-type]
+    return cls(**{field.name: field.metadata["convert"](values[field.name]) for field in fields})
 
 
 def faults(
     document: Mapping[str, Any], section: str, cls: type, path: str | Path = PARAMS_FILE, *, partial: bool = False
 ) -> Iterator[UserError]:
-    """Everything for which `checked` would refuse a section; it raises the first."""
+    """All errors of a section; `checked` raises the first."""
     for name in document:
         if name not in SECTIONS:
             yield UserError(str(path), "unknown section", f"there are {', '.join(SECTIONS)}", item=str(name))
@@ -136,18 +123,14 @@ def faults(
     if not isinstance(values, dict):
         yield UserError(str(path), f"section {section} is missing or empty", "restore it: git checkout params.yaml")
         return
-    fields = {field.name: field for field in _fields(cls)}
+    fields = {field.name: field.metadata for field in dataclasses.fields(cls)}
     for key, value in values.items():
         if key not in fields and not partial:
             reason = f"unknown key (its value is {value!r})"
             yield UserError(str(path), reason, f"{section} has {', '.join(fields)}", item=f"{section}.{key}")
-    for name, field in fields.items():
-        item = f"{section}.{name}"
-        if name not in values:
-            yield UserError(str(path), "missing", f"give {_allowed(field)}", item=item)
-        elif not _is_allowed(field, values[name]):
-            yield UserError(str(path), f"{values[name]!r} is not allowed", f"give {_allowed(field)}", item=item)
-
-
-def _fields(cls: type) -> Sequence[dataclasses.Field[Any]]:
-    return dataclasses.fields(cls)
+    for key, meta in fields.items():
+        item, remedy = f"{section}.{key}", f"give {meta['allowed']}"
+        if key not in values:
+            yield UserError(str(path), "missing", remedy, item=item)
+        elif not meta["accepts"](values[key]):
+            yield UserError(str(path), f"{values[key]!r} is not allowed", remedy, item=item)

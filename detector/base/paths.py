@@ -1,4 +1,4 @@
-"""Where the stages' artefacts lie, relative to the project's root; a test holds dvc.yaml to the same paths."""
+"""Where the artefacts of the stages are, relative to the project's root; a test holds dvc.yaml to the same paths."""
 
 from pathlib import Path
 

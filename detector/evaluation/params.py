@@ -1,4 +1,4 @@
-"""What evaluation counts as found, and shows: the section `evaluate` of params.yaml."""
+"""What evaluation counts as a detection, and shows: the section `evaluate` of params.yaml."""
 
 from dataclasses import dataclass
 
@@ -11,4 +11,4 @@ class EvaluateParams:
 
     score_threshold: float = params.number(0, 1)
     iou_threshold: float = params.number(0.05, 1)
-    pictures: int = params.number(0)
+    pictures: int = params.whole(0)

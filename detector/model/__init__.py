@@ -1,1 +1,1 @@
-"""The detector as a graph: the Object Detection API behind one door, configuration, checkpoints, inference."""
+"""The detector as a graph: the Object Detection API in one module, configuration, checkpoints, inference."""

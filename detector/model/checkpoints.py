@@ -1,4 +1,4 @@
-"""TensorFlow checkpoints of the Object Detection API: what kind one is, saving it whole, restoring all of it.
+"""TensorFlow checkpoints of the Object Detection API: what kind one is, how it is saved and restored.
 
 A `classification` checkpoint holds a backbone under `feature_extractor/`, a detection checkpoint a whole detector under
 `model/`; `fine_tune_checkpoint_type` must fit, and is checked here before a step is run.
@@ -26,14 +26,14 @@ def variables(prefix: str | Path) -> dict[str, tuple[int, ...]]:
     try:
         listed = tf.train.list_variables(str(prefix))
     except (tf.errors.OpError, ValueError) as error:
-        reason = "no checkpoint there" if not Path(f"{prefix}.index").exists() else "a damaged checkpoint"
+        reason = "not found" if not Path(f"{prefix}.index").exists() else "a damaged checkpoint"
         raise UserError(str(prefix), reason, "give the path without .index") from error
-    found = {name.removesuffix(VARIABLE): tuple(shape) for name, shape in listed if name.endswith(VARIABLE)}
-    if not found:
+    shapes = {name.removesuffix(VARIABLE): tuple(shape) for name, shape in listed if name.endswith(VARIABLE)}
+    if not shapes:
         raise UserError(
             str(prefix), "is not an object-based (TF2) checkpoint", "convert it with TF2's tf.train.Checkpoint"
         )
-    return found
+    return shapes
 
 
 def kind(prefix: str | Path) -> str:
@@ -56,12 +56,12 @@ def check_type(prefix: str | Path, fine_tune_checkpoint_type: str) -> None:
 
 
 def restore(model: Any, prefix: str | Path, fine_tune_checkpoint_type: str) -> None:
-    """Restore what the type names, every tensor of it.
+    """Restore every tensor that the type covers.
 
     Raises:
-        UserError: naming the checkpoint and the first tensor that is missing or of another shape.
+        UserError: it names the checkpoint and the first tensor that is missing or has another shape.
     """
-    from detector.model import od_api  # here, for who comes without a model has not loaded the API
+    from detector.model import od_api  # late: the other functions need not load the API
 
     check_type(prefix, fine_tune_checkpoint_type)
     target = tf.train.Checkpoint(**od_api.restored_objects(model, fine_tune_checkpoint_type))
@@ -77,30 +77,31 @@ def restore(model: Any, prefix: str | Path, fine_tune_checkpoint_type: str) -> N
 
 
 def save(checkpoint: Any, prefix: str | Path) -> None:
-    """Write a tf.train.Checkpoint as `prefix`.index and .data with the `checkpoint` file that names it, as a folder."""
+    """Write a tf.train.Checkpoint as a folder: `prefix`.index, .data, and the `checkpoint` file that names them."""
     prefix = Path(prefix)
     with files.whole_folder(prefix.parent) as folder:
         write(checkpoint, folder, prefix.name)
 
 
 def write(checkpoint: Any, folder: Path, name: str = NAME) -> None:
-    """Write a tf.train.Checkpoint into a folder that is not looked at before it is whole."""
+    """Write a tf.train.Checkpoint into a folder that nobody reads before it is whole."""
     stem, _, number = name.rpartition("-")
     checkpoint.save_counter.assign(int(number) - 1)  # the file's number is this counter's next value
     checkpoint.save(str(folder / stem))
 
 
 def restore_all(checkpoint: Any, prefix: Path) -> None:
-    """Fill every tensor of a tf.train.Checkpoint with what `write` wrote of one like it.
+    """Fill every tensor of a tf.train.Checkpoint from one that `write` wrote.
 
     Raises:
-        UserError: it was not one like it.
+        UserError: its tensors are not the same ones.
     """
     try:
         checkpoint.restore(str(prefix)).assert_consumed()
     except (AssertionError, ValueError, tf.errors.OpError) as error:
         reason = f"does not fit this training: {str(error).splitlines()[0]}"
-        raise UserError(str(prefix), reason, "has the code changed since? start anew: make train FRESH=1") from error
+        remedy = "was it saved by other code? to train from scratch: make train FRESH=1"
+        raise UserError(str(prefix), reason, remedy) from error
 
 
 def copy(source: str | Path, prefix: str | Path) -> None:

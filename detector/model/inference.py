@@ -1,6 +1,6 @@
-"""A trained detector at work on a split's record, through the Object Detection API: losses and detections.
+"""The losses and detections of a detector on a split's record, by the Object Detection API.
 
-The trainer's validation and the `evaluate` stage both come here, so that they measure the same thing.
+Training's validation and the `evaluate` stage both use it, so they measure the same thing.
 """
 
 from collections.abc import Sequence
@@ -20,13 +20,13 @@ from detector.model.tensorflow_env import tf
 
 
 class Inference:
-    """A model's losses and detections over one record, as often as asked; traced once.
+    """`inference()` -> losses and detections of `model` as it is at that moment; traced once.
 
     Args:
         model: the API's DetectionModel.
         config: its TrainEvalPipelineConfig.
         record: a TFRecord, one example per element of `images`, in the same order.
-        images: the record's images; of their groundtruth only the number of boxes is looked at.
+        images: the record's images; of their boxes only the number matters here.
     """
 
     def __init__(self, model: Any, config: Any, record: Path, images: Sequence[ImageBoxes]) -> None:
@@ -51,21 +51,21 @@ class Inference:
         `progress`: a title for a progress bar, or None for silence.
         """
         sums: dict[str, float] = {}
-        found: list[ImageBoxes] = []
+        detected: list[ImageBoxes] = []
         hashes = od_api.hashes([image.filename for image in self._images])
         bar = tqdm(self._dataset, progress, len(self._images), leave=False, disable=None if progress else True)
         with records.named_damage(self._record):
             for features, labels in bar:
-                if len(found) == len(hashes) or int(features[od_api.HASH_KEY][0]) != hashes[len(found)]:
-                    self._refuse(f"example {len(found) + 1} is of another image than the CSV's")
-                image = self._images[len(found)]
+                if len(detected) == len(hashes) or int(features[od_api.HASH_KEY][0]) != hashes[len(detected)]:
+                    self._refuse(f"example {len(detected) + 1} is not of the same image as in the CSV")
+                image = self._images[len(detected)]
                 losses, detections = self._step(features, labels)
                 for name, value in losses.items():
                     sums[name] = sums.get(name, 0.0) + float(value)
-                found.append(_to_image_boxes(detections, image))
-        if len(found) != len(self._images):
-            self._refuse(f"{len(found)} examples, but {len(self._images)} images in the CSV")
-        return {name: value / len(found) for name, value in sums.items()}, found
+                detected.append(_to_image_boxes(detections, image))
+        if len(detected) != len(self._images):
+            self._refuse(f"{len(detected)} examples, but {len(self._images)} images in the CSV")
+        return {name: value / len(detected) for name, value in sums.items()}, detected
 
     def _refuse(self, reason: str) -> NoReturn:
         raise UserError(str(self._record), reason, "run: dvc repro --force csv2record")
@@ -87,17 +87,17 @@ def _to_image_boxes(detections: dict[str, tf.Tensor], image: ImageBoxes) -> Imag
 
 
 def run(train_dir: Path, record: Path, images: Sequence[ImageBoxes]) -> tuple[dict[str, float], list[ImageBoxes]]:
-    """The best checkpoint of `train_dir` on a record; see `Inference` for what comes back.
+    """The best checkpoint of `train_dir` on a record; returns what `Inference` returns.
 
     Raises:
-        UserError: there is no trained model, or record and images differ in number.
+        UserError: there is no trained model, or the record does not hold the same images.
     """
     config, model = load(train_dir)
     return Inference(model, config, record, images)("evaluating")
 
 
 def load(train_dir: Path) -> tuple[Any, Any]:
-    """The pipeline configuration and the best model that `train_tpu` left in `train_dir`."""
+    """The pipeline configuration and the best model in `train_dir`, the output of `train_tpu`."""
     path = train_dir / "pipeline.config"
     if not path.exists():
         raise UserError(str(train_dir), "holds no trained model", "run: make train (or: dvc pull)")

@@ -1,21 +1,21 @@
-"""The one file that imports the Object Detection API (its protos aside), with every patch that TensorFlow 2.20 needs.
+"""The only file that imports the Object Detection API (its protos aside), with every patch that TensorFlow 2.20 needs.
 
-The API's last release is of 2022. What has gone since, and what stands in for it here:
+The API's last release is of 2022. What is gone since then, and what replaces it here:
 
 - Keras 3 is TensorFlow's default: `TF_USE_LEGACY_KERAS=1` (detector/model/tensorflow_env.py).
-- `tensorflow.compat.v1.estimator` went with TF 2.16: `inputs.py` uses class names of it only.
+- `tensorflow.compat.v1.estimator` was removed in TF 2.16: `inputs.py` needs only names of its classes.
 - `tensorflow_io` is imported by `deepmac_meta_arch.py`, which an SSD never uses.
-- TensorFlow decodes JPEG by a fast, inexact DCT; the API has a switch for the exact one, which gives the pixels that
-  Pillow gives: `predict` sees what training saw.
-- `case`, `cond` and `while_loop` left `control_flow_ops`, where tf-slim's decoders call them.
-- Augmentation draws from stateful random ops, whose numbers depend on what drew before: `training_example` gives it
-  stateless ones, so that an example can be made again. It chooses among crops by Switch and Merge, whose dead branches
-  a traced function's automatic control dependencies take for a dead example: there `tf.switch_case` does it. Both hold
-  for `training_example` alone; the API's own `inputs.train_input` is as it was.
+- TensorFlow decodes JPEG by a fast, inexact DCT. The API has a switch for the exact one, which gives Pillow's pixels:
+  `predict` sees what training saw.
+- `case`, `cond` and `while_loop` are no longer in `control_flow_ops`, where tf-slim's decoders call them.
+- Augmentation uses stateful random ops, whose numbers depend on the ones before. `training_example` replaces them by
+  stateless ones, so that an example can be repeated. The API chooses among crops by Switch and Merge, whose dead
+  branches make a whole example dead in a traced function; `tf.switch_case` replaces them. Both changes are made for
+  `training_example` only, not for the API's own `inputs.train_input`.
 - An example without a source id gets a random one; here it keeps the empty one (ours have the file's name). The op is
-  stateful, and under `enable_op_determinism` one such op is enough for the input pipeline to run in one thread.
+  stateful, and under `enable_op_determinism` one such op forces the input pipeline into one thread.
 
-Everything that other modules need of the API is an attribute of this one: `from detector.model import od_api`.
+Other modules get the API from here: `from detector.model import od_api`.
 """
 
 import functools
@@ -84,15 +84,15 @@ LABEL_ID_OFFSET = 1  # the API's class 0 is the label map's id 1
 
 
 def hashes(filenames: Sequence[str]) -> list[int]:
-    """The numbers that the API's input pipeline puts in the place of the file names."""
+    """The numbers by which the API's input pipeline replaces file names."""
     return [int(number) for number in tf.strings.to_hash_bucket_fast(list(filenames), inputs.HASH_BINS).numpy()]
 
 
 def training_example(config: Any, model: Any, seed: int) -> Callable[[tf.Tensor, tf.Tensor], tuple[Tensors, Tensors]]:
-    """What makes (features, labels) of a serialized `tf.train.Example`, by the steps of the API's `inputs.train_input`.
+    """A function from a serialized `tf.train.Example` to (features, labels), by the API's `inputs.train_input`.
 
-    It takes the example and its position in the run (int64): augmentation is a pure function of that and of `seed`.
-    Tracing it raises UserError for an augmentation option that cannot be applied, or not so.
+    It takes the example and its position in the training (int64): augmentation is a pure function of that and of
+    `seed`. Tracing it raises UserError for an augmentation option that cannot be applied, or cannot be repeated.
     """
     only_transform = {"dataset_build": lambda *_, transform_input_data_fn, **__: transform_input_data_fn}
     with _replaced(inputs, INPUT_BUILDER_UTIL_MAP=only_transform):
@@ -131,8 +131,8 @@ class _Overlay:
 
 
 def _stateless(seed: int, position: tf.Tensor) -> dict[str, Any]:
-    """What preprocessor.py gets for its own: the seed of each draw is (`seed`, its number in the trace; `position`)."""
-    numbers = itertools.count(1)  # 0 is the order's: detector/training/batches.py
+    """Replacements for names in preprocessor.py: a draw's seed is (`seed`, its number in the trace; `position`)."""
+    numbers = itertools.count(1)  # 0 is for the order: detector/training/batches.py
 
     def key() -> tf.Tensor:  # made where the op is made, be it in a branch of a tf.cond
         return tf.stack([tf.constant(seed + (next(numbers) << 32), tf.int64), position])
@@ -187,9 +187,9 @@ def _refuse_state(graph: Any) -> None:
 def build_model(config: Any, *, bfloat16: bool = False) -> Any:
     """The DetectionModel of a TrainEvalPipelineConfig, its variables built.
 
-    With `bfloat16` the layers compute in it; the variables, and all that is saved, are float32 all the same.
+    With `bfloat16` the layers compute in it; the variables, and so all that is saved, stay float32.
     """
-    tf.keras.backend.reset_uids()  # layer names count from 1 again: they are in what is saved
+    tf.keras.backend.reset_uids()  # layer names count from 1 again: they are saved, too
     resizer = config.model.ssd.image_resizer.fixed_shape_resizer
     shape = (1, resizer.height, resizer.width, 3)
     with _policy("mixed_bfloat16" if bfloat16 else "float32"):
@@ -202,7 +202,7 @@ def build_model(config: Any, *, bfloat16: bool = False) -> Any:
 
 @contextmanager
 def _policy(name: str) -> Iterator[None]:
-    """Keras' global policy, for the layers that are made in here."""
+    """Keras' global policy, for the layers that are made inside."""
     before = tf.keras.mixed_precision.global_policy()
     tf.keras.mixed_precision.set_global_policy(name)
     try:
@@ -212,9 +212,9 @@ def _policy(name: str) -> Iterator[None]:
 
 
 def _freeze(model: Any, patterns: Sequence[str]) -> None:
-    """Leave the backbone's layers alone whose variables all match; their batch normalisation is inference's, then.
+    """Do not train the backbone's layers whose variables all match; their batch normalisation is that of inference.
 
-    The API reads `freeze_variables` under TensorFlow 1 only.
+    The API itself reads `freeze_variables` under TensorFlow 1 only.
     """
     for layer in backbone(model).layers:
         names = [variable.name for variable in layer.weights]
@@ -241,10 +241,10 @@ def head_layers(model: Any) -> list[tuple[Any, Any]]:
 
 
 def restored_objects(model: Any, fine_tune_checkpoint_type: str) -> dict[str, Any]:
-    """What a `fine_tune_checkpoint_type` takes over, by the names that checkpoints give it.
+    """What a `fine_tune_checkpoint_type` restores, by the names in checkpoints.
 
-    `detection` is the API's feature extractor, and the layers that place boxes, which are of no class; the API's own
-    tutorial of few-shot training takes them, too. `classification` and `full` are the API's.
+    `detection` is the API's feature extractor, and the layers that place boxes, which depend on no class; the API's own
+    tutorial on few-shot training restores them, too. `classification` and `full` are the API's.
     """
     if fine_tune_checkpoint_type != "detection":
         return dict(model.restore_from_objects(fine_tune_checkpoint_type))
@@ -260,14 +260,14 @@ def restored_objects(model: Any, fine_tune_checkpoint_type: str) -> dict[str, An
 
 
 def trainable_variables(model: Any) -> tuple[list[Any], list[Any]]:
-    """Those of the heads and the layers that the detector adds; those of the backbone, which comes trained."""
+    """Those of the layers that the detector adds to the backbone; those of the backbone."""
     pretrained = backbone(model).trainable_variables
     known = {variable.ref() for variable in pretrained}
     return [variable for variable in model.trainable_variables if variable.ref() not in known], pretrained
 
 
 def train_loop() -> Callable[..., None]:
-    """The API's own `model_lib_v2.train_loop`, to compare with. Its LVIS metrics want a package that nothing needs."""
+    """The API's own `model_lib_v2.train_loop`, to compare with; without the package of its LVIS metrics."""
     parts = {name: types.SimpleNamespace(LVIS=object, LVISEval=object) for name in ("eval", "lvis", "results")}
     sys.modules.setdefault("lvis", _stand_in("lvis", **parts))
     from object_detection import model_lib_v2
@@ -287,7 +287,7 @@ def optimizer(config: Any, position: tf.Variable, rate_factor: float = 1.0) -> t
 
 
 def set_training(model: Any, is_training: bool) -> None:
-    """Choose between training and inference for what is traced from here on; call it inside the traced function."""
+    """Choose between training and inference for what is traced next; call it inside the traced function."""
     model._is_training = is_training
     tf.keras.backend.set_learning_phase(is_training)
 
@@ -308,33 +308,33 @@ def losses(
     """The losses of a batch by name (`localization_loss`, `classification_loss`, `regularization_loss`, `total_loss`).
 
     Args:
-        replicas: how many share the batch. Then this is one's part, and the sum of all parts is what one replica would
-            find for the whole batch. (The API's own mean over replicas is not: each divides by its own matches.)
+        replicas: how many share the batch. The sum of their losses is the loss that one replica has for the whole
+            batch. (The API's own mean over replicas is not: each divides by its own matches.)
 
     Returns:
         The scalar losses, and the model's raw predictions for `model.postprocess`.
     """
     shapes = features[InputDataFields.true_image_shape]
     predictions = ops.bfloat16_to_float32_nested(model.predict(features[InputDataFields.image], shapes))
-    # Not before: replicas are traced in turns, which synchronised batch normalisation takes inside of `predict`.
+    # After `predict`: synchronised batch normalisation switches between the replicas' traces inside of it.
     provide_groundtruth(model, labels)
     with _counted_matches(model) as matches:
-        found = {name.removeprefix("Loss/"): value for name, value in model.loss(predictions, shapes).items()}
+        parts = {name.removeprefix("Loss/"): value for name, value in model.loss(predictions, shapes).items()}
     regularization = _sum(ops.bfloat16_to_float32_nested(model.regularization_losses()))
     if replicas > 1:
         regularization /= replicas
         if model._normalize_loss_by_num_matches:
             (own,) = matches
             whole = tf.distribute.get_replica_context().all_reduce("SUM", own)
-            found = {name: value * tf.maximum(own, 1.0) / tf.maximum(whole, 1.0) for name, value in found.items()}
-    found["regularization_loss"] = regularization
-    found["total_loss"] = _sum(list(found.values()))
-    return found, predictions
+            parts = {name: value * tf.maximum(own, 1.0) / tf.maximum(whole, 1.0) for name, value in parts.items()}
+    parts["regularization_loss"] = regularization
+    parts["total_loss"] = _sum(list(parts.values()))
+    return parts, predictions
 
 
 @contextmanager
 def _counted_matches(model: Any) -> Iterator[list[tf.Tensor]]:
-    """A list that gets the number which `model.loss` divides by: of the anchors that are matched to a box."""
+    """A list that gets the number that `model.loss` divides by: how many anchors are matched to a box."""
     counts: list[tf.Tensor] = []
     assign = model._assign_targets
 

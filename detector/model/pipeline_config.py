@@ -1,20 +1,21 @@
 """params.yaml's train section -> the Object Detection API's TrainEvalPipelineConfig.
 
-The published configurations are the templates beside this file; here they get the number of classes, the paths, and a
-learning rate schedule whose length and height follow from `steps` and `batch_size`. (The recipe that Passo replaces set
-`num_steps: 5000` and left the cosine's `total_steps: 50000`: its rate never came down.)
+The published configurations are the templates beside this file. Here they get the number of classes, the paths, and a
+learning rate schedule that follows from `steps` and `batch_size`. (The recipe that Passo replaces set `num_steps: 5000`
+and left the cosine's `total_steps: 50000`: its rate never came down.)
 
 Needs no TensorFlow: the protos import protobuf only.
 """
 
 import math
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from google.protobuf import text_format
 from object_detection.protos.pipeline_pb2 import TrainEvalPipelineConfig
 
-from detector.base import paths
+from detector.base import params, paths
 from detector.base.errors import UserError
 
 TEMPLATES = {
@@ -28,6 +29,40 @@ BASE_RATE, BASE_RATE_BATCH = 0.001, 16  # Adam; docs/training.md has the measure
 WARMUP_FRACTION, MAX_WARMUP_STEPS = 0.1, 1000
 BLOCKS = 17  # inverted residuals of MobileNetV2
 SELF_CONCAT = 4  # boxes that `random_self_concat_image` makes of one, at most
+OWN_KEYS = {  # fields of train_config that are not `config_override`'s to set: the keys of params.yaml that set them
+    "batch_size": "train.batch_size",
+    "num_steps": "train.steps",
+    "use_bfloat16": "train.bfloat16",
+    "fine_tune_checkpoint": "pretrained.source",
+    "fine_tune_checkpoint_type": "train.fine_tune_checkpoint_type",
+}
+
+
+@dataclass(frozen=True)
+class PipelineParams:
+    """Those keys of params.yaml's section `train` that are written into the pipeline configuration."""
+
+    model: str = params.one_of(*MODELS)
+    fine_tune_checkpoint_type: str = params.one_of("classification", "detection", "full", "none")
+    steps: int = params.whole(1, 10_000_000)
+    batch_size: int = params.whole(1, 65_536)
+    learning_rate: float | str = params.number(1e-8, 10, auto=True)
+    frozen_blocks: int = params.whole(0, BLOCKS)
+    config_override: str = params.text("text of a TrainEvalPipelineConfig", empty=True)
+    bfloat16: bool = params.flag()
+
+
+@dataclass(frozen=True)
+class DatasetFacts:
+    """What the configuration needs to know of a dataset.
+
+    max_number_of_boxes: of an image that is trained on. The API pads each image's boxes to so many, matches all of them
+    with every anchor, and drops those beyond.
+    """
+
+    label_map: Path
+    num_classes: int
+    max_number_of_boxes: int
 
 
 def auto_learning_rate(batch_size: int) -> float:
@@ -40,107 +75,93 @@ def warmup_steps(steps: int) -> int:
     return min(MAX_WARMUP_STEPS, int(steps * WARMUP_FRACTION))
 
 
-def build(
-    model: str,
-    *,
-    label_map: Path,
-    num_classes: int,
-    max_number_of_boxes: int,
-    steps: int,
-    batch_size: int,
-    learning_rate: float,
-    fine_tune_checkpoint_type: str,
-    bfloat16: bool = False,
-    frozen_blocks: int = 0,
-    config_override: str = "",
-) -> Any:
+def build(train: PipelineParams, dataset: DatasetFacts) -> Any:
     """The whole pipeline configuration, with paths relative to the project's root.
 
-    Args:
-        model: one of `MODELS`.
-        label_map: the file; num_classes: how many it holds.
-        max_number_of_boxes: of an image that is trained on. The API pads each image's boxes to so many, matches all of
-            them with every anchor, and drops what is beyond.
-        steps, batch_size: of training; the batch is that of all replicas together.
-        learning_rate: the peak, reached after `warmup_steps(steps)`; zero at the last step.
-        fine_tune_checkpoint_type: `classification`, `detection`, `full` or `none`.
-        bfloat16: whether training computes in it.
-        frozen_blocks: of the backbone's inverted residuals, 0 to `BLOCKS`, from the input on; with any, the first
-            convolution too. They keep the weights that they come with; without such weights nothing is frozen.
-        config_override: text of a TrainEvalPipelineConfig, merged into the result: the last word on the model, the
-            augmentation, Adam, and the numbers of its cosine.
+    The learning rate is 0 at the last step. Frozen blocks keep the weights they start with; from random weights nothing
+    is frozen. `config_override` is merged into the result: it has the last word on the model, the augmentation, Adam,
+    and the numbers of its cosine.
 
     Raises:
-        UserError: `config_override` is no such text, or asks for what the training loop does not do.
+        UserError: `config_override` cannot be parsed, sets what another key sets, or asks for what training cannot do.
     """
-    template, size = TEMPLATES[model]
+    template, size = TEMPLATES[train.model]
     config = text_format.Parse((Path(__file__).parent / "templates" / template).read_text(), TrainEvalPipelineConfig())
-    config.model.ssd.num_classes = num_classes
+    config.model.ssd.num_classes = dataset.num_classes
     config.model.ssd.image_resizer.fixed_shape_resizer.height = size
     config.model.ssd.image_resizer.fixed_shape_resizer.width = size
-    config.train_config.batch_size = batch_size
-    config.train_config.num_steps = steps
-    config.train_config.max_number_of_boxes = max_number_of_boxes
-    config.train_config.use_bfloat16 = bfloat16
+    config.train_config.batch_size = train.batch_size
+    config.train_config.num_steps = train.steps
+    config.train_config.max_number_of_boxes = dataset.max_number_of_boxes
+    config.train_config.use_bfloat16 = train.bfloat16
     config.train_config.unpad_groundtruth_tensors = False
-    _fill_optimizer(config.train_config.optimizer, steps, learning_rate)
-    _fill_checkpoint(config.train_config, fine_tune_checkpoint_type, frozen_blocks)
-    _fill_reader(config.train_input_reader, "train", label_map, shuffle=True)
-    config.train_input_reader.max_number_of_boxes = max_number_of_boxes
+    _fill_optimizer(config.train_config.optimizer, train)
+    _fill_checkpoint(config.train_config, train)
+    _fill_reader(config.train_input_reader, "train", dataset.label_map, shuffle=True)
+    config.train_input_reader.max_number_of_boxes = dataset.max_number_of_boxes
     config.eval_config.batch_size = 1
     config.eval_config.num_visualizations = 0  # the API's own drawing needs a Pillow before 10
     config.eval_config.metrics_set.append("coco_detection_metrics")
     config.eval_config.retain_original_images = False
-    _fill_reader(config.eval_input_reader.add(), "val", label_map, shuffle=False)
-    try:
-        text_format.Merge(config_override, config)
-    except text_format.ParseError as error:
-        remedy = "see object_detection/protos/pipeline.proto of the API"
-        raise UserError("params.yaml", str(error), remedy, item="train.config_override") from None
-    _check_optimizer(config.train_config)
+    _fill_reader(config.eval_input_reader.add(), "val", dataset.label_map, shuffle=False)
+    _override(config, train.config_override)
     if any(option.HasField("random_self_concat_image") for option in config.train_config.data_augmentation_options):
         config.train_input_reader.max_number_of_boxes *= SELF_CONCAT
     return config
 
 
-def _fill_optimizer(optimizer: Any, steps: int, learning_rate: float) -> None:
+def _fill_optimizer(optimizer: Any, train: PipelineParams) -> None:
+    rate = train.learning_rate
+    peak = rate if isinstance(rate, float) else auto_learning_rate(train.batch_size)
     optimizer.use_moving_average = False
     schedule = optimizer.adam_optimizer.learning_rate.cosine_decay_learning_rate
-    schedule.learning_rate_base = learning_rate
-    schedule.total_steps = steps
-    schedule.warmup_steps = warmup_steps(steps)
-    schedule.warmup_learning_rate = learning_rate / 10 if warmup_steps(steps) else learning_rate
+    schedule.learning_rate_base = peak
+    schedule.total_steps = train.steps
+    schedule.warmup_steps = warmup_steps(train.steps)
+    schedule.warmup_learning_rate = peak / 10 if warmup_steps(train.steps) else peak
 
 
-def _check_optimizer(train_config: Any) -> None:
-    """Refuse what detector/training/train_step.py would leave out in silence."""
-    schedule = train_config.optimizer.adam_optimizer.learning_rate
-    for name, is_done in (
-        ("another optimizer than Adam", train_config.optimizer.WhichOneof("optimizer") == "adam_optimizer"),
-        ("another schedule than the cosine", schedule.WhichOneof("learning_rate") == "cosine_decay_learning_rate"),
-        ("use_moving_average", not train_config.optimizer.use_moving_average),
-        ("gradient_clipping_by_norm", not train_config.gradient_clipping_by_norm),
-        ("add_regularization_loss: false", train_config.add_regularization_loss),
-    ):
-        if not is_done:
-            raise UserError("params.yaml", f"{name} is not supported", "leave it out", item="train.config_override")
+def _override(config: Any, text: str) -> None:
+    where, item = params.PARAMS_FILE, "train.config_override"
+    ours = {name: getattr(config.train_config, name) for name in OWN_KEYS}
+    try:
+        text_format.Merge(text, config)
+    except text_format.ParseError as error:
+        remedy = "see object_detection/protos/pipeline.proto of the API"
+        raise UserError(where, str(error), remedy, item) from None
+    for name, key in OWN_KEYS.items():
+        if getattr(config.train_config, name) != ours[name]:
+            raise UserError(where, f"{name} cannot be set here", f"leave it out, and set {key}", item)
+    if list(config.train_input_reader.tf_record_input_reader.input_path) != [paths.record("train").as_posix()]:
+        raise UserError(where, "another train record is not supported", "leave it out, and set dataset.dir", item)
+    for name in _unsupported(config.train_config):
+        raise UserError(where, f"{name} is not supported", "leave it out", item)
 
 
-def _fill_checkpoint(train_config: Any, fine_tune_checkpoint_type: str, frozen_blocks: int) -> None:
-    if fine_tune_checkpoint_type == "none":
+def _unsupported(train_config: Any) -> list[str]:
+    """What detector/training/train_step.py would silently leave out."""
+    optimizer, schedule = train_config.optimizer, train_config.optimizer.adam_optimizer.learning_rate
+    supported = {
+        "another optimizer than Adam": optimizer.WhichOneof("optimizer") == "adam_optimizer",
+        "another schedule than the cosine": schedule.WhichOneof("learning_rate") == "cosine_decay_learning_rate",
+        "use_moving_average": not optimizer.use_moving_average,
+        "gradient_clipping_by_norm": not train_config.gradient_clipping_by_norm,
+        "add_regularization_loss: false": train_config.add_regularization_loss,
+    }
+    return [name for name, is_supported in supported.items() if not is_supported]
+
+
+def _fill_checkpoint(train_config: Any, train: PipelineParams) -> None:
+    if train.fine_tune_checkpoint_type == "none":
         return
     train_config.fine_tune_checkpoint = (paths.PRETRAINED / "ckpt-1").as_posix()
-    train_config.fine_tune_checkpoint_type = fine_tune_checkpoint_type
-    train_config.freeze_variables.extend(_freeze_variables(frozen_blocks))
+    train_config.fine_tune_checkpoint_type = train.fine_tune_checkpoint_type
+    if train.frozen_blocks:  # the first convolution, too; the names are Keras'
+        names = ["(bn_)?Conv1/", "expanded_conv_", *(f"block_{number}_" for number in range(1, train.frozen_blocks))]
+        train_config.freeze_variables.extend(f"^{name}" for name in names)
     train_config.fine_tune_checkpoint_version = (
         train_config.DESCRIPTOR.file.enum_types_by_name["CheckpointVersion"].values_by_name["V2"].number
     )
-
-
-def _freeze_variables(blocks: int) -> list[str]:
-    """Patterns of the names, as Keras has them: the first block is `expanded_conv`, the others `block_1` and so on."""
-    names = ["(bn_)?Conv1/", "expanded_conv_", *(f"block_{number}_" for number in range(1, blocks))]
-    return [f"^{name}" for name in names] if blocks else []
 
 
 def _fill_reader(reader: Any, split: str, label_map: Path, *, shuffle: bool) -> None:

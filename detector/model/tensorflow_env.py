@@ -1,4 +1,4 @@
-"""TensorFlow with the settings that must be there before its first import.
+"""TensorFlow, with the settings that it needs before its first import.
 
 from detector.model.tensorflow_env import tf
 """
@@ -12,13 +12,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 os.environ["TF_USE_LEGACY_KERAS"] = "1"  # the Object Detection API is written for Keras 2
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # C++ noise: our own lines must not drown in it
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # C++ noise would hide our own lines
 warnings.filterwarnings("ignore", module=r"(tensorflow|tf_keras|tf_slim|object_detection|google)\b.*")
 
 import tensorflow as tf  # noqa: E402
 
-for name in ("tensorflow", "absl", "tf_keras"):
-    logging.getLogger(name).setLevel(logging.ERROR)
+for _name in ("tensorflow", "absl", "tf_keras"):
+    logging.getLogger(_name).setLevel(logging.ERROR)
 tf.compat.v1.logging.set_verbosity(tf.compat.v1.logging.ERROR)
 
 __all__ = ["quiet", "tf"]
@@ -26,16 +26,16 @@ __all__ = ["quiet", "tf"]
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Hold back what C++ writes to stderr past every log level; it is shown if the work fails."""
+    """Hold back what C++ writes to stderr past every log level; show it if the work fails."""
     sys.stderr.flush()
     real = os.dup(2)
-    with tempfile.TemporaryFile() as held:
-        os.dup2(held.fileno(), 2)
+    with tempfile.TemporaryFile() as buffer:
+        os.dup2(buffer.fileno(), 2)
         try:
             yield
         except BaseException:
-            held.seek(0)
-            os.write(real, held.read())
+            buffer.seek(0)
+            os.write(real, buffer.read())
             raise
         finally:
             os.dup2(real, 2)

@@ -9,6 +9,6 @@ from detector.base import params
 class SampleParams:
     """Every image is drawn from (seed, split, number of the image)."""
 
-    seed: int = params.number(0, 2**32 - 1)
-    train_images: int = params.number(1, 100_000)
-    test_images: int = params.number(1, 100_000)
+    seed: int = params.whole(0, 2**32 - 1)
+    train_images: int = params.whole(1, 100_000)
+    test_images: int = params.whole(1, 100_000)

@@ -1,1 +1,1 @@
-"""The training itself: loop, step, input, validation, devices, progress and stops."""
+"""The training itself: identity, data, loop, step, batches, validation, devices, log, progress and stops."""

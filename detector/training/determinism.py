@@ -1,8 +1,8 @@
-"""The same bytes every time: TensorFlow's switch for it, and what that leaves open.
+"""The same bytes every time: TensorFlow's switch for it, and one thing that this switch leaves open.
 
-`AddN` of three tensors or more sums in an order that depends on which of them the other threads have let go of.
-Gradients meet in such sums wherever a feature map feeds two heads and the next layer: they are added two at a time
-here, and the graph optimiser that would merge these sums again is turned off.
+`AddN` sums three or more tensors in an order that depends on the threads. Gradients meet in such a sum wherever a
+feature map feeds two heads and the next layer. Here they are added two at a time, and the graph optimiser that would
+merge these sums again is turned off.
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from detector.model.tensorflow_env import tf
 
 
 def enable() -> None:
-    """From here on, in this process, the same inputs and seeds give the same outputs; call it before all else."""
+    """Make the same inputs and seeds give the same outputs in this process; call it before all else."""
     tf.config.experimental.enable_op_determinism()
     tf.config.optimizer.set_experimental_options({"arithmetic_optimization": False})
 

@@ -1,4 +1,8 @@
-"""The trainer's one progress line: redrawn on a terminal, a new line now and then elsewhere."""
+"""The trainer's progress line: redrawn on a terminal, elsewhere a new line now and then.
+
+Not tqdm, which has no place for what a training needs: a time limit that ends it before its steps do, time that does
+not count (validation, the tracing of the first step), few lines in a log file, and a closed terminal.
+"""
 
 import contextlib
 import math
@@ -19,7 +23,7 @@ def clock(seconds: float) -> str:
 
 @dataclass
 class Progress:
-    """Counts steps and tells loss, rate, images/s and ETA. Time spent in `pause()`d work is left out of images/s."""
+    """Counts steps and shows loss, rate, images/s and ETA. Time before a `resume()` does not count in images/s."""
 
     steps: int
     batch_size: int
@@ -33,11 +37,11 @@ class Progress:
     def update(
         self, step: int, losses: Mapping[str, float], learning_rate: float, seconds_left: float = math.inf
     ) -> None:
-        """Show the state after `step`; training ends in `seconds_left`, if not before."""
+        """Show the state after `step`; training ends in `seconds_left` at the latest."""
         now = time.monotonic()
         self._training += now - self._resumed
         self._resumed = now
-        if not self._step:  # the first step is mostly tracing: not a measure of speed
+        if not self._step:  # the first step is mostly tracing, which says nothing of the speed
             self._training = 0.0
             self._start = now
             self._first = step
@@ -55,22 +59,22 @@ class Progress:
         return self.batch_size * (self._step - self._first) / self._training if self._training else 0.0
 
     def resume(self) -> None:
-        """Training goes on: what passed since the last update was something else."""
+        """Training continues: the time since the last update was spent on something else."""
         self._resumed = time.monotonic()
 
     def note(self, text: str) -> None:
-        """A line of its own, that stays."""
+        """Print a line that stays."""
         self._show(f"\r\x1b[K{text}\n" if sys.stderr.isatty() else f"{text}\n")
 
     def _line(self, losses: Mapping[str, float], learning_rate: float, seconds_left: float) -> str:
         line = f"step {self._step}/{self.steps}  loss {losses['total_loss']:.3f}  rate {learning_rate:.1e}"
-        done = self._step - self._first
-        if not done:
+        steps = self._step - self._first
+        if not steps:
             return line
-        eta = (time.monotonic() - self._start) / done * (self.steps - self._step)
+        eta = (time.monotonic() - self._start) / steps * (self.steps - self._step)
         return f"{line}  {self.images_per_second():.1f} images/s  ETA {clock(min(eta, max(seconds_left, 0)))}"
 
     def _show(self, text: str) -> None:
-        with contextlib.suppress(OSError):  # a terminal that was closed is no reason to lose the step
+        with contextlib.suppress(OSError):  # a closed terminal is no reason to lose the step
             sys.stderr.write(text)
             sys.stderr.flush()

@@ -1,12 +1,12 @@
-"""Ctrl-C, SIGTERM, a closed terminal, a dead parent: a training leaves at a moment when nothing is lost by it.
+"""Ctrl-C, SIGTERM, a closed terminal, a dead parent: a training stops at a moment when nothing is lost.
 
     with Stops(advice) as stops:
-        with stops.held():            # a step, or a checkpoint being written: whoever wants to stop waits for its end
+        with stops.held():            # a step, or a checkpoint being written: a signal waits for its end
             step()
             if stops.requested: save()
 
-Outside of `held` the process leaves at once, even where it is deep in TensorFlow's C++ (compiling, say): a thread does
-it, which the kernel wakes. A second Ctrl-C never waits.
+Outside of `held` the process ends immediately, even where it is deep in TensorFlow's C++ (compiling, say): a thread
+does it, which the kernel wakes. A second Ctrl-C never waits.
 """
 
 import contextlib
@@ -17,8 +17,9 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
+
+import psutil
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 POLL_SECONDS = 1.0  # between two looks at whether the parent lives
@@ -26,17 +27,17 @@ AGAIN_SECONDS = 0.5  # a terminal and a shell may both pass on one Ctrl-C
 
 
 class Stops:
-    """Takes the signals over while it is entered, in the main thread.
+    """Handles the signals while it is entered, in the main thread.
 
     Args:
-        advice: the end of the line that is printed on leaving: how to go on.
-        with_parent: also leave, as on SIGTERM, when the process that started this one has died.
+        advice: the end of the line that is printed when the process ends: how to resume.
+        with_parent: also stop, as on SIGTERM, when the process that started this one has died.
     """
 
     def __init__(self, advice: str, *, with_parent: bool = False) -> None:
         self.requested = 0  # the signal that waits for the end of what is held
-        self.kept = "nothing new was trained"  # what is not lost, for the line that is printed on leaving
-        self.farewell: Callable[[], object] = lambda: None  # done before the process ends; it limits its own time
+        self.saved = "nothing new was trained"  # what is not lost, for the line that is printed at the end
+        self.farewell: Callable[[], object] = lambda: None  # called before the process ends; it limits its own time
         self._is_leaving = False
         self._advice = advice
         self._chain = _chain() if with_parent else []
@@ -46,9 +47,9 @@ class Stops:
         self._handlers: dict[int, Any] = {}
 
     def __enter__(self) -> "Stops":
-        self._ears, mouth = os.pipe()
-        os.set_blocking(mouth, False)
-        self._mouth = signal.set_wakeup_fd(mouth, warn_on_full_buffer=False), mouth
+        self._reader, writer = os.pipe()
+        os.set_blocking(writer, False)
+        self._writer = signal.set_wakeup_fd(writer, warn_on_full_buffer=False), writer
         for number in SIGNALS:
             if signal.getsignal(number) != signal.SIG_IGN:  # as under nohup
                 self._handlers[number] = signal.signal(number, lambda *_: None)
@@ -59,15 +60,15 @@ class Stops:
     def __exit__(self, *_: object) -> None:
         for number, handler in self._handlers.items():
             signal.signal(number, handler)
-        before, mouth = self._mouth
+        before, writer = self._writer
         signal.set_wakeup_fd(before)
-        os.close(mouth)  # which ends the thread
+        os.close(writer)  # which ends the thread
         self._thread.join()
-        os.close(self._ears)
+        os.close(self._reader)
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
-        """A signal in here waits until the end of it (of the outermost, where they are nested), and then leaves."""
+        """A signal in here waits for the end of it (of the outermost, where they are nested), and then stops."""
         with self._lock:
             is_leaving, self._depth = self._is_leaving, self._depth + 1
         if is_leaving:
@@ -84,21 +85,21 @@ class Stops:
             _wait_for_the_end()
 
     def request(self, number: int, reason: str) -> None:
-        """Leave at the end of what is held, as on that signal, or on the one before it."""
+        """Stop at the end of what is held, as on that signal, or on the one before it."""
         with self._lock:
             is_first_interrupt = number == signal.SIGINT and not self._interrupted
             if is_first_interrupt:
                 self._interrupted = time.monotonic()
             if is_first_interrupt or not self.requested:
-                again = ", again to stop at once" if is_first_interrupt else ""
-                _say(f"{reason}: stopping after this step{again}")
+                again = ", again to stop immediately" if is_first_interrupt else ""
+                _print(f"{reason}: stopping after this step{again}")
             self.requested = self.requested or number
 
     def _listen(self) -> None:
         while True:
-            ready, _, _ = select.select([self._ears], [], [], POLL_SECONDS)
+            ready, _, _ = select.select([self._reader], [], [], POLL_SECONDS)
             if ready:
-                numbers = os.read(self._ears, 64)
+                numbers = os.read(self._reader, 64)
                 if not numbers:
                     return
                 for number in numbers:
@@ -120,7 +121,7 @@ class Stops:
                 self.request(number, reason)
 
     def _leave(self, number: int, reason: str = "") -> None:
-        """End the process after the farewell, in a thread of its own: this one may be the one that listens."""
+        """End the process after the farewell, in another thread: this one may be the one that listens."""
 
         def leave() -> None:
             with contextlib.suppress(Exception):
@@ -133,7 +134,7 @@ class Stops:
 
     def _end(self, number: int, reason: str) -> None:
         """End the process as a shell reports a death by that signal; never 0, or DVC would record a finished stage."""
-        _say(f"{reason or signal.Signals(number).name}: stopped; {self.kept}; {self._advice}")
+        _print(f"{reason or signal.Signals(number).name}: stopped; {self.saved}; {self._advice}")
         os._exit(128 + number)  # the interpreter's own way out waits for TensorFlow's threads
 
 
@@ -141,24 +142,26 @@ def _wait_for_the_end() -> None:
     threading.Event().wait()
 
 
-def _say(line: str) -> None:
-    """On stderr, past Python's buffers, which the main thread may hold; and no matter if the terminal is gone."""
+def _print(line: str) -> None:
+    """Print on stderr, past Python's buffers, which the main thread may hold; a closed terminal does not matter."""
     with contextlib.suppress(OSError):
         os.write(2, f"\n{line}\n".encode() if os.isatty(2) else f"{line}\n".encode())
 
 
 def _parent(pid: int) -> int:
-    """The parent of this process or of another one; 0 where there is none."""
-    if pid == os.getpid():
-        return os.getppid()
-    with contextlib.suppress(OSError):
-        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
-    return 0
+    """The parent of a process; 0 where there is none."""
+    try:
+        return int(psutil.Process(pid).ppid())
+    except psutil.Error:
+        return 0
 
 
 def _has_died(child: int, parent: int) -> bool:
-    """Whether the process that started `child` is gone. It may have died before `parent` was asked for: then that is
-    who adopts orphans, which is of another process group, as DVC and the shell of its stage never are."""
+    """Whether the process that started `child` is gone.
+
+    If it died before `parent` was asked for, then `parent` adopts orphans: it is of another process group, as DVC and
+    the shell of its stage never are.
+    """
     try:
         return _parent(child) != parent or os.getpgid(parent) != os.getpgrp()
     except OSError:
@@ -168,7 +171,8 @@ def _has_died(child: int, parent: int) -> bool:
 def _chain() -> list[tuple[int, int]]:
     """(child, parent) from this process to the one that started it, across the shell of a `sh -c`, if there is one."""
     pids = [os.getpid(), os.getppid()]
-    with contextlib.suppress(OSError):
-        if b"-c" in Path(f"/proc/{pids[-1]}/cmdline").read_bytes().split(b"\0")[1:4]:
-            pids.append(_parent(pids[-1]))
+    with contextlib.suppress(psutil.Error):
+        shell = psutil.Process(pids[-1])
+        if "-c" in shell.cmdline()[1:4]:
+            pids.append(shell.ppid())
     return list(pairwise(pids))

@@ -1,4 +1,4 @@
-"""One step of training, traced: model, losses, optimiser and the rate's schedule are the Object Detection API's."""
+"""One step of training, traced. Model, losses, optimiser and learning rate schedule are the Object Detection API's."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -9,14 +9,14 @@ from detector.training import determinism
 
 
 class TrainStep:
-    """Trains `model` in place, a batch per call; and knows all the tensors that training consists of.
+    """Trains `model` in place, a batch per call; gives access to all the tensors of the training.
 
     Args:
-        model: the API's DetectionModel, its weights as training shall find them, made in `strategy`'s scope.
+        model: the API's DetectionModel, with its initial weights, made in `strategy`'s scope.
         config: its TrainEvalPipelineConfig: optimiser, rate, schedule.
         strategy: where to train.
-        backbone_learning_rate: the backbone's rate over that of the rest; 1 where training starts from random weights.
-        jit_compile: whether to compile a replica's step under XLA wherever it runs; for a TPU it always is.
+        backbone_learning_rate: the backbone's rate is that of the rest times this; 1 for random initial weights.
+        jit_compile: whether to compile a replica's step with XLA; for a TPU it always is.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class TrainStep:
             )
             self._variables = od_api.trainable_variables(model)  # those of the backbone last
             for built, variables in zip(self._optimizers, self._variables, strict=True):
-                built._create_all_weights(variables)  # now: what is restored must be there
+                built._create_all_weights(variables)  # now: what is restored must exist
         self._replica = tf.function(self._one_replica, jit_compile=True) if jit_compile else self._one_replica
         self._traced, self._traced_mean = tf.function(self._distributed), tf.function(self._mean)
 
@@ -48,8 +48,7 @@ class TrainStep:
         """Train on the next of `batches`.
 
         Args:
-            position: where in the rate's schedule this step lies, in steps; as far as float32 goes, the API's schedule
-                gives the same rate for it as for the number of the step.
+            position: where in the rate's schedule this step is, in steps.
 
         Returns:
             The losses by name, the rate, and the hashes of the batch's file names, a tensor per replica.
@@ -83,22 +82,22 @@ class TrainStep:
         return self._strategy.reduce("MEAN", self._strategy.run(tf.identity, args=(values,)), axis=None)
 
     def graph(self, batches: Iterator[Any]) -> tf.Graph:
-        """What a step is traced to."""
+        """The graph of a step."""
         return self._traced.get_concrete_function(batches).graph
 
     def everything(self) -> Any:
-        """A tf.train.Checkpoint to go on from: weights, optimisers, step."""
+        """A tf.train.Checkpoint to resume from: weights, optimisers, step."""
         optimizer, backbone_optimizer = self._optimizers
         return tf.train.Checkpoint(
             model=self._model, optimizer=optimizer, backbone_optimizer=backbone_optimizer, step=self._count
         )
 
     def weights(self) -> Any:
-        """A tf.train.Checkpoint of the detector alone; Adam's moments would treble it."""
+        """A tf.train.Checkpoint of the detector alone; Adam's moments would make it three times as large."""
         return tf.train.Checkpoint(model=self._model)
 
     def sizes(self) -> tuple[int, int]:
-        """Bytes of `everything` and of `weights`, about."""
+        """The approximate bytes of `everything` and of `weights`."""
         weights = _bytes(self._model.variables)
         moments = sum(_bytes(optimizer.variables()) for optimizer in self._optimizers)
         return weights + moments, weights

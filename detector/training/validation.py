@@ -1,4 +1,4 @@
-"""A look at the validation split while training goes on; the best checkpoint is the best of these looks by AP."""
+"""Validation while training goes on; the best checkpoint is the one with the best validation AP."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,31 +13,31 @@ from detector.model.tensorflow_env import tf
 
 
 @dataclass(frozen=True)
-class Validation:
-    """The split: its record, one example per element of `images`, and the names of the classes by id."""
+class ValidationSplit:
+    """Its record, one example per element of `images`, and the names of the classes by id."""
 
     record: Path
     images: Sequence[ImageBoxes]
     names: Mapping[int, str]
 
 
-class Look:
-    """`look()` -> the losses by name, and AP and AP50, of `model` as it is at that moment; traced once.
+class Validator:
+    """`validator()` -> the losses by name, and AP and AP50, of `model` as it is at that moment; traced once.
 
-    What is looked at is what would be saved: a copy, in float32 and on one device, where training is in bfloat16 or has
-    several replicas, each with statistics of its own. Then every worker must look at the same time.
+    It measures what would be saved: a copy in float32 on one device, where training computes in `bfloat16` or has
+    several replicas, each with its own statistics. Then all workers must validate at the same time.
     """
 
-    def __init__(self, model: Any, config: Any, validation: Validation) -> None:
-        self._validation, self._model = validation, model
-        shared = any(isinstance(variable, tf.distribute.DistributedValues) for variable in model.variables)
-        self._seen = od_api.build_model(config) if shared or config.train_config.use_bfloat16 else model
-        self._inference = Inference(self._seen, config, validation.record, validation.images)
+    def __init__(self, model: Any, config: Any, split: ValidationSplit, *, bfloat16: bool = False) -> None:
+        self._split, self._model = split, model
+        is_distributed = any(isinstance(variable, tf.distribute.DistributedValues) for variable in model.variables)
+        self._copy = od_api.build_model(config) if is_distributed or bfloat16 else None
+        self._inference = Inference(self._copy or model, config, split.record, split.images)
 
     def __call__(self) -> tuple[dict[str, float], dict[str, float]]:
-        if self._seen is not self._model:
-            for seen, variable in zip(self._seen.variables, self._model.variables, strict=True):
-                seen.assign(variable.read_value())  # where replicas differ, it is their mean
+        if self._copy:
+            for copy, variable in zip(self._copy.variables, self._model.variables, strict=True):
+                copy.assign(variable.read_value())  # where replicas differ, it is their mean
         losses, detections = self._inference()
-        found = metrics.coco(self._validation.images, detections, self._validation.names)
-        return losses, {name: found.get(name, 0.0) for name in ("AP", "AP50")}
+        scores = metrics.coco(self._split.images, detections, self._split.names)
+        return losses, {name: scores.get(name, 0.0) for name in ("AP", "AP50")}

@@ -101,16 +101,17 @@ def build(tflite: Path, pictures: Iterable[Pixels]) -> Any:
     Args:
         pictures: (H, W, 3) RGB, one at least, to measure the normalisation by; they are resized as training does it.
     """
-    config = pipeline_config.build(
-        OPEN_IMAGES_MODEL,
-        label_map=Path(paths.LABEL_MAP),
-        num_classes=CLASSES,
-        max_number_of_boxes=1,
+    train = pipeline_config.PipelineParams(
+        model=OPEN_IMAGES_MODEL,
+        fine_tune_checkpoint_type="none",
         steps=1,
         batch_size=1,
         learning_rate=1.0,
-        fine_tune_checkpoint_type="none",
+        frozen_blocks=0,
+        config_override="",
+        bfloat16=False,
     )
+    config = pipeline_config.build(train, pipeline_config.DatasetFacts(Path(paths.LABEL_MAP), CLASSES, 1))
     model = od_api.build_model(config)
     _load(model, tflite, pictures)
     return model

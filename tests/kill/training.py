@@ -1,15 +1,15 @@
-"""Kill a training again and again, through real `dvc repro`, and see that it ends in the same bytes all the same.
+"""Kill a training again and again, through real `dvc repro`, and check that it still ends in the same bytes.
 
     make test-kill, or: python -m tests.kill.training [--kills=20] [--seed=1]
 
 One project is trained without interruption. Copies of it are trained with kills at random moments: in start-up, in a
-step, in a checkpoint, in a look at the validation split, after the last step. In turn it is
+step, in a checkpoint, in a validation, after the last step. In turn it is
 
     SIGKILL trainer     SIGTERM trainer     SIGINT group (Ctrl-C)     SIGKILL dvc (the trainer stays behind)
 
-and after each of them `dvc repro` is called again; up to four kills to a copy, which is then left to end. Printed is a
-row per kill: what the training had come to, what `dvc repro` said its exit code was, and from where the next one went
-on. Exits 1 if a copy does not end, or its model/train, results/train or dvc.lock is not that of the first.
+and after each of them `dvc repro` is called again; up to four kills a copy, which may then finish. It prints a row for
+each kill: the newest checkpoint, the exit code that `dvc repro` reported, and where the next run resumed. Exits 1 if a
+copy does not finish, or its model/train, results/train or dvc.lock differs from those of the first.
 """
 
 import argparse
@@ -55,8 +55,8 @@ class Row:
     kind: str
     moment: str
     step: str = "-"  # of the newest checkpoint at that moment
-    code: str = "-"  # of the trainer, as DVC tells it
-    next: str = "-"  # what the run after it said
+    code: str = "-"  # of the trainer, as DVC reports it
+    next: str = "-"  # where the run after it began
 
 
 @dataclass
@@ -67,12 +67,12 @@ class Project:
     before: tuple[str, ...] = ()
 
     def copy(self) -> "Project":
-        """Another one like it, with a cache of its own."""
+        """Another one like it, with its own cache."""
         number = sum(1 for _ in self.root.parent.iterdir())
         return Project(Path(shutil.copytree(self.root, self.root.with_name(f"copy{number}"))))
 
     def dvc(self, log: Path) -> "subprocess.Popen[bytes]":
-        """`dvc repro train_tpu`, in a process group of its own; all that it says goes to `log`."""
+        """`dvc repro train_tpu`, in its own process group; all that it prints goes to `log`."""
         binaries = Path(sys.executable).parent
         environment = {**os.environ, "PATH": f"{binaries}:{os.environ['PATH']}", "PYTHONUNBUFFERED": "1"}
         command = [*self.before, binaries / "dvc", "repro", "train_tpu"]
@@ -87,15 +87,15 @@ class Project:
 
     def digest(self) -> dict[str, str]:
         """The sha256 of each output, over the names and contents of its files."""
-        found = {}
+        digests = {}
         for name in OUTPUTS:
             path = self.root / name
             digest = hashlib.sha256()
             for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
                 if file.is_file():
                     digest.update(f"{file.relative_to(self.root)}\0".encode() + file.read_bytes())
-            found[name] = digest.hexdigest()
-        return found
+            digests[name] = digest.hexdigest()
+        return digests
 
 
 def made(root: Path) -> Project:
@@ -133,10 +133,10 @@ def ancestors(pid: int) -> Iterator[int]:
 
 
 def wait_for_moment(project: Project, dvc: "subprocess.Popen[bytes]", chance: random.Random) -> tuple[str, int | None]:
-    """Wait for a random moment; says which, and the trainer's process: None where it had ended before."""
-    begin, found = time.monotonic(), None
-    while found is None and dvc.poll() is None:
-        found = trainer(dvc.pid)
+    """Wait for a random moment; returns its name, and the trainer's process: None if it had ended before."""
+    begin, process = time.monotonic(), None
+    while process is None and dvc.poll() is None:
+        process = trainer(dvc.pid)
         time.sleep(0.02)
     began_at = project.step()
     if chance.random() < IN_START_UP or began_at >= STEPS:
@@ -147,44 +147,44 @@ def wait_for_moment(project: Project, dvc: "subprocess.Popen[bytes]", chance: ra
         delay = chance.uniform(0, DELAY_SECONDS)
         moment = f"{delay:.1f} s after checkpoint {step}"
         while project.step() < step and dvc.poll() is None:
-            assert time.monotonic() - begin < PATIENCE_SECONDS, "training does not go on"
+            assert time.monotonic() - begin < PATIENCE_SECONDS, "training does not continue"
             time.sleep(0.02)
     with contextlib.suppress(subprocess.TimeoutExpired):
         dvc.wait(delay)
-    return moment, found if dvc.poll() is None else None
+    return moment, process if dvc.poll() is None else None
 
 
-def strike(kind: str, dvc: "subprocess.Popen[bytes]", found: int) -> None:
+def strike(kind: str, dvc: "subprocess.Popen[bytes]", pid: int) -> None:
     with contextlib.suppress(ProcessLookupError):
         if kind == "SIGINT group":
             os.killpg(dvc.pid, signal.SIGINT)
         elif kind == "SIGKILL dvc":
             dvc.kill()
         else:
-            os.kill(found, signal.SIGKILL if kind == "SIGKILL trainer" else signal.SIGTERM)
+            os.kill(pid, signal.SIGKILL if kind == "SIGKILL trainer" else signal.SIGTERM)
 
 
 def killed(project: Project, row: Row, chance: random.Random, log: Path) -> bool:
     """Run `dvc repro` and kill it at a random moment; False where it had ended before."""
     process = project.dvc(log)
-    row.moment, found = wait_for_moment(project, process, chance)
+    row.moment, pid = wait_for_moment(project, process, chance)
     row.step = str(project.step())
-    if found is None:
+    if pid is None:
         return False
-    strike(row.kind, process, found)
+    strike(row.kind, process, pid)
     process.wait(PATIENCE_SECONDS)
-    said = re.search(r"exited with (-?\d+)", log.read_text(errors="replace"))
-    row.code = said[1] if said else f"dvc {process.returncode}"
+    reported = re.search(r"exited with (-?\d+)", log.read_text(errors="replace"))
+    row.code = reported[1] if reported else f"dvc {process.returncode}"
     return True
 
 
 def began(log: Path) -> str:
-    """What a run said it started from."""
+    """What a run started from, by what it printed."""
     text = log.read_text(errors="replace")
-    if found := re.search(r"goes on from step (\d+)", text):
-        return f"step {found[1]}"
-    if "starts anew" in text:
-        return "anew"
+    if match := re.search(r"resumes from step (\d+)", text):
+        return f"step {match[1]}"
+    if re.search(r"^starts from ", text, re.MULTILINE):
+        return "scratch"
     return "nothing to do" if "up to date" in text or "didn't change" in text else "?"
 
 
@@ -202,7 +202,7 @@ def torture(project: Project, kinds: list[str], chance: random.Random, rows: lis
         alive = killed(project, row, chance, log)
         while not alive and refused(log):
             alive = killed(project, row, chance, log)
-        tell_next(rows, number, log)
+        note_next(rows, number, log)
         if not alive:
             return 0 if project.step() == STEPS else 1
         rows.append(row)
@@ -211,11 +211,11 @@ def torture(project: Project, kinds: list[str], chance: random.Random, rows: lis
     while refused(log):
         time.sleep(1)
         code = project.dvc(log).wait(PATIENCE_SECONDS)
-    tell_next(rows, number, log)
+    note_next(rows, number, log)
     return code
 
 
-def tell_next(rows: list[Row], number: int, log: Path) -> None:
+def note_next(rows: list[Row], number: int, log: Path) -> None:
     if rows and rows[-1].copy == number:
         rows[-1].next = began(log)
 

@@ -66,7 +66,7 @@ def test_training_leaves_all_that_the_next_stages_need(trained: Path) -> None:
     assert names == {"finished.json", "identity.json", "lock", "step-00000030"}  # until DVC has recorded it
 
 
-def test_curves_tell_every_look(trained: Path) -> None:
+def test_curves_show_every_validation(trained: Path) -> None:
     assert [step for step, _ in scalars(trained, "val/AP")] == [15, 30]
     totals = scalars(trained, "loss/total_loss")
     assert [step for step, _ in totals] == [10, 20, 30]
@@ -111,7 +111,7 @@ def test_the_rate_climbs_and_has_come_down_at_the_last_step(trained: Path) -> No
     assert rates[10] > rates[20] > rates[30]
 
 
-def test_the_last_checkpoint_can_be_gone_on_from(trained: Path) -> None:
+def test_the_last_checkpoint_can_be_resumed(trained: Path) -> None:
     from detector.model import checkpoints
     from detector.model.tensorflow_env import tf
 
@@ -240,7 +240,7 @@ def start(root: Path) -> "subprocess.Popen[str]":
 
 
 def wait_for_step(root: Path, step: int, process: "subprocess.Popen[str]") -> dict[str, Any]:
-    """Wait until a checkpoint of `step` or a later one is there; returns its state."""
+    """Wait until a checkpoint of `step` or a later one exists; returns its state."""
     deadline = time.monotonic() + 300
     while not (found := [p for p in sorted(root.glob(".work/*/step-*/state.json")) if int(p.parent.name[5:]) >= step]):
         assert process.poll() is None, process.communicate()
@@ -282,7 +282,7 @@ def test_a_killed_training_ends_in_the_same_bytes_as_one_that_was_not(trained: P
         process.kill()
     assert refused.returncode == 2
     assert f"this training is running already, as process {process.pid}; wait for it" in refused.stderr
-    # The only checkpoint from here on is that of the look at step 15, and the one that SIGTERM makes.
+    # The only checkpoints after this are that of the validation at step 15, and the one that SIGTERM makes.
     never = {"train.checkpoint_every": "0", "train.checkpoint_minutes": "0"}
     tiny.params(tmp_path, **{**STEPS, **never})
     with start(tmp_path) as process:
@@ -293,7 +293,7 @@ def test_a_killed_training_ends_in_the_same_bytes_as_one_that_was_not(trained: P
     assert process.returncode == 143
     (line,) = [line for line in stderr.splitlines() if line.startswith("SIGTERM: stopped")]
     kept = re.fullmatch(
-        r"SIGTERM: stopped; step (\d+) of 30 is kept in \.work/\w{16}; to go on: dvc repro, or the same dvc exp run",
+        r"SIGTERM: stopped; step (\d+) of 30 is saved in \.work/\w{16}; to resume: dvc repro, or the same dvc exp run",
         line,
     )
     assert kept
@@ -301,12 +301,13 @@ def test_a_killed_training_ends_in_the_same_bytes_as_one_that_was_not(trained: P
     assert second["seconds"] > first["seconds"] > 0
     assert not (tmp_path / paths.TRAIN).exists()
     third = ran("train_tpu", tmp_path)
-    assert f"goes on from step {kept[1]} of 30, which .work/" in third.stdout
+    assert f"resumes from step {kept[1]} of 30 in .work/" in third.stdout
     assert outputs(tmp_path) == outputs(trained)
 
     shutil.rmtree(tmp_path / paths.TRAIN)  # it has ended, but DVC died before it recorded that, and calls again
     again = ran("train_tpu", tmp_path)
-    assert "goes on from step 30 of 30" in again.stdout
+    assert "resumes from step 30 of 30" in again.stdout
+    assert ", where it has ended; to train it again: PASSO_FRESH=1 dvc repro --force" in again.stdout
     assert "compiling" not in again.stderr
     assert outputs(tmp_path) == outputs(trained)
 
@@ -331,19 +332,19 @@ def test_it_stops_when_ap_gets_no_better(trained: Path, tmp_path: Path) -> None:
     copied(trained, tmp_path, **changes)
     done = ran("train_tpu", tmp_path)
     summary = json.loads((tmp_path / paths.TRAIN / "train.json").read_text())
-    looks = scalars(tmp_path, "val/AP")
-    stale = [
-        all(ap <= max(before for _, before in looks[:place]) for _, ap in looks[place : place + 2])
-        for place in range(1, len(looks) - 1)
+    validations = scalars(tmp_path, "val/AP")
+    no_gain = [
+        all(ap <= max(before for _, before in validations[:place]) for _, ap in validations[place : place + 2])
+        for place in range(1, len(validations) - 1)
     ]
-    assert (summary["steps"], summary["stopped_by"]) == (looks[-1][0], "patience")
-    assert looks[-1][0] < 200
-    assert stale.index(True) == len(stale) - 1  # the last two looks were the first two in a row that were no better
-    assert f"trained {summary['steps']} steps (AP has not got better for train.patience looks)" in done.stdout
+    assert (summary["steps"], summary["stopped_by"]) == (validations[-1][0], "patience")
+    assert validations[-1][0] < 200
+    assert no_gain.index(True) == len(no_gain) - 1  # the last two were the first two in a row that were no better
+    assert f"trained {summary['steps']} steps (AP has not improved for train.patience validations)" in done.stdout
 
 
 class Clock:
-    """A second goes by with every look at it."""
+    """A second passes with every call."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -373,7 +374,7 @@ def test_the_rate_has_come_down_when_the_minutes_are_over(
     assert rates[30] < peak / 300
 
 
-def test_a_disk_without_room_is_said_before_the_first_step(trained: Path, tmp_path: Path) -> None:
+def test_a_disk_without_room_is_reported_before_the_first_step(trained: Path, tmp_path: Path) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=9m", "none", str(disk)]
@@ -447,6 +448,19 @@ def test_bad_params_are_one_line(trained: Path, change: dict[str, str], line: st
     assert done.returncode == 2
     assert line in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+def test_help_is_quick_and_an_unknown_word_is_refused(tmp_path: Path) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(stage.REPOSITORY)}
+    command = [sys.executable, "-m", "stages.train_tpu"]
+    done = subprocess.run(
+        [*command, "--help"], env=environment, cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert "--fresh" in done.stdout
+    done = subprocess.run(
+        [*command, "again"], env=environment, cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, "unrecognized arguments: again" in done.stderr) == (2, True)
 
 
 @pytest.mark.parametrize("model", ["ssd_mobilenet_v2_fpnlite_320x320"])

@@ -67,10 +67,14 @@ def prepared(root: Path, **changes: str) -> Path:
 
 
 def config(model: str = "ssd_mobilenet_v2_320x320", **changes: Any) -> Any:
-    """A pipeline configuration, for two classes; `changes` as of `pipeline_config.build`."""
-    values: dict[str, Any] = {"label_map": Path("label_map.pbtxt"), "num_classes": 2, "max_number_of_boxes": 1}
-    values |= {"steps": 1, "batch_size": 1, "learning_rate": 1.0, "fine_tune_checkpoint_type": "none"}
-    return pipeline_config.build(model, **{**values, **changes})
+    """A pipeline configuration, for two classes; `changes` of `PipelineParams` and `DatasetFacts`."""
+    facts: dict[str, Any] = {"label_map": Path("label_map.pbtxt"), "num_classes": 2, "max_number_of_boxes": 1}
+    train: dict[str, Any] = {"steps": 1, "batch_size": 1, "learning_rate": 1.0, "fine_tune_checkpoint_type": "none"}
+    train |= {"frozen_blocks": 0, "config_override": "", "bfloat16": False}
+    facts |= {name: changes.pop(name) for name in facts if name in changes}
+    return pipeline_config.build(
+        pipeline_config.PipelineParams(model=model, **{**train, **changes}), pipeline_config.DatasetFacts(**facts)
+    )
 
 
 def built(model: str) -> Any:

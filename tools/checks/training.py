@@ -29,19 +29,8 @@ LEAVE_OUT = f"leave it out, or {SET}.config_override=''"
 @functools.cache
 def _config(train: TrainParams) -> Any:
     """The pipeline configuration that training would build, except for what depends on the dataset."""
-    rate = train.learning_rate
     try:
-        return pipeline_config.build(
-            train.model,
-            label_map=Path(paths.LABEL_MAP),
-            num_classes=1,
-            max_number_of_boxes=1,
-            steps=train.steps,
-            batch_size=train.batch_size,
-            learning_rate=rate if isinstance(rate, float) else pipeline_config.auto_learning_rate(train.batch_size),
-            fine_tune_checkpoint_type=train.fine_tune_checkpoint_type,
-            config_override=train.config_override,
-        )
+        return pipeline_config.build(train, pipeline_config.DatasetFacts(Path(paths.LABEL_MAP), 1, 1))
     except UserError as refused:
         raise UserError(refused.where, refused.reason, f"{refused.remedy}; {LEAVE_OUT}", refused.item) from refused
 

@@ -16,6 +16,7 @@ Needs the records and the initial checkpoint: dvc repro csv2record pretrained.
 """
 
 import argparse
+import dataclasses
 import functools
 import itertools
 import json
@@ -26,7 +27,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -36,16 +36,7 @@ from detector.checkpointing import work_dir
 from detector.data import labels, tables
 from detector.data.params import DatasetParams
 from detector.model import pipeline_config
-
-
-@dataclass(frozen=True)
-class BenchParams:
-    """What is compared, of the `train` section of params.yaml."""
-
-    model: str = params.one_of(*pipeline_config.MODELS)
-    batch_size: int = params.number(1)
-    seed: int = params.number(0)
-
+from detector.training.params import TrainParams
 
 LOOPS = {"ours": "ours", "api": "the API's", "not_deterministic": "ours with deterministic: false"}
 INPUTS = {"our_input": "ours", "api_input": "the API's"}
@@ -63,7 +54,7 @@ def main() -> None:
     for needed in (paths.record("train"), paths.PRETRAINED):
         if not needed.exists():
             raise UserError(str(needed), "not found", "run: dvc repro csv2record pretrained")
-    train = _train()
+    train = _train(arguments.steps)
     print(f"{train.model}, batch {train.batch_size}, {os.cpu_count()} cores")
     _compare("loop", LOOPS, arguments)
     _compare("input alone", INPUTS, arguments)
@@ -116,8 +107,23 @@ def _measured(part: str, steps: int) -> dict[str, Any]:
 # The parts; each runs in a process of its own.
 
 
-def _train() -> BenchParams:
-    return params.load("train", BenchParams, partial=True)
+def _train(steps: int) -> TrainParams:
+    """The `train` section of params.yaml, but for what the API's own loop does not do."""
+    return dataclasses.replace(
+        params.load("train", TrainParams),
+        steps=steps,
+        fine_tune_checkpoint_type="classification",
+        learning_rate="auto",
+        backbone_learning_rate=1.0,
+        frozen_blocks=0,
+        config_override="",
+        bfloat16=False,
+        eval_every=steps,
+        patience=0,
+        max_minutes=0,
+        checkpoint_every=0,
+        checkpoint_minutes=0,
+    )
 
 
 def _label_map() -> Path:
@@ -129,28 +135,20 @@ def _images() -> list[tables.ImageBoxes]:
     return tables.read_csv(paths.csv("train"), labels.read(_label_map()))
 
 
-def _config(steps: int) -> Any:
-    train = _train()
-    return pipeline_config.build(
-        train.model,
-        label_map=_label_map(),
-        num_classes=len(labels.read(_label_map())),
-        max_number_of_boxes=tables.most_boxes(_images()),
-        steps=steps,
-        batch_size=train.batch_size,
-        learning_rate=pipeline_config.auto_learning_rate(train.batch_size),
-        fine_tune_checkpoint_type="classification",
-    )
+def _config(train: TrainParams) -> Any:
+    label_map = _label_map()
+    facts = pipeline_config.DatasetFacts(label_map, len(labels.read(label_map)), tables.most_boxes(_images()))
+    return pipeline_config.build(train, facts)
 
 
-def _model(config: Any, *, deterministic: bool = True) -> Any:
+def _model(train: TrainParams, config: Any, *, deterministic: bool = True) -> Any:
     from detector.model import checkpoints, od_api
     from detector.model.tensorflow_env import tf
     from detector.training import determinism
 
     if deterministic:
         determinism.enable()
-    tf.keras.utils.set_random_seed(_train().seed)
+    tf.keras.utils.set_random_seed(train.seed)
     model = od_api.build_model(config)
     checkpoints.restore(model, paths.PRETRAINED / "ckpt-1", "classification")
     return model
@@ -158,39 +156,39 @@ def _model(config: Any, *, deterministic: bool = True) -> Any:
 
 def _ours(steps: int, *, deterministic: bool = True) -> dict[str, float]:
     from detector.model.tensorflow_env import tf
-    from detector.training import stops, trainer
+    from detector.training import batches, stops, trainer
+    from detector.training.train_step import TrainStep
 
-    config = _config(steps)
+    train = _train(steps)
+    config = _config(train)
     strategy = tf.distribute.OneDeviceStrategy("/cpu:0")
     with strategy.scope():
-        model = _model(config, deterministic=deterministic)
+        model = _model(train, config, deterministic=deterministic)
     times: list[float] = []
-    plan = trainer.Plan(
-        seed=1,
-        backbone_learning_rate=1,
-        eval_every=steps,
-        patience=0,
-        max_minutes=0,
-        checkpoint_every=0,
-        checkpoint_minutes=0,
-    )
     with (
         tempfile.TemporaryDirectory() as folder,
         stops.Stops("") as stop,
-        work_dir.opened(folder, {"benchmark": steps}, keep=1) as task,
+        work_dir.opened(folder, {"benchmark": steps}, keep=1) as work,
     ):
-        names = [image.filename for image in _images()]
-        fitting = trainer.Trainer(model, config, strategy, plan=plan, work=task, train_filenames=names)
-        fitting.run(None, lambda *_: times.append(time.perf_counter()), stop)
+        loop = trainer.Trainer(
+            train,
+            TrainStep(model, config, strategy),
+            work,
+            stop,
+            lambda *_: times.append(time.perf_counter()),
+            filenames=[image.filename for image in _images()],
+        )
+        loop.run(lambda first: batches.distributed(train, config, model, strategy, first), None)
     seconds = statistics.median(after - before for before, after in itertools.pairwise(times))
-    return {"images_per_second": INTERVAL * config.train_config.batch_size / seconds}
+    return {"images_per_second": INTERVAL * train.batch_size / seconds}
 
 
 def _api(steps: int) -> dict[str, float]:
     from detector.model import od_api
     from detector.model.tensorflow_env import tf
 
-    config, found = _config(steps), {}
+    train, summary = _train(steps), {}
+    config = _config(train)
     loop = od_api.train_loop()
     with tempfile.TemporaryDirectory() as folder, tf.distribute.OneDeviceStrategy("/cpu:0").scope():
         path = Path(folder) / "pipeline.config"
@@ -201,39 +199,37 @@ def _api(steps: int) -> dict[str, float]:
             train_steps=steps,
             record_summaries=False,
             num_steps_per_iteration=INTERVAL,
-            performance_summary_exporter=lambda metrics, _: found.update(metrics),
+            performance_summary_exporter=lambda metrics, _: summary.update(metrics),
         )
-    return {"images_per_second": found["steps_per_sec_p50"] * config.train_config.batch_size}
+    return {"images_per_second": summary["steps_per_sec_p50"] * train.batch_size}
 
 
 def _our_input(steps: int) -> dict[str, float]:
     from detector.model.tensorflow_env import tf
     from detector.training import batches
 
-    config = _config(steps)
-    model = _model(config)
-    context = tf.distribute.InputContext()
-    return _speed(
-        batches.dataset(config, model=model, seed=1, first_step=0, context=context), config.train_config.batch_size
-    )
+    train = _train(steps)
+    config = _config(train)
+    strategy = tf.distribute.OneDeviceStrategy("/cpu:0")
+    return _speed(batches.distributed(train, config, _model(train, config), strategy, 0), train.batch_size)
 
 
 def _api_input(steps: int) -> dict[str, float]:
     from detector.model import od_api
 
-    config = _config(steps)
+    train = _train(steps)
+    config = _config(train)
     model = od_api.build_model(config)
     data = od_api.inputs.train_input(config.train_config, config.train_input_reader, config.model, model=model)
-    return _speed(data, config.train_config.batch_size)
+    return _speed(iter(data), train.batch_size)
 
 
-def _speed(data: Any, batch_size: int) -> dict[str, float]:
-    iterator = iter(data)
+def _speed(batches: Iterator[Any], batch_size: int) -> dict[str, float]:
     for _ in range(INTERVAL):
-        next(iterator)
+        next(batches)
     began = time.perf_counter()
     for _ in range(INPUT_BATCHES):
-        next(iterator)
+        next(batches)
     return {"images_per_second": INPUT_BATCHES * batch_size / (time.perf_counter() - began)}
 
 
@@ -243,16 +239,13 @@ def _step(steps: int) -> dict[str, Any]:
     from detector.training import batches
     from detector.training.train_step import TrainStep
 
-    config = _config(steps)
+    train = _train(steps)
+    config = _config(train)
     strategy = tf.distribute.OneDeviceStrategy("/cpu:0")
     with strategy.scope():
-        model = _model(config)
+        model = _model(train, config)
     step = TrainStep(model, config, strategy)
-    data = iter(
-        strategy.distribute_datasets_from_function(
-            lambda context: batches.dataset(config, model=model, seed=1, first_step=0, context=context)
-        )
-    )
+    data = batches.distributed(train, config, model, strategy, 0)
     seconds = [_seconds(lambda: step(data, 0.0)) for _ in range(INTERVAL)]
     with tempfile.TemporaryDirectory() as folder:
         tf.profiler.experimental.start(folder)

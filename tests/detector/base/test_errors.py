@@ -48,6 +48,6 @@ def test_a_stage_has_a_manual_and_takes_no_arguments(tmp_path: Path, module: str
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == (
         "error: --steps 5000: this command takes no arguments; "
-        "values stand in params.yaml; for one run: dvc exp run -S section.key=value\n"
+        "values are in params.yaml; for one run: dvc exp run -S section.key=value\n"
     )
     assert list(tmp_path.iterdir()) == []

@@ -1,6 +1,5 @@
 """params.yaml: what is allowed is loaded, what is not is refused in a line that names the key."""
 
-import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,8 +12,9 @@ from detector.base.errors import UserError
 
 @dataclass(frozen=True)
 class Section:
-    steps: int = params.number(1, 100)
+    steps: int = params.whole(1, 100)
     rate: float = params.number(0, 1)
+    scale: float = params.number(0)
     peak: float | str = params.number(0, 1, auto=True)
     kind: str = params.one_of("cat", "dog")
     source: str = params.text("a path")
@@ -22,7 +22,16 @@ class Section:
     exact: bool = params.flag()
 
 
-GOOD = {"steps": "5", "rate": "1e-3", "peak": "auto", "kind": "cat", "source": "here", "digest": "''", "exact": "true"}
+GOOD = {
+    "steps": "5",
+    "rate": "1e-3",
+    "scale": "2",
+    "peak": "auto",
+    "kind": "cat",
+    "source": "here",
+    "digest": "''",
+    "exact": "true",
+}
 
 
 def load(tmp_path: Path, **changes: str | None) -> Section:
@@ -34,15 +43,7 @@ def load(tmp_path: Path, **changes: str | None) -> Section:
 
 def test_values_are_read_as_dvc_reads_them(tmp_path: Path) -> None:
     # PyYAML would read 1e-3 as a string (YAML 1.1); DVC reads YAML 1.2
-    assert load(tmp_path) == Section(5, 0.001, "auto", "cat", "here", "", True)
-
-
-def test_annotations_that_are_strings_mean_the_same(tmp_path: Path) -> None:
-    fields = [("steps", "int", params.number(1))]
-    cls = dataclasses.make_dataclass("Strings", fields, frozen=True)
-    (tmp_path / "params.yaml").write_text("train:\n  steps: 2.5\n")
-    with pytest.raises(UserError, match=r"2\.5 is not allowed; give a whole number"):
-        params.load("train", cls, tmp_path / "params.yaml")
+    assert load(tmp_path) == Section(5, 0.001, 2.0, "auto", "cat", "here", "", True)
 
 
 def test_a_whole_number_will_do_for_a_fraction(tmp_path: Path) -> None:
@@ -62,6 +63,9 @@ def test_a_whole_number_will_do_for_a_fraction(tmp_path: Path) -> None:
         ({"steps": ""}, "train.steps: None is not allowed; give a whole number from 1 to 100"),
         ({"rate": "auto"}, "train.rate: 'auto' is not allowed; give a number from 0 to 1"),
         ({"rate": ".nan"}, "train.rate: nan is not allowed; give a number from 0 to 1"),
+        ({"rate": "true"}, "train.rate: True is not allowed; give a number from 0 to 1"),
+        ({"rate": "'0.5'"}, "train.rate: '0.5' is not allowed; give a number from 0 to 1"),
+        ({"scale": ".inf"}, "train.scale: inf is not allowed; give a number from 0 up"),
         ({"peak": "2"}, "train.peak: 2 is not allowed; give a number from 0 to 1, or auto"),
         ({"kind": "bird"}, "train.kind: 'bird' is not allowed; give one of cat, dog"),
         ({"source": "''"}, "train.source: '' is not allowed; give a path"),
@@ -70,7 +74,8 @@ def test_a_whole_number_will_do_for_a_fraction(tmp_path: Path) -> None:
         ({"steps": None}, "train.steps: missing; give a whole number from 1 to 100"),
         (
             {"stepz": "5"},
-            "train.stepz: unknown key (its value is 5); train has steps, rate, peak, kind, source, digest, exact",
+            "train.stepz: unknown key (its value is 5); "
+            "train has steps, rate, scale, peak, kind, source, digest, exact",
         ),
     ],
 )
@@ -89,7 +94,7 @@ def test_a_broken_file_is_one_line(tmp_path: Path, content: str) -> None:
     assert "\n" not in caught.value.line()
 
 
-def test_a_missing_file_says_where_to_stand(tmp_path: Path) -> None:
+def test_a_missing_file_says_where_to_run(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="not found; run from the project's root"):
         params.load("train", Section, tmp_path / "params.yaml")
 
@@ -119,3 +124,16 @@ def test_partial_leaves_other_keys_alone(tmp_path: Path) -> None:
 
     load(tmp_path)
     assert params.load("train", Part, tmp_path / "params.yaml", partial=True) == Part("cat")
+
+
+def test_every_fault_of_a_section_is_reported(tmp_path: Path) -> None:
+    load(tmp_path)
+    document = {**params.read(tmp_path / "params.yaml"), "trian": {}}
+    document["train"] = {"steps": 0, "stepz": 5, **{key: document["train"][key] for key in ("rate", "scale", "peak")}}
+    items = [fault.item for fault in params.faults(document, "train", Section)]
+    assert items == [
+        "trian",
+        "train.stepz",
+        "train.steps",
+        *(f"train.{key}" for key in ("kind", "source", "digest", "exact")),
+    ]

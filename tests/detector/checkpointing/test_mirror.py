@@ -25,7 +25,8 @@ from detector.checkpointing.uploader import Timing
 from detector.multihost import shared_work_dir
 from detector.multihost.cluster import Cluster
 from detector.storage import google
-from stages import train_tpu
+from detector.training import identity
+from detector.training.params import TrainParams
 from tests.detector.training.test_distribution import all_at_once, clusters
 from tests.support import tiny
 from tests.support.gcs_server import Server
@@ -726,7 +727,7 @@ with stops.Stops("to go on: dvc repro") as stop:
         stop.farewell = task.leave
         with stop.held():
             task.save({{"step": 1, "best_step": 0}}, 1, lambda folder: (folder / "ckpt-1.index").write_text("whole"))
-            stop.kept = "step 1 is kept"
+            stop.saved = "step 1 is saved"
         print("saved", flush=True)
         while True:
             with stop.held():
@@ -751,7 +752,7 @@ def test_sigterm_waits_for_the_upload(bucket: Server) -> None:
     assert process.returncode == 128 + signal.SIGTERM
     assert [line for line in stderr.splitlines() if "stopping" not in line] == [
         f"uploading the last checkpoint to {URL}, for 20 s at most",
-        "SIGTERM: stopped; step 1 is kept; to go on: dvc repro",
+        "SIGTERM: stopped; step 1 is saved; to go on: dvc repro",
     ]
     assert manifests(bucket) == ["step-00000001.json"]
     assert "lease.json" not in there(bucket)
@@ -768,7 +769,7 @@ def test_sigterm_does_not_wait_longer_than_said(bucket: Server) -> None:
     assert [line for line in stderr.splitlines() if "stopping" not in line][1:] == [
         f"warning: {URL}: the last checkpoint was not uploaded (5 s are over), it has none; "
         f"it is saved in first/{KEY}: the next run uploads it",
-        "SIGTERM: stopped; step 1 is kept; to go on: dvc repro",
+        "SIGTERM: stopped; step 1 is saved; to go on: dvc repro",
     ]
 
 
@@ -789,15 +790,15 @@ def test_a_second_ctrl_c_does_not_wait_for_the_upload(bucket: Server) -> None:
 def test_fresh_forgets_without_a_download(bucket: Server, tmp_path: Path) -> None:
     keeps(bucket, 10)
     tiny.params(tmp_path)
-    train = params.load("train", train_tpu.TrainParams)
+    train = params.load("train", TrainParams)
     with machine("second") as task:
-        line = train_tpu._start(train, task, True)
-        assert line.endswith(f", keeps its work in second/{KEY} and {URL}")
+        line = identity.begin(train, task, fresh=True)
+        assert line.endswith(f", saves its work in second/{KEY} and {URL}")
         assert manifests(bucket) == []
     assert not any("ckpt" in path for method, path, *_ in bucket.log if method == "GET")
     keeps(bucket, 10)
     with machine("third") as task:
-        assert train_tpu._start(train, task, False) == f"goes on from step 10 of 500, which {task.step(10)} holds"
+        assert identity.begin(train, task, fresh=False) == f"resumes from step 10 of 500 in {task.step(10)}"
 
 
 def test_all_workers_go_on_from_what_the_chief_took_from_the_bucket(bucket: Server) -> None:
@@ -859,9 +860,9 @@ def test_a_training_whose_machine_is_gone_ends_in_the_same_bytes(bucket: Server,
         process.send_signal(signal.SIGTERM)
         out, err = process.communicate(timeout=300)
     assert process.returncode == 128 + signal.SIGTERM
-    assert f"goes on from step {kept} of 16, which .work/" in out
+    assert f"resumes from step {kept} of 16 in .work/" in out
     assert f"took step {kept} from gs://bkt/work/" in err
-    said = re.search(r"SIGTERM: stopped; step (\d+) of 16 is kept", err)
+    said = re.search(r"SIGTERM: stopped; step (\d+) of 16 is saved", err)
     assert said
     assert newest(bucket) == int(said[1])
     shutil.rmtree(second)
@@ -869,7 +870,7 @@ def test_a_training_whose_machine_is_gone_ends_in_the_same_bytes(bucket: Server,
     third = copied(base, tmp_path / "three", **ON_BUCKET)
     done = run("train_tpu", third)
     assert done.returncode == 0, done.stderr
-    assert f"goes on from step {said[1]} of 16" in done.stdout
+    assert f"resumes from step {said[1]} of 16" in done.stdout
     done = run("train_tpu", base)
     assert done.returncode == 0, done.stderr
     assert outputs(third) == outputs(base)

@@ -1,4 +1,4 @@
-"""What each `fine_tune_checkpoint_type` takes over, for both kinds of model."""
+"""What each `fine_tune_checkpoint_type` restores, for both kinds of model."""
 
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ def predicted(model: Any) -> dict[str, np.ndarray]:
 
 
 @pytest.mark.parametrize("name", ["ssd_mobilenet_v2_320x320", "ssd_mobilenet_v2_fpnlite_320x320"])
-def test_detection_takes_over_features_and_boxes_and_no_classes(name: str, tmp_path: Path) -> None:
+def test_detection_restores_features_and_boxes_and_no_classes(name: str, tmp_path: Path) -> None:
     from detector.model import checkpoints
     from detector.model.tensorflow_env import tf
 

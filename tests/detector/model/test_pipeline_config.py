@@ -4,11 +4,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detector.base.errors import UserError
 from detector.model import pipeline_config
+from tests.support import tiny
 
 
 def build(model: str = "ssd_mobilenet_v2_320x320", **changes: Any) -> Any:
@@ -21,7 +22,7 @@ def build(model: str = "ssd_mobilenet_v2_320x320", **changes: Any) -> Any:
         "learning_rate": 0.0007,
         "fine_tune_checkpoint_type": "classification",
     }
-    return pipeline_config.build(model, **{**values, **changes})
+    return tiny.config(model, **{**values, **changes})
 
 
 def schedule(config: Any) -> Any:
@@ -55,10 +56,10 @@ def test_the_cosine_ends_with_the_training() -> None:
     assert schedule(config).warmup_steps == 40
 
 
+@settings(deadline=None)  # a busy machine is not an error
 @given(steps=st.integers(1, 100_000), batch_size=st.integers(1, 4096))
 def test_any_budget_gives_a_schedule_that_climbs_then_falls(steps: int, batch_size: int) -> None:
-    rate = pipeline_config.auto_learning_rate(batch_size)
-    found = schedule(build(steps=steps, batch_size=batch_size, learning_rate=rate))
+    found = schedule(build(steps=steps, batch_size=batch_size, learning_rate="auto"))
     assert 0 <= found.warmup_steps < found.total_steps == steps
     assert 0 < found.warmup_learning_rate <= found.learning_rate_base
 
@@ -67,6 +68,15 @@ def test_the_rate_grows_with_the_root_of_the_batch() -> None:
     assert pipeline_config.auto_learning_rate(16) == pytest.approx(0.001)
     assert pipeline_config.auto_learning_rate(64) == pytest.approx(0.002)
     assert pipeline_config.auto_learning_rate(4) == pytest.approx(0.0005)
+    assert schedule(build(batch_size=64, learning_rate="auto")).learning_rate_base == pytest.approx(0.002)
+    assert schedule(build(batch_size=64, learning_rate=0.5)).learning_rate_base == 0.5
+
+
+def test_every_byte_of_a_configuration_is_as_it_was() -> None:
+    """Its digest is part of a training's identity, and the file an output: that of the sample, for 20 steps."""
+    facts = {"label_map": Path("dataset/sample/label_map.pbtxt"), "num_classes": 2, "max_number_of_boxes": 4}
+    config = build(**facts, steps=20, learning_rate="auto")
+    assert pipeline_config.render(config) == Path(__file__).with_name("pipeline.config").read_text()
 
 
 def test_paths_are_relative_and_a_file_reads_back_as_written(tmp_path: Path) -> None:
@@ -122,7 +132,29 @@ def test_what_training_would_leave_out_is_refused(text: str, name: str) -> None:
     assert caught.value.line() == f"params.yaml: train.config_override: {name} is not supported; leave it out"
 
 
-def test_a_wrong_override_is_told_in_one_line() -> None:
+@pytest.mark.parametrize(
+    ("text", "name", "key"),
+    [
+        ("batch_size: 4", "batch_size", "train.batch_size"),
+        ("num_steps: 4", "num_steps", "train.steps"),
+        ("use_bfloat16: true", "use_bfloat16", "train.bfloat16"),
+        ('fine_tune_checkpoint: "x"', "fine_tune_checkpoint", "pretrained.source"),
+        ('fine_tune_checkpoint_type: "full"', "fine_tune_checkpoint_type", "train.fine_tune_checkpoint_type"),
+    ],
+)
+def test_what_another_key_sets_cannot_be_overridden(text: str, name: str, key: str) -> None:
+    with pytest.raises(UserError) as caught:
+        build(config_override=f"train_config {{ {text} }}")
+    line = f"params.yaml: train.config_override: {name} cannot be set here; leave it out, and set {key}"
+    assert caught.value.line() == line
+
+
+def test_another_train_record_is_refused() -> None:
+    with pytest.raises(UserError, match="config_override: another train record is not supported; leave it out, and"):
+        build(config_override='train_input_reader { tf_record_input_reader { input_path: "x" } }')
+
+
+def test_a_wrong_override_is_one_line() -> None:
     with pytest.raises(UserError, match=r"train.config_override: 1:9 : .*no field named \"sdd\"") as caught:
         build(config_override="model { sdd { } }")
     assert "\n" not in str(caught.value)

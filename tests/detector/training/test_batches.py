@@ -63,7 +63,7 @@ def configuration(root: Path, batch: int, augmentation: list[str] | None = AS_TR
     config = tiny.config(label_map=root / "dataset" / "tiny" / "label_map.pbtxt", batch_size=batch)
     size = config.model.ssd.image_resizer.fixed_shape_resizer
     size.height = size.width = 40
-    config.train_input_reader.tf_record_input_reader.input_path[:] = [str(root / f"{images}.record")]
+    config.train_input_reader.tf_record_input_reader.input_path[:] = [str(root / f"{images}.record")]  # for `dataset`
     if augmentation is not AS_TRAINED:
         del config.train_config.data_augmentation_options[:]
         for text in augmentation:
@@ -77,7 +77,9 @@ def model_of(config: Any) -> Any:
 
 def dataset(config: Any, seed: int = 1, first_step: int = 0, host: int = 0, hosts: int = 1, replicas: int = 1) -> Any:
     context = tf.distribute.InputContext(hosts, host, replicas)
-    return batches.dataset(config, model=model_of(config), seed=seed, first_step=first_step, context=context)
+    record = Path(config.train_input_reader.tf_record_input_reader.input_path[0])
+    values = {"batch_size": config.train_config.batch_size, "seed": seed, "first_step": first_step}
+    return batches.dataset(config, model_of(config), record, context, **values)
 
 
 def tensors(of: Any, count: int) -> list[list[Any]]:
@@ -133,7 +135,7 @@ def test_every_image_once_an_epoch(root: Path) -> None:
 
 
 def test_a_batch_of_several_epochs(root: Path) -> None:
-    """Twelve of five images: two epochs and the first two images of the third, which the next batch goes on with."""
+    """Twelve of five images: two epochs and the first two images of the third, which the next batch continues."""
     order = names(dataset(configuration(root, 12, [])), 2)
     assert [sorted(order[start : start + 5]) for start in (0, 5, 10, 15)] == [NAMES] * 4
     assert order[:20] == names(dataset(configuration(root, 2, [])), 10)
@@ -163,6 +165,7 @@ def test_replicas_and_hosts_share_the_same_batch(root: Path) -> None:
 IN_A_STRATEGY = """
 import hashlib
 import sys
+from pathlib import Path
 from detector.model import od_api, pipeline_config
 from detector.model.tensorflow_env import tf
 from detector.training import batches
@@ -175,7 +178,7 @@ config = pipeline_config.read(sys.argv[1])
 strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 model = od_api.model_builder.build(config.model, is_training=True)
 distributed = strategy.distribute_datasets_from_function(
-    lambda context: batches.dataset(config, model=model, seed=1, first_step=2, context=context)
+    lambda context: batches.dataset(config, model, Path(sys.argv[2]), context, batch_size=4, seed=1, first_step=2)
 )
 found = hashlib.sha256()
 for batch in tf.nest.flatten(next(iter(distributed))):
@@ -189,7 +192,7 @@ def test_another_process_with_one_thread_two_devices_and_op_determinism(root: Pa
     path = root / "pipeline.config"
     path.write_text(pipeline_config.render(config))
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "PYTHONHASHSEED": "7"}
-    command = [sys.executable, "-c", IN_A_STRATEGY, str(path)]
+    command = [sys.executable, "-c", IN_A_STRATEGY, str(path), str(root / "5.record")]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     (here,) = tensors(dataset(config, first_step=2), 1)
@@ -209,7 +212,7 @@ def corners(of: Any, count: int) -> Iterator[list[float]]:
         yield from labels[InputDataFields.groundtruth_boxes][:, 0].numpy().tolist()
 
 
-def test_about_half_are_flipped_and_every_time_anew(root: Path) -> None:
+def test_about_half_are_flipped_and_each_time_differently(root: Path) -> None:
     """One image whose box spans 8 to 40 of 96 pixels across: flipped, 56 to 88."""
     of = dataset(configuration(root, 100, ["random_horizontal_flip {}"], images=1))
     lefts = [round(xmin * 96) for _, xmin, _, _ in corners(of, 4)]
@@ -219,7 +222,7 @@ def test_about_half_are_flipped_and_every_time_anew(root: Path) -> None:
     assert 160 <= len(runs) <= 240  # neighbours are independent
 
 
-def test_two_options_of_a_kind_draw_apart(root: Path) -> None:
+def test_two_options_of_a_kind_draw_different_numbers(root: Path) -> None:
     """Two flips cancel out in half of the cases; they always would if both drew the same number."""
     of = dataset(configuration(root, 100, ["random_horizontal_flip {}"] * 2, images=1))
     lefts = [round(xmin * 96) for _, xmin, _, _ in corners(of, 4)]

@@ -541,15 +541,15 @@ def test_a_killed_worker_ends_the_other_with_a_line(killed: Killed) -> None:
     assert killed.line.startswith(f"error: worker {killed.index} (127.0.0.1:")
     assert "): is gone or has failed, and the others cannot continue without it (" in killed.line
     assert "); step " in killed.line
-    assert f" of {STEPS} is kept in .work/" in killed.line
-    assert killed.line.endswith("; to go on, start all workers again")
+    assert f" of {STEPS} is saved in .work/" in killed.line
+    assert killed.line.endswith("; to resume, start all workers again")
 
 
 @pytest.mark.slow
 def test_started_again_they_go_on(killed: Killed) -> None:
     assert killed.resumed == [0, 0], (killed.root / "log0").read_text()
     log = (killed.root / "log0").read_text()
-    step = int(log.partition("goes on from step ")[2].partition(" ")[0])
+    step = int(log.partition("resumes from step ")[2].partition(" ")[0])
     assert 5 <= step < STEPS
     assert json.loads((killed.root / paths.TRAIN / "train.json").read_text())["steps"] == STEPS
     assert (killed.root / "log1").read_text().splitlines()[-1].endswith(" writes the model")
@@ -571,7 +571,7 @@ def test_sigterm_to_one_stops_all_after_the_same_step(project: Path, tmp_path: P
     assert last == lines[1][-1]
     assert 5 <= step < STEPS
     assert wait(train(root)) == [0], (root / "log").read_text()
-    assert f"goes on from step {step} of {STEPS}" in (root / "log").read_text()
+    assert f"resumes from step {step} of {STEPS}" in (root / "log").read_text()
     compared = assert_one_device_does_the_same(root, tmp_path / "one", workers=2)
     assert set(compared) == {*RECORDED, step + 1}
 
@@ -596,6 +596,6 @@ def test_two_workers_train_as_one(killed: Killed, tmp_path: Path) -> None:
     """Killed and resumed in between, too."""
     log = (killed.root / "log1").read_text()
     assert f"{STEPS} steps of 4 on 2 x cpu" in log
-    step = int((killed.root / "log0").read_text().partition("goes on from step ")[2].partition(" ")[0])
+    step = int((killed.root / "log0").read_text().partition("resumes from step ")[2].partition(" ")[0])
     compared = assert_one_device_does_the_same(killed.root, tmp_path / "one", workers=2)
     assert set(compared) == {*RECORDED, step + 1}

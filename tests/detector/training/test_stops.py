@@ -11,13 +11,13 @@ import pytest
 
 from tests.support.stage import REPOSITORY
 
-# Held steps of so many seconds, which say in files how far they are; or `busy`: not held, in C code that never ends.
+# Held steps of so many seconds, which write files to show how far they are; or `busy`: not held, in endless C code.
 CHILD = """
 import sys, time
 from pathlib import Path
 from detector.training import stops
 kind = sys.argv[1]
-with stops.Stops("to go on: dvc repro", with_parent=kind == "with_parent") as stop:
+with stops.Stops("to resume: dvc repro", with_parent=kind == "with_parent") as stop:
     if kind == "busy":
         Path("began").touch()
         while True:
@@ -29,7 +29,7 @@ with stops.Stops("to go on: dvc repro", with_parent=kind == "with_parent") as st
             with stop.held():
                 if stop.requested:
                     Path("saved").write_text(str(step))
-                    stop.kept = f"step {step} is kept"
+                    stop.saved = f"step {step} is saved"
 """
 
 
@@ -55,19 +55,19 @@ def test_a_step_is_finished_and_saved_first(tmp_path: Path, number: signal.Signa
     _, stderr = process.communicate(timeout=30)
     assert process.returncode == code
     step = (tmp_path / "saved").read_text()  # 1, unless the machine was so busy that the signal came in a later one
-    again = ", again to stop at once" if number == signal.SIGINT else ""
+    again = ", again to stop immediately" if number == signal.SIGINT else ""
     assert stderr.splitlines() == [
         f"{number.name}: stopping after this step{again}",
-        f"{number.name}: stopped; step {step} is kept; to go on: dvc repro",
+        f"{number.name}: stopped; step {step} is saved; to resume: dvc repro",
     ]
 
 
-def test_outside_of_a_step_it_leaves_at_once(tmp_path: Path) -> None:
+def test_outside_of_a_step_it_ends_immediately(tmp_path: Path) -> None:
     process = start(tmp_path, "busy", "0")
     process.send_signal(signal.SIGTERM)
     _, stderr = process.communicate(timeout=30)  # it would sleep for 600
     assert process.returncode == 143
-    assert stderr == "SIGTERM: stopped; nothing new was trained; to go on: dvc repro\n"
+    assert stderr == "SIGTERM: stopped; nothing new was trained; to resume: dvc repro\n"
 
 
 def test_a_second_ctrl_c_does_not_wait(tmp_path: Path) -> None:
@@ -87,7 +87,7 @@ def test_a_second_ctrl_c_does_not_wait(tmp_path: Path) -> None:
 
 
 def test_a_first_ctrl_c_after_another_request_waits_as_well(tmp_path: Path) -> None:
-    """Such as after the word of another worker: it is the second Ctrl-C that gives up what is being saved."""
+    """Such as one of another worker: only the second Ctrl-C gives up what is being saved."""
     process = start(tmp_path, "steps", "5")  # both signals must come in the first
     process.send_signal(signal.SIGTERM)
     time.sleep(1)
@@ -97,7 +97,7 @@ def test_a_first_ctrl_c_after_another_request_waits_as_well(tmp_path: Path) -> N
     assert (tmp_path / "saved").read_text() == "1"
     assert stderr.splitlines()[:2] == [
         "SIGTERM: stopping after this step",
-        "SIGINT: stopping after this step, again to stop at once",
+        "SIGINT: stopping after this step, again to stop immediately",
     ]
 
 
@@ -135,7 +135,7 @@ def test_a_dead_parent_counts_as_sigterm(tmp_path: Path, shell: str) -> None:
     with (tmp_path / "stderr").open("w") as stderr:
         process = subprocess.Popen([sys.executable, "-c", parent], cwd=tmp_path, env=environment, stderr=stderr)
     wait_for(tmp_path / "began")
-    time.sleep(1.5)  # a look or two at a parent that lives
+    time.sleep(1.5)  # so that it polls once or twice while the parent lives
     assert not (tmp_path / "saved").exists()
     process.kill()  # and stays a zombie for a while, as nobody has asked for its end
     wait_for(tmp_path / "saved")
@@ -156,7 +156,7 @@ def test_signals_are_as_they_were_afterwards() -> None:
     assert signal.set_wakeup_fd(-1) == -1
 
 
-def test_a_parent_that_died_before_it_was_looked_for(tmp_path: Path) -> None:
+def test_a_parent_that_died_before_it_was_watched(tmp_path: Path) -> None:
     """As DVC may while the trainer is still importing."""
     (tmp_path / "child.py").write_text(CHILD)
     command = f"(sleep 0.3; exec {sys.executable} child.py with_parent 0.2) &"

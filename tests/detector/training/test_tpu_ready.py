@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from detector.model import checkpoints, od_api, pipeline_config
+from detector.base import paths
+from detector.model import checkpoints, od_api
 from detector.model.tensorflow_env import tf
 from detector.training import batches
 from detector.training.train_step import TrainStep
@@ -52,11 +53,9 @@ class Training:
         bfloat16: bool = False,
         frozen: bool = False,
     ) -> None:
-        config = pipeline_config.build(
+        config = tiny.config(
             name,
             label_map=Path("dataset/tiny/label_map.pbtxt"),
-            num_classes=2,
-            max_number_of_boxes=1,
             steps=STEPS,
             batch_size=2,
             learning_rate=1e-4,
@@ -72,7 +71,9 @@ class Training:
         step = TrainStep(self.model, config, strategy, jit_compile=jit_compile)
         data: Any = iter(
             strategy.distribute_datasets_from_function(
-                lambda context: batches.dataset(config, model=self.model, seed=1, first_step=0, context=context)
+                lambda context: batches.dataset(
+                    config, self.model, paths.record("train"), context, batch_size=2, seed=1, first_step=0
+                )
             )
         )
         optimizers = (step.everything().optimizer, step.everything().backbone_optimizer)

@@ -1,0 +1,50 @@
+"""From parameters and initial weights to a trained detector, whose checkpoints are in the work directory."""
+
+from contextlib import nullcontext
+from typing import Any
+
+from detector.base import paths
+from detector.checkpointing.work_dir import Work
+from detector.data import labels
+from detector.model import checkpoints, od_api
+from detector.model.tensorflow_env import tf
+from detector.multihost.cluster import Cluster
+from detector.training import accelerators, batches, determinism, devices, log
+from detector.training.params import TrainParams
+from detector.training.stops import Stops
+from detector.training.train_step import TrainStep
+from detector.training.trainer import Outcome, Trainer
+from detector.training.training_data import TrainingData
+from detector.training.validation import ValidationSplit, Validator
+
+INITIAL = paths.PRETRAINED / checkpoints.NAME
+
+
+def fit(train: TrainParams, config: Any, data: TrainingData, work: Work, stop: Stops, workers: Cluster) -> Outcome:
+    """Train to the end; `config` is the TrainEvalPipelineConfig of `train`. What `work` holds already is resumed.
+
+    Raises:
+        UserError: the initial weights do not fit, an accelerator is missing, or as of `Trainer.run`.
+    """
+    kind = train.fine_tune_checkpoint_type
+    checkpoints.check_type(INITIAL, kind)
+    if train.deterministic:
+        determinism.enable()
+    strategy = devices.strategy(train.accelerator, workers)
+    accelerators.check_batch(train.batch_size, strategy.num_replicas_in_sync, devices.describe(strategy))
+    tf.keras.utils.set_random_seed(train.seed)
+    with strategy.scope():
+        model = od_api.build_model(config, bfloat16=train.bfloat16)
+        if kind != "none":
+            checkpoints.restore(model, INITIAL, kind)
+    step = TrainStep(model, config, strategy, train.backbone_learning_rate if kind != "none" else 1.0)
+    validator = None
+    if data.val_images:
+        split = ValidationSplit(paths.record("val"), data.val_images, labels.by_id(data.ids))
+        validator = Validator(model, config, split, bfloat16=train.bfloat16)
+    where = f"{train.steps} steps of {train.batch_size} on {devices.describe(strategy)}"
+    print(f"{train.model}: {len(data.images)} images, {where}", flush=True)
+    filenames = [image.filename for image in data.images]
+    with log.Log(work) if workers.is_chief else nullcontext(log.nothing) as to_log:
+        trainer = Trainer(train, step, work, stop, to_log, filenames=filenames, workers=workers.count)
+        return trainer.run(lambda first: batches.distributed(train, config, model, strategy, first), validator)
