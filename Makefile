@@ -42,11 +42,11 @@ OVERRIDES := $(strip $(call option,-S train.steps=,STEPS) $(call option,-S train
 RUN := $(if $(filter 1,$(value FRESH)),PASSO_FRESH=1 )$(if $(OVERRIDES),dvc exp run $(OVERRIDES),dvc repro)
 
 .PHONY: help
-help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
+help: ## List the commands
+	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "make %-16s %s\n", $$1, $$2 }' Makefile
 
 .PHONY: install
-install: ## Set up .venv: TF=cpu|gpu|tpu (default: what the machine has), PYTHON=python3.12
+install: ## Set up .venv: [TF=cpu|gpu|tpu PYTHON=python3.12]
 	@PATH=$(call quote,SYSTEM_PATH) $(call quote,PYTHON) tools/install.py --tf=$(call quote,TF) --with=$(call quote,INSTALLER)
 
 # What DVC needs of git, checked before anything is installed or trained.
@@ -64,18 +64,18 @@ _experiment: _repository
 		"and an experiment is a commit; run: git config user.name 'You' && git config user.email you@example.com" >&2; exit 2; }
 
 .PHONY: train
-train: $(if $(OVERRIDES),_experiment,_repository) install ## Data to measured, exported detector: DATASET=pets PHOTOS=1 STEPS=5000 BATCH=256
+train: $(if $(OVERRIDES),_experiment,_repository) install ## Train, measure, export a detector: [DATASET=pets PHOTOS=1 STEPS=500 BATCH=16]
 	@python -m tools.doctor --fast $(OVERRIDES)
 	$(RUN)
 	@python -m tools.report
 	@python -m tools.summary
 
 .PHONY: continue
-continue: _repository install ## Have the next training start from a copy of the last model: [NAME=cats]
+continue: _repository install ## Let the next training start from a copy of the last model: [NAME=cats]
 	@python -m tools.continue_training $(call option,--name=,NAME)
 
 .PHONY: dataset
-dataset: install ## Import VOC data: SRC=photos.zip (or https, gs, kaggle:) NAME=pets [SHA256=...]
+dataset: install ## Import labelled photos: SRC=photos.zip|https:|gs:|kaggle: NAME=pets [SHA256=]
 	@python -m tools.dataset $(call option,--src=,SRC) $(call option,--name=,NAME) $(call option,--sha256=,SHA256)
 
 .PHONY: predict
@@ -84,7 +84,7 @@ predict: install ## Detect in your own photos: IMAGES=folder|file|'glob' [OUTPUT
 		python -m stages.predict $(call option,--output=,OUTPUT) -- $(call quote,IMAGES)
 
 .PHONY: compare
-compare: _repository install ## Is run B better than run A, or is it chance? A=exp1 [B=exp2; else the workspace]
+compare: _repository install ## Is run B better than run A, or is it chance? A=HEAD [B=exp2]
 	@$(if $(value A),,echo "error: A is empty; run: make compare A=HEAD (or an experiment; dvc exp show lists them)" >&2; exit 2;) \
 		python -m tools.compare -- $(call quote,A) $(if $(value B),$(call quote,B))
 
@@ -101,32 +101,32 @@ status: _repository install ## List the stages that are out of date
 	@dvc status
 
 .PHONY: bucket
-bucket: install ## A private bucket with DVC's remote: PROJECT=my-project BUCKET=my-pets
+bucket: install ## Create a private bucket for make push: PROJECT=my-project BUCKET=my-pets
 	@python -m tools.bucket $(call option,--project=,PROJECT) $(call option,--bucket=,BUCKET) \
 		$(call option,--location=,LOCATION) $(call option,--accounts=,TPU_ACCOUNT)
 
 .PHONY: bucket-check
-bucket-check: install ## Check the bucket: what is wrong and how to fix it: [BUCKET=my-pets]
+bucket-check: install ## Print what is wrong with the bucket, and how to fix it: [BUCKET=my-pets]
 	@python -m tools.bucket --check $(call option,--bucket=,BUCKET)
 
 .PHONY: push-records
-push-records: install ## Copy the TFRecords to gs://BUCKET/records/, for another trainer: BUCKET=my-bucket
+push-records: install ## Copy the TFRecords to the bucket, for another trainer: BUCKET=my-pets
 	@python -m tools.push_records $(call option,--bucket=,BUCKET)
 
 .PHONY: doctor
-doctor: install ## Find what would end a training, each with the command that fixes it
+doctor: install ## Find what would stop a training, and print the command that fixes it
 	@python -m tools.doctor $(OVERRIDES)
 
 .PHONY: push
-push: _repository install ## Store data, models, runs and experiments on the DVC remote, and check them
+push: _repository install ## Copy data, models and experiments to the bucket, and check the copies
 	@python -m tools.push
 
 .PHONY: pull
-pull: _repository install ## Fetch them again, each checked: [COMMIT=1a2b3c4] [BUCKET=my-pets]
+pull: _repository install ## Restore what make push has copied: [COMMIT=1a2b3c4] [BUCKET=my-pets]
 	@python -m tools.pull $(call option,--commit=,COMMIT) $(call option,--bucket=,BUCKET)
 
 .PHONY: test
-test: install ## Run the tests
+test: install ## Run the tests: 15 minutes
 	@python -m pytest -m "not slow" -n 2 --dist loadfile
 
 .PHONY: test-slow
@@ -134,7 +134,7 @@ test-slow: install ## Run the tests that take minutes: real installs and trainin
 	@python -m pytest -m slow
 
 .PHONY: test-kill
-test-kill: install ## Kill training 20 times and check that it ends in the same bytes: 15 minutes
+test-kill: install ## Kill a training 20 times, and check that its model is the same: 15 minutes
 	@python -m tests.kill.training
 
 .PHONY: test-kill-bucket
@@ -142,7 +142,7 @@ test-kill-bucket: install ## The same, but each time a new machine resumes from 
 	@python -m tests.kill.on_bucket
 
 .PHONY: bench-train
-bench-train: install ## Images/s of our training loop and of the API's own, in turns: half an hour
+bench-train: install ## Compare our training speed with the Object Detection API's: half an hour
 	@python -m tools.lab.bench_train
 
 .PHONY: check
@@ -157,12 +157,12 @@ format: install ## Format the code
 	@ruff format
 
 .PHONY: lock
-lock: ## Pin every package again from pyproject.toml, for cpu, gpu and tpu (needs uv)
+lock: ## Update requirements/*.lock from pyproject.toml (needs uv)
 	@command -v uv >/dev/null || { echo "error: make lock needs uv; run: python3 -m pip install uv" >&2; exit 2; }
 	@for tf in cpu gpu tpu; do uv pip compile pyproject.toml --extra "$$tf" --extra dev --universal --generate-hashes \
 		--no-emit-index-url --no-annotate --custom-compile-command "make lock" --quiet -o "requirements/$$tf.lock" || exit; done
 
 .PHONY: clean
-clean: ## Remove the caches of tools; never data, models, results or .venv
+clean: ## Remove caches of tests and linters; never data, models, results or .venv
 	@rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	@find detector stages tools tests -type d -name __pycache__ -prune -exec rm -rf {} +

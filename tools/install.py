@@ -17,7 +17,6 @@ import argparse
 import hashlib
 import importlib.util
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -209,9 +208,8 @@ def install(tf: str, installer: str) -> None:
     """Make .venv from the lock of `tf`, with `uv` or `pip`."""
     lock, started = lock_file(tf), time.time()
     commands = uv_commands(lock) if installer == "uv" else pip_commands(lock)
-    pins = len(re.findall(r"(?m)^[a-z0-9][^ ]*==", lock.read_text()))
     python = "Python {}.{}".format(*sys.version_info[:2])
-    print(f"Installing requirements/{lock.name} into .venv: {pins} pins, {python}, {installer}", flush=True)
+    print(f"Installing requirements/{lock.name} into .venv, for {python}, with {installer}", flush=True)
     clear(VENV)
     for command in commands:
         run(command, started)

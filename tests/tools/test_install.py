@@ -63,7 +63,7 @@ def test_environment_equals_the_lock_and_nothing_is_installed_twice(installer: s
     project = Project(tmp_path / "a project")
     code, out, err = project.install(installer, PYTHONDONTWRITEBYTECODE="1")
     assert (code, err) == (0, "")
-    assert out.splitlines()[0].startswith("Installing requirements/cpu.lock into .venv: 1 pins, Python 3.")
+    assert out.splitlines()[0].startswith("Installing requirements/cpu.lock into .venv, for Python 3.")
     assert project.packages() == {"alpha"}
     assert list((project.root / ".venv").glob("lib/python3*/site-packages/alpha/__pycache__/__init__.*.pyc"))
 
