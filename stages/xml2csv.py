@@ -85,8 +85,8 @@ def summary(
     parts = []
     for split, images in splits.items():
         boxes = Counter(names[class_id] for image in images for class_id in image.classes.tolist())
-        counts = ", ".join(f"{name} {boxes[name]}" for name in sorted(boxes)) or "no boxes"
-        parts.append(f"{split} {len(images)} ({counts})")
+        counts = ", ".join(f"{name} {boxes[name]}" for name in sorted(boxes))
+        parts.append(f"{split} {len(images)} ({'boxes: ' + counts if boxes else 'no boxes'})")
     actions = Counter(problem.problem.action for problem in problems)
     listed = f", {actions[voc.WARNING]} warnings: see {REPORT}" if problems else ""
     return f"{sum(map(len, splits.values()))} images: {', '.join(parts)}; {actions[voc.REPAIRED]} repaired{listed}"

@@ -53,7 +53,7 @@ def test_one_example_an_image(root, pets):
     train, val = (len(tables.read_csv(root / paths.csv(split), LABEL_MAP)) for split in ("train", "val"))
     assert train + val == 12
     counts = f"train {train} of {train}, val {val} of {val}, test 5 of 5"
-    assert done.stdout == f"images in the records, of those in the CSV: {counts}\n"
+    assert done.stdout == f"images written to the records: {counts}\n"
     converted = examples(root, "test")
     assert list(converted) == ["b0.jpg", "b1.jpg", "b2.jpg", "b9.jpg", "none.jpg"]
     example = converted["b9.jpg"]

@@ -55,8 +55,8 @@ def test_a_sound_dataset(root, pets):
     names = [image.filename for split in rows.values() for image in split]
     assert sorted(names) == [f"a{number}.jpg" for number in range(6)]
     assert all(rows.values())
-    counts = f"train {len(rows['train'])} (cat {len(rows['train'])}), val {len(rows['val'])} (cat {len(rows['val'])})"
-    assert done.stdout == f"9 images: {counts}, test 3 (dog 3); 0 repaired\n"
+    counts = ", ".join(f"{split} {len(images)} (boxes: cat {len(images)})" for split, images in rows.items())
+    assert done.stdout == f"9 images: {counts}, test 3 (boxes: dog 3); 0 repaired\n"
     assert faults.tree(pets) == before
 
 
@@ -142,7 +142,7 @@ def test_repairs_are_listed(root):
 def test_an_image_without_objects_is_kept(root, pets):
     faults.pair(pets / "test", "none.jpg", objects=[])
     done = run(root)
-    assert "test 4 (dog 3)" in done.stdout
+    assert "test 4 (boxes: dog 3)" in done.stdout
     assert "none.jpg,64,48,,,,,\n" in (root / "dataset/data/test.csv").read_text()
     assert len(tables.read_csv(root / "dataset/data/test.csv", {"dog": 1})) == 4
 
@@ -185,7 +185,7 @@ def test_exif(root, pets):
 
 def test_no_validation_split(root, pets):
     faults.workspace(root, val_fraction=0)
-    assert "train 6 (cat 6), val 0 (no boxes)" in run(root).stdout
+    assert "train 6 (boxes: cat 6), val 0 (no boxes)" in run(root).stdout
     assert (root / "dataset/data/val.csv").read_text() == "filename,width,height,class,xmin,ymin,xmax,ymax\n"
 
 
