@@ -76,8 +76,8 @@ def lines(training: Mapping[str, Any], metrics: Mapping[str, Any]) -> list[str]:
         "Next:",
         "  make predict IMAGES=folder                 your own photos",
         "  make dataset SRC=folder NAME=pets          your own labelled photos, to train on",
-        "  dvc exp run -S train.steps=1000            another value, for one run",
-        "  dvc exp show                               the runs side by side",
+        "  make train STEPS=1000                      train longer; the value stays in params.yaml",
+        "  .venv/bin/dvc exp show                     the runs side by side; q quits",
     ]
 
 

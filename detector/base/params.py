@@ -13,7 +13,7 @@ allowed), which is most of this file; and its import takes 0.12 s, as long as al
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -127,10 +127,17 @@ def faults(
     for key, value in values.items():
         if key not in fields and not partial:
             reason = f"unknown key (its value is {value!r})"
-            yield UserError(str(path), reason, f"{section} has {', '.join(fields)}", item=f"{section}.{key}")
+            yield UserError(str(path), reason, _other_keys(section, str(key), list(fields)), item=f"{section}.{key}")
     for key, meta in fields.items():
         item, remedy = f"{section}.{key}", f"give {meta['allowed']}"
         if key not in values:
             yield UserError(str(path), "missing", remedy, item=item)
         elif not meta["accepts"](values[key]):
             yield UserError(str(path), f"{values[key]!r} is not allowed", remedy, item=item)
+
+
+def _other_keys(section: str, key: str, keys: Sequence[str]) -> str:
+    import difflib  # here: only an error needs it
+
+    similar = difflib.get_close_matches(key, keys, n=1)
+    return f"did you mean {similar[0]}?" if similar else f"{section} has {', '.join(keys)}"

@@ -39,13 +39,19 @@ def find(arguments: Iterable[str | Path], skip: Collection[Path] = ()) -> tuple[
     for argument in map(str, arguments):
         matches = list(_expanded(argument))
         if not matches:
-            problems.append(UserError(argument, "no images there", f"images end in {', '.join(images.SUFFIXES)}"))
+            problems.append(_no_images(argument))
         matched.update((_absolute(path), path) for path in matches)
     chosen = sorted(matched.keys() - set(skip))
     root = os.path.commonpath([path.parent for path in chosen]) if chosen else ""
     photos = [Photo(matched[path], path.relative_to(root).as_posix()) for path in chosen]
     problems += [UserError(repr(photo.name), _UNFIT, "rename it") for photo in photos if not _is_fit(photo.name)]
     return [photo for photo in photos if _is_fit(photo.name)], problems
+
+
+def _no_images(argument: str) -> UserError:
+    if files.expanded(argument).exists() or glob.has_magic(argument):
+        return UserError(argument, "no images there", f"images end in {', '.join(images.SUFFIXES)}")
+    return UserError(argument, "not found", "give a folder, a file, or a glob in quotes")
 
 
 def _absolute(path: Path) -> Path:

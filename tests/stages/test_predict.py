@@ -235,7 +235,7 @@ def test_home_and_brackets_in_names(run: Callable[..., None], project: Path, mon
     run("~", "--output", "two")
     run("~/*.PNG", "--output", "three")
     assert [row[0] for folder in ("one", "two", "three") for row in table(folder)] == ["trip [1].PNG"] * 3
-    with pytest.raises(UserError, match="~nobody-here/x: no images there"):
+    with pytest.raises(UserError, match="~nobody-here/x: not found; give a folder, a file, or a glob in quotes"):
         run("~nobody-here/x")
 
 
@@ -335,6 +335,8 @@ def test_nothing_found_and_no_model(run: Callable[..., None]) -> None:
     Path("photos").mkdir()
     with pytest.raises(UserError, match=r"photos: no images there; images end in .*\.jpg.*nothing was written"):
         run("photos")
+    with pytest.raises(UserError, match=r"photos/\*\.jpg: no images there; images end in "):
+        run("photos/*.jpg")
     save("photos/x.png", picture())
     Path("model/export").unlink()
     with pytest.raises(UserError, match=r"model/export/saved_model: no model yet; run: make train"):

@@ -312,7 +312,7 @@ ARCHIVE = "pretrained.source=https://a.example/b c.tar.gz"
         (tracked_by_dvc, [], "dataset/tiny: tracked by DVC, but not here; run: dvc pull dataset/tiny.dvc"),
         (None, ["dataset.dir=dataset/pets"], "dataset/pets (dataset.dir): not found; run: make dataset SRC="),
         (None, ["train.keep=abc"], "params.yaml: train.keep: 'abc' is not allowed; give a whole number from 1 to 1000"),
-        (None, ["train.stepz=5"], "params.yaml: train.stepz: unknown key (its value is 5); train has model, "),
+        (None, ["train.stepz=5"], "params.yaml: train.stepz: unknown key (its value is 5); did you mean steps?: "),
         (None, ["trian.steps=5"], "params.yaml: trian: unknown section; there are sample, dataset, pretrained"),
         (None, ["train.config_override=modle {}"], "params.yaml: train.config_override: 1:1 : "),
         (None, [WARMUP], "train.config_override: warmup_steps 501 is more than total_steps 500; leave it out, or dvc"),
@@ -391,7 +391,7 @@ def test_all_faults_of_a_section_are_reported_and_none_twice(project: Project) -
         "keep: missing",
     ]
     assert lines[3].endswith(
-        "give a whole number from 1 to 10000000, say in params.yaml, or: dvc exp run -S train.steps=..."
+        "give a whole number from 1 to 10000000, in params.yaml or by: dvc exp run -S train.steps=..."
     )
     (project.root / "params.yaml").write_text("train: [")
     (line,) = project.doctor("--fast").stderr.splitlines()

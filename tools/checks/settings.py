@@ -66,5 +66,5 @@ def _parts(override: str) -> tuple[str, str, Any]:
 
 def _line(fault: UserError) -> Line:
     if fault.reason.startswith("unknown"):
-        return mistake(fault, f": take it out, or: git checkout {params.PARAMS_FILE}")
-    return mistake(fault, f", say in {params.PARAMS_FILE}, or: dvc exp run -S {fault.item}=..." if fault.item else "")
+        return mistake(fault, f": correct or remove it, or restore the file: git checkout {params.PARAMS_FILE}")
+    return mistake(fault, f", in {params.PARAMS_FILE} or by: dvc exp run -S {fault.item}=..." if fault.item else "")

@@ -72,9 +72,10 @@ def test_a_whole_number_will_do_for_a_fraction(tmp_path: Path) -> None:
         ({"exact": "yes"}, "train.exact: 'yes' is not allowed; give true or false"),
         ({"exact": "1"}, "train.exact: 1 is not allowed; give true or false"),
         ({"steps": None}, "train.steps: missing; give a whole number from 1 to 100"),
+        ({"stepz": "5"}, "train.stepz: unknown key (its value is 5); did you mean steps?"),
         (
-            {"stepz": "5"},
-            "train.stepz: unknown key (its value is 5); "
+            {"colour": "5"},
+            "train.colour: unknown key (its value is 5); "
             "train has steps, rate, scale, peak, kind, source, digest, exact",
         ),
     ],
