@@ -130,10 +130,10 @@ def require_bfloat16() -> None:
     image, kernel = tf.ones((1, 8, 8, 3), tf.bfloat16), tf.ones((3, 3, 3, 4), tf.bfloat16)
     try:
         tf.nn.conv2d(image, kernel, strides=1, padding="SAME")
-    except tf.errors.AbortedError as error:
+    except tf.errors.AbortedError:
         if os.environ.get("ONEDNN_MAX_CPU_ISA"):
             pytest.skip(f"ONEDNN_MAX_CPU_ISA={os.environ['ONEDNN_MAX_CPU_ISA']}: oneDNN has no bfloat16 convolution")
-        raise error
+        raise
 
 
 def test_bfloat16_computes_in_it_and_keeps_float32_weights(project: Path) -> None:
