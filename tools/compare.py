@@ -31,7 +31,7 @@ WORKSPACE = "workspace"
 DETECTIONS = paths.EVALUATE / "detections.csv"
 LABEL_MAP = paths.EVALUATE / paths.LABEL_MAP
 MOST_NAMES = 3  # of images in an error
-REMEDY = "evaluate both on one test split: dvc repro evaluate"
+REMEDY = "choose two runs with the same test split; if the files here are out of date: dvc repro evaluate"
 
 
 @dataclass(frozen=True)

@@ -204,7 +204,7 @@ def test_other_images(project: Path) -> None:
     write_groundtruth(project / paths.csv("test"), IMAGES - 5)
     assert refused(project, "v1") == (
         "v1, workspace: measured on other test images: 19.jpg, 20.jpg, 21.jpg and 2 more in one of the two only; "
-        "evaluate both on one test split: dvc repro evaluate"
+        "choose two runs with the same test split; if the files here are out of date: dvc repro evaluate"
     )
 
 
