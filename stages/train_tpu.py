@@ -35,7 +35,7 @@ from detector.training.params import TrainParams
 if TYPE_CHECKING:
     from detector.training.trainer import Outcome
 
-RESUME = "to resume: dvc repro, or the same dvc exp run"
+RESUME = "to resume, run the same command again"
 STOPPED_BY = {
     "max_minutes": " (train.max_minutes are over)",
     "patience": " (AP has not improved for train.patience validations)",

@@ -91,7 +91,7 @@ class Stops:
             if is_first_interrupt:
                 self._interrupted = time.monotonic()
             if is_first_interrupt or not self.requested:
-                again = ", again to stop immediately" if is_first_interrupt else ""
+                again = "; Ctrl-C again stops immediately" if is_first_interrupt else ""
                 _print(f"{reason}: stopping after this step{again}")
             self.requested = self.requested or number
 

@@ -293,7 +293,7 @@ def test_a_killed_training_ends_in_the_same_bytes_as_one_that_was_not(trained: P
     assert process.returncode == 143
     (line,) = [line for line in stderr.splitlines() if line.startswith("SIGTERM: stopped")]
     kept = re.fullmatch(
-        r"SIGTERM: stopped; step (\d+) of 30 is saved in \.work/\w{16}; to resume: dvc repro, or the same dvc exp run",
+        r"SIGTERM: stopped; step (\d+) of 30 is saved in \.work/\w{16}; to resume, run the same command again",
         line,
     )
     assert kept

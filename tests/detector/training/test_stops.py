@@ -55,7 +55,7 @@ def test_a_step_is_finished_and_saved_first(tmp_path: Path, number: signal.Signa
     _, stderr = process.communicate(timeout=30)
     assert process.returncode == code
     step = (tmp_path / "saved").read_text()  # 1, unless the machine was so busy that the signal came in a later one
-    again = ", again to stop immediately" if number == signal.SIGINT else ""
+    again = "; Ctrl-C again stops immediately" if number == signal.SIGINT else ""
     assert stderr.splitlines() == [
         f"{number.name}: stopping after this step{again}",
         f"{number.name}: stopped; step {step} is saved; to resume: dvc repro",
@@ -97,7 +97,7 @@ def test_a_first_ctrl_c_after_another_request_waits_as_well(tmp_path: Path) -> N
     assert (tmp_path / "saved").read_text() == "1"
     assert stderr.splitlines()[:2] == [
         "SIGTERM: stopping after this step",
-        "SIGINT: stopping after this step, again to stop immediately",
+        "SIGINT: stopping after this step; Ctrl-C again stops immediately",
     ]
 
 
