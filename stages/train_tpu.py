@@ -44,7 +44,8 @@ STOPPED_BY = {
 
 def main() -> None:
     fresh = _arguments().fresh or os.environ.get("PASSO_FRESH") == "1"
-    with stops.Stops(RESUME, with_parent="DVC_STAGE" in os.environ) as stop:
+    advice = RESUME + (", without FRESH=1" if fresh else "")
+    with stops.Stops(advice, with_parent="DVC_STAGE" in os.environ) as stop:
         _train(fresh, stop)
 
 

@@ -53,7 +53,7 @@ def test_train_and_test_in_a_nested_zip(root, tmp_path):
         "  label map copied from data/object-detection.pbtxt: cat 1, dog 2\n"
         "  train: 6 images, 6 boxes (cat 6), 0 images without objects\n"
         "  test: 4 images, 3 boxes (dog 3), 1 images without objects\n"
-        "next: make train DATASET=pets\n"
+        "next: make train DATASET=pets (real photos: add PHOTOS=1)\n"
     )
     pets = root / "dataset/pets"
     assert faults.tree(pets / "train") == faults.tree(source / "train")
@@ -282,7 +282,7 @@ def test_a_zip_does_not_reach_out(tmp_path, name):
 
 @pytest.mark.parametrize("name", [".", "", "./."])
 def test_a_zip_with_a_member_without_a_name(tmp_path, name):
-    with pytest.raises(UserError, match=f"'{name}': is no file name; nothing was unpacked"):
+    with pytest.raises(UserError, match=f"'{name}': is not a file name; nothing was unpacked"):
         unpack(tmp_path, [("fine.jpg", b"1"), (zipfile.ZipInfo(name), b"2")])
 
 
