@@ -13,10 +13,12 @@ nvidia-smi and the packages' own records tell enough. The network gets five seco
 """
 
 import argparse
+import shlex
 import sys
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -24,6 +26,7 @@ from detector.base import errors
 from tools.checks import data, lines, machine, remote, repository, settings, training
 from tools.checks.lines import Check, Line
 
+KEPT = ("dataset.dir=", "train.steps=", "train.batch_size=")  # of `make train` DATASET=, STEPS=, BATCH=
 LEAST_SECONDS = 2.0  # for answers of the network, after all else has been printed
 # What would end a training, and is known in half a second; `main` adds one for git.
 FAST = (
@@ -72,8 +75,8 @@ def main() -> None:
     params, faults = settings.read(arguments.set)
     fast = [Check("git", partial(repository.repository, bool(arguments.set))), *FAST]
     if arguments.fast:
-        sys.exit(1 if _show_errors([*faults, *_lines(fast, params)]) else 0)
-    sys.exit(1 if _show(_all(params, faults, [*fast, *REST])) else 0)
+        sys.exit(1 if _show_errors(_for_this_run([*faults, *_lines(fast, params)], arguments.set)) else 0)
+    sys.exit(1 if _show(_for_this_run(_all(params, faults, [*fast, *REST]), arguments.set)) else 0)
 
 
 def _arguments() -> argparse.Namespace:
@@ -83,6 +86,14 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--fast", action="store_true", help="errors only, without the network")
     parser.add_argument("-S", dest="set", action="append", default=[], metavar="KEY=VALUE", help="as of dvc exp run")
     return parser.parse_args()
+
+
+def _for_this_run(reported: Iterable[Line], overrides: Sequence[str]) -> Iterator[Line]:
+    """The lines; a `dvc exp run` that fixes one keeps DATASET, STEPS and BATCH of the `make train` that is checked."""
+    for line in reported:
+        kept = [one for one in overrides if one.startswith(KEPT) and f"-S {one.partition('=')[0]}=" not in line.remedy]
+        options = "".join(f"-S {shlex.quote(one)} " for one in kept)
+        yield replace(line, remedy=line.remedy.replace("dvc exp run -S", f"dvc exp run {options}-S"))
 
 
 def _lines(checks: Iterable[Check], params: Mapping[str, Any]) -> Iterator[Line]:

@@ -412,6 +412,14 @@ def test_values_of_one_run_are_those_that_are_checked(project: Project) -> None:
     assert project.doctor("--slow").returncode == 2
 
 
+def test_a_command_that_fixes_a_run_keeps_its_dataset_steps_and_batch(project: Project) -> None:
+    kept = "-S dataset.dir=dataset/sample -S train.steps=90 -S train.batch_size=4"
+    line = project.doctor("--fast", *kept.split(), "-S", "train.seed=1", "-S", "train.keep=x").stderr
+    assert line.endswith(f"in params.yaml or by: dvc exp run {kept} -S train.keep=...\n")
+    line = project.doctor("--fast", *kept.replace("90", "x").split()).stderr
+    assert "or by: dvc exp run -S dataset.dir=dataset/sample -S train.batch_size=4 -S train.steps=...\n" in line
+
+
 def test_an_experiment_needs_a_commit_and_a_name_and_repro_neither(project: Project) -> None:
     shutil.rmtree(project.root / ".git")
     project.must("git", "init", "--quiet")
@@ -476,7 +484,7 @@ def test_a_tpu_node_is_refused_before_anything_runs(project: Project) -> None:
 def test_a_work_directory_that_is_not_an_address(project: Project) -> None:
     result = project.doctor("--fast", "-S", "train.work_dir=gs://gs://my-pets/work")
     assert result.stderr == (
-        "error: params.yaml: train.work_dir: gs://gs://my-pets/work is no address; give gs://bucket/work\n"
+        "error: params.yaml: train.work_dir: gs://gs://my-pets/work is not an address; give gs://bucket/work\n"
     )
 
 

@@ -143,7 +143,7 @@ def _detector(train: TrainParams, dataset: DatasetParams, folder: Path) -> Itera
         return
     count = len(data.classes_of(label_map))
     if count != old.num_classes:
-        what = f"{file}: num_classes is {old.num_classes}, {label_map} has {count}, and full reuses the class heads"
+        what = f"{file}: num_classes is {old.num_classes}, {label_map} has {count}, and full keeps the old classes"
         yield error(what, f"run: {SET}.fine_tune_checkpoint_type=detection")
 
 
