@@ -145,7 +145,8 @@ def find_label_map(root: Path, classes: list[str]) -> tuple[str, str]:
     if not candidates and not classes:
         raise UserError("SRC", "no object with a class in any XML", "label some, or put a label map beside them")
     if not candidates:
-        return labels.render(classes), "derived: " + ", ".join(f"{name} {n}" for n, name in enumerate(classes, 1))
+        numbered = ", ".join(f"{name} {n}" for n, name in enumerate(classes, 1))
+        return labels.render(classes), f"made from the XML: {numbered}"
     label_map = labels.read(candidates[0])
     shown = str(candidates[0].relative_to(root)).encode(errors="backslashreplace").decode()
     if missing := [name for name in classes if name not in label_map]:

@@ -90,7 +90,7 @@ def test_the_source_is_only_read(root, tmp_path):
     (source / "label_map.pbtxt").unlink()
     before = faults.tree(source)
     done = bring(root, source)
-    assert "label map derived: cat 1, dog 2" in done.stdout
+    assert "label map made from the XML: cat 1, dog 2" in done.stdout
     assert faults.tree(source) == before
     for path in (root / "dataset/pets").rglob("*.jpg"):
         assert path.stat().st_ino != (source / path.parent.name / path.name).stat().st_ino  # no hard link
@@ -173,7 +173,7 @@ def test_an_object_without_a_name_gives_no_class(root, tmp_path):
     (source / "label_map.pbtxt").unlink()
     faults.pair(source / "train", "n.jpg", objects=[("", faults.BOX)])
     done = bring(root, source)
-    assert "label map derived: cat 1, dog 2\n" in done.stdout
+    assert "label map made from the XML: cat 1, dog 2\n" in done.stdout
     assert "train: 7 images, 7 boxes (cat 6, without a class 1), 0 images without objects\n" in done.stdout
     faults.workspace(root)
     assert "n.xml: object 1: <name> is missing" in faults.run(root, "stages.xml2csv").stderr
