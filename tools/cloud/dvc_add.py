@@ -1,10 +1,32 @@
-"""Have DVC track a folder of the user's: `dvc add`."""
+"""Folders of the user's that DVC tracks: which names they may have, and `dvc add`."""
 
+import re
 import subprocess
+from collections.abc import Collection
 from pathlib import Path
 
 from detector.base.errors import UserError
 from tools.cloud import dvc_config
+
+
+def folder(parent: Path, name: str, reserved: Collection[str], example: str) -> Path:
+    """The folder of that name in `parent`.
+
+    Args:
+        reserved: names that the project has taken.
+        example: a name that would do.
+
+    Raises:
+        UserError: the name is not allowed, or DVC tracks that folder and this machine does not have it.
+    """
+    if name in reserved:
+        raise UserError("NAME", f"{name} is reserved for the project", f"choose another, say {example}")
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", name) or name.endswith(".dvc"):
+        raise UserError("NAME", f"{name!r} is not allowed", f"use letters, digits, - and _, say {example}")
+    target = parent / name
+    if not target.exists() and Path(f"{target}.dvc").exists():
+        raise UserError(str(target), "tracked by DVC, but not here", f"run: dvc pull {target}.dvc")
+    return target
 
 
 def track(target: Path) -> None:
