@@ -100,6 +100,8 @@ def _start(folder: str) -> Iterator[Line]:
         return
     if Path(f"{folder}.dvc").exists():
         yield error(f"{folder}: tracked by DVC, but not here", f"run: dvc pull {shlex.quote(f'{folder}.dvc')}")
+    elif Path(folder) == NO_START:
+        yield error(f"pretrained.start: {folder}: not found", f"run: git checkout {folder}")
     else:
         yield error(f"pretrained.start: {folder}: not found", f"run: dvc exp run -S pretrained.start={NO_START}")
 
