@@ -410,7 +410,7 @@ def test_a_nan_stops_with_the_step_and_the_files(trained: Path, tmp_path: Path) 
 
     _, model = inference.load(trained / paths.TRAIN)
     model.trainable_variables[0].assign(tf.fill(model.trainable_variables[0].shape, float("nan")))
-    checkpoints.save(tf.train.Checkpoint(model=model), tmp_path / paths.PRETRAINED / "ckpt-1")
+    checkpoints.write(tf.train.Checkpoint(model=model), tmp_path / paths.PRETRAINED)
     shutil.copytree(trained / "dataset", tmp_path / "dataset")
     tiny.params(tmp_path, **{**STEPS, "train.fine_tune_checkpoint_type": "full"})
     done = stage.run("train_tpu", tmp_path)
