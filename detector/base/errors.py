@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 MOST_LINES = 20  # that one command prints
+MOST_NAMES = 3  # in one line
 EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 128 + signal.SIGINT  # what a shell reports for Ctrl-C; never 0, or DVC would record a finished stage
 
@@ -39,6 +40,12 @@ def show(lines: Sequence[str], where_all_are: str = "") -> None:
         print(f"error: {line}", file=sys.stderr)
     if len(lines) > MOST_LINES:
         print(f"and {len(lines) - MOST_LINES} more{where_all_are and f': see {where_all_are}'}", file=sys.stderr)
+
+
+def few(names: Sequence[str]) -> str:
+    """`a, b, c and 4 more`: the first names, for an error."""
+    more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
+    return ", ".join(names[:MOST_NAMES]) + more
 
 
 def run(main: Callable[[], None], manual: str | None = None) -> None:
