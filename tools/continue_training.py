@@ -98,7 +98,7 @@ def copy(model: Mapping[str, Path], target: Path) -> bool:
         names = {path.name for path in target.iterdir()}
         if names == model.keys() and all(filecmp.cmp(model[name], target / name, shallow=False) for name in names):
             return False
-        remedy = "choose another NAME; to start from what is there, set pretrained.source and pretrained.start to it"
+        remedy = "choose another NAME; to start from that one, set pretrained.source and pretrained.start to it"
         raise UserError(str(target), "exists, with other content", remedy)
     with files.whole_folder(target) as folder:
         for name, path in model.items():

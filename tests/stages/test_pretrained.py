@@ -324,7 +324,7 @@ def test_the_last_model_is_not_read(tmp_path: Path, packaged: Path) -> None:
         refused(
             run(tmp_path, source=source), tmp_path, f"params.yaml: pretrained.source: {source} changes with", command
         )
-    what = "params.yaml: train.fine_tune_checkpoint_type: full needs a detector of your classes, and package is none"
+    what = "params.yaml: train.fine_tune_checkpoint_type: full needs a detector of your classes, and package is not one"
     refused(run(tmp_path, kind="full"), tmp_path, what, command)
 
 

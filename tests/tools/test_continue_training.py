@@ -125,7 +125,7 @@ def test_what_is_refused(project: Project) -> None:
     write_model(project.root, "other weights")
     refused(
         project,
-        "model/start/cats: exists, with other content; choose another NAME; to start from what is there, set "
+        "model/start/cats: exists, with other content; choose another NAME; to start from that one, set "
         "pretrained.source and pretrained.start to it",
         "--name=cats",
     )

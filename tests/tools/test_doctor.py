@@ -330,7 +330,7 @@ ARCHIVE = "pretrained.source=https://a.example/b c.tar.gz"
         (
             None,
             [f"{TYPE}=full"],
-            f"params.yaml: {TYPE}: full needs a detector of your classes, and package is none; to",
+            f"params.yaml: {TYPE}: full needs a detector of your classes, and package is not one",
         ),
         (None, ["pretrained.source=last"], "params.yaml: pretrained.source: last changes with every training, so "),
         (None, [f"pretrained.source={START}"], "params.yaml: pretrained.start: model/start/none is not model/start/ca"),
@@ -481,7 +481,7 @@ def test_a_tpu_node_is_refused_before_anything_runs(project: Project) -> None:
 def test_a_work_directory_that_is_not_an_address(project: Project) -> None:
     result = project.doctor("--fast", "-S", "train.work_dir=gs://gs://my-pets/work")
     assert result.stderr == (
-        "error: params.yaml: train.work_dir: gs://gs://my-pets/work is no address; give gs://bucket/work\n"
+        "error: params.yaml: train.work_dir: gs://gs://my-pets/work is not an address; give gs://bucket/work\n"
     )
 
 

@@ -41,8 +41,7 @@ def _cosine(train: TrainParams) -> Any:
 
 def schedule(train: TrainParams) -> Iterator[Line]:
     """`train.config_override`: text that the API takes, and a cosine that can be computed."""
-    config, cosine = _config(train).train_config, _cosine(train)
-    where = "train.config_override: "
+    cosine, where = _cosine(train), "train.config_override: "
     if cosine.warmup_steps > cosine.total_steps:
         what = f"warmup_steps {cosine.warmup_steps} is more than total_steps {cosine.total_steps}"
         yield error(where + what, LEAVE_OUT)
@@ -50,12 +49,12 @@ def schedule(train: TrainParams) -> Iterator[Line]:
         what = f"warmup_learning_rate {cosine.warmup_learning_rate:g} is over the peak, {cosine.learning_rate_base:g}"
         yield error(where + what, LEAVE_OUT)
     else:
-        yield ok(f"train: {train.model}, {config.num_steps} steps of {config.batch_size}")
+        yield ok(f"train: {train.model}, {train.steps} steps of {train.batch_size}")
 
 
 def wasted_steps(train: TrainParams) -> Iterator[Line]:
     """A cosine of another length than the training, and a validation that comes at its end only."""
-    steps, total = _config(train).train_config.num_steps, _cosine(train).total_steps
+    steps, total = train.steps, _cosine(train).total_steps
     if total != steps:
         what = "it never comes down" if total > steps else f"it is 0 from step {total} on"
         yield note(f"train.config_override: a rate for {total} steps, in a training of {steps}: {what}", LEAVE_OUT)
@@ -66,7 +65,7 @@ def wasted_steps(train: TrainParams) -> Iterator[Line]:
 
 def batch(train: TrainParams) -> Iterator[Line]:
     """A batch that the replicas can share equally."""
-    size, hosts = _config(train).train_config.batch_size, cluster.from_environment().count
+    size, hosts = train.batch_size, cluster.from_environment().count
     kind = machine.accelerator(train.accelerator)
     count = max(1, machine.tpus() if kind == "tpu" else machine.gpus() if kind == "gpu" else 1)
     devices = f"{count} x {kind}" if hosts == 1 else f"{hosts} hosts with {count} x {kind}"
