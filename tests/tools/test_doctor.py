@@ -339,6 +339,7 @@ ARCHIVE = "pretrained.source=https://a.example/b c.tar.gz"
             FROM_START[1:],
             "pretrained.start: model/start/cats: not found; run: dvc exp run -S pretrained.start=mod",
         ),
+        (None, [f"{TYPE}=none", "pretrained.source=gone"], "pretrained.source: gone: not found; run: dvc exp run -S"),
         (without_start, [], "pretrained.start: model/start/none: not found; run: git checkout model/start/none"),
         (start_tracked_by_dvc, FROM_START, f"{START}: tracked by DVC, but not here; run: dvc pull {START}.dvc"),
         (

@@ -81,16 +81,14 @@ def weights(train: TrainParams, pretrained: PretrainedParams, dataset: DatasetPa
     if missing := [*_start(pretrained.start)]:
         yield from missing
         return
-    if wanted == "none":
-        yield ok("weights: random")
-        return
     if "://" in source:
         faults = [*_address(source, pretrained.sha256)]
     elif source in ("package", "open_images"):
         faults = [*_fits(wanted, source, "classification" if source == "package" else "")]
     else:
         faults = [*_local(train, source, dataset)]
-    yield from faults or [ok(f"weights: {wanted} of {source}")]
+    used = "random" if wanted == "none" else f"{wanted} of {source}"  # `pretrained` fetches the source all the same
+    yield from faults or [ok(f"weights: {used}")]
 
 
 def _start(folder: str) -> Iterator[Line]:
@@ -134,7 +132,7 @@ def _fits(wanted: str, source: str, kind: str) -> Iterator[Line]:
 def _detector(train: TrainParams, dataset: DatasetParams, folder: Path) -> Iterator[Line]:
     """What of the model in `folder` does not fit this training, by the pipeline.config that `make continue` copies."""
     file, label_map = folder / "pipeline.config", Path(dataset.dir) / paths.LABEL_MAP
-    if not file.is_file():
+    if not file.is_file() or train.fine_tune_checkpoint_type == "none":
         return
     old, new = pipeline_config.read(file).model.ssd, _config(train).model.ssd
     if old.feature_extractor.type != new.feature_extractor.type:
