@@ -21,6 +21,7 @@ from detector.weights.params import NO_START, PretrainedParams
 from detector.weights.params import check as check_source
 from tools.checks import data, machine
 from tools.checks.lines import Line, error, mistake, note, ok
+from tools.cloud import dvc_add
 
 SET = "dvc exp run -S train"
 LEAVE_OUT = f"leave it out, or {SET}.config_override=''"
@@ -93,14 +94,11 @@ def weights(train: TrainParams, pretrained: PretrainedParams, dataset: DatasetPa
 
 def _start(folder: str) -> Iterator[Line]:
     """DVC does not run `pretrained` without the folder, used or not."""
-    if Path(folder).exists():
-        return
-    if Path(f"{folder}.dvc").exists():
-        yield error(f"{folder}: tracked by DVC, but not here", f"run: dvc pull {shlex.quote(f'{folder}.dvc')}")
-    elif Path(folder) == NO_START:
-        yield error(f"pretrained.start: {folder}: not found", f"run: git checkout {folder}")
-    else:
-        yield error(f"pretrained.start: {folder}: not found", f"run: dvc exp run -S pretrained.start={NO_START}")
+    dvc_add.refuse_missing(Path(folder))
+    if not Path(folder).exists():
+        is_ours = Path(folder) == NO_START
+        remedy = f"git checkout {folder}" if is_ours else f"dvc exp run -S pretrained.start={NO_START}"
+        yield error(f"pretrained.start: {folder}: not found", f"run: {remedy}")
 
 
 def _address(source: str, sha256: str) -> Iterator[Line]:

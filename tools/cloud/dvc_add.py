@@ -1,6 +1,7 @@
 """Folders of the user's that DVC tracks: which names they may have, and `dvc add`."""
 
 import re
+import shlex
 import subprocess
 from collections.abc import Collection
 from pathlib import Path
@@ -23,10 +24,15 @@ def folder(parent: Path, name: str, reserved: Collection[str], example: str) -> 
         raise UserError("NAME", f"{name} is reserved for the project", f"choose another, say {example}")
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", name) or name.endswith(".dvc"):
         raise UserError("NAME", f"{name!r} is not allowed", f"use letters, digits, - and _, say {example}")
-    target = parent / name
-    if not target.exists() and Path(f"{target}.dvc").exists():
-        raise UserError(str(target), "tracked by DVC, but not here", f"run: dvc pull {target}.dvc")
-    return target
+    refuse_missing(parent / name)
+    return parent / name
+
+
+def refuse_missing(target: Path) -> None:
+    """Raises: UserError: DVC tracks this folder, and this machine does not have it."""
+    file = Path(f"{target}.dvc")
+    if file.exists() and not target.exists():
+        raise UserError(str(target), "tracked by DVC, but not here", f"run: dvc pull {shlex.quote(str(file))}")
 
 
 def track(target: Path) -> None:
