@@ -52,5 +52,5 @@ class RecordedStep(TrainStep):
 (cpu,) = tf.config.list_physical_devices("CPU")
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * devices)
 trainer.LOG_EVERY = 1
-fitting.TrainStep = RecordedStep  # type: ignore[misc]
+fitting.TrainStep = RecordedStep  # type: ignore[attr-defined, misc]
 errors.run(train_tpu.main)
