@@ -45,7 +45,7 @@ def track(target: Path) -> None:
     try:
         subprocess.run(command, check=True, capture_output=True, text=True)
     except FileNotFoundError:
-        raise UserError("dvc", "not found", f"the data is in {target}; then: dvc add {target}") from None
+        raise UserError("dvc", "not found", f"run: make install, then: dvc add {target}") from None
     except subprocess.CalledProcessError as error:
         reason = (error.stderr.strip().splitlines() or ["it failed"])[0].removeprefix("ERROR: ")
         remedy = "the data is copied; fix that and run the command again"
