@@ -47,16 +47,6 @@ def make(project: str = "") -> Any:
     return storage.Client(project=project or "-")  # without one, an account's default project would have to be known
 
 
-def client(project: str = "") -> Any:
-    """As `make`.
-
-    Raises:
-        UserError: no credentials.
-    """
-    with user_errors("Google Cloud"):
-        return make(project)
-
-
 # How long a request is tried.
 
 
