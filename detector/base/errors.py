@@ -41,6 +41,15 @@ def show(lines: Sequence[str], where_all_are: str = "") -> None:
         print(f"and {len(lines) - MOST_LINES} more{where_all_are and f': see {where_all_are}'}", file=sys.stderr)
 
 
+def innermost(error: BaseException) -> str:
+    """What went wrong at the bottom: requests wraps what urllib3 wraps, and the outer ones quote the address,
+    which may hold a signature or the id of an upload."""
+    inner = getattr(error, "reason", None)
+    if not isinstance(inner, BaseException):
+        inner = next((value for value in error.args if isinstance(value, BaseException)), None)
+    return innermost(inner) if inner else str(error)
+
+
 def run(main: Callable[[], None], manual: str | None = None) -> None:
     """Run a command's `main`: a `UserError` becomes one line on stderr and exit code 2, Ctrl-C exit code 130.
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from tqdm.utils import CallbackIOWrapper
 
+from detector.base import errors
 from detector.base.errors import UserError
 
 LOGIN = "run: gcloud auth application-default login (in Colab: from google.colab import auth; auth.authenticate_user())"
@@ -155,7 +156,8 @@ def _short(error: Exception) -> str:
     reasons = [str(entry["message"]) for entry in getattr(cause, "errors", ()) if entry.get("message")]
     if in_json := re.search(r'"message": *"((?:[^"\\]|\\.)*)"', str(cause)):
         reasons.append(in_json[1])
-    text = " ".join((reasons or [str(getattr(cause, "message", cause))])[0].split())[:300].rstrip(".")
+    reasons.append(getattr(cause, "message", "") or errors.innermost(cause))
+    text = " ".join(reasons[0].split())[:300].rstrip(".")
     return f"{int(code)} {text}" if isinstance(code, int) else text
 
 

@@ -453,6 +453,7 @@ def test_a_server_that_dies_and_comes_back(bucket: Server, capsys: pytest.Captur
         for step in (20, 30, 40):
             save(task, step, 10)
             time.sleep(0.5)
+        time.sleep(4 * TIMING.request)  # an upload of step 30 that began before must not find the server again
         bucket.start()
         wait_for(lambda: "step-00000040.json" in manifests(bucket))
     assert lines(capsys) == [UNREACHABLE, f"{URL}: can be used again: it has step 40"]
