@@ -41,13 +41,14 @@ def show(lines: Sequence[str], where_all_are: str = "") -> None:
         print(f"and {len(lines) - MOST_LINES} more{where_all_are and f': see {where_all_are}'}", file=sys.stderr)
 
 
-def innermost(error: BaseException) -> str:
-    """What went wrong at the bottom: requests wraps what urllib3 wraps, and the outer ones quote the address,
-    which may hold a signature or the id of an upload."""
-    inner = getattr(error, "reason", None)
-    if not isinstance(inner, BaseException):
-        inner = next((value for value in error.args if isinstance(value, BaseException)), None)
-    return innermost(inner) if inner else str(error)
+def innermost(error: BaseException) -> BaseException:
+    """What went wrong at the bottom: DVC, api_core, requests and urllib3 each store what they wrap in another place.
+
+    The outer ones quote the address, which may hold a signature or the id of an upload.
+    """
+    places = (getattr(error, "cause", None), getattr(error, "reason", None), *error.args, error.__cause__)
+    inner = next((place for place in places if isinstance(place, Exception) and place is not error), None)
+    return innermost(inner) if inner else error
 
 
 def run(main: Callable[[], None], manual: str | None = None) -> None:

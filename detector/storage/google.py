@@ -15,8 +15,7 @@ from typing import Any
 
 from tqdm.utils import CallbackIOWrapper
 
-from detector.base import errors
-from detector.base.errors import UserError
+from detector.base.errors import UserError, innermost
 
 LOGIN = "run: gcloud auth application-default login (in Colab: from google.colab import auth; auth.authenticate_user())"
 ANSWER_SECONDS = 4  # that one request may take
@@ -156,7 +155,7 @@ def _short(error: Exception) -> str:
     reasons = [str(entry["message"]) for entry in getattr(cause, "errors", ()) if entry.get("message")]
     if in_json := re.search(r'"message": *"((?:[^"\\]|\\.)*)"', str(cause)):
         reasons.append(in_json[1])
-    reasons.append(getattr(cause, "message", "") or errors.innermost(cause))
+    reasons.append(getattr(cause, "message", "") or str(innermost(cause)))
     text = " ".join(reasons[0].split())[:300].rstrip(".")
     return f"{int(code)} {text}" if isinstance(code, int) else text
 
