@@ -8,7 +8,7 @@ output gets its place in the working tree only when all of its objects are here,
 stored nowhere else stays as it is. With a commit, git checks it out first, and its experiments stay where they are;
 what you have changed stays, or is a reason to refuse. With a bucket, a clone that knows no remote gets it.
 
-What others have made and store on another remote is printed, and is no fault: the data of their experiments.
+What others have made and store on another remote is printed, and is not a fault: the data of their experiments.
 
 Exit code 0: everything is here and right. 1: what is not, a line each. 2: the remote cannot be used at all.
 """

@@ -8,7 +8,7 @@ experiments, whose names go to the git remote. If no git remote has the last com
 (cloud/bundles.py). A file of the cache whose md5 is not its name is not sent. Afterwards the remote is listed: each
 object must be there with the right md5, which Google Cloud Storage knows without a download.
 
-What others have made and store on another remote is printed, and is no fault: experiments, or the last commit's data.
+What others have made and store on another remote is printed, not a fault: experiments, or the last commit's data.
 
 Exit code 0: everything is there and right. 1: what is not, a line each. 2: the remote cannot be used at all.
 """

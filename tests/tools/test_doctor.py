@@ -303,7 +303,7 @@ ARCHIVE = "pretrained.source=https://a.example/b c.tar.gz"
     [
         (not_a_repository, [], "not a git repository (a downloaded zip?); run: git init && git add . && git commit"),
         (not_dvcs, [], ".dvc: not found, so this is not a pipeline; run: dvc init"),
-        (without_pyproject, [], "pyproject.toml: cannot be read: No such file or directory; look at it: ls -ld"),
+        (without_pyproject, [], "pyproject.toml: cannot be read: No such file or directory; check it: ls -ld"),
         (
             with_a_broken_label_map,
             [],

@@ -63,7 +63,7 @@ class Check:
             lines.append(mistake(refused))
         except OSError as failed:
             where = failed.filename or self.name
-            lines.append(error(f"{where}: cannot be read: {failed.strerror}", f"look at it: ls -ld '{where}'"))
+            lines.append(error(f"{where}: cannot be read: {failed.strerror}", f"check it: ls -ld '{where}'"))
         except Exception as failed:  # a line and not a traceback: the other checks are of use without this one
             reason = f"{self.name}: cannot be checked: {type(failed).__name__}: {failed}"
             lines.append(error(reason, "run make install; if that does not help, please report it"))

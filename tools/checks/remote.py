@@ -42,7 +42,7 @@ def configuration() -> Iterator[Line]:
 def _folder(name: str, folder: Path) -> Iterator[Line]:
     place = machine.existing(folder)
     if not (place.is_dir() and os.access(place, os.W_OK | os.X_OK)):
-        yield error(f"remote {name}: {place} cannot be written to", f"look at it: ls -ld {shlex.quote(str(place))}")
+        yield error(f"remote {name}: {place} cannot be written to", f"check it: ls -ld {shlex.quote(str(place))}")
 
 
 def online(train: TrainParams | None) -> list[Check]:
