@@ -48,6 +48,16 @@ def few(names: Sequence[str]) -> str:
     return ", ".join(names[:MOST_NAMES]) + more
 
 
+def innermost(error: BaseException) -> BaseException:
+    """What went wrong at the bottom: DVC, api_core, requests and urllib3 each store what they wrap in another place.
+
+    The outer ones quote the address, which may hold a signature or the id of an upload.
+    """
+    places = (getattr(error, "cause", None), getattr(error, "reason", None), *error.args, error.__cause__)
+    inner = next((place for place in places if isinstance(place, Exception) and place is not error), None)
+    return innermost(inner) if inner else error
+
+
 def run(main: Callable[[], None], manual: str | None = None) -> None:
     """Run a command's `main`: a `UserError` becomes one line on stderr and exit code 2, Ctrl-C exit code 130.
 

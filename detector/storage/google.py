@@ -15,7 +15,7 @@ from typing import Any
 
 from tqdm.utils import CallbackIOWrapper
 
-from detector.base.errors import UserError
+from detector.base.errors import UserError, innermost
 
 LOGIN = "run: gcloud auth application-default login (in Colab: from google.colab import auth; auth.authenticate_user())"
 ANSWER_SECONDS = 4  # that one request may take
@@ -45,16 +45,6 @@ def make(project: str = "") -> Any:
     from google.cloud import storage
 
     return storage.Client(project=project or "-")  # without one, an account's default project would have to be known
-
-
-def client(project: str = "") -> Any:
-    """As `make`.
-
-    Raises:
-        UserError: no credentials.
-    """
-    with user_errors("Google Cloud"):
-        return make(project)
 
 
 # How long a request is tried.
@@ -165,7 +155,8 @@ def _short(error: Exception) -> str:
     reasons = [str(entry["message"]) for entry in getattr(cause, "errors", ()) if entry.get("message")]
     if in_json := re.search(r'"message": *"((?:[^"\\]|\\.)*)"', str(cause)):
         reasons.append(in_json[1])
-    text = " ".join((reasons or [str(getattr(cause, "message", cause))])[0].split())[:300].rstrip(".")
+    reasons.append(getattr(cause, "message", "") or str(innermost(cause)))
+    text = " ".join(reasons[0].split())[:300].rstrip(".")
     return f"{int(code)} {text}" if isinstance(code, int) else text
 
 
