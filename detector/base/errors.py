@@ -53,9 +53,13 @@ def innermost(error: BaseException) -> BaseException:
 
     The outer ones quote the address, which may hold a signature or the id of an upload.
     """
-    places = (getattr(error, "cause", None), getattr(error, "reason", None), *error.args, error.__cause__)
-    inner = next((place for place in places if isinstance(place, Exception) and place is not error), None)
-    return innermost(inner) if inner else error
+    seen: list[BaseException] = []
+    inner: BaseException | None = error
+    while inner and inner not in seen:  # two errors may each name the other as their cause
+        seen.append(inner)
+        places = (getattr(inner, "cause", None), getattr(inner, "reason", None), *inner.args, inner.__cause__)
+        inner = next((place for place in places if isinstance(place, Exception)), None)
+    return seen[-1]
 
 
 def run(main: Callable[[], None], manual: str | None = None) -> None:

@@ -134,7 +134,9 @@ def translated(error: Exception) -> StoreError | None:
         remedy = "check the name, or create the bucket: make bucket PROJECT=... BUCKET=..."
         return MissingError(f"not found: {reason}", remedy, is_final=True)
     if isinstance(error, exceptions.PreconditionFailed):
-        return ConflictError(f"somebody else changed it meanwhile: {reason}", "look who, then run the command again")
+        return ConflictError(
+            f"somebody else changed it meanwhile: {reason}", "check who did, then run the command again"
+        )
     if isinstance(error, exceptions.GoogleAPIError | DataCorruption | InvalidResponse):
         return StoreError(reason, "try again; docs/gcs.md", is_final=isinstance(error, exceptions.BadRequest))
     return None
