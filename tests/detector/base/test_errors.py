@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from detector.base import errors
 from tests.support.stage import child
 
 
