@@ -39,9 +39,7 @@ def main() -> None:
     label_map = read_label_map(dataset)
     groundtruth = read_groundtruth(label_map)
 
-    from detector.model import (
-        inference,
-    )  # imports TensorFlow, which takes seconds: the errors above need not wait for it
+    from detector.model import inference  # late: the errors above need not wait for TensorFlow
 
     losses, detections = inference.run(paths.TRAIN, paths.record("test"), groundtruth)
     names = labels.by_id(label_map)

@@ -24,8 +24,6 @@ from pathlib import Path
 from detector.base import errors, params, paths
 from detector.weights.params import PretrainedParams, check
 
-CHECKPOINT = paths.PRETRAINED / "ckpt-1"
-
 
 @dataclass(frozen=True)
 class FineTuneParams:
@@ -42,12 +40,11 @@ def main() -> None:
     fetch = SOURCES.get(pretrained.source, _fetch_external)
     with tempfile.TemporaryDirectory() as folder:
         name, prefix = fetch(pretrained, fine_tune, Path(folder))
+        from detector.model import checkpoints  # late, like all that imports TensorFlow: errors need not wait for it
+
         description = _describe(prefix)
-        _write(prefix)
+        checkpoints.copy(prefix, paths.PRETRAINED)
     print(f"pretrained: {name}, {description}")
-
-
-# TensorFlow is imported late: a mistake in params.yaml is reported without waiting for it.
 
 
 def _fetch_package(_pretrained: PretrainedParams, _fine_tune: FineTuneParams, folder: Path) -> tuple[str, Path]:
@@ -84,12 +81,6 @@ def _describe(prefix: Path) -> str:
     if checkpoints.kind(prefix) == "detection":
         return "a detection checkpoint"
     return f"{imagenet.check(prefix)} of {imagenet.TENSORS} tensors matched"
-
-
-def _write(prefix: Path) -> None:
-    from detector.model import checkpoints
-
-    checkpoints.copy(prefix, CHECKPOINT)
 
 
 if __name__ == "__main__":

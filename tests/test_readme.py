@@ -449,7 +449,7 @@ def test_the_refused_checkpoint_type_is_reported_as_shown(tmp_path: Path, monkey
     prefix = paths.PRETRAINED / "ckpt-1"
     backbone = tf.Module()
     backbone.kernel = tf.Variable(1.0)
-    checkpoints.save(tf.train.Checkpoint(feature_extractor=backbone), prefix)
+    checkpoints.write(tf.train.Checkpoint(feature_extractor=backbone), prefix.parent)
     with pytest.raises(params.UserError) as caught:
         checkpoints.check_type(prefix, "detection")
     assert f"error: {caught.value.line()}\n" in blocks("docs/parameters.md", "text")

@@ -1,1 +1,1 @@
-"""Commands that are no DVC stage; `make help` lists what calls them."""
+"""Commands that are not DVC stages; `make help` lists what calls them."""

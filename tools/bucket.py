@@ -93,7 +93,8 @@ def set_up(arguments: argparse.Namespace) -> None:
         if text != used:
             print(f"{key}: {text} is taken as {used}")
     dvc_config.check(name)
-    bucket = google.client(project).bucket(name)
+    with google.user_errors("Google Cloud"):
+        bucket = google.make(project).bucket(name)
     changes = 0
     with google.user_errors(f"gs://{name}"):
         for line in put_in_order(bucket, project, arguments.location, members):

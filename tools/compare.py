@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 WORKSPACE = "workspace"
 DETECTIONS = paths.EVALUATE / "detections.csv"
 LABEL_MAP = paths.EVALUATE / paths.LABEL_MAP
-MOST_NAMES = 3  # of images in an error
 REMEDY = "choose two runs with the same test split; if the files here are out of date: dvc repro evaluate"
 
 
@@ -116,18 +115,13 @@ def check_comparable(first: Run, second: Run) -> None:
         raise UserError(where, f"their label maps differ: {ids}", REMEDY)
     boxes = [{image.filename: _identity(image) for image in run.groundtruth} for run in (first, second)]
     if other := sorted(boxes[0].keys() ^ boxes[1].keys()):
-        raise UserError(where, f"measured on other test images: {_first(other)} in one of the two only", REMEDY)
+        raise UserError(where, f"measured on other test images: {errors.few(other)} in one of the two only", REMEDY)
     if other := sorted(name for name in boxes[0] if boxes[0][name] != boxes[1][name]):
-        raise UserError(where, f"measured on other boxes in {_first(other)}", REMEDY)
+        raise UserError(where, f"measured on other boxes in {errors.few(other)}", REMEDY)
 
 
 def _identity(image: "ImageBoxes") -> tuple[object, ...]:
     return image.width, image.height, image.classes.tolist(), image.boxes.tolist()
-
-
-def _first(filenames: Sequence[str]) -> str:
-    more = f" and {len(filenames) - MOST_NAMES} more" if len(filenames) > MOST_NAMES else ""
-    return ", ".join(filenames[:MOST_NAMES]) + more
 
 
 def compare(first: Run, second: Run) -> "dict[str, Comparison]":

@@ -15,9 +15,7 @@ import filecmp
 import hashlib
 import io
 import json
-import re
 import shutil
-import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -32,7 +30,7 @@ from detector.data.params import DatasetParams
 from detector.model import pipeline_config
 from detector.training.params import TrainParams
 from detector.weights.params import NO_START, STARTS, PretrainedParams
-from tools.cloud import dvc_add
+from tools.cloud import dvc_add, git
 
 BEST = paths.TRAIN / "best"
 OTHERS = (paths.TRAIN / paths.LABEL_MAP, paths.TRAIN / "pipeline.config")
@@ -48,7 +46,7 @@ def main() -> None:
     model = find_model()
     check_model(train.model)
     classes, old_classes = (list(labels.read(folder / paths.LABEL_MAP)) for folder in (Path(dataset.dir), paths.TRAIN))
-    target = target_folder(arguments.name or name_of(model))
+    target = dvc_add.folder(STARTS, arguments.name or name_of(model), (NO_START.name,), "cats")
     is_new = copy(model, target)
     track(target)
     kind = "full" if classes == old_classes else "detection"
@@ -75,7 +73,7 @@ def parse_arguments() -> argparse.Namespace:
 def find_model() -> dict[str, Path]:
     """The files of the last model to copy, by their names in the copy."""
     if not all(path.is_file() for path in FILES):
-        remedy = "run: make train (or, where a training failed after it: dvc checkout train_tpu)"
+        remedy = "run: make train (or, where there was one: dvc checkout train_tpu, in a new clone dvc pull train_tpu)"
         raise UserError(str(paths.TRAIN), "no model to start from", remedy)
     return {path.name: path for path in (*BEST.iterdir(), *OTHERS)}
 
@@ -94,25 +92,14 @@ def name_of(model: Mapping[str, Path]) -> str:
     return f"model-{hashlib.sha256(digests.encode()).hexdigest()[:8]}"
 
 
-def target_folder(name: str) -> Path:
-    if STARTS / name == NO_START:
-        raise UserError("NAME", f"{name} is taken by the project", "choose another, say cats")
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", name) or name.endswith(".dvc"):
-        raise UserError("NAME", f"{name!r} is not allowed", "use letters, digits, - and _, say cats")
-    return STARTS / name
-
-
 def copy(model: Mapping[str, Path], target: Path) -> bool:
     """Copy the files to a new folder; False where it exists with this content."""
     if target.exists():
-        names = sorted(path.name for path in target.iterdir())
-        same = all(name in model and filecmp.cmp(model[name], target / name, shallow=False) for name in names)
-        if same and len(names) == len(model):
+        names = {path.name for path in target.iterdir()}
+        if names == model.keys() and all(filecmp.cmp(model[name], target / name, shallow=False) for name in names):
             return False
-        remedy = "choose another NAME; to start from what is there, set pretrained.source and pretrained.start to it"
-        raise UserError(str(target), "exists, with another content", remedy)
-    if Path(f"{target}.dvc").exists():
-        raise UserError(str(target), "is tracked by DVC, but not here", f"run: dvc pull {target}.dvc")
+        remedy = "choose another NAME; to start from that one, set pretrained.source and pretrained.start to it"
+        raise UserError(str(target), "exists, with other content", remedy)
     with files.whole_folder(target) as folder:
         for name, path in model.items():
             shutil.copyfile(path, folder / name)
@@ -123,10 +110,10 @@ def track(target: Path) -> None:
     """`dvc add` and `git add`: an experiment with --temp or --queue has only what git knows."""
     dvc_add.track(target)
     added = [f"{target}.dvc", f"{target.parent}/.gitignore"]
-    done = subprocess.run(["git", "add", "--", *added], check=False, capture_output=True, text=True)
-    if done.returncode:
-        reason = (done.stderr.strip().splitlines() or ["it failed"])[0]
-        raise UserError(f"git add {' '.join(added)}", reason, "fix that and run the command again")
+    try:
+        git.run("add", "--", *added)
+    except ValueError as error:
+        raise UserError(f"git add {' '.join(added)}", str(error), "fix that and run the command again") from error
 
 
 def change_params(values: Mapping[str, Mapping[str, str]]) -> list[str]:

@@ -35,7 +35,7 @@ DATASETS = Path("dataset")
 
 def main() -> None:
     arguments = parse_arguments()
-    target = target_folder(arguments.name)
+    target = dvc_add.folder(DATASETS, arguments.name, RESERVED, "pets")
     with readable(sources.shown(arguments.src)), opened(arguments.src, arguments.sha256) as (folder, source_notes):
         plan = layouts.find(folder, arguments.test_fraction)
         content = {path: voc.parse(read(plan.targets[path]), None)[0] for path in plan.targets if is_xml(path)}
@@ -67,15 +67,6 @@ def parse_arguments() -> argparse.Namespace:
             "--test-fraction", f"{arguments.test_fraction:g} is not allowed", "give a share between 0 and 1"
         )
     return arguments
-
-
-def target_folder(name: str) -> Path:
-    """Where a dataset of that name goes."""
-    if name in RESERVED:
-        raise UserError("NAME", f"{name} is reserved for the project", "choose another, say pets")
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", name) or name.endswith(".dvc"):
-        raise UserError("NAME", f"{name!r} is not allowed", "use letters, digits, - and _, say pets")
-    return DATASETS / name
 
 
 @contextmanager
@@ -162,8 +153,6 @@ def copy(plan: Plan, label_map: str, target: Path) -> bool:
         if is_same(plan, label_map, target):
             return False
         raise UserError(str(target), "exists, with other content", "choose another NAME, or move it away")
-    if Path(f"{target}.dvc").exists():
-        raise UserError(str(target), "is tracked by DVC, but not on this machine", f"fetch it: dvc pull {target}.dvc")
     with files.whole_folder(target) as folder:
         for name in ("train", "test"):
             (folder / name).mkdir()

@@ -17,6 +17,7 @@ import jinja2
 
 from detector.base import errors, files, paths
 from detector.base.errors import UserError
+from detector.weights.params import NO_START, STARTS
 from tools.cloud import git
 from tools.page import charts, pictures
 from tools.page.inputs import REMAKE, points, read_metrics, read_rows, read_yaml
@@ -29,6 +30,7 @@ LOSSES = {  # DVCLive's name -> the page's
     "loss/classification_loss": "classification",
     "loss/regularization_loss": "regularization",
 }
+GIVEN = ("dataset/", f"{STARTS}/")  # whose folders are the user's, unless a stage makes them
 VALIDATION = {"val/AP50": "AP50", "val/AP": "AP"}
 
 
@@ -145,14 +147,14 @@ def remarks() -> dict[str, int] | None:
 
 
 def lineage(lock: Mapping[str, Any]) -> list[dict[str, str]]:
-    """Each output in dvc.lock, and the datasets that no stage made, with its content hash."""
+    """Each output in dvc.lock, and each dataset and model to start from that no stage made, with its content hash."""
     stages = lock.get("stages") or {}
     if not isinstance(stages, dict) or not all(isinstance(stage, dict) for stage in stages.values()):
         raise UserError("dvc.lock", "its stages are not a mapping", "restore it: git checkout dvc.lock")
     outs = [(name, out) for name, stage in sorted(stages.items()) for out in stage.get("outs") or []]
-    made = {out["path"] for _, out in outs}
+    not_given = {NO_START.as_posix(), *(out["path"] for _, out in outs)}
     deps = {dep["path"]: dep for stage in stages.values() for dep in stage.get("deps") or []}
-    data = [("given", dep) for path, dep in sorted(deps.items()) if path.startswith("dataset/") and path not in made]
+    data = [("given", dep) for path, dep in sorted(deps.items()) if path.startswith(GIVEN) and path not in not_given]
     return [{"by": by, "path": entry["path"], "hash": str(entry.get("md5", ""))} for by, entry in data + outs]
 
 

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 MOST_LINES = 20  # that one command prints
+MOST_NAMES = 3  # in one line
 EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 128 + signal.SIGINT  # what a shell reports for Ctrl-C; never 0, or DVC would record a finished stage
 
@@ -39,6 +40,26 @@ def show(lines: Sequence[str], where_all_are: str = "") -> None:
         print(f"error: {line}", file=sys.stderr)
     if len(lines) > MOST_LINES:
         print(f"and {len(lines) - MOST_LINES} more{where_all_are and f': see {where_all_are}'}", file=sys.stderr)
+
+
+def few(names: Sequence[str]) -> str:
+    """`a, b, c and 4 more`: the first names, for an error."""
+    more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
+    return ", ".join(names[:MOST_NAMES]) + more
+
+
+def innermost(error: BaseException) -> BaseException:
+    """What went wrong at the bottom: DVC, api_core, requests and urllib3 each store what they wrap in another place.
+
+    The outer ones quote the address, which may hold a signature or the id of an upload.
+    """
+    seen: list[BaseException] = []
+    inner: BaseException | None = error
+    while inner and inner not in seen:  # two errors may each name the other as their cause
+        seen.append(inner)
+        places = (getattr(inner, "cause", None), getattr(inner, "reason", None), *inner.args, inner.__cause__)
+        inner = next((place for place in places if isinstance(place, Exception)), None)
+    return seen[-1]
 
 
 def run(main: Callable[[], None], manual: str | None = None) -> None:

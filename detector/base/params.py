@@ -37,7 +37,7 @@ def number(low: float, high: float = math.inf, *, auto: bool = False) -> Any:
     """A field for a float in [low, high], which may be written as an int; with `auto` that word is allowed, too."""
 
     def accepts(value: Any) -> bool:
-        is_number = type(value) in (int, float) and math.isfinite(value) and low <= value <= high
+        is_number = type(value) in (int, float) and low <= value <= high and value != math.inf
         return is_number or (auto and value == "auto")
 
     allowed = f"a number {_range(low, high)}" + (", or auto" if auto else "")

@@ -131,17 +131,28 @@ class Mirrored(work_dir.Work):
         self._uploader.close(self._uploader.timing.farewell)
 
     def _upload(self) -> None:
-        """Hand over a copy of the newest checkpoint: hard links, which stay when training removes its own files."""
+        """Hand over a copy of the newest checkpoint."""
         try:
-            copy = Path(tempfile.mkdtemp(dir=self.folder, prefix=files.TEMPORARY))
-            for source in self.newest(1):
-                shutil.copytree(source, copy / source.name, copy_function=_link)
-            if (self.folder / work_dir.FINISHED).exists():
-                _link(self.folder / work_dir.FINISHED, copy / work_dir.FINISHED)
+            copy = self._copy()
         except OSError as error:  # whatever becomes of the copy, training continues
             self._uploader.report(error)
         else:
             self._uploader.submit(copy)
+
+    def _copy(self) -> Path:
+        """The newest checkpoint in a new folder: hard links, which stay when training removes its own files."""
+        copy = Path(tempfile.mkdtemp(dir=self.folder, prefix=files.TEMPORARY))
+        try:
+            for source in self.newest(1):
+                (copy / source.name).mkdir()
+                for path in source.iterdir():
+                    _link(path, copy / source.name / path.name)
+            if (self.folder / work_dir.FINISHED).exists():
+                _link(self.folder / work_dir.FINISHED, copy / work_dir.FINISHED)
+        except OSError:  # a part of it would take room on the disk until the end
+            shutil.rmtree(copy, ignore_errors=True)
+            raise
+        return copy
 
     def _fetch(self) -> None:
         """Put the bucket's newest whole checkpoint in the place of those here, if it is newer; once.
@@ -182,7 +193,7 @@ class Mirrored(work_dir.Work):
         return True
 
 
-def _link(source: str | Path, target: str | Path) -> None:
+def _link(source: Path, target: Path) -> None:
     """A hard link, or a copy on a file system that has none."""
     try:
         os.link(source, target)

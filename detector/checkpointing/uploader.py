@@ -131,9 +131,11 @@ class Uploader:
 
     def _upload_all(self) -> None:
         is_last = False
-        while not (is_last or self._lost):
+        while not is_last:
             with self._changed:
                 self._changed.wait_for(lambda: self._next or self._is_closing or self._lost)
+                if self._lost:  # else a lease that the other trainer has released meanwhile would be taken again
+                    return
                 is_last, copy, self._next = self._is_closing, self._next, None
                 self._is_busy = bool(copy)
             if not copy:

@@ -108,15 +108,15 @@ def read_csv(
         return _images(frame, frame[numbers].to_numpy(dtype=np.float64), label_map)
     except FileNotFoundError:
         raise UserError(str(path), "not found", remedy) from None
-    except ValueError as error:  # pandas' own errors and UnicodeDecodeError are ValueErrors too
+    except (ValueError, OverflowError) as error:  # pandas' own errors and UnicodeDecodeError are ValueErrors, too
         raise UserError(str(path), f"not a table of boxes: {error}", remedy) from error
 
 
 def _images(frame: pd.DataFrame, numbers: Floats, label_map: Mapping[str, int]) -> list[ImageBoxes]:
     """`numbers`: (rows, 4) boxes, or (rows, 5) with their scores."""
     classes = np.asarray(frame["class"].map({**label_map, "": 0}), dtype=np.int64)  # 0: a row without a box
-    if np.isnan(numbers[classes > 0]).any():
-        raise ValueError("a box with an empty cell")
+    if not np.isfinite(numbers[classes > 0]).all():
+        raise ValueError("a box with an empty cell, or an infinite number")
     sizes = [(int(width), int(height)) for width, height in zip(frame["width"], frame["height"], strict=True)]
     scores = numbers[:, 4] if numbers.shape[1] > 4 else np.ones(len(numbers))
     return [

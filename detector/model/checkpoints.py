@@ -76,18 +76,10 @@ def restore(model: Any, prefix: str | Path, fine_tune_checkpoint_type: str) -> N
         raise UserError(str(prefix), reason, remedy) from error
 
 
-def save(checkpoint: Any, prefix: str | Path) -> None:
-    """Write a tf.train.Checkpoint as a folder: `prefix`.index, .data, and the `checkpoint` file that names them."""
-    prefix = Path(prefix)
-    with files.whole_folder(prefix.parent) as folder:
-        write(checkpoint, folder, prefix.name)
-
-
-def write(checkpoint: Any, folder: Path, name: str = NAME) -> None:
-    """Write a tf.train.Checkpoint into a folder that nobody reads before it is whole."""
-    stem, _, number = name.rpartition("-")
-    checkpoint.save_counter.assign(int(number) - 1)  # the file's number is this counter's next value
-    checkpoint.save(str(folder / stem))
+def write(checkpoint: Any, folder: Path) -> Path:
+    """Write a tf.train.Checkpoint into a folder that nobody reads before it is whole; returns its prefix."""
+    checkpoint.save_counter.assign(0)  # the number in NAME is this counter's next value
+    return Path(checkpoint.save(str(folder / "ckpt")))
 
 
 def restore_all(checkpoint: Any, prefix: Path) -> None:
@@ -104,11 +96,9 @@ def restore_all(checkpoint: Any, prefix: Path) -> None:
         raise UserError(str(prefix), reason, remedy) from error
 
 
-def copy(source: str | Path, prefix: str | Path) -> None:
-    """Copy the checkpoint `source` to `prefix`, with a `checkpoint` file beside it, as one folder."""
-    source, prefix = Path(source), Path(prefix)
-    with files.whole_folder(prefix.parent) as folder:
-        for file in sorted(source.parent.glob(f"{source.name}.*")):
-            shutil.copyfile(file, folder / (prefix.name + file.name.removeprefix(source.name)))
-        state = f'model_checkpoint_path: "{prefix.name}"\nall_model_checkpoint_paths: "{prefix.name}"\n'
-        (folder / "checkpoint").write_text(state)
+def copy(prefix: Path, target: Path) -> None:
+    """Copy a checkpoint into the folder `target`, which it replaces, under NAME and with a `checkpoint` file."""
+    with files.whole_folder(target) as folder:
+        for file in sorted(prefix.parent.glob(f"{prefix.name}.*")):
+            shutil.copyfile(file, folder / (NAME + file.name.removeprefix(prefix.name)))
+        (folder / "checkpoint").write_text(f'model_checkpoint_path: "{NAME}"\nall_model_checkpoint_paths: "{NAME}"\n')

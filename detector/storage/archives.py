@@ -27,7 +27,6 @@ from detector.base.errors import UserError
 from detector.storage import download as web
 from detector.storage import google
 
-CHUNK = 1 << 20
 TIMEOUT_SECONDS = 60
 NPM_OPTIONS = (
     "--ignore-scripts",

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
-from detector.base import files
+from detector.base import errors, files
 from detector.base.errors import UserError
 
 if TYPE_CHECKING:
@@ -164,10 +164,10 @@ def _attempt(session: "Session", url: str, part: Path) -> None:
         reason = "it redirects to an address that is not https://, or to no web address at all"
         raise UserError(shown(url), f"cannot be downloaded: {reason}", "do not trust it") from error
     except (requests.exceptions.TooManyRedirects, requests.exceptions.SSLError, ValueError) as error:
-        reason = f"cannot be downloaded: {_innermost(error)}"
+        reason = f"cannot be downloaded: {errors.innermost(error)}"
         raise UserError(shown(url), reason, "check the address") from error
     except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError) as error:
-        raise _BrokenError(f"cannot be downloaded: {_innermost(error)}") from error
+        raise _BrokenError(f"cannot be downloaded: {errors.innermost(error)}") from error
     except OSError as error:
         raise UserError(shown(url), f"cannot be written to {DOWNLOADS}: {error.strerror}", "fix that") from error
 
@@ -236,11 +236,3 @@ def _extent(response: "Response", url: str, part: Path) -> tuple[int, int | None
 def _check_room(url: str, size: int, room: int) -> None:
     if size > room:
         raise UserError(shown(url), f"{size:,} bytes, and there is room for {room:,}", "make room")
-
-
-def _innermost(error: BaseException) -> str:
-    """What went wrong at the bottom: requests wraps what urllib3 wraps, and the outer ones quote the address."""
-    inner = getattr(error, "reason", None)
-    if not isinstance(inner, BaseException):
-        inner = next((value for value in error.args if isinstance(value, BaseException)), None)
-    return _innermost(inner) if inner else str(error)

@@ -15,7 +15,7 @@ from typing import Any
 
 from tqdm.utils import CallbackIOWrapper
 
-from detector.base.errors import UserError
+from detector.base.errors import UserError, innermost
 
 LOGIN = "run: gcloud auth application-default login (in Colab: from google.colab import auth; auth.authenticate_user())"
 ANSWER_SECONDS = 4  # that one request may take
@@ -45,16 +45,6 @@ def make(project: str = "") -> Any:
     from google.cloud import storage
 
     return storage.Client(project=project or "-")  # without one, an account's default project would have to be known
-
-
-def client(project: str = "") -> Any:
-    """As `make`.
-
-    Raises:
-        UserError: no credentials.
-    """
-    with user_errors("Google Cloud"):
-        return make(project)
 
 
 # How long a request is tried.
@@ -144,7 +134,9 @@ def translated(error: Exception) -> StoreError | None:
         remedy = "check the name, or create the bucket: make bucket PROJECT=... BUCKET=..."
         return MissingError(f"not found: {reason}", remedy, is_final=True)
     if isinstance(error, exceptions.PreconditionFailed):
-        return ConflictError(f"somebody else changed it meanwhile: {reason}", "look who, then run the command again")
+        return ConflictError(
+            f"somebody else changed it meanwhile: {reason}", "check who did, then run the command again"
+        )
     if isinstance(error, exceptions.GoogleAPIError | DataCorruption | InvalidResponse):
         return StoreError(reason, "try again; docs/gcs.md", is_final=isinstance(error, exceptions.BadRequest))
     return None
@@ -165,7 +157,8 @@ def _short(error: Exception) -> str:
     reasons = [str(entry["message"]) for entry in getattr(cause, "errors", ()) if entry.get("message")]
     if in_json := re.search(r'"message": *"((?:[^"\\]|\\.)*)"', str(cause)):
         reasons.append(in_json[1])
-    text = " ".join((reasons or [str(getattr(cause, "message", cause))])[0].split())[:300].rstrip(".")
+    reasons.append(getattr(cause, "message", "") or str(innermost(cause)))
+    text = " ".join(reasons[0].split())[:300].rstrip(".")
     return f"{int(code)} {text}" if isinstance(code, int) else text
 
 

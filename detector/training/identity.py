@@ -12,14 +12,13 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from detector.base import files, paths
+from detector.base import errors, files, paths
 from detector.base.errors import UserError
 from detector.checkpointing import work_dir
 from detector.training.params import TrainParams
 
 NOT_SHAPING = ("accelerator", "checkpoint_every", "checkpoint_minutes", "keep", "work_dir")  # keys of `train`
 FILES, CONFIG = "files, by sha256", "pipeline.config, its sha256"  # parts of an identity
-MOST_NAMES = 3  # in a line
 AGAIN = "PASSO_FRESH=1 dvc repro --force --single-item train_tpu"
 SOURCES = {  # of the initial weights, by train.fine_tune_checkpoint_type
     "classification": f"the backbone in {paths.PRETRAINED}",
@@ -87,9 +86,8 @@ def begin(train: TrainParams, work: work_dir.Work, *, fresh: bool) -> str:
 def _report(other: work_dir.Unfinished) -> str:
     """Why this training does not resume that one, and how it would."""
     names = [name.removeprefix(f"{FILES}.") for name in other.differs if name != CONFIG] or [CONFIG]
-    more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
     return (
-        f"{other.folder} holds step {other.step} of a training with another {', '.join(names[:MOST_NAMES])}{more}; "
+        f"{other.folder} holds step {other.step} of a training with another {errors.few(names)}; "
         f"change that back to resume it, or remove it ({work_dir.megabytes(other.size)}): "
         f"rm -r {shlex.quote(str(other.folder))}"
     )

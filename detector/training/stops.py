@@ -22,7 +22,7 @@ from typing import Any
 import psutil
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-POLL_SECONDS = 1.0  # between two looks at whether the parent lives
+POLL_SECONDS = 1.0  # between two checks that the parent lives
 AGAIN_SECONDS = 0.5  # a terminal and a shell may both pass on one Ctrl-C
 
 

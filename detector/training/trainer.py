@@ -24,6 +24,7 @@ from detector.training.train_step import TrainStep
 from detector.training.validation import Validator
 
 LOG_EVERY = 10  # steps between two points of a curve
+OLD_NAMES = {"looked": "validated_step", "stale": "validations_without_gain"}  # until Nov 26, 2026
 Log = Callable[[int, Mapping[str, float]], None]
 Batches = Iterator[Any]
 
@@ -39,6 +40,11 @@ class State:
     best: dict[str, float] = field(default_factory=dict)
     validations_without_gain: int = 0
     history: list[tuple[int, dict[str, float]]] = field(default_factory=list)  # what was logged, step by step
+
+    @classmethod
+    def of(cls, saved: Mapping[str, Any]) -> "State":
+        """What was saved. Raises: TypeError; other code saved it."""
+        return cls(**{OLD_NAMES.get(name, name): value for name, value in saved.items()})
 
     def stopped_by(self, train: TrainParams) -> str:
         """Why there is no further step: `steps`, `max_minutes` or `patience`; empty if there is one."""
@@ -194,7 +200,7 @@ class Trainer:
             return State()
         checkpoints.restore_all(self._train_step.everything(), checkpoint.folder / checkpoints.NAME)
         try:
-            state = State(**checkpoint.state)
+            state = State.of(checkpoint.state)
         except TypeError as error:
             remedy = "was it saved by other code? to train from scratch: make train FRESH=1"
             raise UserError(checkpoint.folder.as_posix(), "cannot be resumed", remedy) from error

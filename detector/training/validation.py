@@ -1,4 +1,4 @@
-"""Validation while training goes on; the best checkpoint is the one with the best validation AP."""
+"""Validation during training; the best checkpoint is the one with the best validation AP."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

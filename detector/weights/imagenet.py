@@ -61,8 +61,7 @@ def write(folder: Path) -> Path:
     """Write the package's weights as a `classification` checkpoint into a folder; returns its prefix."""
     model = build()
     load_package(model, package_file())
-    checkpoints.write(tf.train.Checkpoint(feature_extractor=model), folder)
-    return folder / checkpoints.NAME
+    return checkpoints.write(tf.train.Checkpoint(feature_extractor=model), folder)
 
 
 def load_package(model: Any, file: Path) -> None:

@@ -81,12 +81,8 @@ def write(folder: Path, record: Path, *, only_backbone: bool) -> Path:
     if not (offsets := records.offsets(record)):
         raise UserError(str(record), "holds no image", "write it again: dvc repro --force csv2record")
     model = build(file(), _spread(record, offsets))
-    if only_backbone:
-        checkpoint = tf.train.Checkpoint(feature_extractor=od_api.backbone(model))
-    else:
-        checkpoint = tf.train.Checkpoint(model=model)
-    checkpoints.write(checkpoint, folder)
-    return folder / checkpoints.NAME
+    part = {"feature_extractor": od_api.backbone(model)} if only_backbone else {"model": model}
+    return checkpoints.write(tf.train.Checkpoint(**part), folder)
 
 
 def _spread(record: Path, offsets: "array[int]") -> Iterator[Pixels]:

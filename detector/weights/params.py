@@ -39,7 +39,7 @@ def check(pretrained: PretrainedParams, model: str, fine_tune_checkpoint_type: s
         reason = f"{source} changes with every training, so nothing can be repeated that starts from it"
         raise UserError(PARAMS_FILE, reason, CONTINUE, "pretrained.source")
     if source in ("package", "open_images") and wanted == "full":
-        reason = f"full needs a detector of your classes, and {source} is none"
+        reason = f"full needs a detector of your classes, and {source} is not one"
         raise UserError(PARAMS_FILE, reason, CONTINUE, "train.fine_tune_checkpoint_type")
     if source == "open_images" and wanted == "detection" and model != OPEN_IMAGES_MODEL:
         remedy = "train that model, or only its backbone: dvc exp run -S train.fine_tune_checkpoint_type=classification"

@@ -300,7 +300,7 @@ def test_a_backbone_of_another_network_is_refused_by_its_first_tensor(tmp_path: 
 
     layer = tf.train.Checkpoint(kernel=tf.Variable(tf.zeros((3, 3, 3, 16))))
     other = tf.train.Checkpoint(feature_extractor=tf.train.Checkpoint(**{"layer_with_weights-0": layer}))
-    checkpoints.save(other, tmp_path / "other" / "ckpt-1")
+    checkpoints.write(other, tmp_path / "other")
     done = run(tmp_path, source="other/ckpt-1")
     refused(done, tmp_path, "layer_with_weights-0/kernel is (3, 3, 3, 16), not (3, 3, 3, 32)")
 
@@ -324,7 +324,7 @@ def test_the_last_model_is_not_read(tmp_path: Path, packaged: Path) -> None:
         refused(
             run(tmp_path, source=source), tmp_path, f"params.yaml: pretrained.source: {source} changes with", command
         )
-    what = "params.yaml: train.fine_tune_checkpoint_type: full needs a detector of your classes, and package is none"
+    what = "params.yaml: train.fine_tune_checkpoint_type: full needs a detector of your classes, and package is not one"
     refused(run(tmp_path, kind="full"), tmp_path, what, command)
 
 

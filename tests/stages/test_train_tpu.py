@@ -121,6 +121,14 @@ def test_the_last_checkpoint_can_be_resumed(trained: Path) -> None:
     assert tf.train.load_variable(prefix, "step" + checkpoints.VARIABLE) == 30
 
 
+def test_a_training_that_was_saved_before_the_names_changed_can_be_resumed() -> None:
+    from detector.training import trainer
+
+    old = {"step": 4800, "seconds": 9.5, "looked": 4000, "best_step": 2000, "best": {"AP": 0.25}, "stale": 2}
+    state = trainer.State.of({**old, "history": [[10, {"loss": 0.5}]]})
+    assert (state.step, state.validated_step, state.validations_without_gain) == (4800, 4000, 2)
+
+
 def test_evaluation_counts_every_image(trained: Path) -> None:
     metrics = json.loads((trained / paths.EVALUATE / "metrics.json").read_text())
     assert (metrics["images"], metrics["groundtruth_boxes"]) == (4, 4)
@@ -410,7 +418,7 @@ def test_a_nan_stops_with_the_step_and_the_files(trained: Path, tmp_path: Path) 
 
     _, model = inference.load(trained / paths.TRAIN)
     model.trainable_variables[0].assign(tf.fill(model.trainable_variables[0].shape, float("nan")))
-    checkpoints.save(tf.train.Checkpoint(model=model), tmp_path / paths.PRETRAINED / "ckpt-1")
+    checkpoints.write(tf.train.Checkpoint(model=model), tmp_path / paths.PRETRAINED)
     shutil.copytree(trained / "dataset", tmp_path / "dataset")
     tiny.params(tmp_path, **{**STEPS, "train.fine_tune_checkpoint_type": "full"})
     done = stage.run("train_tpu", tmp_path)

@@ -12,11 +12,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from detector.base import errors
+from detector.base import errors, files
 from detector.model import checkpoints
 from detector.model.tensorflow_env import tf
 from detector.multihost import cluster
-from detector.training import trainer
+from detector.training import fitting, trainer
+from detector.training.train_step import TrainStep
 from stages import train_tpu
 
 EVERY = 5
@@ -25,7 +26,12 @@ devices = int(sys.argv.pop(1)) if len(sys.argv) > 1 else 1
 written = Path(f"states{cluster.from_environment().index}")
 
 
-class RecordedStep(trainer.TrainStep):
+def record(everything: Any, name: str) -> None:
+    with files.whole_folder(written / name) as folder:
+        checkpoints.write(everything, folder)
+
+
+class RecordedStep(TrainStep):
     _is_first = True
 
     def __call__(self, batches: Iterator[Any], position: float) -> Any:
@@ -35,10 +41,10 @@ class RecordedStep(trainer.TrainStep):
             checkpoints.restore_all(everything, given / f"before-{step:02}" / checkpoints.NAME)
         is_recorded, self._is_first = self._is_first or step % EVERY == 0, False
         if is_recorded:
-            checkpoints.save(everything, written / f"before-{step:02}" / checkpoints.NAME)
+            record(everything, f"before-{step:02}")
         result = super().__call__(batches, position)
         if is_recorded:
-            checkpoints.save(everything, written / f"after-{step + 1:02}" / checkpoints.NAME)
+            record(everything, f"after-{step + 1:02}")
         return result
 
 
@@ -46,5 +52,5 @@ class RecordedStep(trainer.TrainStep):
 (cpu,) = tf.config.list_physical_devices("CPU")
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * devices)
 trainer.LOG_EVERY = 1
-trainer.TrainStep = RecordedStep  # type: ignore[misc]
+fitting.TrainStep = RecordedStep  # type: ignore[attr-defined, misc]
 errors.run(train_tpu.main)

@@ -118,21 +118,21 @@ def test_a_larger_input_of_the_same_model_is_no_other_model(project: Project) ->
 
 
 def test_what_is_refused(project: Project) -> None:
-    refused(project, "NAME: none is taken by the project; choose another, say cats", "--name=none")
+    refused(project, "NAME: none is reserved for the project; choose another, say cats", "--name=none")
     for name in ("a/b", "..", ".x", "a b", "x.dvc"):
         refused(project, f"NAME: {name!r} is not allowed; use letters, digits, - and _, say cats", f"--name={name}")
     project.run(*COMMAND, "--name=cats")
     write_model(project.root, "other weights")
     refused(
         project,
-        "model/start/cats: exists, with another content; choose another NAME; to start from what is there, set "
+        "model/start/cats: exists, with other content; choose another NAME; to start from that one, set "
         "pretrained.source and pretrained.start to it",
         "--name=cats",
     )
     shutil.rmtree(project.root / "model/start/cats")
     refused(
         project,
-        "model/start/cats: is tracked by DVC, but not here; run: dvc pull model/start/cats.dvc",
+        "model/start/cats: tracked by DVC, but not here; run: dvc pull model/start/cats.dvc",
         "--name=cats",
     )
     write_model(project.root, model="ssd_mobilenet_v2_fpnlite_320x320")
@@ -144,8 +144,8 @@ def test_what_is_refused(project: Project) -> None:
     shutil.rmtree(project.root / paths.TRAIN)
     refused(
         project,
-        "model/train: no model to start from; run: make train (or, where a training failed after it: "
-        "dvc checkout train_tpu)",
+        "model/train: no model to start from; run: make train (or, where there was one: dvc checkout train_tpu, "
+        "in a new clone dvc pull train_tpu)",
     )
 
 

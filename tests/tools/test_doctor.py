@@ -285,6 +285,10 @@ def damaged(project: Project) -> None:
     (project.root / START / "ckpt-1.index").write_bytes(b"\0" * 100)
 
 
+def without_start(project: Project) -> None:
+    shutil.rmtree(project.root / "model/start")
+
+
 def start_tracked_by_dvc(project: Project) -> None:
     (project.root / f"{START}.dvc").write_text("outs:\n")
 
@@ -326,7 +330,7 @@ ARCHIVE = "pretrained.source=https://a.example/b c.tar.gz"
         (
             None,
             [f"{TYPE}=full"],
-            f"params.yaml: {TYPE}: full needs a detector of your classes, and package is none; to",
+            f"params.yaml: {TYPE}: full needs a detector of your classes, and package is not one",
         ),
         (None, ["pretrained.source=last"], "params.yaml: pretrained.source: last changes with every training, so "),
         (None, [f"pretrained.source={START}"], "params.yaml: pretrained.start: model/start/none is not model/start/ca"),
@@ -335,6 +339,8 @@ ARCHIVE = "pretrained.source=https://a.example/b c.tar.gz"
             FROM_START[1:],
             "pretrained.start: model/start/cats: not found; run: dvc exp run -S pretrained.start=mod",
         ),
+        (None, [f"{TYPE}=none", "pretrained.source=gone"], "pretrained.source: gone: not found; run: dvc exp run -S"),
+        (without_start, [], "pretrained.start: model/start/none: not found; run: git checkout model/start/none"),
         (start_tracked_by_dvc, FROM_START, f"{START}: tracked by DVC, but not here; run: dvc pull {START}.dvc"),
         (
             None,

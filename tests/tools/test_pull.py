@@ -4,6 +4,9 @@ import os
 import shutil
 import stat
 import time
+from pathlib import Path
+from types import SimpleNamespace
+from unittest import mock
 
 import pytest
 
@@ -22,6 +25,7 @@ from tests.support.dvc_project import (
 )
 from tests.support.gcs_server import Server
 from tests.support.service_account import write_key
+from tools.cloud import transfer
 
 
 def test_a_damaged_object_on_the_remote(project: Project, gcs: Server) -> None:
@@ -83,14 +87,45 @@ def test_what_a_killed_pull_has_left(project: Project) -> None:
     clone.cached(HELLO).chmod(0o644)
     clone.cached(HELLO).write_bytes(b"hel")
     old, new = (clone.cached(HELLO).with_name(f".{number}.tmp") for number in range(2))
-    for path in (old, new):
+    run = clone.root / ".dvc/cache/runs" / "ab" / ("ab" * 32) / ".2.tmp"
+    run.parent.mkdir(parents=True)
+    for path in (old, new, run):
         path.write_bytes(b"hel")
-    os.utime(old, (time.time() - 2 * 24 * 3600,) * 2)
+    for path in (old, run):
+        os.utime(path, (time.time() - 2 * 24 * 3600,) * 2)
     assert clone.well("pull").endswith("fetched 0\n")
     assert HELLO in clone.objects()
     assert stat.S_IMODE(clone.cached(HELLO).stat().st_mode) == 0o444, "DVC would read it each time"
-    assert not old.exists()
+    assert not old.exists() and not run.exists()
     assert new.exists()
+
+
+def test_why_the_one_missing_object_does_not_come(project: Project, gcs: Server) -> None:
+    """DVC copies a single file in another way than several."""
+    project.well("push")
+    clone = project.clone()
+    clone.well("pull")
+    clone.cached(HELLO).unlink()
+    gcs.fault(path=f"{HELLO[2:]}.*alt=media", status=403, times=99)
+    (finding,) = clone.findings("pull")
+    assert finding.startswith(f"out/a.txt: not pulled from gs://bucket/{name(HELLO)}: Forbidden: ")
+    gcs.clear_faults()
+    assert clone.well("pull").endswith("fetched 1\n")
+
+
+def test_a_part_of_a_file_does_not_stay_under_its_name(tmp_path: Path) -> None:
+    """Of a remote whose file system leaves it there, as that of ssh:// does: DVC renames it all the same."""
+    name = f"runs/ab/{'ab' * 32}/{'cd' * 32}"
+
+    def break_off(_: str, target: str, **__: object) -> None:
+        Path(target).write_bytes(b"ha")
+        raise ConnectionResetError("connection lost")
+
+    fs = SimpleNamespace(get_file=break_off, jobs=4, fs=SimpleNamespace(async_impl=False))
+    remote = mock.Mock(fs=fs, url="ssh://host/store", path=lambda name: f"/store/{name}")
+    faults = transfer.fetch_files(remote, tmp_path, {name: ""})
+    assert faults == {name: f"not pulled from ssh://host/store/{name}: connection lost; run: make pull"}
+    assert not (tmp_path / name).exists()
 
 
 def test_what_is_in_the_way_stays(project: Project) -> None:

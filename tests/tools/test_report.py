@@ -139,6 +139,7 @@ def test_a_whole_run(project: Path) -> None:
     write(
         "dvc.lock",
         "stages:\n  train_tpu:\n    deps:\n    - {path: dataset/pets, md5: a1.dir}\n"
+        "    - {path: model/start/none, md5: d4.dir}\n    - {path: model/start/pets, md5: e5.dir}\n"
         "    - {path: stages/train_tpu.py, md5: c3}\n    outs:\n    - {path: model/train, md5: b2.dir}\n",
     )
     page = Page(make())
@@ -152,7 +153,8 @@ def test_a_whole_run(project: Path) -> None:
     assert "localization loss 0.130 How far the boxes are off" in page.text
     assert "cat 3 75% 0 0% 1 25%" in page.text and "background 1 100% 0 0%" in page.text
     assert "train: 2 images, 2 boxes" in page.text and "3 repaired: see" in page.text
-    assert "dataset/pets a1.dir given model/train b2.dir made by train_tpu" in page.text and "c3" not in page.text
+    assert "dataset/pets a1.dir given model/start/pets e5.dir given model/train b2.dir made by train_tpu" in page.text
+    assert "c3" not in page.text and "d4" not in page.text
     assert [alt.rpartition(": ")[2] for alt in page.all("img", "alt")[:2]] == ["2 missed, 1 false", "no error"]
     assert page.all("img", "alt")[2] == "Detections in a/x.jpg"
     assert page.text.index("How it learned") < page.text.index("How good it is") < page.text.index("Predictions")

@@ -17,6 +17,7 @@ from detector.data.params import DatasetParams
 from detector.scene.params import SampleParams
 from detector.training.params import TrainParams
 from tools.checks.lines import Line, error, note, ok
+from tools.cloud import dvc_add
 
 MOST_SECONDS = 4  # for XML files: of a large dataset only a part is read
 
@@ -24,12 +25,11 @@ MOST_SECONDS = 4  # for XML files: of a large dataset only a part is read
 def label_map(dataset: DatasetParams) -> Iterator[Line]:
     """The dataset exists, and its label map is valid."""
     folder = Path(dataset.dir)
+    dvc_add.refuse_missing(folder)
     if folder.exists():
         yield ok(f"{folder}: label map has {', '.join(classes_of(folder / paths.LABEL_MAP))}")
     elif folder == paths.SAMPLE:
         yield ok(f"{folder}: not drawn yet, make train does it")
-    elif Path(f"{folder}.dvc").exists():
-        yield error(f"{folder}: tracked by DVC, but not here", f"run: dvc pull {shlex.quote(f'{folder}.dvc')}")
     else:
         yield error(f"{folder} (dataset.dir): not found", f"run: make dataset SRC=photos.zip NAME={folder.name}")
 

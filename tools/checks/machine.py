@@ -13,7 +13,7 @@ from pathlib import Path
 
 from packaging.specifiers import SpecifierSet
 
-from detector.base import paths
+from detector.base import errors, paths
 from detector.base.errors import UserError
 from detector.checkpointing import mirror
 from detector.data.params import DatasetParams
@@ -25,7 +25,6 @@ from tools import install
 from tools.checks.lines import Line, error, note, ok
 
 GB = 1e9
-MOST_NAMES = 3  # of packages, in one line
 AGAIN = "run: rm -f .venv/installed && make install"  # without the first command, make install finds nothing to do
 DEV, CGROUP = Path("/dev"), Path("/sys/fs/cgroup")
 
@@ -167,9 +166,9 @@ def packages() -> Iterator[Line]:
         if versions[pin.name] and not pin.specifier.contains(versions[pin.name], prereleases=True)
     ]
     if missing:
-        yield error(f"packages of {lock} that are missing: {_few(missing)}", AGAIN)
+        yield error(f"packages of {lock} that are missing: {errors.few(missing)}", AGAIN)
     if others:
-        yield note(f"packages with another version than {lock} has: {_few(others)}", AGAIN)
+        yield note(f"packages with another version than {lock} has: {errors.few(others)}", AGAIN)
     if not missing and not others:
         yield ok(f"packages: {len(needed)}, as in {lock}")
 
@@ -179,8 +178,3 @@ def _version(name: str) -> str:
         return metadata.version(name)
     except metadata.PackageNotFoundError:
         return ""
-
-
-def _few(names: list[str]) -> str:
-    more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
-    return ", ".join(names[:MOST_NAMES]) + more

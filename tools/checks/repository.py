@@ -64,7 +64,7 @@ def history() -> Iterator[Line]:
     if inside.stdout.strip() == "true":
         what = "git: a shallow clone, and dvc pull and make compare need the history"
         yield note(what, "run: git fetch --unshallow")
-    names = ("dvc.yaml", "dvc.lock", "params.yaml", ".dvc/config", "dataset/*.dvc")
+    names = ("dvc.yaml", "dvc.lock", "params.yaml", ".dvc/config", "dataset/*.dvc", "model/start/*.dvc")
     files = [path for name in names for path in sorted(Path().glob(name))]
     listed = git("ls-files", "-z", "--", *map(str, files)).stdout.split("\0")
     if missing := [str(path) for path in files if str(path) not in listed]:

@@ -21,6 +21,7 @@ from detector.weights.params import NO_START, PretrainedParams
 from detector.weights.params import check as check_source
 from tools.checks import data, machine
 from tools.checks.lines import Line, error, mistake, note, ok
+from tools.cloud import dvc_add
 
 SET = "dvc exp run -S train"
 LEAVE_OUT = f"leave it out, or {SET}.config_override=''"
@@ -41,8 +42,7 @@ def _cosine(train: TrainParams) -> Any:
 
 def schedule(train: TrainParams) -> Iterator[Line]:
     """`train.config_override`: text that the API takes, and a cosine that can be computed."""
-    config, cosine = _config(train).train_config, _cosine(train)
-    where = "train.config_override: "
+    cosine, where = _cosine(train), "train.config_override: "
     if cosine.warmup_steps > cosine.total_steps:
         what = f"warmup_steps {cosine.warmup_steps} is more than total_steps {cosine.total_steps}"
         yield error(where + what, LEAVE_OUT)
@@ -50,12 +50,12 @@ def schedule(train: TrainParams) -> Iterator[Line]:
         what = f"warmup_learning_rate {cosine.warmup_learning_rate:g} is over the peak, {cosine.learning_rate_base:g}"
         yield error(where + what, LEAVE_OUT)
     else:
-        yield ok(f"train: {train.model}, {config.num_steps} steps of {config.batch_size}")
+        yield ok(f"train: {train.model}, {train.steps} steps of {train.batch_size}")
 
 
 def wasted_steps(train: TrainParams) -> Iterator[Line]:
     """A cosine of another length than the training, and a validation that comes at its end only."""
-    steps, total = _config(train).train_config.num_steps, _cosine(train).total_steps
+    steps, total = train.steps, _cosine(train).total_steps
     if total != steps:
         what = "it never comes down" if total > steps else f"it is 0 from step {total} on"
         yield note(f"train.config_override: a rate for {total} steps, in a training of {steps}: {what}", LEAVE_OUT)
@@ -66,7 +66,7 @@ def wasted_steps(train: TrainParams) -> Iterator[Line]:
 
 def batch(train: TrainParams) -> Iterator[Line]:
     """A batch that the replicas can share equally."""
-    size, hosts = _config(train).train_config.batch_size, cluster.from_environment().count
+    size, hosts = train.batch_size, cluster.from_environment().count
     kind = machine.accelerator(train.accelerator)
     count = max(1, machine.tpus() if kind == "tpu" else machine.gpus() if kind == "gpu" else 1)
     devices = f"{count} x {kind}" if hosts == 1 else f"{hosts} hosts with {count} x {kind}"
@@ -82,26 +82,23 @@ def weights(train: TrainParams, pretrained: PretrainedParams, dataset: DatasetPa
     if missing := [*_start(pretrained.start)]:
         yield from missing
         return
-    if wanted == "none":
-        yield ok("weights: random")
-        return
     if "://" in source:
         faults = [*_address(source, pretrained.sha256)]
     elif source in ("package", "open_images"):
         faults = [*_fits(wanted, source, "classification" if source == "package" else "")]
     else:
         faults = [*_local(train, source, dataset)]
-    yield from faults or [ok(f"weights: {wanted} of {source}")]
+    used = "random" if wanted == "none" else f"{wanted} of {source}"  # `pretrained` fetches the source all the same
+    yield from faults or [ok(f"weights: {used}")]
 
 
 def _start(folder: str) -> Iterator[Line]:
     """DVC does not run `pretrained` without the folder, used or not."""
-    if Path(folder).exists():
-        return
-    if Path(f"{folder}.dvc").exists():
-        yield error(f"{folder}: tracked by DVC, but not here", f"run: dvc pull {shlex.quote(f'{folder}.dvc')}")
-    else:
-        yield error(f"pretrained.start: {folder}: not found", f"run: dvc exp run -S pretrained.start={NO_START}")
+    dvc_add.refuse_missing(Path(folder))
+    if not Path(folder).exists():
+        is_ours = Path(folder) == NO_START
+        remedy = f"git checkout {folder}" if is_ours else f"dvc exp run -S pretrained.start={NO_START}"
+        yield error(f"pretrained.start: {folder}: not found", f"run: {remedy}")
 
 
 def _address(source: str, sha256: str) -> Iterator[Line]:
@@ -133,7 +130,7 @@ def _fits(wanted: str, source: str, kind: str) -> Iterator[Line]:
 def _detector(train: TrainParams, dataset: DatasetParams, folder: Path) -> Iterator[Line]:
     """What of the model in `folder` does not fit this training, by the pipeline.config that `make continue` copies."""
     file, label_map = folder / "pipeline.config", Path(dataset.dir) / paths.LABEL_MAP
-    if not file.is_file():
+    if not file.is_file() or train.fine_tune_checkpoint_type == "none":
         return
     old, new = pipeline_config.read(file).model.ssd, _config(train).model.ssd
     if old.feature_extractor.type != new.feature_extractor.type:

@@ -116,7 +116,7 @@ def public_bindings(bucket: str, policy: Any) -> list[Finding]:
     ]
 
 
-def findings(bucket: str, connect: Callable[[], Any] = google.client) -> list[Finding]:
+def findings(bucket: str, connect: Callable[[], Any] = google.make) -> list[Finding]:
     """What is wrong with a bucket, found without a single write; that it cannot be reached is a finding, too.
 
     Args:

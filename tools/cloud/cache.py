@@ -7,6 +7,7 @@
 DVC takes an object that is read-only for right without reading it: one that a disk has damaged has to be found here.
 """
 
+import contextlib
 import hashlib
 import json
 import re
@@ -21,7 +22,7 @@ from tools.cloud.reasons import reason
 
 OBJECT = re.compile(r"files/md5/([0-9a-f]{2})/([0-9a-f]{30})(\.dir)?")
 RUN = re.compile(r"runs/[0-9a-f]{2}/[0-9a-f]{64}/[0-9a-f]{64}")
-DOWNLOADS = "files/md5/??/.*.tmp"  # what DVC has not finished
+UNFINISHED = ".*.tmp"  # a file that DVC is copying
 LEFTOVER_SECONDS = 24 * 3600  # without a change, after which no download writes to it any more
 
 
@@ -65,9 +66,10 @@ class Cache:
 
     def remove_leftovers(self) -> None:
         """Remove what a killed pull had not finished; not what another pull, into a shared cache, is writing."""
-        for path in self.root.glob(DOWNLOADS):
-            if time.time() - path.stat().st_mtime > LEFTOVER_SECONDS:
-                path.unlink(missing_ok=True)
+        for path in self.root.rglob(UNFINISHED):
+            with contextlib.suppress(FileNotFoundError):  # the other pull has finished it
+                if time.time() - path.stat().st_mtime > LEFTOVER_SECONDS:
+                    path.unlink()
 
 
 def object_name(oid: str) -> str:

@@ -1,10 +1,38 @@
-"""Have DVC track a folder of the user's: `dvc add`."""
+"""Folders of the user's that DVC tracks: which names they may have, and `dvc add`."""
 
+import re
+import shlex
 import subprocess
+from collections.abc import Collection
 from pathlib import Path
 
 from detector.base.errors import UserError
 from tools.cloud import dvc_config
+
+
+def folder(parent: Path, name: str, reserved: Collection[str], example: str) -> Path:
+    """The folder of that name in `parent`.
+
+    Args:
+        reserved: names that the project has taken.
+        example: a name that would do.
+
+    Raises:
+        UserError: the name is not allowed, or DVC tracks that folder and this machine does not have it.
+    """
+    if name in reserved:
+        raise UserError("NAME", f"{name} is reserved for the project", f"choose another, say {example}")
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", name) or name.endswith(".dvc"):
+        raise UserError("NAME", f"{name!r} is not allowed", f"use letters, digits, - and _, say {example}")
+    refuse_missing(parent / name)
+    return parent / name
+
+
+def refuse_missing(target: Path) -> None:
+    """Raises: UserError: DVC tracks this folder, and this machine does not have it."""
+    file = Path(f"{target}.dvc")
+    if file.exists() and not target.exists():
+        raise UserError(str(target), "tracked by DVC, but not here", f"run: dvc pull {shlex.quote(str(file))}")
 
 
 def track(target: Path) -> None:
@@ -17,7 +45,7 @@ def track(target: Path) -> None:
     try:
         subprocess.run(command, check=True, capture_output=True, text=True)
     except FileNotFoundError:
-        raise UserError("dvc", "not found", f"the data is in {target}; then: dvc add {target}") from None
+        raise UserError("dvc", "not found", f"run: make install, then: dvc add {target}") from None
     except subprocess.CalledProcessError as error:
         reason = (error.stderr.strip().splitlines() or ["it failed"])[0].removeprefix("ERROR: ")
         remedy = "the data is copied; fix that and run the command again"

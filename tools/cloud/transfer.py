@@ -102,7 +102,10 @@ def fetch_files(remote: Remote, folder: Path, digests: Mapping[str, str]) -> dic
 
     Returns: for each file that did not come or was not right, why, and what to do.
     """
+    new = [name for name in digests if not (folder / name).exists()]
     failed = _copy(remote, {name: (remote.path(name), str(folder / name)) for name in digests}, is_upload=False)
+    for name in failed.keys() & new:  # DVC renames even a part of a file, where the file system does not remove it
+        (folder / name).unlink(missing_ok=True)
     faults = {name: f"not pulled from {remote.url}/{name}: {why}; run: make pull" for name, why in failed.items()}
     for name in digests.keys() - faults.keys():
         if fault := mismatch(folder / name, digests[name]):
@@ -137,7 +140,8 @@ def _copy(remote: Remote, pairs: Mapping[str, tuple[str, str]], *, is_upload: bo
             ) as progress:
                 generic.copy(source_fs, list(sources), target_fs, list(targets), progress, on_error=note)
         except Exception as error:  # not the fault of a single file
-            failed.update(dict.fromkeys(pairs, reason(error)))
+            for name in pairs:
+                failed.setdefault(name, reason(error))
 
     copying = threading.Thread(target=copy, daemon=True)
     copying.start()

@@ -33,6 +33,7 @@ _READ = {f"image/object/{key}" for key in (*(f"bbox/{corner}" for corner in _COR
 _ORIENTATION = re.compile(
     rb"(\x01\x12\x00\x03\x00\x00\x00\x01|(\x12\x01\x03\x00\x01\x00\x00\x00))(?:\x00[\x02-\x08]|[\x02-\x08]\x00)"
 )
+_CONTROL = re.compile(r"[\x00-\x1f\ufffe\uffff]")  # what XML cannot hold, or not as it is
 _MOST_DECIMALS = 17  # that tell every float64 from its neighbours
 
 
@@ -143,6 +144,8 @@ def _classes(example: Mapping[str, list[Any]], where: str, names: Mapping[int, s
     if texts and by_id and texts != by_id:
         reason = f"its classes are {', '.join(texts)}, but {paths.LABEL_MAP} says {', '.join(by_id)}"
         raise UserError(where, reason, OTHER_LABEL_MAP)
+    if unfit := [name for name in texts or by_id if _CONTROL.search(name)]:
+        raise UserError(where, f"class {unfit[0]!r} holds a control character", "make that record again")
     return texts or by_id
 
 

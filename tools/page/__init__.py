@@ -1,1 +1,1 @@
-"""The report: its template and its charts."""
+"""The report: its template, what it reads, its charts and its pictures."""

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from detector.base import errors
 from tests.support.stage import child
 
 
@@ -51,3 +52,10 @@ def test_a_stage_has_a_manual_and_takes_no_arguments(tmp_path: Path, module: str
         "values are in params.yaml; for one run: dvc exp run -S section.key=value\n"
     )
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_innermost_error_is_found_even_where_two_wrap_each_other() -> None:
+    first, second = ValueError("first"), ValueError("second")
+    first.__cause__, second.__cause__ = second, first
+    assert errors.innermost(first) is second
+    assert str(errors.innermost(OSError(ConnectionError(ValueError("refused"))))) == "refused"

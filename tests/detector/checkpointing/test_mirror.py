@@ -3,6 +3,7 @@
 Against a real HTTP server. The checkpoints are small made-up files, but for the slow test at the end.
 """
 
+import errno
 import json
 import os
 import re
@@ -452,6 +453,7 @@ def test_a_server_that_dies_and_comes_back(bucket: Server, capsys: pytest.Captur
         for step in (20, 30, 40):
             save(task, step, 10)
             time.sleep(0.5)
+        time.sleep(4 * TIMING.request)  # an upload of step 30 that began before must not find the server again
         bucket.start()
         wait_for(lambda: "step-00000040.json" in manifests(bucket))
     assert lines(capsys) == [UNREACHABLE, f"{URL}: can be used again: it has step 40"]
@@ -607,6 +609,30 @@ def test_what_training_removes_is_uploaded_whole_all_the_same(bucket: Server) ->
     with machine("second", keep=1) as task:
         check_whole(task, 7, 7)
     assert not [path for path in Path("first", KEY).iterdir() if path.name.startswith(".")]
+
+
+def test_a_disk_without_room_for_a_copy(
+    bucket: Server, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A file system without hard links. Training continues, and no part of a copy is left in its way."""
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    def fill(source: Path, target: Path) -> None:
+        Path(target).write_bytes(Path(source).read_bytes()[:5])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with machine("first") as task:
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "link", refuse)
+            patch.setattr(shutil, "copyfile", fill)
+            save(task, 10)
+        assert not [path for path in task.folder.iterdir() if path.name.startswith(TEMPORARY)]
+        why = "OSError: [Errno 28] No space left on device"
+        assert capsys.readouterr().err.startswith(f"warning: {URL}: {why}; training continues in first/{KEY}")
+        save(task, 20)
+    assert manifests(bucket) == ["step-00000020.json"]
 
 
 def test_google_cloud_storage_is_imported_for_a_bucket_alone() -> None:

@@ -28,7 +28,7 @@ def test_detection_restores_features_and_boxes_and_no_classes(name: str, tmp_pat
     for variable in old.trainable_variables:
         variable.assign(variable * 3 + 0.01)  # fresh weights of 0.03 and less let a signal die out on its way
     before = predicted(new)
-    checkpoints.save(tf.train.Checkpoint(model=old), tmp_path / "old" / "ckpt-1")
+    checkpoints.write(tf.train.Checkpoint(model=old), tmp_path / "old")
     checkpoints.restore(new, tmp_path / "old" / "ckpt-1", "detection")
     expected, after = predicted(old), predicted(new)
     assert not np.array_equal(before["box_encodings"], expected["box_encodings"])

@@ -16,6 +16,5 @@ def test_both_kinds_of_checkpoints_are_told_apart(tmp_path: Path) -> None:
         "detection": tf.train.Checkpoint(model=tiny.built("ssd_mobilenet_v2_fpnlite_320x320")),
     }
     for kind, checkpoint in saved.items():
-        prefix = tmp_path / kind / "ckpt-1"
-        checkpoints.save(checkpoint, prefix)
+        prefix = checkpoints.write(checkpoint, tmp_path / kind)
         assert (fine_tune.kind_by_index(prefix), checkpoints.kind(prefix)) == (kind, kind)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from detector.base.errors import UserError
 from detector.data import records as tfrecords
 from detector.pictures import images
 from tests.support import faults, stage
@@ -135,6 +136,12 @@ def test_wrong_records(root, tmp_path, bad, reason):
     (tmp_path / "records/label_map.pbtxt").write_text("item { id: 1 name: 'cat' }\nitem { id: 2 name: 'dog' }\n")
     refused(bring(root, tmp_path / "records"), reason)
     assert not list(root.glob("dataset/*"))
+
+
+def test_a_class_that_xml_cannot_hold(tmp_path):
+    write(tmp_path / "photos/train.record", example(jpeg(), text=b"cat\0", label=None))
+    with pytest.raises(UserError, match=r"record 1: class 'cat\\x00' holds a control character"):
+        records.unpack(records.find(tmp_path / "photos"), tmp_path / "out")
 
 
 def test_a_record_that_is_cut_off(root, tmp_path):
