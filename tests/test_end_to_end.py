@@ -167,7 +167,8 @@ def test_a_comment_makes_those_stages_run_again_that_use_the_room(
 def test_importing_a_room_changes_nothing(outputs: tuple[Project, dict[str, str]]) -> None:
     project, _ = outputs
     rooms = ("annotations.voc", "data.tables", "evaluation.metrics", "pictures.images", "training.params")
-    project.run(sys.executable, "-c", "\n".join(f"import detector.{room}" for room in rooms))
+    command = ("env", "-u", "PYTHONDONTWRITEBYTECODE", sys.executable)
+    project.run(*command, "-c", "\n".join(f"import detector.{room}" for room in rooms))
     assert list((project.root / "detector").rglob("__pycache__"))
     assert project.changed() == set()
 

@@ -158,7 +158,7 @@ def test_the_project_s_own_pipeline(tmp_path: Path, gcs: Server) -> None:
     """dvc.yaml and params.yaml as they are; what the stages would make is made up, and committed to dvc.lock."""
     project = with_bucket(started(tmp_path / "project", (REPOSITORY / "dvc.yaml").read_text()), gcs)
     shutil.copy(REPOSITORY / "params.yaml", project.root)
-    for folder in ("detector", "stages"):
+    for folder in ("detector", "stages", "model/start"):
         shutil.copytree(REPOSITORY / folder, project.root / folder, ignore=shutil.ignore_patterns("__pycache__"))
     stages = YAML(typ="safe").load((REPOSITORY / "dvc.yaml").read_text())["stages"].values()
     outs = [out for stage in stages for out in [*stage["outs"], *stage.get("metrics", [])]]

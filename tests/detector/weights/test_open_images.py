@@ -208,7 +208,7 @@ def test_the_same_bytes_twice(root: Path, tmp_path: Path) -> None:
 
 def test_no_image_to_measure_by(tmp_path: Path) -> None:
     (tmp_path / "dataset/data").mkdir(parents=True)
-    for content, words in ((None, "not found; run: dvc repro csv2record"), (b"", "holds no image; make it again")):
+    for content, words in ((None, "not found; run: dvc repro csv2record"), (b"", "holds no image; write it again")):
         if content is not None:
             (tmp_path / "dataset/data/train.record").write_bytes(content)
         done = run(tmp_path, fine_tune_checkpoint_type="detection")
