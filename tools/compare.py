@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 WORKSPACE = "workspace"
 DETECTIONS = paths.EVALUATE / "detections.csv"
+EVALUATE = "run: dvc repro evaluate"
+OTHER = "choose a run that was committed (git add dvc.lock params.yaml dataset model results) after its training"
 LABEL_MAP = paths.EVALUATE / paths.LABEL_MAP
 REMEDY = "choose two runs with the same test split; if the files here are out of date: dvc repro evaluate"
 
@@ -60,8 +62,7 @@ def read(revision: str | None) -> Run:
         try:
             label_map = labels.read(root / LABEL_MAP)
             groundtruth = tables.read_csv(root / paths.csv("test"), label_map)
-            remedy = "run: dvc repro evaluate"
-            detections = tables.read_csv(root / DETECTIONS, label_map, scores=True, remedy=remedy)
+            detections = tables.read_csv(root / DETECTIONS, label_map, scores=True, remedy=EVALUATE)
             return Run(name, label_map, groundtruth, detections)
         except UserError as error:
             where = f"{name}: {Path(error.where).relative_to(root)}"
@@ -78,8 +79,9 @@ def fetch(source: Any, revision: str | None, file: Path, target: Path) -> None:
         source.get_file(path, str(target))
     except Exception as error:  # DVC, its index and each kind of remote raise their own
         if isinstance(error, FileNotFoundError) and not listed:
-            get = f"git checkout {revision} (of an experiment: dvc exp apply {revision}), then " if revision else ""
-            raise UserError(where, "missing: not evaluated yet", f"run: {get}dvc repro evaluate") from error
+            raise UserError(
+                where, "missing: no training was evaluated there", OTHER if revision else EVALUATE
+            ) from error
         get = f"dvc fetch --all-commits (of an experiment: dvc exp pull origin {revision})" if revision else "dvc pull"
         raise UserError(where, f"neither in DVC's cache nor in its remote: {error}", f"run: {get}") from error
 

@@ -172,8 +172,8 @@ def test_unknown_revision(evaluated: Path, name: str) -> None:
 
 def test_never_evaluated(evaluated: Path) -> None:
     assert refused(evaluated, "never", "v1") == (
-        "never: results/evaluate/detections.csv: missing: not evaluated yet; run: git checkout never "
-        "(of an experiment: dvc exp apply never), then dvc repro evaluate"
+        "never: results/evaluate/detections.csv: missing: no training was evaluated there; choose a run that was "
+        "committed (git add dvc.lock params.yaml dataset model results) after its training"
     )
 
 
