@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from detector.data import labels
 from detector.model import pipeline_config
 from tests.support import seconds, tiny
 from tests.support.gcs_server import Server
@@ -280,6 +281,12 @@ def of_another_kind(project: Project) -> None:
     model_to_start_from(project, classes=2, model="ssd_mobilenet_v2_fpnlite_320x320")
 
 
+def of_other_classes(project: Project) -> None:
+    model_to_start_from(project, classes=2)
+    labels.write(project.root / START / "label_map.pbtxt", ["bird", "fish"])
+    labels.write(project.root / "dataset/sample/label_map.pbtxt", ["cat", "dog"])
+
+
 def damaged(project: Project) -> None:
     (project.root / START).mkdir()
     (project.root / START / "ckpt-1.index").write_bytes(b"\0" * 100)
@@ -351,6 +358,11 @@ ARCHIVE = "pretrained.source=https://a.example/b c.tar.gz"
             of_another_kind,
             [*FROM_START, f"{TYPE}=full"],
             "model/start/cats/pipeline.config: ssd_mobilenet_v2_fpn_keras, which is not that of train.model ssd_mobi",
+        ),
+        (
+            of_other_classes,
+            [*FROM_START, f"{TYPE}=full"],
+            "model/start/cats/label_map.pbtxt: bird, fish, but dataset/sample/label_map.pbtxt has cat, dog, and full ",
         ),
         (damaged, FROM_START, "model/start/cats/ckpt-1.index: neither a backbone nor a detector; run: dvc exp run"),
         (

