@@ -2,7 +2,7 @@
 
     python -m tests.support.worker [DEVICES [STATES]]
 
-Of some steps (the first of this process, and every fifth) all that training consists of is written, before and after:
+Of some steps (the first of this process, every fifth, and those of STATES) all that training consists of is written, before and after:
 states0/before-05 and states0/after-06, or states1/... by worker 1. STATES is such a folder, of another training: each
 step that it has a `before` of starts from that.
 """
@@ -37,9 +37,10 @@ class RecordedStep(TrainStep):
     def __call__(self, batches: Iterator[Any], position: float) -> Any:
         everything = self.everything()
         step = int(everything.step.numpy())
-        if given and step and (given / f"before-{step:02}").exists():  # the first of all has the same weights already
+        is_given = bool(given and (given / f"before-{step:02}").exists())
+        if given and is_given and step:  # the first of all has the same weights already
             checkpoints.restore_all(everything, given / f"before-{step:02}" / checkpoints.NAME)
-        is_recorded, self._is_first = self._is_first or step % EVERY == 0, False
+        is_recorded, self._is_first = self._is_first or is_given or step % EVERY == 0, False
         if is_recorded:
             record(everything, f"before-{step:02}")
         result = super().__call__(batches, position)
