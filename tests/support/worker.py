@@ -2,9 +2,9 @@
 
     python -m tests.support.worker [DEVICES [STATES]]
 
-Of some steps (the first of this process, every fifth, and those of STATES) all that training consists of is written, before and after:
-states0/before-05 and states0/after-06, or states1/... by worker 1. STATES is such a folder, of another training: each
-step that it has a `before` of starts from that.
+Of some steps (the first of this process, every fifth, and those of STATES) all that training consists of is written,
+before and after: states0/before-05 and states0/after-06, or states1/... by worker 1. STATES is such a folder, of
+another training: each step that it has a `before` of starts from that.
 """
 
 import sys
