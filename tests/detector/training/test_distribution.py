@@ -488,11 +488,12 @@ class Rounding:
     3e-3 (where the change is some last bits of a weight). The same step by Eigen's kernels in place of oneDNN's: 2e-7,
     1e-3 and 3e-3; a CPU may choose other kernels for half a batch, so that must pass. What must not: a gradient divided
     once too often changes half of its length, one that is not summed over the replicas all of it, and where a replica
-    divides by its own matches, the loss differs by 3e-3 and the gradient by 0.2.
+    divides by its own matches, the gradient differs by 0.2.
     """
 
     loss: float = 1e-4
-    change: float = 0.01  # of all variables together
+    change: float = 0.01  # of all weights and statistics together
+    moment: float = 0.01  # of all of one of Adam's moments together
     one_change: float = 0.1  # of one variable
 
 
@@ -522,7 +523,8 @@ def assert_same_changes(found: Any, expected: Any, rounding: Rounding, message: 
         errors = {name: np.linalg.norm(found[kind][name] - change) for name, change in variables.items()}
         length = np.linalg.norm(list(lengths.values()))
         assert length > 0
-        assert np.linalg.norm(list(errors.values())) < rounding.change * length, f"{message}: {kind or 'weights'}"
+        limit = rounding.moment if kind else rounding.change
+        assert np.linalg.norm(list(errors.values())) < limit * length, f"{message}: {kind or 'weights'}"
         for name, error in errors.items():
             assert error <= rounding.one_change * lengths[name] + 1e-5 * length, f"{message}: {name}"
 
@@ -586,8 +588,10 @@ def test_two_devices_with_synchronised_batch_normalisation_train_as_one(project:
     override = {"train.config_override": f"'{' '.join(synchronised.split())}'"}
     root = copy(project, tmp_path / "two", **override)
     assert wait(train(root, devices=2)) == [0], (root / "log").read_text()
-    # Statistics of four images enlarge every rounding. Measured at step 1: all changes differ by 0.14; unsummed: by 1.
-    rounding = Rounding(loss=0.01, change=0.3, one_change=1.0)
+    # Statistics of four images enlarge every rounding: from 1e-5 at the first layer to 1e-3 at the last, to 0.16 in the
+    # backbone's moments, and to more than all of a single variable's. (One device with Eigen's kernels in place of
+    # oneDNN's: 3e-5 and 0.02.) Weights and statistics together differ by 5e-4: there a replica's own would be seen.
+    rounding = Rounding(loss=0.01, moment=0.4, one_change=100)
     assert assert_one_device_does_the_same(root, tmp_path / "one", rounding=rounding, **override) == RECORDED
 
 
