@@ -97,7 +97,7 @@ def test_training_on_the_measured_images_sees_what_inference_sees(root: Path) ->
     expected = raw_predictions(model, images)
     for ours, theirs in zip(raw_predictions(model, images, training=True), expected, strict=True):
         np.testing.assert_allclose(ours, theirs, atol=0.1)  # of -80 to 10; channels that hardly vary enlarge roundings
-        assert np.abs(ours - theirs).mean() < 1e-3  # measured: 3e-4, and 0.04 at most
+        assert np.abs(ours - theirs).mean() < 0.01  # measured: 3e-4 with kernels of oneDNN, 3e-3 with those of Eigen
 
 
 def test_detection_takes_over_the_features_and_the_boxes_and_no_class(root: Path) -> None:
