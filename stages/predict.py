@@ -90,11 +90,8 @@ def summary(results: Sequence[ImageBoxes], names: Mapping[int, str], seconds: fl
     counts = Counter(names[class_id] for result in results for class_id in result.classes.tolist())
     classes = ", ".join(f"{name} {counts[name]}" for name in names.values())
     speed = f"{len(results) / seconds:.1f} images/s"
-    return f"{_count(len(results), 'image')}, {_count(counts.total(), 'detection')} ({classes}), {speed} -> {output}"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" + ("s" if number != 1 else "")
+    totals = f"{errors.counted(len(results), 'image')}, {errors.counted(counts.total(), 'detection')}"
+    return f"{totals} ({classes}), {speed} -> {output}"
 
 
 def predict(

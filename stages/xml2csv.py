@@ -12,7 +12,7 @@ repair (a box up to 1 px outside is clipped, <size> is taken from the image) is 
 """
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -48,14 +48,10 @@ def refuse_errors(dataset: str, problems: Sequence[FileProblem]) -> None:
     faults = [problem for problem in problems if problem.problem.action == voc.ERROR]
     errors.show([fault.line() for fault in faults], str(REPORT))
     if faults:
-        paths_ = {fault.path for fault in faults}
-        count = f"{_count(faults, 'error')} in {_count(paths_, 'file')}"
+        files = {fault.path for fault in faults}
+        count = f"{errors.counted(len(faults), 'error')} in {errors.counted(len(files), 'file')}"
         remedy = f"fix {'them' if len(faults) > 1 else 'it'} and run again; no CSV was written, {REPORT} lists them all"
         raise UserError(dataset, count, remedy)
-
-
-def _count(things: Collection[object], name: str) -> str:
-    return f"{len(things):,} {name}{'' if len(things) == 1 else 's'}"
 
 
 def image_boxes(labelled: Iterable[LabelledImage], label_map: Mapping[str, int]) -> list[ImageBoxes]:

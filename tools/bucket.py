@@ -19,7 +19,6 @@ import argparse
 import contextlib
 import re
 import secrets
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
@@ -33,7 +32,6 @@ from tools.cloud.bucket_settings import Finding
 
 LOCATION = "us-central1"  # one of the three regions with a free allowance
 TRIES = 5  # where somebody else changes the same bucket at the same time
-EXIT_FINDINGS = 1
 EXAMPLE = "run: make bucket PROJECT=my-project BUCKET=my-pets"
 
 
@@ -78,9 +76,7 @@ def bucket_findings(name: str, settings: Mapping[str, Any]) -> list[Finding]:
 
 def exit_with(findings: list[Finding]) -> None:
     """Print the findings, a line each, and exit with code 1; do nothing where there are none."""
-    errors.show([f"{finding.what}; {finding.remedy}" for finding in findings])
-    if findings:
-        sys.exit(EXIT_FINDINGS)
+    errors.exit_with([f"{finding.what}; {finding.remedy}" for finding in findings])
 
 
 def set_up(arguments: argparse.Namespace) -> None:

@@ -15,7 +15,6 @@ Exit code 0: everything is here and right. 1: what is not, a line each. 2: the r
 
 import argparse
 import os
-import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -28,7 +27,6 @@ from tools.cloud.outputs import Output
 from tools.cloud.project import project
 from tools.cloud.remote import connect
 
-EXIT_FINDINGS = 1
 IN_THE_WAY = "Can't remove the following unsaved files"  # the beginning of DVC's message; the paths follow it
 
 
@@ -46,9 +44,7 @@ def main() -> None:
                 print(line)
     with project() as repo:
         findings = pull(repo, with_experiments=not arguments.commit) + outputs.left_to_dvc(repo, "pull")
-    errors.show(findings)
-    if findings:
-        sys.exit(EXIT_FINDINGS)
+    errors.exit_with(findings)
 
 
 def use(bucket: str) -> None:

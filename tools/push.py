@@ -14,7 +14,6 @@ Exit code 0: everything is there and right. 1: what is not, a line each. 2: the 
 """
 
 import argparse
-import sys
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
@@ -26,16 +25,12 @@ from tools.cloud.outputs import Output
 from tools.cloud.project import project
 from tools.cloud.remote import Remote, connect
 
-EXIT_FINDINGS = 1
-
 
 def main() -> None:
     argparse.ArgumentParser(prog="python -m tools.push", description=(__doc__ or "").partition("\n")[0]).parse_args()
     with project() as repo:
         findings = push(repo) + outputs.left_to_dvc(repo, "push")
-    errors.show(findings)
-    if findings:
-        sys.exit(EXIT_FINDINGS)
+    errors.exit_with(findings)
 
 
 def push(repo: Any) -> list[str]:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 
 MOST_LINES = 20  # that one command prints
 MOST_NAMES = 3  # in one line
+EXIT_FINDINGS = 1  # of a command that checks
 EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 128 + signal.SIGINT  # what a shell reports for Ctrl-C; never 0, or DVC would record a finished stage
 
@@ -46,6 +47,18 @@ def few(names: Sequence[str]) -> str:
     """`a, b, c and 4 more`: the first names, for an error."""
     more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
     return ", ".join(names[:MOST_NAMES]) + more
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 file`, `2 files`."""
+    return f"{number} {noun}" + ("s" if number != 1 else "")
+
+
+def exit_with(findings: Sequence[str]) -> None:
+    """Show what a command found to be wrong, and exit with code 1; do nothing where there is nothing."""
+    show(findings)
+    if findings:
+        sys.exit(EXIT_FINDINGS)
 
 
 def innermost(error: BaseException) -> BaseException:

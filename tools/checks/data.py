@@ -8,10 +8,10 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from detector.base import paths
-from detector.base.errors import UserError
+from detector.base.errors import UserError, counted
 from detector.data import labels
 from detector.data.params import DatasetParams
 from detector.scene.params import SampleParams
@@ -68,7 +68,9 @@ def annotations(dataset: DatasetParams) -> Iterator[Line]:
     for name in sorted({name for xml in read for name in xml.classes} - {*known, ""}):
         yield _unknown(name, [xml.path for xml in read if name in xml.classes], known, label_map)
     if faults := [f"{xml.path}: {fault}" for xml in read for fault in xml.faults]:
-        yield error(f"{_count(faults, 'fault')} in XML files, first {faults[0]}", "run: dvc repro xml2csv, to see all")
+        yield error(
+            f"{counted(len(faults), 'fault')} in XML files, first {faults[0]}", "run: dvc repro xml2csv, to see all"
+        )
     boxes = Counter(name for xml in read if xml.path.parent == train for name in xml.classes)
     if len(read) >= len(files[train]) and (without := [name for name in known if not boxes[name]]):
         what = f"{label_map}: no box in {train} is a {' or a '.join(without)}"
@@ -98,12 +100,9 @@ def _read(files: list[Path]) -> Iterator[Labels]:
         yield Labels(path, classes, [problem.reason for problem in problems if problem.action == voc.ERROR])
 
 
-def _count(items: list[Any], what: str) -> str:
-    return f"{len(items)} {what}{'s' if len(items) > 1 else ''}"
-
-
 def _unknown(name: str, files: list[Path], classes: list[str], label_map: Path) -> Line:
-    what = f"{files[0]}: class {name} ({_count(files, 'file')}) is not in the label map, which has {', '.join(classes)}"
+    where = f"{files[0]}: class {name} ({counted(len(files), 'file')})"
+    what = f"{where} is not in the label map, which has {', '.join(classes)}"
     similar = difflib.get_close_matches(name, classes, n=1)
     if similar and re.fullmatch(r"[\w -]+", name + similar[0]):  # nothing that sed or XML would change
         change = f"s|<name>{name}</name>|<name>{similar[0]}</name>|"
