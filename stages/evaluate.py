@@ -63,7 +63,7 @@ def read_label_map(dataset: Path) -> dict[str, int]:
 def read_groundtruth(label_map: Mapping[str, int]) -> list[ImageBoxes]:
     """The boxes of the test split; at least one, because without objects there is nothing to measure."""
     groundtruth = tables.read_csv(paths.csv("test"), label_map)
-    if not any(len(image.boxes) for image in groundtruth):
+    if not any(len(image.objects.boxes) for image in groundtruth):
         reason = f"no objects in the test split ({len(groundtruth)} images)"
         raise UserError(str(paths.csv("test")), reason, "put annotated images into the dataset's test/")
     return groundtruth
