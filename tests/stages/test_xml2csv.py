@@ -46,10 +46,10 @@ def test_a_sound_dataset(root, pets):
     assert done.stdout.count("\n") == 1
     assert (root / REPORT).read_text() == HEADER
     assert (root / "dataset/data/test.csv").read_text() == (
-        "filename,width,height,class,xmin,ymin,xmax,ymax\n"
-        "b0.jpg,64,48,dog,8.0,6.0,40.5,30.0\n"
-        "b1.jpg,64,48,dog,8.0,6.0,40.5,30.0\n"
-        "b2.jpg,64,48,dog,8.0,6.0,40.5,30.0\n"
+        "filename,width,height,class,xmin,ymin,xmax,ymax,is_crowd\n"
+        "b0.jpg,64,48,dog,8.0,6.0,40.5,30.0,0\n"
+        "b1.jpg,64,48,dog,8.0,6.0,40.5,30.0,0\n"
+        "b2.jpg,64,48,dog,8.0,6.0,40.5,30.0,0\n"
     )
     rows = {split: tables.read_csv(root / f"dataset/data/{split}.csv", {"cat": 1}) for split in ("train", "val")}
     names = [image.filename for split in rows.values() for image in split]
@@ -186,7 +186,7 @@ def test_exif(root, pets):
 def test_no_validation_split(root, pets):
     faults.workspace(root, val_fraction=0)
     assert "train 6 (boxes: cat 6), val 0 (no boxes)" in run(root).stdout
-    assert (root / "dataset/data/val.csv").read_text() == "filename,width,height,class,xmin,ymin,xmax,ymax\n"
+    assert (root / "dataset/data/val.csv").read_text() == "filename,width,height,class,xmin,ymin,xmax,ymax,is_crowd\n"
 
 
 def test_bad_params(root, pets):
