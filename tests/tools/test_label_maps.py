@@ -44,7 +44,7 @@ def cases(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (
             "display",
             CAT_DOG,
-            "made from label_map.pbtxt: cat 1, dog 2; display_name taken as the class, which the  "
+            "made from label_map.pbtxt: cat 1, dog 2; display_name taken as the class, which the "
             "annotations use: cat, dog",
         ),
         ("gbk", CAT_DOG, "made from label_map.pbtxt: cat 1, dog 2; its comments are not UTF-8: they were removed"),
