@@ -3,37 +3,21 @@
 import csv
 import os
 import shutil
-import subprocess
 
 import pytest
 
 from detector.annotations import report as reporting
 from detector.annotations import splitting
-from detector.base import errors
 from detector.data import labels, tables
-from stages import xml2csv
-from tests.support import faults, seconds
+from tests.support import faults, seconds, stage
 
 REPORT = "dataset/data/annotation_report.csv"
 HEADER = "split,filename,object,problem,action\n"
 
 
-@pytest.fixture
-def run(monkeypatch, capsys):
-    """The stage in this process, which is quicker: its exit code and output."""
-
-    def in_folder(root):
-        monkeypatch.chdir(root)
-        monkeypatch.setattr("sys.argv", ["xml2csv"])
-        code = 0
-        try:
-            errors.run(xml2csv.main, xml2csv.__doc__)
-        except SystemExit as stopped:
-            code = stopped.code
-        shown = capsys.readouterr()
-        return subprocess.CompletedProcess("xml2csv", code, shown.out, shown.err)
-
-    return in_folder
+def run(root):
+    """In this process, which is quicker."""
+    return stage.run("xml2csv", root)
 
 
 @pytest.fixture
@@ -68,7 +52,7 @@ def left_out(root):
     return sorted(row["filename"] for row in rows if not row["filename"].endswith(".xml"))
 
 
-def test_a_sound_dataset(run, root, pets):
+def test_a_sound_dataset(root, pets):
     faults.pair(pets / "train", "c.jpg", objects=[("dog", faults.BOX)])
     before = faults.tree(pets)
     done = run(root)
@@ -87,7 +71,7 @@ def test_a_sound_dataset(run, root, pets):
     assert faults.tree(pets) == before
 
 
-def test_the_same_bytes_twice(run, root, pets):
+def test_the_same_bytes_twice(root, pets):
     run(root)
     first = faults.tree(root / "dataset/data")
     for path in (root / "dataset/data").iterdir():
@@ -98,7 +82,7 @@ def test_the_same_bytes_twice(run, root, pets):
 
 
 @pytest.mark.parametrize("fault", faults.WHOLE_DATASET)
-def test_each_fault_of_a_dataset(run, root, pets, fault):
+def test_each_fault_of_a_dataset(root, pets, fault):
     expected = fault(pets)
     before = faults.tree(pets)
     done = run(root)
@@ -111,7 +95,7 @@ def test_each_fault_of_a_dataset(run, root, pets, fault):
     assert faults.tree(pets) == before
 
 
-def test_what_is_in_doubt_is_refused_and_all_of_it_is_reported_together(run, root):
+def test_what_is_in_doubt_is_refused_and_all_of_it_is_reported_together(root):
     pets = root / "dataset/pets"
     expected = faults.all_together(pets, faults.REFUSED * 6)
     before = faults.tree(pets)
@@ -130,7 +114,7 @@ def test_what_is_in_doubt_is_refused_and_all_of_it_is_reported_together(run, roo
     assert not (root / "dataset/data/train.csv").exists()
 
 
-def test_what_cannot_be_used_is_left_out_by_name(run, root):
+def test_what_cannot_be_used_is_left_out_by_name(root):
     """Every fault, each on its own image, in one run: photos in = photos in the CSVs + photos left out by name."""
     pets = root / "dataset/pets"
     expected = faults.all_together(pets, faults.LEFT_OUT)
@@ -157,7 +141,7 @@ def test_what_cannot_be_used_is_left_out_by_name(run, root):
 
 
 @pytest.mark.parametrize("fault", [*faults.UNREADABLE, *faults.UNUSABLE_XML, *faults.UNUSABLE_BOX, *faults.DOUBTFUL])
-def test_what_cannot_be_used_may_be_an_error(run, root, pets, fault):
+def test_what_cannot_be_used_may_be_an_error(root, pets, fault):
     expected = fault(pets)
     faults.workspace(root, unusable="error")
     done = run(root)
@@ -168,7 +152,7 @@ def test_what_cannot_be_used_may_be_an_error(run, root, pets, fault):
     assert not left_out(root)
 
 
-def test_repairs_are_listed(run, root):
+def test_repairs_are_listed(root):
     pets = faults.dataset(root / "dataset/pets", train=len(faults.REPAIRS))
     faults.pair(pets / "train", "dog.jpg", objects=[("dog", faults.BOX)])
     expected = [repair(pets, f"a{number}") for number, repair in enumerate(faults.REPAIRS)]
@@ -186,7 +170,7 @@ def test_repairs_are_listed(run, root):
     assert "a9.jpg,64,48,cat,40.5,6.0,60.0,30.0\n" in content  # swapped
 
 
-def test_a_sound_box_keeps_its_photo(run, root, pets):
+def test_a_sound_box_keeps_its_photo(root, pets):
     """So does a box without any extent, which shows nothing: the photo is one without objects."""
     faults.pair(pets / "train", "c.jpg", objects=[("dog", (9, 9, 9, 20)), ("dog", faults.BOX)])
     faults.pair(pets / "train", "d.jpg", objects=[("dog", (9, 9, 9, 9))])
@@ -202,7 +186,7 @@ def test_a_sound_box_keeps_its_photo(run, root, pets):
 
 
 @pytest.mark.parametrize("policy", ["skip", "background", "error"])
-def test_photos_without_a_label_file(run, root, pets, policy):
+def test_photos_without_a_label_file(root, pets, policy):
     """YOLO's label of b0.jpg cannot be read here: the photo is not one without objects."""
     faults.workspace(root, unlabelled=policy)
     for stem in ("test/b0", "train/a0"):
@@ -225,7 +209,7 @@ def test_photos_without_a_label_file(run, root, pets, policy):
         ]
 
 
-def test_too_many_left_out(run, root, pets):
+def test_too_many_left_out(root, pets):
     """5 of 9 photos, where half of them may be."""
     for number in range(5):
         (pets / f"train/a{number}.xml").unlink()
@@ -240,7 +224,7 @@ def test_too_many_left_out(run, root, pets):
     assert (len(in_csv(root)), len(left_out(root))) == (4, 5)
 
 
-def test_a_split_without_labels(run, root, pets):
+def test_a_split_without_labels(root, pets):
     for path in (pets / "test").glob("*.xml"):
         path.unlink()
     done = run(root)
@@ -250,7 +234,7 @@ def test_a_split_without_labels(run, root, pets):
     )
 
 
-def test_copies_and_names_in_both_splits(run, root, pets):
+def test_copies_and_names_in_both_splits(root, pets):
     """A training photo that is a test photo, too, is left out; one name for two pictures is fine."""
     faults.same_picture_in_test(pets, "a0")
     faults.pair(pets / "test", "a1.jpg")
@@ -266,7 +250,7 @@ def test_copies_and_names_in_both_splits(run, root, pets):
     ]
 
 
-def test_a_class_that_training_never_sees(run, root, pets):
+def test_a_class_that_training_never_sees(root, pets):
     labels.write(pets / "label_map.pbtxt", ["cat", "dog", "emu"])
     done = run(root)
     assert done.stdout.splitlines()[:2] == [
@@ -277,7 +261,7 @@ def test_a_class_that_training_never_sees(run, root, pets):
     ]
 
 
-def test_an_image_without_objects_is_kept(run, root, pets):
+def test_an_image_without_objects_is_kept(root, pets):
     faults.pair(pets / "test", "none.jpg", objects=[])
     done = run(root)
     assert "test 4 (boxes: dog 3)" in done.stdout
@@ -285,7 +269,7 @@ def test_an_image_without_objects_is_kept(run, root, pets):
     assert len(tables.read_csv(root / "dataset/data/test.csv", {"dog": 1})) == 4
 
 
-def test_suffixes_in_capitals_and_other_files(run, root, pets):
+def test_suffixes_in_capitals_and_other_files(root, pets):
     faults.image(pets / "test/c.PNG")
     (pets / "test/c.XML").write_text(faults.voc("c.PNG"))
     (pets / "test/._c.jpg").write_bytes(b"a Mac's shadow")
@@ -295,20 +279,20 @@ def test_suffixes_in_capitals_and_other_files(run, root, pets):
     assert "c.PNG,64,48,cat" in (root / "dataset/data/test.csv").read_text()
 
 
-def test_a_folder_before_the_file_name_means_nothing(run, root, pets):
+def test_a_folder_before_the_file_name_means_nothing(root, pets):
     for number, path in enumerate(("C:\\pets\\b0.jpg", "/home/x/b1.jpg")):
         (pets / f"test/b{number}.xml").write_text(faults.voc(path))
     assert run(root).returncode == 0
     assert [row["filename"] for row in report(root)] == ["label_map.pbtxt"]
 
 
-def test_no_validation_split(run, root, pets):
+def test_no_validation_split(root, pets):
     faults.workspace(root, val_fraction=0)
     assert "train 6 (boxes: cat 6), val 0 (no boxes)" in run(root).stdout
     assert (root / "dataset/data/val.csv").read_text() == "filename,width,height,class,xmin,ymin,xmax,ymax\n"
 
 
-def test_bad_params(run, root, pets):
+def test_bad_params(root, pets):
     faults.workspace(root, val_fraction=1.5)
     done = run(root)
     assert done.returncode == 2
@@ -339,7 +323,7 @@ def test_hashing_is_the_same_everywhere():
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root reads every file")
-def test_unreadable_files(run, root, pets):
+def test_unreadable_files(root, pets):
     (pets / "train/a0.xml").chmod(0)
     (pets / "train/a1.jpg").chmod(0)
     assert run(root).returncode == 0
@@ -355,7 +339,7 @@ def test_start_up_without_tensorflow(root, pets):
     assert seconds.of_children() - before < 5
 
 
-def test_real_photos(run, root):
+def test_real_photos(root):
     """995 photos import without a problem; DESIGN.md counts 891 in train and 104 in test."""
     archive = faults.ROOT.parent / "shared/asirra/dataset.zip"
     if not archive.exists():
