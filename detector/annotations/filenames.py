@@ -51,5 +51,7 @@ def _is_another(other: Photo, photo: Photo, filename: str) -> bool:
     if other.path == photo.path or (other.sha256 and other.sha256 == photo.sha256):
         return False
     name, part = _without_suffix(photo.path.name), _without_suffix(filename)
-    start, end = name.removeprefix(part), name.removesuffix(part)
-    return not (start != name and not start[:1].isalnum()) and not (end != name and not end[-1:].isalnum())
+    if name == part:  # pet.png, which says pet.jpg
+        return other.split == photo.split
+    begins, ends = name.startswith(part), name.endswith(part)
+    return not (begins and not name[len(part)].isalnum()) and not (ends and not name[-len(part) - 1].isalnum())

@@ -64,7 +64,8 @@ def test_equal_bytes_are_one_photo():
 
 def test_the_same_name_in_the_other_split_is_its_own():
     assert actions(photo("train/b.jpg")) == []
-    assert actions(photo("train/b.png", "b.jpg")) == [("b.xml", ERROR)]
+    assert actions(photo("train/b.png", "b.jpg")) == [("b.xml", REPAIRED)]
+    assert actions(photo("test/b.png", "b.jpg")) == [("b.xml", ERROR)]
 
 
 def test_a_label_that_cannot_be_used_says_nothing():
