@@ -118,4 +118,5 @@ def _read_image(photo: Photo, fault: Problem | None) -> Photo:
 def _with_label(photo: Photo, label: Label | None) -> Photo:
     if label is None:
         return photo
-    return replace(photo, annotation=label.annotation).noting_in_label(*label.problems)
+    labelled = replace(photo, annotation=label.annotation)
+    return labelled.noting_in_label(*label.problems) if label.problems else labelled
