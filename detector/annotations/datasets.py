@@ -15,11 +15,11 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from detector.annotations import filenames, frames, photos, report
+from detector.annotations import class_names, filenames, frames, photos, report
 from detector.annotations.photos import Photo
 from detector.annotations.report import FileProblem
 from detector.annotations.shapes import EMPTY
-from detector.annotations.voc import ERROR, SKIPPED, WARNING, Annotation, Problem
+from detector.annotations.voc import ERROR, REPAIRED, SKIPPED, WARNING, Annotation, Problem
 from detector.base import errors, paths
 from detector.base.errors import UserError
 from detector.data import labels
@@ -50,7 +50,8 @@ def read(settings: DatasetParams) -> tuple[dict[str, list[LabelledImage]], list[
     everything = ruled(everything, settings)
     problems += [problem for photo in everything for problem in photo.problems]
     problems += refusals(everything, settings)
-    problems += untaught(everything, classes or (), folder / paths.LABEL_MAP)
+    if not any(one.problem.action == ERROR for one in problems):
+        problems += of_classes(everything, classes or (), folder / paths.LABEL_MAP)
     return {split: _sound(everything, split) for split in SPLITS}, sorted(
         problems, key=lambda one: (one.split, one.path.name)
     )
@@ -80,26 +81,32 @@ def refusals(everything: Sequence[Photo], settings: DatasetParams) -> Iterator[F
         yield FileProblem("", Path(settings.dir), Problem("", reason, remedy))
 
 
-def untaught(everything: Iterable[Photo], classes: Iterable[str], label_map: Path) -> Iterator[FileProblem]:
-    """The classes that no training photo shows."""
-    shown = {split: Counter[str]() for split in SPLITS}
+def of_classes(everything: Iterable[Photo], classes: Iterable[str], label_map: Path) -> Iterator[FileProblem]:
+    """The classes that no training photo shows, and class names that may be a slip."""
+    boxes = {split: Counter[str]() for split in SPLITS}
     for photo in everything:
         if photo.is_sound and photo.annotation:
-            shown[photo.split].update(one.name for one in photo.annotation.objects)
-    missing = [name for name in classes if not shown["train"][name]]
-    for is_tested, kind, remedy in (
-        (True, "classes in test/ alone", "they cannot be learned: move photos of them to train/"),
-        (False, "classes in no photo", "they cannot be learned: label some, or take them out of the label map"),
-    ):
-        if names := [name for name in missing if (shown["test"][name] > 0) == is_tested]:
-            yield FileProblem("", label_map, Problem("", f"{kind}: {errors.few(names)}", remedy, WARNING))
+            boxes[photo.split].update(one.name for one in photo.annotation.objects)
+    untaught = [name for name in classes if not boxes["train"][name]]
+    if tested := [name for name in untaught if boxes["test"][name]]:
+        yield _warning(label_map, "classes in test/ alone", tested, "move photos of them to train/, to learn them")
+    if unused := [name for name in untaught if not boxes["test"][name]]:
+        yield _warning(label_map, "classes in no photo", unused, "label some, or take them out of the label map")
+    for doubt in class_names.doubts(boxes["train"] + boxes["test"]):
+        yield _warning(label_map, "class names", [doubt], "if so, rename them in the XML")
+
+
+def _warning(path: Path, kind: str, names: Sequence[str], remedy: str) -> FileProblem:
+    return FileProblem("", path, Problem("", f"{kind}: {errors.few(names)}", remedy, WARNING))
 
 
 def _read_classes(path: Path) -> tuple[list[str] | None, list[FileProblem]]:
     try:
-        return list(labels.read(path)), []
+        label_map = labels.load(path)
     except UserError as error:
         return None, [FileProblem("", path, Problem(error.item, " ".join(error.reason.split()), error.remedy))]
+    problems = (Problem("", repair, f"in {path.name}", REPAIRED) for repair in label_map.repairs)
+    return label_map.names, [FileProblem("", path, problem) for problem in problems]
 
 
 def _of(everything: Iterable[Photo], split: str) -> list[Photo]:

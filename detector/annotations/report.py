@@ -57,7 +57,8 @@ def summary(problems: Iterable[FileProblem]) -> Iterator[str]:
     kinds = defaultdict(list)
     for one in problems:
         if one.problem.action != ERROR:
-            kinds[one.problem.action, _things(one.path.name, one.problem.item), one.problem.kind].append(one)
+            kind = one.problem.kind if one.split else one.problem.reason  # of the whole dataset: each is another
+            kinds[one.problem.action, _things(one.path.name, one.problem.item), kind].append(one)
     for (action, things, kind), same in sorted(kinds.items()):
         names = list(dict.fromkeys(f"{one.path.parent.name}/{one.path.name}" for one in same))
         words = f"{counted(len(same), things)}: {kind}: {errors.few(names)}" if len(same) > 1 else same[0].line()

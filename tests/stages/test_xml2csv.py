@@ -35,6 +35,12 @@ def report(root):
         return list(csv.DictReader(file))
 
 
+def of_photos(root):
+    """The lines of the report that are not about the label map: (file, problem, action)."""
+    lines = [(row["filename"], row["problem"].split(";")[0], row["action"]) for row in report(root)]
+    return [line for line in lines if line[0] != "label_map.pbtxt"]
+
+
 def matches(row, expected):
     split, name, item, problem = expected
     return (row["split"], row["filename"], row["object"]) == (split, name, item) and row["problem"].startswith(problem)
@@ -193,17 +199,17 @@ def test_photos_without_a_label_file(root, pets, policy):
         (pets / f"{stem}.xml").unlink()
     (pets / "test/b0.txt").write_text("0 0.5 0.5 0.4 0.4\n")
     done = run(root)
-    rows = [(row["filename"], row["problem"].split(";")[0], row["action"]) for row in report(root)]
+    rows = of_photos(root)
     without = "has no XML beside it"
     if policy == "error":
         assert done.returncode == 2
-        assert rows[1:] == [("b0.jpg", without, "error"), ("a0.jpg", without, "error")]
+        assert rows == [("b0.jpg", without, "error"), ("a0.jpg", without, "error")]
     elif policy == "skip":
         assert (done.returncode, left_out(root)) == (0, ["a0.jpg", "b0.jpg"])
         assert f"skipped: 2 photos: {without}: test/b0.jpg, train/a0.jpg\n" in done.stdout
     else:
         assert (done.returncode, left_out(root)) == (0, ["b0.jpg"])
-        assert rows[1:] == [
+        assert rows == [
             ("b0.jpg", "labelled in another format: b0.txt", "skipped"),
             ("a0.jpg", without, "warning"),
         ]
@@ -243,8 +249,7 @@ def test_copies_and_names_in_both_splits(root, pets):
     assert (done.returncode, done.stderr) == (0, "")
     assert left_out(root) == ["a0.jpg"]
     assert in_csv(root) == ["a1.jpg", *(f"a{number}.jpg" for number in range(1, 6)), "b0.jpg", "b1.jpg", "b2.jpg"]
-    names = [(row["filename"], row["problem"].split(";")[0], row["action"]) for row in report(root)[1:]]
-    assert names == [
+    assert of_photos(root) == [
         ("a0.jpg", "is a test photo, too: dataset/pets/test/b0.jpg is the same picture", "skipped"),
         ("a1.jpg", "another photo in test/ has the same name", "warning"),
     ]
@@ -255,9 +260,27 @@ def test_a_class_that_training_never_sees(root, pets):
     done = run(root)
     assert done.stdout.splitlines()[:2] == [
         "warning: dataset/pets/label_map.pbtxt: classes in no photo: emu; "
-        "they cannot be learned: label some, or take them out of the label map",
+        "label some, or take them out of the label map",
         "warning: dataset/pets/label_map.pbtxt: classes in test/ alone: dog; "
-        "they cannot be learned: move photos of them to train/",
+        "move photos of them to train/, to learn them",
+    ]
+
+
+def test_what_was_repaired_in_the_label_map_and_doubtful_names(root, pets):
+    """Ids from 11; and two classes that differ in case alone, one of them with a single box."""
+    items = "".join(
+        f"item {{ id: {number} name: '{name}' }}" for number, name in ((11, "cat"), (12, "dog"), (15, "Cat"))
+    )
+    (pets / "label_map.pbtxt").write_text(items)
+    faults.pair(pets / "train", "c.jpg", objects=[("Cat", faults.BOX), ("dog", faults.BOX)])
+    done = run(root)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert [line.partition(": ")[2].partition(": ")[2] for line in done.stdout.splitlines()[:-1]] == [
+        "ids numbered from 1 without gaps: cat 11 is 1, dog 12 is 2, Cat 15 is 3; in label_map.pbtxt",
+        "class names: Cat 1, cat 6: the same name but for case, spaces or Unicode form; is it one class?; "
+        "if so, rename them in the XML",
+        "class names: classes with fewer than 3 boxes: Cat 1; is it a slip, or are photos missing?; "
+        "if so, rename them in the XML",
     ]
 
 
@@ -283,7 +306,7 @@ def test_a_folder_before_the_file_name_means_nothing(root, pets):
     for number, path in enumerate(("C:\\pets\\b0.jpg", "/home/x/b1.jpg")):
         (pets / f"test/b{number}.xml").write_text(faults.voc(path))
     assert run(root).returncode == 0
-    assert [row["filename"] for row in report(root)] == ["label_map.pbtxt"]
+    assert of_photos(root) == []
 
 
 def test_no_validation_split(root, pets):

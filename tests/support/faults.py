@@ -274,12 +274,12 @@ def no_label_map(folder):
 
 def bad_label_map(folder):
     (folder / "label_map.pbtxt").write_text("cat\ndog\n", encoding="utf-8")
-    return "", "label_map.pbtxt", "", "not a label map"
+    return "", "label_map.pbtxt", "line 1, column 1", "cat where item { ... } is expected"
 
 
-def label_map_with_a_gap(folder):
-    (folder / "label_map.pbtxt").write_text("item { id: 1 name: 'cat' } item { id: 3 name: 'dog' }", encoding="utf-8")
-    return "", "label_map.pbtxt", "", "ids are [1, 3]"
+def label_map_with_an_id_twice(folder):
+    (folder / "label_map.pbtxt").write_text("item { id: 1 name: 'cat' } item { id: 1 name: 'dog' }", encoding="utf-8")
+    return "", "label_map.pbtxt", "line 1: dog", "the id is 1, as that of line 1"
 
 
 REFUSED = (unknown_class, annotation_of_another_photo, size_unrelated, size_transposed)
@@ -304,7 +304,7 @@ LEFT_OUT = (
     missing_image,
     same_picture_in_test,
 )
-WHOLE_DATASET = (empty_split, missing_split, no_label_map, bad_label_map, label_map_with_a_gap)
+WHOLE_DATASET = (empty_split, missing_split, no_label_map, bad_label_map, label_map_with_an_id_twice)
 
 
 def size_missing(folder, stem="a0"):
