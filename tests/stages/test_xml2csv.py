@@ -66,10 +66,10 @@ def test_a_sound_dataset(root, pets):
     assert done.stdout.count("\n") == 1
     assert (root / REPORT).read_text() == HEADER
     assert (root / "dataset/data/test.csv").read_text() == (
-        "filename,width,height,class,xmin,ymin,xmax,ymax\n"
-        "b0.jpg,64,48,dog,8.0,6.0,40.5,30.0\n"
-        "b1.jpg,64,48,dog,8.0,6.0,40.5,30.0\n"
-        "b2.jpg,64,48,dog,8.0,6.0,40.5,30.0\n"
+        "filename,width,height,class,xmin,ymin,xmax,ymax,is_crowd\n"
+        "b0.jpg,64,48,dog,8.0,6.0,40.5,30.0,0\n"
+        "b1.jpg,64,48,dog,8.0,6.0,40.5,30.0,0\n"
+        "b2.jpg,64,48,dog,8.0,6.0,40.5,30.0,0\n"
     )
     assert in_csv(root) == [*(f"a{number}.jpg" for number in range(6)), "b0.jpg", "b1.jpg", "b2.jpg", "c.jpg"]
     assert done.stdout.startswith("10 images: train ")
@@ -312,7 +312,7 @@ def test_a_folder_before_the_file_name_means_nothing(root, pets):
 def test_no_validation_split(root, pets):
     faults.workspace(root, val_fraction=0)
     assert "train 6 (boxes: cat 6), val 0 (no boxes)" in run(root).stdout
-    assert (root / "dataset/data/val.csv").read_text() == "filename,width,height,class,xmin,ymin,xmax,ymax\n"
+    assert (root / "dataset/data/val.csv").read_text() == "filename,width,height,class,xmin,ymin,xmax,ymax,is_crowd\n"
 
 
 def test_bad_params(root, pets):
