@@ -172,8 +172,8 @@ def test_repairs_are_listed(root):
     content = "".join((root / f"dataset/data/{split}.csv").read_text() for split in ("train", "val"))
     assert content.count(",64,48,") == len(expected) + 1  # <size> from the image
     assert "a1.jpg,64,48,cat,4.0,3.0,20.25,15.0,0\n" in content  # half of what was drawn at 128x96
-    assert "a4.jpg,64,48,cat,8.0,6.0,64.0,30.0\n" in content  # clipped
-    assert "a9.jpg,64,48,cat,40.5,6.0,60.0,30.0\n" in content  # swapped
+    assert "a4.jpg,64,48,cat,8.0,6.0,64.0,30.0,0\n" in content  # clipped
+    assert "a9.jpg,64,48,cat,40.5,6.0,60.0,30.0,0\n" in content  # swapped
 
 
 def test_a_sound_box_keeps_its_photo(root, pets):
@@ -185,7 +185,7 @@ def test_a_sound_box_keeps_its_photo(root, pets):
     assert left_out(root) == []
     content = "".join((root / f"dataset/data/{split}.csv").read_text() for split in ("train", "val"))
     assert "c.jpg,64,48,dog,8.0,6.0,40.5,30.0,0\n" in content
-    assert "d.jpg,64,48,,,,,\n" in content
+    assert "d.jpg,64,48,,,,,,\n" in content
     assert done.stdout.splitlines()[-1].endswith(
         f"; left out: 2 boxes (a line 1, empty 1); 0 repaired, 0 warnings: see {REPORT}"
     )
