@@ -42,7 +42,7 @@ def main() -> None:
     page = render(TEMPLATE, values)
     files.write_text(PAGE, page)
     print(f"{settings.dir}: {values['headline']}")
-    print("".join(f"  {sentence}\n" for sentence in values["sentences"]), end="")
+    print("".join(f"  {printable(sentence)}\n" for sentence in values["sentences"]), end="")
     print(f"{PAGE}: {len(page.encode()) / 1e6:.1f} MB, opens in any browser, offline too")
 
 
@@ -54,6 +54,11 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument("--dataset", default="", help="its name in dataset/; without it, dataset.dir of params.yaml")
     return parser.parse_args()
+
+
+def printable(text: str) -> str:
+    """The text without what a terminal would obey: names are other people's."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
 def context(settings: DatasetParams, train: PipelineParams) -> dict[str, Any]:

@@ -60,7 +60,7 @@ class Anchors:
         Of anchors of one shape the nearest overlaps most: one for each shape is all that is looked at.
         """
         corners = np.asarray(boxes, dtype=np.float64).reshape(-1, 4)
-        return np.max([_best_iou(corners, layer) for layer in self.layers], axis=0, initial=0.0)
+        return np.asarray(np.max([_best_iou(corners, layer) for layer in self.layers], axis=0, initial=0.0))
 
     def fits(self, shapes: npt.ArrayLike) -> Floats:
         """(N,) the IoU of each (width, height) with the anchor shape that is most like it, centre upon centre."""

@@ -138,4 +138,5 @@ def _turned(photos: Sequence[Photo]) -> str:
         return "no photo is turned by EXIF"
     stored = sum(photo.stored for photo in turned)
     frame = f"boxes are on the photo as seen in {len(turned) - stored:,}, on the pixels as stored in {stored:,}"
-    return f"{len(turned):,} photos are turned or mirrored by EXIF; {frame}"
+    are = "1 photo is" if len(turned) == 1 else f"{len(turned):,} photos are"
+    return f"{are} turned or mirrored by EXIF; {frame}"

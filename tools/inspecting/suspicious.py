@@ -33,7 +33,7 @@ def find(photos: Sequence[Photo], input_size: int) -> list[Finding]:
 
 def sides_at_input(photo: Photo, input_size: int) -> Floats:
     """(N, 2) width and height of a photo's boxes in pixels of the network's square input."""
-    return (photo.boxes[:, 2:] - photo.boxes[:, :2]) * input_size / np.array(photo.size)
+    return np.asarray((photo.boxes[:, 2:] - photo.boxes[:, :2]) * input_size / np.array(photo.size))
 
 
 def twice_named(photos: Iterable[Photo]) -> Finding | None:
@@ -45,7 +45,7 @@ def twice_named(photos: Iterable[Photo]) -> Finding | None:
             names = sorted({photo.classes[number] for pair in odd for number in pair})
             cases.append(Case(photo, _numbers(odd), " or ".join(names)))
     title = f"{counted(len(cases), 'photo')} with two classes at the same place"
-    why = f"Two boxes that overlap by more than {100 * SAME:.0f} % have different classes: one of them is wrong for certain."
+    why = f"Two boxes overlap by more than {100 * SAME:.0f} % and have different classes: one is wrong."
     return _unless_none("two-classes", LOOK, (title, why, "Remove the wrong one."), cases)
 
 
@@ -57,7 +57,7 @@ def twice(photos: Iterable[Photo]) -> Finding | None:
         if odd:
             cases.append(Case(photo, _numbers(odd), ", ".join(sorted({photo.classes[a] for a, _ in odd}))))
     title = f"{counted(len(cases), 'photo')} with an object that has two boxes"
-    why = f"Two boxes of one class overlap by more than {100 * SAME:.0f} %. The detector reports one, so the other is a miss."
+    why = f"Two boxes of one class overlap by more than {100 * SAME:.0f} %. The detector reports one of them."
     return _unless_none("twice", LOOK, (title, why, "Remove one of the two."), cases)
 
 
@@ -90,8 +90,7 @@ def unlike(photos: Sequence[Photo]) -> Finding | None:
     for photo in photos:
         far = {n: abs(r - medians[c]) for n, (c, r) in _numbered(photo) if c in medians}
         if odd := sorted((n for n in far if far[n] > np.log(UNLIKE)), key=lambda n: -far[n]):
-            note = f"{photo.classes[odd[0]]}, {_shape(photo.boxes[odd[0]])}"
-            scored.append((far[odd[0]], Case(photo, tuple(odd), note)))
+            scored.append((far[odd[0]], Case(photo, tuple(odd), _described(photo, odd[0]))))
     cases = [case for _, case in sorted(scored, key=lambda one: -one[0])]
     title = f"{boxes_in_photos(cases)} with a shape unlike the others of their class"
     why = f"Their width for their height is more than {UNLIKE:g} times off the class's median: often cut off, or slips."
@@ -104,17 +103,11 @@ def tiny(photos: Iterable[Photo], input_size: int) -> Finding | None:
     for photo in photos:
         sides = np.sqrt(sides_at_input(photo, input_size).prod(axis=1))
         if odd := [n for n in np.argsort(sides, kind="stable").tolist() if sides[n] < TINY]:
-            scored.append(
-                (sides[odd[0]], Case(photo, tuple(odd), f"{photo.classes[odd[0]]}, {_shape(photo.boxes[odd[0]])}"))
-            )
+            scored.append((sides[odd[0]], Case(photo, tuple(odd), _described(photo, odd[0]))))
     cases = [case for _, case in sorted(scored, key=lambda one: one[0])]
     title = f"{boxes_in_photos(cases)} under {TINY} pixels of the network's input"
-    why = (
-        f"A photo is scaled to {input_size} × {input_size} pixels before the network sees it. Of these little is left."
-    )
-    remedy = (
-        "Choose a model with a larger input (train.model), cut large photos into parts, or take photos from nearer."
-    )
+    why = f"The network sees each photo scaled to {input_size} × {input_size} pixels. Of these boxes little is left."
+    remedy = "Take photos from nearer, cut large ones into parts, or choose a model with a larger input (train.model)."
     return _unless_none("tiny", LOOK, (title, why, remedy), cases)
 
 
@@ -126,10 +119,9 @@ def whole_photo(photos: Iterable[Photo]) -> Finding | None:
         if odd := np.flatnonzero(shares >= WHOLE).tolist():
             cases.append(Case(photo, tuple(odd), photo.classes[odd[0]]))
     title = f"{boxes_in_photos(cases)} as large as the photo"
-    why = f"They cover {100 * WHOLE:.0f} % of it or more. From many of these a detector learns to draw its box around everything."
-    return _unless_none(
-        "whole-photo", NOTE, (title, why, "Draw them tight, if the object does not fill the photo."), cases
-    )
+    why = f"They cover {100 * WHOLE:.0f} % of it or more. From many of these a detector learns to box whole photos."
+    remedy = "Draw them tight, if the object does not fill the photo."
+    return _unless_none("whole-photo", NOTE, (title, why, remedy), cases)
 
 
 def _unless_none(slug: str, weight: str, words: tuple[str, str, str], cases: Sequence[Case]) -> Finding | None:
@@ -173,6 +165,6 @@ def _numbered(photo: Photo) -> Iterator[tuple[int, tuple[str, float]]]:
     return enumerate(zip(photo.classes, _log_ratios(photo), strict=True))
 
 
-def _shape(box: Floats) -> str:
-    width, height = box[2:] - box[:2]
-    return f"{width:.4g} × {height:.4g} px"
+def _described(photo: Photo, number: int) -> str:
+    width, height = photo.boxes[number, 2:] - photo.boxes[number, :2]
+    return f"{photo.classes[number]}, {width:.4g} × {height:.4g} px"

@@ -14,6 +14,11 @@ FIRST = 6  # findings that the top of the page lists
 KINDS = 3  # of problems, or classes, in one sentence
 POOR = 0.75  # of a class's boxes with an anchor that fits: less is worth a word
 BEGINNINGS = {"error": "A training stops at", "skipped": "Left out", "repaired": "Repaired", "warning": "Warned about"}
+WITHOUT = {  # a class: what that means, by split
+    "train": "It cannot be learned.",
+    "val": "It has no say in which checkpoint is the best.",
+    "test": "It is not measured.",
+}
 Splits = Mapping[str, tuple[int, int, int]]
 
 
@@ -51,21 +56,13 @@ def first(findings: Iterable[Finding]) -> list[Finding]:
 
 def scarce(classes: Sequence[ClassCount]) -> list[Finding]:
     """Classes of which a split has no photo."""
-    what_for = {
-        "train": "it cannot be learned",
-        "val": "it has no say in which checkpoint is the best",
-        "test": "it is not measured",
-    }
     result = []
-    for split, effect in what_for.items():
+    for split, effect in WITHOUT.items():
         if names := [one.name for one in classes if not one.splits[split][0]]:
-            words = f"{len(names):,} class" + ("es" if len(names) > 1 else "")
-            title = (
-                f"{words} without a photo in {split}: {', '.join(names[:KINDS])}{', …' if len(names) > KINDS else ''}"
-            )
-            remedy = "Label more photos of it, or take it out of the label map."
-            weight = LOOK
-            result.append(Finding(f"scarce-{split}", weight, title, f"So {effect}.", remedy, more=names[KINDS:]))
+            which = ", ".join(names[:KINDS]) + (", …" if len(names) > KINDS else "")
+            title = f"{len(names):,} class{'es' if len(names) > 1 else ''} without a photo in {split}: {which}"
+            remedy = "Label more photos, or take it out of the label map."
+            result.append(Finding(f"scarce-{split}", LOOK, title, effect, remedy, more=names[KINDS:]))
     return result
 
 

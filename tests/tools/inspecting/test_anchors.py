@@ -23,7 +23,8 @@ OVERRIDES = {
     FPN: "",
     "ssd_mobilenet_v2_fpnlite_640x640": "",
     "ssd_mobilenet_v2_320x320 ": "model { ssd { anchor_generator { ssd_anchor_generator { min_scale: 0.1 "
-    "max_scale: 0.8 aspect_ratios: 4.0 interpolated_scale_aspect_ratio: 2.0 reduce_boxes_in_lowest_layer: false } } } }",
+    "max_scale: 0.8 aspect_ratios: 4.0 interpolated_scale_aspect_ratio: 2.0 "
+    "reduce_boxes_in_lowest_layer: false } } } }",
     "ssd_mobilenet_v2_fpnlite_320x320 ": "model { ssd { anchor_generator { multiscale_anchor_generator "
     "{ anchor_scale: 3.0 scales_per_octave: 3 aspect_ratios: 5.0 } } } }",
 }
