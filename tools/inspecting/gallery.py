@@ -3,6 +3,7 @@
 So a page of 1,000 photos stays at a few MB, and boxes are sharp at every size.
 """
 
+import os
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -79,7 +80,7 @@ class Drawings:
 def drawings(shots: Sequence[Shot], numbers: Mapping[str, int]) -> Drawings:
     """All pictures of the page and what is drawn on them; numbers: {class name: number from 1}."""
     wanted = {one.key: one for one in shots}
-    with ThreadPoolExecutor() as pool:
+    with ThreadPoolExecutor(os.cpu_count()) as pool:  # not more: each holds a photo in full size
         made = pool.map(_source, wanted.values())
         sources = list(tqdm(made, "pictures", len(wanted), unit="picture", disable=None, leave=False))
     pictures = {
@@ -111,13 +112,15 @@ def _texts(one: Shot, numbers: Mapping[str, int]) -> list[Text]:
     if len(marks) > LABELLED:
         return []
     size = max(width, height) / 19
-    result = []
+    result: list[Text] = []
     for mark in marks:
         above = mark.box[1] - size / 3
         y = above if above - size > top else mark.box[1] + size * 1.05
         name = mark.name if len(mark.name) <= LETTERS else f"{mark.name[: LETTERS - 1]}…"
         x = max(left + size / 8, min(mark.box[0] + size / 8, left + width - size * 0.6 * len(name)))
         y = min(max(y, top + size), top + height - size / 3)
+        while any(abs(x - text.x) < size and abs(y - text.y) < size for text in result):
+            y += size  # of another box at the same place
         result.append(Text(name, numbers.get(mark.name, 0), round(x, 1), round(y, 1), round(size, 1)))
     return result
 
