@@ -211,8 +211,9 @@ def test_a_class_without_photos_is_reported(project: Path) -> None:
     pets = Dataset(project / "dataset/pets", ("cat", "dog"))
     pets.fill("cat")
     page = make()
-    assert "1 class without a photo in test: dog It is not measured." in page.finding("scarce-test").text
-    assert "#scarce-train" in page.all("a", "href")
+    card = page.finding("scarce").text
+    assert "No test photo shows dog: nothing is measured" in card and "No validation photo shows dog" in card
+    assert "#scarce" in page.all("a", "href")
 
 
 def test_photos_that_exif_turns(pets: Dataset) -> None:

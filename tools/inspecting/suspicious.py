@@ -13,10 +13,11 @@ import numpy as np
 from detector.base.errors import counted
 from detector.data import boxes
 from detector.data.boxes import Floats
+from tools.checks import enough
 from tools.inspecting.dataset import Photo
 from tools.inspecting.findings import LOOK, NOTE, Case, Finding, boxes_in_photos, finding
 
-TINY = 16  # pixels of the network's input, as the side of a square of the same area
+TINY = enough.SMALL_PIXELS  # of the network's input, as the side of a square of the same area
 WHOLE = 0.98  # of the photo's area
 SAME = 0.9  # IoU of two boxes at one place
 UNLIKE = 4.0  # times as long, or as wide, for its other side as the class's median box

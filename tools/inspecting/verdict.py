@@ -4,7 +4,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
 from detector.annotations.folders import FileProblem
-from detector.base.errors import counted
+from detector.base import paths
+from detector.base.errors import counted, few
+from tools.checks import enough
 from tools.inspecting import left_out
 from tools.inspecting.counts import ClassCount, Fit
 from tools.inspecting.dataset import Dataset, is_error
@@ -14,11 +16,6 @@ FIRST = 6  # findings that the top of the page lists
 KINDS = 3  # of problems, or classes, in one sentence
 POOR = 0.75  # of a class's boxes with an anchor that fits: less is worth a word
 BEGINNINGS = {"error": "A training stops at", "skipped": "Left out", "repaired": "Repaired", "warning": "Warned about"}
-WITHOUT = {  # a class: what that means, by split
-    "train": "It cannot be learned.",
-    "val": "It has no say in which checkpoint is the best.",
-    "test": "It is not measured.",
-}
 Splits = Mapping[str, tuple[int, int, int]]
 
 
@@ -55,15 +52,13 @@ def first(findings: Iterable[Finding]) -> list[Finding]:
 
 
 def scarce(classes: Sequence[ClassCount]) -> list[Finding]:
-    """Classes of which a split has no photo."""
-    result = []
-    for split, effect in WITHOUT.items():
-        if names := [one.name for one in classes if not one.splits[split][0]]:
-            which = ", ".join(names[:KINDS]) + (", …" if len(names) > KINDS else "")
-            title = f"{len(names):,} class{'es' if len(names) > 1 else ''} without a photo in {split}: {which}"
-            remedy = "Label more photos, or take it out of the label map."
-            result.append(Finding(f"scarce-{split}", LOOK, title, effect, remedy, more=names[KINDS:]))
-    return result
+    """Classes with too few photos to learn from, to choose a checkpoint by, or to measure."""
+    photos = {split: {one.name: one.splits[split][0] for one in classes} for split in paths.SPLITS}
+    words = list(enough.too_few(photos["train"], photos["test"]))
+    if none := [name for name, number in photos["val"].items() if not number]:
+        words.append(f"no validation photo shows {few(none)}: it has no say in which checkpoint is the best")
+    text = " ".join(f"{sentence[:1].upper()}{sentence[1:]}." for sentence in words)
+    return [Finding("scarce", LOOK, "Few photos of some classes", text, "")] if words else []
 
 
 def _of_problems(problems: Iterable[FileProblem]) -> list[str]:
