@@ -78,6 +78,10 @@ continue: _repository install ## Let the next training start from a copy of the 
 dataset: install ## Import labelled photos: SRC=photos.zip|https:|gs:|kaggle: NAME=pets [SHA256=]
 	@python -m tools.dataset $(call option,--src=,SRC) $(call option,--name=,NAME) $(call option,--sha256=,SHA256)
 
+.PHONY: inspect
+inspect: install ## Look at a dataset before training, on one page: [DATASET=pets]
+	@python -m tools.inspect_dataset $(call option,--dataset=,DATASET)
+
 .PHONY: predict
 predict: install ## Detect in your own photos: IMAGES=folder|file|'glob' [OUTPUT=folder]
 	@$(if $(value IMAGES),,echo "error: IMAGES is empty; run: make predict IMAGES=folder" >&2; exit 2;) \

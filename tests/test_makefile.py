@@ -82,7 +82,7 @@ def test_help_is_the_default_and_lists_every_target(copy: Copy) -> None:
 
 
 def test_the_command_set_is_complete() -> None:
-    for_users = "help install train continue dataset predict compare report summary status doctor"
+    for_users = "help install train continue dataset inspect predict compare report summary status doctor"
     for_buckets = "bucket bucket-check push pull push-records"
     for_developers = "test test-slow test-kill test-kill-bucket bench-train check format lock clean"
     assert sorted(TARGETS) == sorted(f"{for_users} {for_buckets} {for_developers}".split())
@@ -130,6 +130,13 @@ def test_continue_takes_a_name_and_needs_a_repository(
     plain = Copy(tmp_path_factory.mktemp("plain"))
     assert plain.make("continue").stderr.startswith("error: not a git repository")
     assert plain.recorded() == []
+
+
+def test_inspect_takes_a_dataset(copy: Copy) -> None:
+    copy.make("inspect", "DATASET=my pets")
+    copy.make("inspect", DATASET="of the shell's")
+    command = ["python", "-m", "tools.inspect_dataset"]
+    assert copy.recorded() == [[*command, "--dataset=my pets"], command]
 
 
 def test_fresh_reaches_the_stage_through_dvc(repository: Copy) -> None:

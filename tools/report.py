@@ -13,14 +13,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import jinja2
-
 from detector.base import errors, files, paths
 from detector.base.errors import UserError
 from detector.weights.params import NO_START, STARTS
 from tools.cloud import git
 from tools.page import charts, pictures
 from tools.page.inputs import REMAKE, points, read_metrics, read_rows, read_yaml
+from tools.page.rendering import render
 
 TEMPLATE = "report.html.j2"
 LOSSES = {  # DVCLive's name -> the page's
@@ -36,7 +35,7 @@ VALIDATION = {"val/AP50": "AP50", "val/AP": "AP"}
 
 def main() -> None:
     """Read, render, write."""
-    page = render(context())
+    page = render(TEMPLATE, context())
     files.write_text(paths.REPORT, page)
     print(f"{paths.REPORT}: {len(page.encode()) / 1e6:.1f} MB, opens in any browser, offline too")
 
@@ -64,18 +63,6 @@ def context() -> dict[str, Any]:
         "commit": commit(),
         "frame": charts,
     }
-
-
-def render(values: Mapping[str, Any]) -> str:
-    """The page; every string is escaped."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent / "page"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template(TEMPLATE).render(values)
 
 
 def training() -> list[charts.Chart]:
