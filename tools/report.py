@@ -17,9 +17,10 @@ import jinja2
 
 from detector.base import errors, files, paths
 from detector.base.errors import UserError
+from detector.weights import recipe
 from detector.weights.params import NO_START, STARTS
 from tools.cloud import git
-from tools.page import charts, pictures
+from tools.page import charts, left_out, pictures
 from tools.page.inputs import REMAKE, points, read_metrics, read_rows, read_yaml
 
 TEMPLATE = "report.html.j2"
@@ -55,11 +56,14 @@ def context() -> dict[str, Any]:
     if not any(result.values()):
         raise UserError("results", "nothing to report yet", "run: make train")
     sections = read_yaml(Path("params.yaml"))
+    trained = read_metrics(paths.TRAIN / "train.json")
     return result | {
-        "trained": read_metrics(paths.TRAIN / "train.json"),
+        "trained": trained,
         "params": {name: section for name, section in sections.items() if isinstance(section, dict)},
         "splits": splits(),
         "remarks": remarks(),
+        "left_out": left_out.in_words(),
+        "start": recipe.described(trained.get("start") or {}),
         "lineage": lineage(read_yaml(Path("dvc.lock"))),
         "commit": commit(),
         "frame": charts,
