@@ -49,7 +49,7 @@ def dataset(root: Path, train: int = 12, test: int = 4) -> Path:
 
 
 def params(root: Path, **changes: str) -> None:
-    """The repository's params.yaml in `root`, for the tiny dataset and OFFLINE, but for the given `section.key` values."""
+    """The repository's params.yaml in `root`, for the tiny dataset, OFFLINE, with the given `section.key` values."""
     file = root / "params.yaml"
     shutil.copyfile(REPOSITORY / "params.yaml", file)
     wanted = {"dataset.dir": "dataset/tiny", "dataset.val_fraction": "0.2", **OFFLINE, **changes}

@@ -202,7 +202,7 @@ def spoiled(origin: Project) -> Project:
     changes = {"predict.score_threshold": "2", "train.accelerator": "gpu", "train.steps": "90"}
     changes |= {"train.fine_tune_checkpoint_type": "full", "train.work_dir": "dvc.yaml/work"}
     changes |= {"pretrained.source": START, "pretrained.start": START}
-    origin.params(**changes, **{"train.config_override": f"'{cosine % 'total_steps: 30000'}'"})
+    origin.params(**changes, **{"train.config_override": f"'{cosine % 'total_steps: 50000'}'"})
     names = enumerate(("cat", "dog", "bird"), 1)
     (folder / "label_map.pbtxt").write_text("".join(f"item {{ id: {n} name: '{name}' }}\n" for n, name in names))
     wrong = folder / "train" / "image01.xml"
@@ -326,7 +326,7 @@ ARCHIVE = "pretrained.source=https://a.example/b c.tar.gz"
         (None, ["train.stepz=5"], "params.yaml: train.stepz: unknown key (its value is 5); did you mean steps?: "),
         (None, ["trian.steps=5"], "params.yaml: trian: unknown section; there are sample, dataset, pretrained"),
         (None, ["train.config_override=modle {}"], "params.yaml: train.config_override: 1:1 : "),
-        (None, [WARMUP], "train.config_override: warmup_steps 501 is more than total_steps 500; leave it out, or dvc"),
+        (None, [WARMUP], "train.config_override: warmup_steps 501 is more than total_steps 300; leave it out, or dvc"),
         (None, [PEAK], "train.config_override: warmup_learning_rate 0.0001 is over the peak, 1e-05; leave it out, or"),
         (
             None,
@@ -387,6 +387,26 @@ def test_what_would_end_a_training_is_reported_by_the_fast_part(
     assert (result.returncode, result.stdout) == (1, "")
     assert result.stderr.startswith(f"error: {start}")
     assert result.stderr.count("\n") == 1
+
+
+def test_which_weights_auto_takes(project: Project) -> None:
+    def line(*values: str) -> str:
+        result = project.doctor(*(word for value in values for word in ("-S", value)), XDG_CACHE_HOME=str(project.root))
+        (found,) = [line for line in result.stdout.splitlines() if "weights: " in line]
+        return found
+
+    assert re.fullmatch(
+        r"ok     weights: Open Images' detector, to be fetched by https.*; else ImageNet's weights", line()
+    )
+    assert line(f"{TYPE}=none") == "ok     weights: random"
+    folder = project.root / "model/pretrained"
+    folder.mkdir()
+    (folder / "source.json").write_text('{"source": "package", "asked": "auto"}')
+    assert line() == (
+        "note:  weights: ImageNet's weights, with train.fine_tune_checkpoint_type classification, "
+        "train.frozen_blocks 0, train.backbone_learning_rate 1: Open Images' detector could not be fetched; "
+        "run: dvc repro --force --single-item pretrained"
+    )
 
 
 def test_a_cluster_that_cannot_be_understood(project: Project) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from detector.base.errors import UserError
-from detector.weights import open_images, published
+from detector.weights import open_images, published, recipe
 from detector.weights.recipe import OPEN_IMAGES_MODEL
 from tests.support import stage, tiny
 
@@ -144,6 +144,24 @@ def test_the_same_bytes_twice(root: Path, tmp_path: Path) -> None:
     assert done.stdout == "pretrained: Open Images V4, a detection checkpoint\n", done.stderr
     for name in ("ckpt-1.index", "ckpt-1.data-00000-of-00001"):
         assert (tmp_path / CHECKPOINT).with_name(name).read_bytes() == (root / CHECKPOINT).with_name(name).read_bytes()
+
+
+def test_auto_takes_it_and_for_another_model_its_backbone_alone(root: Path, tmp_path: Path) -> None:
+    from detector.model import checkpoints
+
+    shutil.copytree(root / "dataset", tmp_path / "dataset")
+    for model, name, kind in (
+        (OPEN_IMAGES_MODEL, "Open Images V4, a detection checkpoint", "detection"),
+        ("ssd_mobilenet_v2_fpnlite_320x320", "the backbone of Open Images V4, 260 of 260", "classification"),
+    ):
+        tiny.params(
+            tmp_path,
+            **{"pretrained.source": "auto", "train.fine_tune_checkpoint_type": "detection", "train.model": model},
+        )
+        done = stage.run("pretrained", tmp_path)
+        assert done.stdout.startswith(f"pretrained: {name}"), done.stderr
+        assert checkpoints.kind(tmp_path / CHECKPOINT) == kind
+        assert recipe.read(tmp_path / CHECKPOINT.parent) == recipe.Weights("open_images", "auto")
 
 
 def test_no_image_to_measure_by(tmp_path: Path) -> None:

@@ -220,7 +220,7 @@ def test_a_network_that_refuses_is_noticed_at_once(monkeypatch: pytest.MonkeyPat
 
 def test_a_network_without_names(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(published, "URL", "https://name.invalid/a.tflite")
-    with pytest.raises(UserError, match="name.invalid: cannot be reached: .*; @mediapipe.*not installed"):
+    with pytest.raises(UserError, match=r"name\.invalid: cannot be reached: .*; @mediapipe.*not installed"):
         published.file()
 
 
