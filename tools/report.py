@@ -17,10 +17,11 @@ import jinja2
 
 from detector.base import errors, files, paths
 from detector.base.errors import UserError
+from detector.export import about
 from detector.weights import recipe
 from detector.weights.params import NO_START, STARTS
 from tools.cloud import git
-from tools.page import charts, left_out, pictures
+from tools.page import charts, pictures
 from tools.page.inputs import REMAKE, points, read_metrics, read_rows, read_yaml
 
 TEMPLATE = "report.html.j2"
@@ -62,7 +63,7 @@ def context() -> dict[str, Any]:
         "params": {name: section for name, section in sections.items() if isinstance(section, dict)},
         "splits": splits(),
         "remarks": remarks(),
-        "left_out": left_out.in_words(),
+        "left_out": about.in_words(about.left_out()),
         "start": recipe.described(trained.get("start") or {}),
         "lineage": lineage(read_yaml(Path("dvc.lock"))),
         "commit": commit(),

@@ -13,9 +13,9 @@ from typing import Any
 
 from detector.base import errors, paths
 from detector.base.errors import UserError
+from detector.export import about
 from detector.training import speed
 from detector.weights import recipe
-from tools.page import left_out
 from tools.page.inputs import read_metrics
 
 CLASSES = 12  # shown one by one; the rest is counted
@@ -107,7 +107,7 @@ def lines(training: Mapping[str, Any], metrics: Mapping[str, Any], left_out: str
 def main() -> None:
     """Read, print."""
     check_trained()
-    print("\n".join(lines(read(TRAINED), read(MEASURED), left_out.in_words(), speed.read())))
+    print("\n".join(lines(read(TRAINED), read(MEASURED), about.in_words(about.left_out()), speed.read())))
 
 
 if __name__ == "__main__":
