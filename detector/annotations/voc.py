@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from lxml import etree
 
 ERROR = "error"  # the dataset is refused
+SKIPPED = "skipped"  # left out by the policy of params.yaml, and listed
 REPAIRED = "repaired"  # fixed by rule, and listed
 WARNING = "warning"  # taken as it is, and listed
 
@@ -35,11 +36,15 @@ class Problem:
 
 @dataclass(frozen=True)
 class VocObject:
-    """One labelled box; `item` names it in messages: its number in the file, from 1, and its class."""
+    """One labelled box; `item` names it in messages: its number in the file, from 1, and its class.
+
+    is_crowd: marked as difficult: it is neither learned from, nor is a detector's answer there right or wrong.
+    """
 
     item: str
     name: str
     box: Box
+    is_crowd: bool = False
 
 
 @dataclass(frozen=True)
