@@ -15,6 +15,8 @@ from typing import Any
 
 from detector.base import errors, files, paths
 from detector.base.errors import UserError
+from detector.export import about
+from detector.weights import recipe
 from detector.weights.params import NO_START, STARTS
 from tools.cloud import git
 from tools.page import charts, pictures
@@ -54,11 +56,14 @@ def context() -> dict[str, Any]:
     if not any(result.values()):
         raise UserError("results", "nothing to report yet", "run: make train")
     sections = read_yaml(Path("params.yaml"))
+    trained = read_metrics(paths.TRAIN / "train.json")
     return result | {
-        "trained": read_metrics(paths.TRAIN / "train.json"),
+        "trained": trained,
         "params": {name: section for name, section in sections.items() if isinstance(section, dict)},
         "splits": splits(),
         "remarks": remarks(),
+        "left_out": about.in_words(about.left_out()),
+        "start": recipe.described(trained.get("start") or {}),
         "lineage": lineage(read_yaml(Path("dvc.lock"))),
         "commit": commit(),
         "frame": charts,

@@ -27,6 +27,10 @@ class TrainingData:
         """What the pipeline configuration needs of it."""
         return DatasetFacts(self.label_map, len(self.ids), tables.most_boxes(self.images))
 
+    def epochs(self, steps: int, batch_size: int) -> float:
+        """How often so many steps see each image, on average."""
+        return round(steps * batch_size / max(1, len(self.images)), 1)  # none: refused later
+
 
 def load(label_map: Path) -> TrainingData:
     """Read the label map and the CSVs. Errors as of `labels.read` and `tables.read_csv`."""
