@@ -39,14 +39,18 @@ def read(folder: Folder, files: list[str], findings: Findings) -> Reading:
     """The labels of some COCO files of one dataset."""
     contents: dict[str, _Content] = {}
     for name in files:
+        content, own = _Content(), Findings()
         try:
-            content = _content(folder, name, findings)
+            _fill(content, folder, name, own)
         except UserError as error:
-            findings.errors.append(error)
+            own.errors.append(error)
+            findings.errors += own.errors
             continue
+        findings.errors += own.errors
         if reason := _no_boxes(content):
             findings.note(name, "", *reason)
         else:
+            findings.notes += own.notes
             contents[name] = content
     contents = _without_keypoints(contents, findings)
     names = {name: _names(name, content, contents, findings) for name, content in contents.items()}
@@ -54,8 +58,7 @@ def read(folder: Folder, files: list[str], findings: Findings) -> Reading:
     return Reading(labels, list(dict.fromkeys(word for one in names.values() for word in one.values())))
 
 
-def _content(folder: Folder, name: str, findings: Findings) -> _Content:
-    content = _Content()
+def _fill(content: _Content, folder: Folder, name: str, findings: Findings) -> None:
     for section, index, entry in text.elements(text.json_text(folder.path(name), name), name):
         if section not in ("images", "annotations", "categories"):
             continue
@@ -67,7 +70,6 @@ def _content(folder: Folder, name: str, findings: Findings) -> _Content:
             content.annotations[_id(entry.get("image_id"))].append(_annotation(entry, index, name, findings))
         else:
             _add(getattr(content, section), entry, name, item, findings)
-    return content
 
 
 def _add(

@@ -26,9 +26,9 @@ def photos(labels: Sequence[Labels], available: Iterable[str]) -> dict[int, pair
     beside = {index: _joined(one.file, one.photo) for index, one in enumerate(labels)}
     _take(matches, beside, {name: name for name in free})
     for depth in range(_DEPTH, 0, -1):
+        taken = {match.name for match in matches.values()}  # at this depth a photo may be meant by several files
         for split, many in _by_split(labels, paths, matches).items():
             for near in (split,), ("", split):
-                taken = {match.name for match in matches.values()}
                 places = [name for name in free if name not in taken and (not split or folder_split(name) in near)]
                 wanted = {index: _end(paths[index], depth) for index in many if index not in matches}
                 wanted = {index: name for index, name in wanted.items() if _may_end(paths[index], depth, folders)}

@@ -23,8 +23,8 @@ _JSON: _Keys = {  # format: keys that must all be somewhere, or others that must
     "Datumaro": [("items", "media_type"), ("items", "categories", "annotations")],
 }
 _JSON_LISTS: _Keys = {
-    "CreateML": [("coordinates", "image"), ("coordinates", "imagefilename"), ("annotations", "image")],
     "Label Studio": [("annotations", "data", "id"), ("original_width", "rectanglelabels")],
+    "CreateML": [("coordinates", "image"), ("coordinates", "imagefilename"), ("annotations", "image")],
     "COCO results": [("image_id", "category_id", "bbox")],
 }
 UNSUPPORTED = {  # what to do with what is known, but not read

@@ -63,6 +63,9 @@ def layout(content: str) -> Layout | None:
         found = {what: [words.index(name) for name in names if name in words] for what, names in _NAMES.items()}
         columns = {what: places[0] for what, places in found.items() if places}
         if columns.keys() >= {"photo", *CORNERS}:
+            others = sorted(set(range(len(row))) - set(columns.values()))
+            if "class" not in columns and len(others) == 1:  # the only column that is left, such as cell_type
+                columns["class"] = others[0]
             return Layout(delimiter, columns, True, True if {"imageid", "labelname"} <= set(words) else None)
         if len(row) in (6, 11) and _is_box(row):
             return Layout(delimiter, _RETINANET if len(row) == 6 else _AUTOML, False, len(row) == 11)

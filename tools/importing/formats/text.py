@@ -14,8 +14,9 @@ from typing import Any, NoReturn
 from detector.base.errors import UserError
 
 MOST_BYTES = 512 * 2**20  # COCO's own instances_train2017.json has 448 MiB
-MOST_YAML = 2**18
+MOST_YAML = 2**16  # a thousand names of classes; ruamel.yaml reads 7 kB of a list in a second
 _MOST_BRACKETS, _MOST_COMMAS = 20_000_000, 100_000_000  # of a JSON: what they stand for needs memory
+_MOST_YAML_BRACKETS = 200
 _SAVE_AGAIN = "export it again"
 _SPACE = re.compile(r"[ \t\r\n]*")
 
@@ -115,7 +116,7 @@ def _skip(text: str, position: int) -> int:
 def _after(text: str, position: int, mark: str) -> int:
     position = _skip(text, position)
     if not text.startswith(mark, position):
-        raise json.JSONDecodeError(f"no {mark}", text, position)
+        raise json.JSONDecodeError(f"no {mark}" if position < len(text) else "it is cut off", text, position)
     return position + 1
 
 
@@ -161,6 +162,8 @@ def load_yaml(path: Path, shown: str) -> Any:
     from ruamel.yaml import YAML  # here: no other format needs it
 
     content = read(path, shown, MOST_YAML)
+    if content.count("[") + content.count("{") > _MOST_YAML_BRACKETS:
+        raise UserError(shown, "broken YAML: nested too deeply", _SAVE_AGAIN)
     try:
         return YAML(typ="safe").load(content)
     except Exception as error:  # ruamel.yaml raises nearly anything on damaged text

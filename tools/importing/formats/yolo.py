@@ -23,6 +23,7 @@ from tools.importing.formats.labelled import Box, Corners, Findings, Labels, Rea
 _NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
 _LINE = re.compile(rf"\S+(?:[ \t]+{_NUMBER}){{4,}}[ \t]*")
 _NAME_FILES = ("classes.txt", "obj.names", "labels.txt", "_darknet.labels", "predefined_classes.txt", "class_names.txt")
+_YAML_NAMES = re.compile(rb"(?m)^\{?[ ]?['\"]?names['\"]?[ ]*:")  # at the top of a data.yaml
 _GIVE_NAMES = "put classes.txt beside the labels, a name for each line, in the order of the ids"
 _MOST_NAMES = 2**20  # bytes of a file of names
 _MOST_LABELS = 2**26  # bytes of a label file
@@ -126,13 +127,13 @@ def _listed_names(folder: Folder, name: str) -> dict[str, str]:
 
 def _of_yaml(folder: Folder, name: str) -> _Names | None:
     """What a data.yaml says; None for another YAML file, which may be broken, too."""
-    if b"names" not in folder.head(name):
+    if not _YAML_NAMES.search(folder.head(name)):
         return None
     content = text.load_yaml(folder.path(name), name)
     names = content.get("names") if isinstance(content, dict) else None
     if isinstance(names, list):
         names = dict(enumerate(names))
-    if not isinstance(names, dict) or not all(isinstance(word, str | int | float) for word in names.values()):
+    if not isinstance(names, dict) or not all(isinstance(word, str | int) for pair in names.items() for word in pair):
         return None
     splits: dict[str, str] = {}
     for key, split in _SPLIT_KEYS.items():
