@@ -79,7 +79,7 @@ dataset: install ## Import labelled photos: SRC=photos.zip|https:|gs:|kaggle: NA
 	@python -m tools.dataset $(call option,--src=,SRC) $(call option,--name=,NAME) $(call option,--sha256=,SHA256)
 
 .PHONY: convert
-convert: install ## Copy a dataset for other tools: TO=coco|yolo|csv|voc [DATASET=pets OUTPUT=folder]
+convert: install ## Copy a dataset for others: TO=coco|yolo|csv|voc [DATASET=pets OUTPUT=folder]
 	@python -m tools.convert $(call option,--to=,TO) $(call option,--dataset=,DATASET) $(call option,--output=,OUTPUT)
 
 .PHONY: predict

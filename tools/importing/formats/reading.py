@@ -182,8 +182,10 @@ def _photos(folder: Folder, labels: Mapping[str, Labels]) -> tuple[list[Photo], 
         boxes = tuple(_in_pixels(box, size) for box in one.boxes) if one.fractions else one.boxes
         return Photo(path, size, boxes, one.source, one.split)
 
+    unsized = [name for name, one in labels.items() if one.size is None]
     with ThreadPoolExecutor(os.cpu_count()) as pool:  # Pillow decodes outside of the interpreter lock
-        made = dict(zip(labels, pool.map(photo, labels), strict=True))
+        decoded = dict(zip(unsized, pool.map(photo, unsized), strict=True))
+    made = {name: decoded.get(name) or photo(name) for name in labels}
     found = [one for one in made.values() if isinstance(one, Photo)]
     return found, {folder.path(name): one for name, one in made.items() if isinstance(one, UserError)}
 
