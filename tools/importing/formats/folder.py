@@ -68,14 +68,10 @@ class Folder:
 
 
 def _files(root: Path) -> list[str]:
-    found, seen = [], set()
-    for folder, folders, names in os.walk(root, followlinks=True):
-        status = Path(folder).stat()
+    """Links to files are followed, links to folders are not; a FIFO is no file."""
+    found = []
+    for folder, folders, names in os.walk(root):
         folders[:] = [name for name in folders if not _is_hidden(name)]
-        if (status.st_dev, status.st_ino) in seen:  # a link to a folder above
-            folders.clear()
-            continue
-        seen.add((status.st_dev, status.st_ino))
         paths = (Path(folder) / name for name in names if not _is_hidden(name))
         found += [path.relative_to(root).as_posix() for path in paths if path.is_file()]
     return sorted(found)
