@@ -318,11 +318,29 @@ def masked(words: str) -> str:
 
 def test_the_annotation_errors_are_those_of_xml2csv(tmp_path: Path) -> None:
     folder = faults.dataset(tmp_path / "dataset" / "pets", train=1)
-    faults.pair(folder / "train", "cat.17.jpg", objects=[("cat", (40, 6, 8, 30))])
+    faults.pair(folder / "train", "cat.17.jpg").with_suffix(".xml").write_text(faults.voc("cat.18.jpg"))
+    faults.pair(folder / "train", "cat.18.jpg")
     faults.pair(folder / "train", "dog.4.jpg", objects=[("dog", faults.BOX), ("dgo", faults.BOX)])
-    faults.pair(folder / "train", "dog.9.jpg").unlink()
+    faults.pair(folder / "train", "dog.9.jpg", size=(48, 64))
     completed = faults.run(faults.workspace(tmp_path), "stages.xml2csv")
     assert (completed.returncode, completed.stderr) == (2, marked("docs/own-data.md", "errors"))
+
+
+def test_what_is_left_out_is_what_xml2csv_prints(tmp_path: Path) -> None:
+    folder = faults.dataset(tmp_path / "dataset" / "pets", train=1)
+    for number in range(1, 5):
+        faults.pair(folder / "train", f"cat.{number}.jpg")
+        faults.pair(folder / "train", f"dog.{number}.jpg", objects=[("dog", faults.BOX)])
+    (folder / "train/cat.1.xml").write_text(faults.voc("IMG_4001.JPG"))
+    (folder / "train/cat.2.xml").write_text(faults.voc("IMG_4002.JPG"))
+    (folder / "train/dog.1.xml").write_text(faults.voc("dog.1.jpg", objects=[("dog", faults.BOX)], size=(128, 96)))
+    objects = [("dog", faults.BOX), ("dog", (9, 9, 9, 9))]
+    (folder / "train/dog.2.xml").write_text(faults.voc("dog.2.jpg", objects=objects))
+    (folder / "train/cat.3.xml").unlink()
+    (folder / "train/cat.4.xml").unlink()
+    completed = faults.run(faults.workspace(tmp_path), "stages.xml2csv")
+    assert (completed.returncode, completed.stderr) == (0, "")
+    assert completed.stdout == marked("docs/own-data.md", "left out")
 
 
 def test_the_import_prints_what_is_shown_but_for_the_numbers(tmp_path: Path) -> None:
