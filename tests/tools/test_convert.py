@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from PIL import Image
 
 from tests.support import stage, tiny
 from tools import convert
@@ -74,6 +75,29 @@ def test_what_would_stop_a_training_stops_a_conversion(root):
     assert done.returncode == 2 and "unknown class cta" in done.stderr
     assert done.stderr.splitlines()[-1] == "error: dataset/tiny: 1 error; fix them and run again; nothing was written"
     assert not (root / "converted").exists()
+
+
+def test_a_photo_that_exif_turns(root):
+    """Its <size> is that of the pixels as stored, 96x64: others see 64x96, the box a quarter further."""
+    exif = Image.Exif()
+    exif[0x0112] = 6  # shown turned clockwise: left, bottom becomes left, top
+    path = root / "dataset/tiny/train/image00.jpg"
+    Image.open(path).save(path, exif=exif)
+    done = stage.call(convert.main, root, "--to=coco")
+    assert "  1 photo turned by EXIF: boxes are on the photo as seen" in done.stdout
+    content = json.loads((root / "converted/tiny-coco/annotations/instances_train.json").read_text())
+    assert (content["images"][0]["width"], content["images"][0]["height"]) == (64, 96)
+    assert content["annotations"][0]["bbox"] == [64 - (4 + 32), 8, 32, 32]
+
+
+def test_difficult_objects(root):
+    path = root / "dataset/tiny/train/image00.xml"
+    path.write_text(path.read_text().replace("<difficult>0", "<difficult>1"))
+    assert "  1 difficult objects, or crowds, written as such" in stage.call(convert.main, root, "--to=coco").stdout
+    content = json.loads((root / "converted/tiny-coco/annotations/instances_train.json").read_text())
+    assert [one["iscrowd"] for one in content["annotations"]] == [1, 0, 0]
+    assert "left out: YOLO has no word for it" in stage.call(convert.main, root, "--to=yolo").stdout
+    assert (root / "converted/tiny-yolo/labels/train/image00.txt").read_text() == ""
 
 
 def test_photos_whose_labels_would_have_one_name(root):

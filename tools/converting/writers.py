@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from detector.annotations.voc import Box, VocObject
+from detector.annotations.shapes import Box
+from detector.annotations.voc import VocObject
 from detector.annotations.voc_writer import LabelledBox, voc_xml
 from detector.base import paths
 from detector.data import labels
@@ -28,12 +29,13 @@ _COLUMNS = ["filename", "width", "height", "class", "xmin", "ymin", "xmax", "yma
 
 @dataclass(frozen=True)
 class Picture:
-    """A photo. path: of its file. name: in the copy. size: (width, height) in pixels."""
+    """A photo. path: of its file. name: in the copy. size: (width, height) in pixels. is_turned: EXIF turns it."""
 
     path: Path
     name: str
     size: tuple[int, int]
     objects: tuple[VocObject, ...]
+    is_turned: bool = False
 
     @property
     def stem(self) -> str:
