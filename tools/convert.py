@@ -111,9 +111,8 @@ def summary(splits: Splits, problems: Sequence[FileProblem], to: str) -> list[st
     if crowds := sum(one.is_crowd for picture in everything for one in picture.objects):
         lines.append(f"{crowds} difficult objects, or crowds, {LOST.get(to, 'written as such')}")
     if turned := sum(picture.is_turned for picture in everything):
-        lines.append(
-            f"{counted(turned, 'photo')} turned by EXIF: boxes are on the photo as seen; tools that ignore EXIF see it otherwise"
-        )
+        what = "boxes are on the photo as seen; tools that ignore EXIF see it otherwise"
+        lines.append(f"{counted(turned, 'photo')} turned by EXIF: {what}")
     if renamed := [picture.path.name for picture in everything if picture.name != picture.path.name]:
         lines.append(f"{len(renamed)} renamed, as another photo has the same name: {errors.few(renamed)}")
     actions: Mapping[str, int] = Counter(one.problem.action for one in problems)
