@@ -289,3 +289,19 @@ def test_every_photo_is_in_the_records_or_left_out_by_name(boxes: dict[str, int]
     assert set(written.values()) == {1}
     assert set(written) == set(boxes)
     assert len(written) == SOUND + 8 + len(KINDS) - len(left_out)
+
+
+def test_a_difficult_object_is_a_crowd_in_table_and_record(boxes: dict[str, int], project: Path) -> None:
+    rows = [
+        row
+        for split in ("train", "val")
+        for row in csv.DictReader(io.StringIO((project / paths.csv(split)).read_text()))
+    ]
+    assert {Path(row["filename"]).stem for row in rows if row["is_crowd"] == "1"} == {"difficult"}
+    crowds = {
+        example["image/filename"][0].decode(): example["image/object/is_crowd"]
+        for split in ("train", "val")
+        for example in records.read(project / paths.record(split))
+        if "image/object/is_crowd" in example
+    }
+    assert crowds == {"difficult.jpg": [1]}

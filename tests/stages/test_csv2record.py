@@ -236,7 +236,7 @@ def test_missing_csv_and_unknown_class(root, pets):
     )
     convert(root)
     (pets / "label_map.pbtxt").write_text("item { id: 1 name: 'cat' }")
-    assert "unknown class dog" in faults.run(root, "stages.csv2record").stderr
+    assert "unknown class 'dog'" in faults.run(root, "stages.csv2record").stderr
 
 
 def test_an_empty_validation_split_is_an_empty_record(root, pets):
