@@ -3,10 +3,10 @@
     make dataset SRC=<folder, zip or tar, https://..., gs://..., kaggle:owner/name> NAME=pets [SHA256=...]
     python -m tools.dataset --src=... --name=pets [--sha256=...] [--test-fraction=0.1]
 
-importing/sources.py lists what SRC may be, importing/layouts.py the layouts of the data, importing/records.py what is
-made of TFRecords. The source is only read. An image keeps its name and its bytes; images without XML, and XML without
-image, are copied too, so that xml2csv can report them. The folder appears atomically, and an existing one is never
-written to.
+importing/sources.py lists what SRC may be, importing/layouts.py the layouts of the data, importing/formats/records.py
+what is made of TFRecords. The source is only read. An image keeps its name and its bytes; images without XML, and XML
+without image, are copied too, so that xml2csv can report them. The folder appears atomically, and an existing one is
+never written to.
 """
 
 import argparse
@@ -26,7 +26,8 @@ from detector.base import errors, files, paths
 from detector.base.errors import UserError
 from detector.data import labels
 from tools.cloud import dvc_add
-from tools.importing import layouts, records, sources, zip_archive
+from tools.importing import layouts, sources, zip_archive
+from tools.importing.formats import records
 from tools.importing.layouts import Plan
 
 RESERVED = ("sample", "data")  # the embedded dataset, and the stages' own folder
