@@ -1,0 +1,81 @@
+"""The PASCAL VOC XML of a source and the photos that they are of; what else is XML is passed over."""
+
+import contextlib
+from collections import Counter
+from collections.abc import Collection
+from pathlib import PurePosixPath
+
+from lxml import etree
+
+from detector.annotations import voc
+from detector.base.errors import UserError, counted, few
+from detector.pictures import images
+from tools.importing import left_out, pairs
+from tools.importing.labelled import Found, Labelled
+from tools.importing.pairs import Looks, Photo, Size, Tag
+from tools.importing.tree import Tree
+
+SIDECAR = ".aux.xml"  # GDAL's, of a picture that was looked at
+ROOT = "annotation"
+_MOST_BYTES = 2**26  # of an annotation
+
+
+def read(tree: Tree) -> Found:
+    """Every XML of a source that is an annotation, or cannot be read as any XML, with its photo."""
+    found = Found()
+    annotations = {}
+    for path in tree.ending(".xml"):
+        content = tree.read(path) if tree.files[path].stat().st_size <= _MOST_BYTES else b"<too-large/>"
+        annotations[path] = voc.parse(content, None)[0]
+        if path.name.lower().endswith(SIDECAR) or (annotations[path] is None and _root(content) not in ("", ROOT)):
+            found.left_out[path] = left_out.NO_ANNOTATION
+            del annotations[path]
+    tags = {path: Tag(one.filename, one.size) if one else Tag() for path, one in annotations.items()}
+    matches = pairs.match(tags, tree.photos, Looks(tree.is_mask, lambda photo: sizes(tree, photo)))
+    for label, pair in sorted(matches.items(), key=lambda one: one[1].photo):
+        found.labels[pair.photo] = Labelled(pair.photo, label)
+        found.annotations[pair.photo] = annotations[label]
+    found.notes = _notes(matches)
+    _explain(found, annotations.keys() - matches.keys(), tree.photos)
+    return found
+
+
+def sizes(tree: Tree, photo: Photo) -> Collection[Size]:
+    """The (width, height) of a photo as seen and as stored; none where it cannot be read."""
+    try:
+        info = images.check(tree.files[photo])
+    except UserError:
+        return ()
+    return info.size, info.raw_size
+
+
+def _root(content: bytes) -> str:
+    """The tag of the outermost element, in lower case without a namespace; empty where there is none."""
+    parser = etree.XMLPullParser(
+        events=("start",), resolve_entities=False, load_dtd=False, no_network=True, huge_tree=False
+    )
+    with contextlib.suppress(etree.XMLSyntaxError):
+        parser.feed(content[: 2**16].lstrip())
+    tags = (element.tag for _, element in parser.read_events() if isinstance(element, etree._Element))
+    return next((str(tag).rpartition("}")[2].lower() for tag in tags), "")
+
+
+def _explain(found: Found, unpaired: Collection[PurePosixPath], photos: Collection[Photo]) -> None:
+    """Sort the labels without a photo into those that have none at all, and those that are left out."""
+    stems = pairs.grouped(photos, lambda photo: pairs.loosest(photo.stem))
+    for label in sorted(unpaired):
+        candidates = stems.get(pairs.loosest(label.stem), [])
+        if not candidates:
+            found.alone.append(label)
+        else:
+            is_second = found.labels.keys() >= set(candidates)
+            found.left_out[label] = left_out.ANOTHER_LABEL if is_second else left_out.SEVERAL_PHOTOS
+
+
+def _notes(matches: dict[PurePosixPath, pairs.Pair]) -> list[str]:
+    counts = Counter(pair.differs_by for pair in matches.values() if pair.differs_by)
+    return [
+        f"{counted(count, 'photo')} paired though the name differs in {differs_by}: "
+        + few([f"{label} with {pair.photo}" for label, pair in matches.items() if pair.differs_by == differs_by])
+        for differs_by, count in counts.items()
+    ]
