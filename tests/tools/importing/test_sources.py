@@ -48,8 +48,8 @@ def photos(tmp_path):
 def opened(root, source, sha256=""):
     """What `make dataset` sees of a source: {path: bytes}, and its notes; nothing of it is left afterwards."""
     with contextlib.chdir(root):
-        with dataset.opened(str(source), sha256) as (folder, notes):
-            found = faults.tree(folder)
+        with dataset.opened(str(source), sha256) as (tree, notes, _):
+            found = faults.tree(tree.root)
         assert [path for path in Path().rglob("*") if path.is_file()] == []
     return found, notes
 
@@ -393,8 +393,8 @@ SHOW = """
 from detector.base import errors
 from tools import dataset
 def main():
-    with dataset.opened(SOURCE, "") as (folder, notes):
-        print(*sorted(path.relative_to(folder) for path in folder.rglob("*.*")), *notes, sep="\\n")
+    with dataset.opened(SOURCE, "") as (tree, notes, _):
+        print(*sorted(path.relative_to(tree.root) for path in tree.root.rglob("*.*")), *notes, sep="\\n")
 errors.run(main)
 """
 
