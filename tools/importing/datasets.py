@@ -69,7 +69,8 @@ def find(
     outer = united([one for one in found if not any(_is_below(one.root, other.root) for other in found)], base)
     rest = [one for one in labelled if not any(_is_in(one.photo, dataset.root) for dataset in outer)]
     if len(outer) > 1 or rest:
-        refuse(tree, [*outer, *_plain(rest, base)])
+        what = "datasets" if any(one.given for one in outer) else "versions of a dataset"
+        refuse(tree, [*outer, *_plain(rest, base)], what)
     inner = [one for one in found if _is_below(one.root, outer[0].root)] if outer[0] in found else []
     inside = frozenset(one.photo for one in labelled) - {photo for one in inner for photo in one.photos}
     return Dataset(outer[0].root, inside, outer[0].given, outer[0].lists, inner)
@@ -81,7 +82,7 @@ def common(folders: Iterable[PurePosixPath]) -> PurePosixPath:
     return PurePosixPath(os.path.commonpath(paths)) if paths and "." not in paths else PurePosixPath()
 
 
-def refuse(tree: Tree, datasets: Sequence[Dataset], what: str = "datasets") -> None:
+def refuse(tree: Tree, datasets: Sequence[Dataset], what: str) -> None:
     """Raises: UserError: which datasets there are, with their counts and the SRC= of each."""
     listed = ", ".join(f"SRC={tree.shown(one.root)} takes {_counts(one)}" for one in datasets)
     raise UserError(tree.source, f"holds {len(datasets)} {what}: {listed}", "give one of them")

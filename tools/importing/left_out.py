@@ -71,5 +71,4 @@ def _places(paths: Sequence[PurePosixPath]) -> str:
 
 def printable(path: object) -> str:
     """A name as it may be printed."""
-    text = str(path)
-    return text if text.isprintable() else ascii(text)
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in str(path))

@@ -122,7 +122,7 @@ def _row(path: PurePosixPath, stem: str, split: tuple[str, str], label: Labelled
 def _renamed(stems: Mapping[PurePosixPath, str]) -> Iterator[str]:
     changed = [f"{path} is {stem}{path.suffix}" for path, stem in stems.items() if stem != path.stem]
     if changed:
-        yield f"renamed, as others have the same name: {counted(len(changed), 'file')} ({few(changed)})"
+        yield f"renamed: {counted(len(changed), 'file')}, whose names others have or no CSV can hold ({few(changed)})"
 
 
 def _left_out(tree: Tree, found: Found, dataset: Dataset, taken: Collection[PurePosixPath]) -> dict[PurePosixPath, str]:
