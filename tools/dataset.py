@@ -94,7 +94,9 @@ def errors_of(source: str, temporary: str) -> Iterator[None]:
     try:
         yield
     except UserError as error:
-        where = re.sub(re.escape(temporary) + r"/(archive|records)", lambda _: sources.shown(source), error.where)
+        where = re.sub(
+            re.escape(temporary) + r"/(archive|packed|records|whole)", lambda _: sources.shown(source), error.where
+        )
         raise UserError(where, error.reason, error.remedy, error.item) from error
 
 
