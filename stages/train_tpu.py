@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 from detector.base import errors, files, params, paths
 from detector.checkpointing import work_dir
+from detector.data import labels
 from detector.data.params import DatasetParams
 from detector.model import pipeline_config
 from detector.multihost import cluster, shared_work_dir
@@ -113,7 +114,7 @@ def _write(train: TrainParams, config: Any, label_map: Path, work: work_dir.Work
         for name, source in sources.items():
             shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns(work_dir.STATE))
         files.write_text(folder / "pipeline.config", pipeline_config.render(config))
-        shutil.copyfile(label_map, folder / paths.LABEL_MAP)
+        labels.copy(label_map, folder / paths.LABEL_MAP)
         files.write_text(folder / "train.json", json.dumps(summary, indent=2) + "\n")
 
 

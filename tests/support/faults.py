@@ -244,12 +244,12 @@ def no_label_map(folder):
 
 def bad_label_map(folder):
     (folder / "label_map.pbtxt").write_text("cat\ndog\n", encoding="utf-8")
-    return "", "label_map.pbtxt", "", "not a label map"
+    return "", "label_map.pbtxt", "line 1, column 1", "cat where item { ... } is expected"
 
 
-def label_map_with_a_gap(folder):
-    (folder / "label_map.pbtxt").write_text("item { id: 1 name: 'cat' } item { id: 3 name: 'dog' }", encoding="utf-8")
-    return "", "label_map.pbtxt", "", "ids are [1, 3]"
+def label_map_with_an_id_twice(folder):
+    (folder / "label_map.pbtxt").write_text("item { id: 1 name: 'cat' } item { id: 1 name: 'dog' }", encoding="utf-8")
+    return "", "label_map.pbtxt", "line 1: dog", "the id is 1, as that of line 1"
 
 
 ONE_IMAGE = (
@@ -267,7 +267,7 @@ ONE_IMAGE = (
     *(outside, inverted, empty_box, not_a_number, nan, infinite, swapped_annotation, duplicate_stem),
     *(same_name_in_train_and_test, same_picture_in_train_and_test, wrong_size_and_outside, control_character_in_name),
 )
-WHOLE_DATASET = (empty_split, missing_split, no_label_map, bad_label_map, label_map_with_a_gap)
+WHOLE_DATASET = (empty_split, missing_split, no_label_map, bad_label_map, label_map_with_an_id_twice)
 FAULTS = ONE_IMAGE + WHOLE_DATASET
 
 

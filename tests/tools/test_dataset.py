@@ -224,7 +224,7 @@ def test_label_map_faults(root, tmp_path):
     labels.write(source / "label_map.pbtxt", ["cat"])
     refused(bring(root, source), "label_map.pbtxt: dog of the labels is missing")
     faults.bad_label_map(source)
-    refused(bring(root, source), "not a label map")
+    refused(bring(root, source), "label_map.pbtxt: line 1, column 1: cat where item { ... } is expected")
     (source / "label_map.pbtxt").unlink()
     labels.write(source / "a.pbtxt", ["cat", "dog"])
     labels.write(source / "b.pbtxt", ["dog", "cat"])

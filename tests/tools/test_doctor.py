@@ -267,7 +267,7 @@ def without_pyproject(project: Project) -> None:
 
 
 def with_a_broken_label_map(project: Project) -> None:
-    (tiny.dataset(project.root) / "label_map.pbtxt").write_text("item { id: 2 name: 'cat' }")
+    (tiny.dataset(project.root) / "label_map.pbtxt").write_text("item { id: -2 name: 'cat' }")
     project.params()
 
 
@@ -318,7 +318,7 @@ ARCHIVE = "pretrained.source=https://a.example/b c.tar.gz"
         (
             with_a_broken_label_map,
             [],
-            "dataset/tiny/label_map.pbtxt: ids are [2]; give 1 to 1, each once: $EDITOR dataset/tiny/label",
+            "dataset/tiny/label_map.pbtxt: line 1: cat: the id is -2; give every item its own id: 1, 2, ...: $EDITOR ",
         ),
         (tracked_by_dvc, [], "dataset/tiny: tracked by DVC, but not here; run: dvc pull dataset/tiny.dvc"),
         (None, ["dataset.dir=dataset/pets"], "dataset/pets (dataset.dir): not found; run: make dataset SRC="),

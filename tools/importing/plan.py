@@ -75,7 +75,9 @@ def make(tree: Tree, share: float, temporary: Path) -> Plan:
     tree, found = reading.read(tree, temporary)
     maps = label_maps.find(tree)
     free = [photo for photo in tree.photos if photo not in found.labels]
-    dataset = datasets.find(tree, found.labels.values(), [*free, *found.alone], maps, _signatures(found))
+    dataset = datasets.find(
+        tree, found.labels.values(), [*free, *found.alone], label_maps.meanings(maps), _signatures(found)
+    )
     others = [*_beside(dataset, found, free), *_beside(dataset, found, found.alone)]
     done = assigning.assign(dataset, others)
     photos = [photo for photo in sorted(dataset.photos) if photo in done.splits]

@@ -59,7 +59,7 @@ def unpack(sources: Mapping[Path, str], folder: Path) -> tuple[Path, list[str]]:
         UserError: a record is damaged, or an example has no image, no class, or wrong boxes.
     """
     label_map = next(iter(sources)).with_name(paths.LABEL_MAP)
-    names = labels.by_id(labels.read(label_map)) if label_map.exists() else {}
+    names = labels.load(label_map).by_own_id() if label_map.exists() else {}  # records hold the ids of the file
     taken: set[str] = set()
     left_out: set[str] = set()
     for path, split in sources.items():

@@ -204,7 +204,7 @@ def test_errors_about_files_in_an_archive_name_it(root, web, photos):
     (photos / "label_map.pbtxt").write_text("item { id: 1 }")
     web.files["/a.zip"] = zipped(photos)
     refused(
-        bring(root, f"{web.https}/a.zip"), f"error: {web.https}/a.zip/photos/label_map.pbtxt: two items share a name"
+        bring(root, f"{web.https}/a.zip"), f"error: {web.https}/a.zip#photos/label_map.pbtxt: line 1: id 1: has no name"
     )
 
 
