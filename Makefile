@@ -10,7 +10,7 @@ TF ?= auto
 INSTALLER ?= auto
 
 # Only from the command line: a NAME or a STEPS that a shell happens to export must not steer a training.
-ARGUMENTS := STEPS BATCH DATASET PHOTOS FRESH SRC NAME SHA256 IMAGES OUTPUT A B PROJECT BUCKET LOCATION TPU_ACCOUNT COMMIT WORK_DIR
+ARGUMENTS := STEPS BATCH DATASET PHOTOS FRESH SRC NAME SHA256 IMAGES OUTPUT TO A B PROJECT BUCKET LOCATION TPU_ACCOUNT COMMIT WORK_DIR
 $(foreach argument,$(ARGUMENTS),$(if $(filter command,$(origin $(argument))),,$(eval override $(argument) :=)))
 # Make would expand a `$` in them on the way into the environment; nothing reads them there.
 unexport $(ARGUMENTS) PYTHON TF INSTALLER
@@ -77,6 +77,10 @@ continue: _repository install ## Let the next training start from a copy of the 
 .PHONY: dataset
 dataset: install ## Import labelled photos: SRC=photos.zip|https:|gs:|kaggle: NAME=pets [SHA256=]
 	@python -m tools.dataset $(call option,--src=,SRC) $(call option,--name=,NAME) $(call option,--sha256=,SHA256)
+
+.PHONY: convert
+convert: install ## Copy a dataset for other tools: TO=coco|yolo|csv|voc [DATASET=pets OUTPUT=folder]
+	@python -m tools.convert $(call option,--to=,TO) $(call option,--dataset=,DATASET) $(call option,--output=,OUTPUT)
 
 .PHONY: predict
 predict: install ## Detect in your own photos: IMAGES=folder|file|'glob' [OUTPUT=folder]

@@ -24,8 +24,9 @@ from tqdm import tqdm
 from detector.base import errors, files, paths
 from detector.base.errors import UserError
 from tools.cloud import dvc_add
-from tools.importing import left_out, plan, receipts, records, sources, zip_archive
+from tools.importing import left_out, plan, receipts, sources, zip_archive
 from tools.importing import tree as trees
+from tools.importing.formats import records
 from tools.importing.plan import Plan
 from tools.importing.tree import Tree
 

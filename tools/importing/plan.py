@@ -74,7 +74,7 @@ def make(tree: Tree, share: float, temporary: Path) -> Plan:
     """
     tree, found = reading.read(tree, temporary)
     maps = label_maps.find(tree)
-    free = [photo for photo in tree.photos if photo not in found.labels]
+    free = [photo for photo in tree.photos if photo not in found.labels and photo not in found.left_out]
     dataset = datasets.find(
         tree, found.labels.values(), [*free, *found.alone], label_maps.meanings(maps), _signatures(found)
     )
@@ -84,7 +84,7 @@ def make(tree: Tree, share: float, temporary: Path) -> Plan:
     stems = names.unique([*photos, *(path for path in others if path in done.splits)])
     if not assigning.has_both(done, photos):
         assigning.by_chance(done, stems, {photo: found.classes(photo) for photo in photos}, share)
-    classes = sorted({name for photo in photos for name in found.classes(photo)} - {""})
+    classes = found.sorted_classes(photos)
     label_map, origin = label_maps.choose(tree, maps, dataset.root, classes)
     reasons = done.left_out | _left_out(tree, found, dataset, stems)
     rows = [_row(path, stem, done.splits[path], found.labels.get(path)) for path, stem in stems.items()]
@@ -109,14 +109,17 @@ def _shares(box: voc.Box, width: int, height: int) -> tuple[float, ...]:
 
 
 def _beside(dataset: Dataset, found: Found, paths: Collection[PurePosixPath]) -> list[PurePosixPath]:
-    """Those of the files that are in a folder with a photo of the dataset, or with its label."""
-    folders = {path.parent for photo in dataset.photos for path in (photo, found.labels[photo].label)}
+    """Those of the photos or XML files that are in a folder with a photo of the dataset, or with its XML."""
+    folders = {photo.parent for photo in dataset.photos}
+    labels = {found.labels[photo].label for photo in dataset.photos}
+    folders |= {label.parent for label in labels if label.suffix.lower() == XML}
     return [path for path in paths if path.parent in folders]
 
 
 def _row(path: PurePosixPath, stem: str, split: tuple[str, str], label: Labelled | None) -> Row:
     if label:
-        return Row(split[0], stem, path, label.label, label.xml, split[1])
+        xml = label.xml(stem + path.suffix) if label.xml else None
+        return Row(split[0], stem, path, label.label, xml, split[1])
     is_label = path.suffix.lower() == XML
     return Row(split[0], stem, None if is_label else path, path if is_label else None, None, split[1])
 
@@ -136,11 +139,10 @@ def _left_out(tree: Tree, found: Found, dataset: Dataset, taken: Collection[Pure
     reasons |= {one: left_out.of_photo(one, labelled, tree.is_mask) for one in tree.photos if one not in found.labels}
     reasons |= dict.fromkeys(found.alone, left_out.NO_PHOTO)
     stems = {photo.stem for photo in tree.photos}
-    used = {one.label for one in found.labels.values()}
     reasons |= {
         path: left_out.OTHER_FORMAT
         for path in tree.files
-        if left_out.is_other_format(path, stems) and path not in used and path not in dataset.list_paths
+        if left_out.is_other_format(path, stems) and path not in found.files | dataset.list_paths
     }
     for inner in dataset.inner:
         reasons |= dict.fromkeys(

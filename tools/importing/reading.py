@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from detector.base.errors import UserError, counted, few
-from tools.importing import left_out, splits, voc_files
+from tools.importing import left_out, other_formats, splits, voc_files
 from tools.importing import tree as trees
 from tools.importing.labelled import Found
 from tools.importing.pairs import Photo
 from tools.importing.tree import ARCHIVES, Tree
 
-GIVE = "give photos with PASCAL VOC XML"
+GIVE = "give photos with labels in a format of docs/formats.md, say PASCAL VOC XML"
 _TOOL = "draw a box around each object, say with LabelImg"
 
 
@@ -31,28 +31,40 @@ def read(tree: Tree, temporary: Path) -> tuple[Tree, Found]:
 
 
 def _labelled(tree: Tree) -> Found:
-    """Where labels of other formats come in: PASCAL VOC's win where they are of at least as many photos."""
-    return voc_files.read(tree)
+    """By PASCAL VOC XML, or by the format that labels more photos."""
+    found = voc_files.read(tree)
+    if len(found.labels) == len(tree.photos) > 0:
+        return found
+    contents = other_formats.read(tree)
+    best = other_formats.best(contents)
+    if not best or (found.labels and len(best.photos) <= len(found.labels)):
+        found.notes += other_formats.notes(contents)
+        return found
+    taken = other_formats.taken(tree, best)
+    taken.notes += other_formats.notes(contents, best)
+    left = found.left_out | dict.fromkeys(found.files, left_out.OTHER_FORMAT)
+    taken.left_out |= {path: reason for path, reason in left.items() if path not in taken.files}
+    return taken
 
 
 def _refuse(tree: Tree, found: Found) -> None:
     """Raises: UserError: what the source holds in place of labelled photos, and what to do."""
     photos, labels = tree.photos, found.alone + list(found.left_out)
     if photos and labels:
-        label = labels[0]
-        reason = found.left_out.get(label, left_out.NO_PHOTO)
-        shown = f"{counted(len(photos), 'photo')} and {counted(len(labels), 'label file')}, none of which fits: {label}"
-        raise UserError(tree.source, shown, "give each label file its photo's name", reason)
-    others = [path for path in tree.files if left_out.is_other_format(path, {photo.stem for photo in photos})]
+        fault = found.left_out.get(labels[0], left_out.NO_PHOTO)
+        both = f"{counted(len(photos), 'photo')} and {counted(len(labels), 'label file')}"
+        raise UserError(tree.source, f"{both}, none of which fits: {labels[0]}: {fault}", "give both the same name")
+    if found.notes:
+        raise UserError(tree.source, f"no labels that can be taken: {'; '.join(found.notes)}", GIVE)
+    if labels:
+        without = f"{counted(len(labels), 'label file')} without a photo"
+        raise UserError(tree.source, without, "put the photos there, too")
+    others = [str(path) for path in tree.files if left_out.is_other_format(path, {photo.stem for photo in photos})]
     if photos and others:
-        reason = f"{counted(len(photos), 'photo')} and no label that is understood ({few(list(map(str, others)))})"
-        raise UserError(tree.source, reason, GIVE)
+        without = f"{counted(len(photos), 'photo')} and no label that can be taken ({few(others)})"
+        raise UserError(tree.source, without, GIVE)
     if photos:
         raise UserError(tree.source, *_unlabelled(tree, photos))
-    if labels:
-        raise UserError(
-            tree.source, f"{counted(len(labels), 'label file')} without a photo", "put the photos there, too"
-        )
     hint = f"; {few(list(map(str, tree.other_images)))}: {left_out.NOT_READ}" if tree.other_images else ""
     raise UserError(tree.source, f"holds no photo and no label{hint}", GIVE)
 

@@ -36,6 +36,7 @@ def read(tree: Tree) -> Found:
         found.labels[pair.photo] = Labelled(pair.photo, label)
         found.annotations[pair.photo] = annotations[label]
     found.notes = _notes(matches)
+    found.files = frozenset(annotations)
     _explain(found, annotations.keys() - matches.keys(), tree.photos)
     return found
 

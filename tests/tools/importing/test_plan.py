@@ -312,7 +312,7 @@ def test_one_label_that_could_be_of_several_photos(tmp_path: Path) -> None:
         ),
         (["a.xml", "b.xml"], "2 label files without a photo; put the photos there, too"),
         (["a.jpg", "b.xml"], "1 photo and 1 label file, none of which fits: b.xml"),
-        (["a.jpg", "a.json"], "1 photo and no label that is understood (a.json); "),
+        (["a.jpg", "a.json"], "1 photo and no label that can be taken (a.json); "),
         (["a.jpg", "a.xml"], "1 labelled photo; a dataset needs at least one for train and one for test"),
         (
             ["a.cr2", "b.cr2"],

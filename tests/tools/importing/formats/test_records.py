@@ -13,7 +13,7 @@ from detector.pictures import images
 from tests.support import faults, stage
 from tests.support import web as web_server
 from tests.support.importing import bring, refused, unpacked
-from tools.importing import records
+from tools.importing.formats import records
 
 
 @pytest.fixture
