@@ -7,8 +7,9 @@
     python -m stages.xml2csv
 
 The validation split is taken from train by a hash of the file name, so that an image stays in its split when others are
-added or removed. All errors are reported together, and then only the report is written (exit code 2). What a rule can
-repair (a box up to 1 px outside is clipped, <size> is taken from the image) is repaired and listed.
+added or removed. What a rule can repair is repaired; what cannot be used is left out, as the section `dataset` of
+params.yaml says; both are listed, and counted on the console. All errors are reported together, and then only the
+report is written (exit code 2). detector/annotations/datasets.py has the rules.
 """
 
 from collections import Counter
@@ -17,21 +18,20 @@ from pathlib import Path
 
 import numpy as np
 
-from detector.annotations import folders, splitting, voc
-from detector.annotations.folders import FileProblem, LabelledImage
+from detector.annotations import datasets, report, splitting, voc
+from detector.annotations.datasets import LabelledImage
+from detector.annotations.report import FileProblem
 from detector.base import errors, params, paths
 from detector.base.errors import UserError
 from detector.data import labels, tables
 from detector.data.params import DatasetParams
 from detector.data.tables import ImageBoxes
 
-REPORT = paths.DATA / "annotation_report.csv"
-
 
 def main() -> None:
     settings = params.load("dataset", DatasetParams)
-    labelled, problems = folders.read_dataset(Path(settings.dir))
-    folders.write_report(REPORT, problems)
+    labelled, problems = datasets.read(settings)
+    report.write(report.PATH, problems)
     refuse_errors(settings.dir, problems)
     label_map = labels.read(Path(settings.dir) / paths.LABEL_MAP)
     names = labels.by_id(label_map)
@@ -40,17 +40,20 @@ def main() -> None:
     )
     for split, images in splits.items():
         tables.write_csv(paths.csv(split), images, names)
-    print(summary(splits, names, problems))
+    for line in [*report.summary(problems), summary(splits, names, problems)]:
+        print(line)
 
 
 def refuse_errors(dataset: str, problems: Sequence[FileProblem]) -> None:
     """Show every error, or the first of many, and stop."""
     faults = [problem for problem in problems if problem.problem.action == voc.ERROR]
-    errors.show([fault.line() for fault in faults], str(REPORT))
+    errors.show([fault.line() for fault in faults], str(report.PATH))
     if faults:
         files = {fault.path for fault in faults}
         count = f"{errors.counted(len(faults), 'error')} in {errors.counted(len(files), 'file')}"
-        remedy = f"fix {'them' if len(faults) > 1 else 'it'} and run again; no CSV was written, {REPORT} lists them all"
+        remedy = (
+            f"fix {'them' if len(faults) > 1 else 'it'} and run again; no CSV was written, {report.PATH} lists them all"
+        )
         raise UserError(dataset, count, remedy)
 
 
@@ -83,15 +86,17 @@ def with_validation(content: Mapping[str, Sequence[ImageBoxes]], fraction: float
 def summary(
     splits: Mapping[str, Sequence[ImageBoxes]], names: Mapping[int, str], problems: Sequence[FileProblem]
 ) -> str:
-    """One line: images, boxes per class and split, and how many lines the report has."""
+    """One line: images, boxes per class and split, what was left out and why, and how many lines the report has."""
     parts = []
     for split, images in splits.items():
         boxes = Counter(names[class_id] for image in images for class_id in image.classes.tolist())
         counts = ", ".join(f"{name} {boxes[name]}" for name in sorted(boxes))
         parts.append(f"{split} {len(images)} ({'boxes: ' + counts if boxes else 'no boxes'})")
     actions = Counter(problem.problem.action for problem in problems)
-    listed = f", {actions[voc.WARNING]} warnings: see {REPORT}" if problems else ""
-    return f"{sum(map(len, splits.values()))} images: {', '.join(parts)}; {actions[voc.REPAIRED]} repaired{listed}"
+    left_out = f"left out: {report.in_words(report.left_out(problems)) or 'nothing'}"
+    listed = f", {errors.counted(actions[voc.WARNING], 'warning')}: see {report.PATH}" if problems else ""
+    total = sum(map(len, splits.values()))
+    return f"{total} images: {', '.join(parts)}; {left_out}; {actions[voc.REPAIRED]} repaired{listed}"
 
 
 if __name__ == "__main__":

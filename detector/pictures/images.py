@@ -43,6 +43,7 @@ class ImageInfo:
     size: (width, height) in pixels as seen, EXIF orientation applied. raw_size: as stored.
     format: Pillow's name (JPEG, PNG, ...). turned: whether EXIF turns or mirrors the stored pixels.
     plain: whether TensorFlow decodes these bytes to the same pixels: RGB or grey JPEG, 8-bit RGB or grey PNG.
+    orientation: EXIF's, 1 to 8; 1 is upright.
     """
 
     size: tuple[int, int]
@@ -50,6 +51,7 @@ class ImageInfo:
     format: str
     turned: bool
     plain: bool
+    orientation: int = 1
 
 
 def is_image(path: str | Path) -> bool:
@@ -83,7 +85,7 @@ def check(path: str | Path, content: bytes | None = None) -> ImageInfo:
     content = read_bytes(path) if content is None else content
     image, raw_size, orientation = _decoded(path, content, cheaply=True)
     size = (raw_size[1], raw_size[0]) if orientation >= 5 else raw_size
-    return ImageInfo(size, raw_size, _format(image), orientation > 1, _is_plain(image, content))
+    return ImageInfo(size, raw_size, _format(image), orientation > 1, _is_plain(image, content), orientation)
 
 
 def open_upright(path: str | Path, content: bytes | None = None) -> Image.Image:
