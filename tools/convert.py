@@ -14,8 +14,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from detector.annotations import folders, voc
-from detector.annotations.folders import FileProblem, LabelledImage
+from detector.annotations import datasets, voc
+from detector.annotations.datasets import LabelledImage
+from detector.annotations.report import FileProblem
 from detector.base import errors, files, params, paths
 from detector.base.errors import UserError, counted
 from detector.data import labels
@@ -34,7 +35,7 @@ def main() -> None:
     target = files.expanded(arguments.output) if arguments.output else CONVERTED / f"{source.name}-{arguments.to}"
     if target.exists() or target.is_symlink():
         raise UserError(str(target), "exists", "choose another OUTPUT, or move it away")
-    labelled, problems = folders.read_dataset(source)
+    labelled, problems = datasets.read(replace(settings, dir=str(source)))
     refuse_errors(source, problems)
     splits = named({split: pictures(paths.images(source, split), labelled[split]) for split in ("train", "test")})
     try:

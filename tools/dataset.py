@@ -24,7 +24,7 @@ from tqdm import tqdm
 from detector.base import errors, files, paths
 from detector.base.errors import UserError
 from tools.cloud import dvc_add
-from tools.importing import left_out, plan, receipts, sources, zip_archive
+from tools.importing import plan, receipts, sources, zip_archive
 from tools.importing import tree as trees
 from tools.importing.formats import records
 from tools.importing.plan import Plan
@@ -43,7 +43,7 @@ def main() -> None:
         notes = [*notes, *planned.notes, *descriptions(planned)]
     dvc_add.track(target)
     print(f"{target}: {'imported' if is_new else 'exists already, with the same content'}")
-    print("".join(f"  {left_out.printable(note)}\n" for note in notes), end="")
+    print("".join(f"  {errors.printable(note)}\n" for note in notes), end="")
     print(f"next: make train DATASET={target.name} (real photos: add PHOTOS=1)")
 
 

@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from detector.annotations.voc import Box, VocObject
+from detector.annotations.shapes import Box
+from detector.annotations.voc import VocObject
 from detector.annotations.voc_writer import LabelledBox, voc_xml
 from detector.base import files, paths
 from detector.data import labels

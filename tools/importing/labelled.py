@@ -40,9 +40,9 @@ class Found:
     files: frozenset[PurePosixPath] = frozenset()
 
     def classes(self, photo: Photo) -> Collection[str]:
-        """The classes of a photo's objects, where the label has names for them."""
+        """The classes of a photo's objects, whether or not their boxes are sound."""
         annotation = self.annotations[photo]
-        return {one.name for one in annotation.objects} - {""} if annotation else set()
+        return set(annotation.class_names) if annotation else set()
 
     def sorted_classes(self, photos: Iterable[Photo]) -> list[str]:
         """The classes of some photos, in the order of the format's ids, or by name."""

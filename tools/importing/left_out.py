@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import PurePosixPath
 
-from detector.base.errors import MOST_NAMES, few
+from detector.base.errors import MOST_NAMES, few, printable
 from detector.pictures import images
 from tools.importing import splits
 
@@ -64,11 +64,6 @@ def lines(reasons: Mapping[PurePosixPath, str]) -> list[str]:
 
 def _places(paths: Sequence[PurePosixPath]) -> str:
     if len(paths) <= MOST_NAMES:
-        return ", ".join(printable(path) for path in paths)
+        return ", ".join(printable(str(path)) for path in paths)
     folders = Counter(path.parent for path in paths)
-    return few([f"{printable(folder)}/: {count}" for folder, count in folders.most_common()])
-
-
-def printable(path: object) -> str:
-    """A name as it may be printed."""
-    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in str(path))
+    return few([f"{printable(str(folder))}/: {count}" for folder, count in folders.most_common()])

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from detector.annotations import voc
+from detector.annotations.shapes import Box
 from detector.base.errors import counted, few
 from tools.importing import assigning, datasets, label_maps, left_out, names, reading
 from tools.importing.datasets import Dataset
@@ -103,7 +104,7 @@ def _signatures(found: Found) -> dict[PurePosixPath, Hashable]:
     return signatures
 
 
-def _shares(box: voc.Box, width: int, height: int) -> tuple[float, ...]:
+def _shares(box: Box, width: int, height: int) -> tuple[float, ...]:
     """The corners of a box as shares of the sides, so coarse that a resized photo has the same."""
     return tuple(round(value / side, 2) for value, side in zip(box, (width, height, width, height), strict=True))
 

@@ -1,11 +1,8 @@
 """The PASCAL VOC XML of a source and the photos that they are of; what else is XML is passed over."""
 
-import contextlib
 from collections import Counter
 from collections.abc import Collection
 from pathlib import PurePosixPath
-
-from lxml import etree
 
 from detector.annotations import voc
 from detector.base.errors import UserError, counted, few
@@ -16,20 +13,19 @@ from tools.importing.pairs import Looks, Photo, Size, Tag
 from tools.importing.tree import Tree
 
 SIDECAR = ".aux.xml"  # GDAL's, of a picture that was looked at
-ROOT = "annotation"
-_MOST_BYTES = 2**26  # of an annotation
 
 
 def read(tree: Tree) -> Found:
     """Every XML of a source that is an annotation, or cannot be read as any XML, with its photo."""
     found = Found()
-    annotations = {}
+    annotations: dict[PurePosixPath, voc.Annotation | None] = {}
     for path in tree.ending(".xml"):
-        content = tree.read(path) if tree.files[path].stat().st_size <= _MOST_BYTES else b"<too-large/>"
-        annotations[path] = voc.parse(content, None)[0]
-        if path.name.lower().endswith(SIDECAR) or (annotations[path] is None and _root(content) not in ("", ROOT)):
+        is_small = tree.files[path].stat().st_size <= voc.MAX_BYTES
+        annotation, problems = voc.parse(tree.read(path) if is_small else b"", None)
+        if path.name.lower().endswith(SIDECAR) or any(one.kind == voc.NOT_VOC for one in problems):
             found.left_out[path] = left_out.NO_ANNOTATION
-            del annotations[path]
+        else:
+            annotations[path] = annotation
     tags = {path: Tag(one.filename, one.size) if one else Tag() for path, one in annotations.items()}
     matches = pairs.match(tags, tree.photos, Looks(tree.is_mask, lambda photo: sizes(tree, photo)))
     for label, pair in sorted(matches.items(), key=lambda one: one[1].photo):
@@ -48,17 +44,6 @@ def sizes(tree: Tree, photo: Photo) -> Collection[Size]:
     except UserError:
         return ()
     return info.size, info.raw_size
-
-
-def _root(content: bytes) -> str:
-    """The tag of the outermost element, in lower case without a namespace; empty where there is none."""
-    parser = etree.XMLPullParser(
-        events=("start",), resolve_entities=False, load_dtd=False, no_network=True, huge_tree=False
-    )
-    with contextlib.suppress(etree.XMLSyntaxError):
-        parser.feed(content[: 2**16].lstrip())
-    tags = (element.tag for _, element in parser.read_events() if isinstance(element, etree._Element))
-    return next((str(tag).rpartition("}")[2].lower() for tag in tags), "")
 
 
 def _explain(found: Found, unpaired: Collection[PurePosixPath], photos: Collection[Photo]) -> None:

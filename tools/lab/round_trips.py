@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from detector.annotations import voc
+from detector.annotations.shapes import Box
 from detector.base import errors
 from detector.pictures import images
 from tools.converting import writers
@@ -89,7 +90,7 @@ def difference(splits: Mapping[str, list[Picture]], to: str, folder: Path) -> Di
     return Difference((len(before), len(after)), (boxes, count), is_same, corner)
 
 
-Read = tuple[str, str, list[tuple[str, voc.Box]]]  # split, photo, its classes and boxes
+Read = tuple[str, str, list[tuple[str, Box]]]  # split, photo, its classes and boxes
 
 
 def _voc(folder: Path) -> Iterator[Read]:
