@@ -33,7 +33,7 @@ class Found:
 
     labels: dict[Photo, Labelled] = field(default_factory=dict)
     annotations: dict[Photo, voc.Annotation | None] = field(default_factory=dict)
-    alone: list[PurePosixPath] = field(default_factory=list)
+    alone: set[PurePosixPath] = field(default_factory=set)
     left_out: dict[PurePosixPath, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     names: Sequence[str] = ()

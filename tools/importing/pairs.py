@@ -1,7 +1,7 @@
 """Which label file is of which photo, wherever the two lie; the surest sign first, each only where it means one photo.
 
 1. the same folder and name: day1/x.jpg and day1/x.xml, or day1/x.jpg.xml
-2. parallel folders: JPEGImages/day1/x.jpg and Annotations/day1/x.xml
+2. parallel folders: JPEGImages/day1/x.jpg and Annotations/day1/x.xml, whatever the outer ones are called
 3. the same name elsewhere: the photo that <filename> names, then the one in the nearest folder, then the one that is no
    segmentation mask, then the one whose size is <size>
 4. another name: the photo that <filename> names
@@ -12,7 +12,7 @@ Names are compared as `detector/annotations/pairing.py` has it.
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import PurePosixPath
 from typing import TypeAlias, TypeVar
 from urllib.parse import unquote
@@ -29,7 +29,7 @@ ROLES = frozenset(
     )
 )
 BY_FILENAME = "<filename>, the names of the files differ"
-_MOST_CANDIDATES = 1000  # photos of one name, among which a label looks for its own
+_MOST_CANDIDATES = 100  # photos of one name, among which a label looks for its own
 
 Label: TypeAlias = PurePosixPath
 Photo: TypeAlias = PurePosixPath
@@ -68,6 +68,10 @@ def match(tags: Mapping[Label, Tag], photos: Collection[Photo], looks: Looks) ->
     rules: tuple[Callable[[list[Label], list[Photo]], dict[Label, Pair]], ...] = (
         lambda labels, free: _in_places(labels, free, lambda path: path.parent),
         lambda labels, free: _in_places(labels, free, place),
+        *(
+            partial(_in_places, place_of=partial(_last_folders, count=count))
+            for count in range(_deepest(photos), 0, -1)
+        ),
         lambda labels, free: _nearest({label: tags[label] for label in labels}, free, looks, _own_name),
         lambda labels, free: _nearest({label: tags[label] for label in labels}, free, looks, _tagged_name),
     )
@@ -80,6 +84,16 @@ def match(tags: Mapping[Label, Tag], photos: Collection[Photo], looks: Looks) ->
 def place(path: PurePosixPath) -> tuple[str, ...]:
     """The folders of a file, but for those that only say of what kind it is."""
     return tuple(part for part in path.parent.parts if part.casefold() not in ROLES)
+
+
+def _last_folders(path: PurePosixPath, count: int) -> Hashable:
+    """The innermost folders of a file; itself where it has not so many, so that it is alone."""
+    parts = path.parent.parts
+    return parts[-count:] if len(parts) >= count else path
+
+
+def _deepest(paths: Iterable[PurePosixPath]) -> int:
+    return max((len(path.parent.parts) for path in paths), default=0)
 
 
 def loosest(name: str) -> str:

@@ -9,7 +9,7 @@ from detector.annotations.shapes import Box
 from detector.base.errors import counted, few
 from tools.importing import assigning, datasets, label_maps, left_out, names, reading
 from tools.importing.datasets import Dataset
-from tools.importing.labelled import Found, Labelled
+from tools.importing.labelled import Found
 from tools.importing.tree import ARCHIVES, Tree
 
 XML = ".xml"
@@ -88,19 +88,22 @@ def make(tree: Tree, share: float, temporary: Path) -> Plan:
     classes = found.sorted_classes(photos)
     label_map, origin = label_maps.choose(tree, maps, dataset.root, classes)
     reasons = done.left_out | _left_out(tree, found, dataset, stems)
-    rows = [_row(path, stem, done.splits[path], found.labels.get(path)) for path, stem in stems.items()]
+    rows = [_row(found, path, stem, *done.splits[path]) for path, stem in stems.items()]
     notes = [*done.notes, *found.notes, *_renamed(stems), origin, *left_out.lines(reasons)]
     return Plan(tree, sorted(rows, key=lambda row: (row.split, row.stem)), found.annotations, label_map, reasons, notes)
 
 
 def _signatures(found: Found) -> dict[PurePosixPath, Hashable]:
-    """What two versions of a labelled photo have in common: its name, its classes and where its boxes are."""
+    """What two versions of a labelled photo have in common: its name, its classes and where its boxes are.
+
+    Boxes around the whole picture are in too many photos to say anything.
+    """
     signatures: dict[PurePosixPath, Hashable] = {}
     for photo, annotation in found.annotations.items():
-        if annotation and annotation.objects:
-            width, height = annotation.size or (1, 1)
-            boxes = [(one.name, *_shares(one.box, width, height)) for one in annotation.objects]
-            signatures[photo] = (photo.stem.casefold(), *sorted(boxes))
+        if annotation and annotation.size:
+            boxes = [(one.name, _shares(one.box, *annotation.size)) for one in annotation.objects]
+            if telling := sorted(box for box in boxes if not _is_whole(box[1])):
+                signatures[photo] = (photo.stem.casefold(), *telling)
     return signatures
 
 
@@ -109,20 +112,24 @@ def _shares(box: Box, width: int, height: int) -> tuple[float, ...]:
     return tuple(round(value / side, 2) for value, side in zip(box, (width, height, width, height), strict=True))
 
 
+def _is_whole(shares: tuple[float, ...]) -> bool:
+    return max(shares[:2]) <= 0.05 and min(shares[2:]) >= 0.95
+
+
 def _beside(dataset: Dataset, found: Found, paths: Collection[PurePosixPath]) -> list[PurePosixPath]:
     """Those of the photos or XML files that are in a folder with a photo of the dataset, or with its XML."""
     folders = {photo.parent for photo in dataset.photos}
-    labels = {found.labels[photo].label for photo in dataset.photos}
-    folders |= {label.parent for label in labels if label.suffix.lower() == XML}
+    folders |= {one.label.parent for photo in dataset.photos if not (one := found.labels[photo]).xml}
     return [path for path in paths if path.parent in folders]
 
 
-def _row(path: PurePosixPath, stem: str, split: tuple[str, str], label: Labelled | None) -> Row:
-    if label:
-        xml = label.xml(stem + path.suffix) if label.xml else None
-        return Row(split[0], stem, path, label.label, xml, split[1])
-    is_label = path.suffix.lower() == XML
-    return Row(split[0], stem, None if is_label else path, path if is_label else None, None, split[1])
+def _row(found: Found, path: PurePosixPath, stem: str, split: str, why: str) -> Row:
+    if path in found.alone:
+        return Row(split, stem, None, path, None, why)
+    if not (label := found.labels.get(path)):
+        return Row(split, stem, path, None, None, why)
+    xml = label.xml(stem + path.suffix) if label.xml else None
+    return Row(split, stem, path, label.label, xml, why)
 
 
 def _renamed(stems: Mapping[PurePosixPath, str]) -> Iterator[str]:

@@ -49,7 +49,7 @@ def _labelled(tree: Tree) -> Found:
 
 def _refuse(tree: Tree, found: Found) -> None:
     """Raises: UserError: what the source holds in place of labelled photos, and what to do."""
-    photos, labels = tree.photos, found.alone + list(found.left_out)
+    photos, labels = tree.photos, sorted(found.alone) + list(found.left_out)
     if photos and labels:
         fault = found.left_out.get(labels[0], left_out.NO_PHOTO)
         both = f"{counted(len(photos), 'photo')} and {counted(len(labels), 'label file')}"

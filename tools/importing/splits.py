@@ -89,22 +89,22 @@ def by_folder(folder: PurePosixPath, base: PurePosixPath) -> Given | None:
 
 def lists(tree: Tree, photos: Collection[Photo]) -> list[NameList]:
     """Every list that names a photo, sorted; those of one class where their folder has no other."""
-    found = defaultdict(list)
     names = _Names(photos)
-    for path in tree.ending(*_LISTS):
-        match = _OF_A_CLASS.fullmatch(path.stem)
-        split = named(path.stem)
-        if not (split or match) or tree.files[path].stat().st_size > _MOST_BYTES:
-            continue
-        one = _read(path, split or named(match[2] if match else ""), tree.read(path), names)
-        if one.photos:
-            found[path.parent, not split].append(one)
-    return [
-        one
-        for (folder, of_class), inside in found.items()
-        if not of_class or (folder, False) not in found
-        for one in inside
-    ]
+    found: list[NameList] = []
+    for of_class in (False, True):
+        plain = {one.path.parent for one in found}
+        for path in tree.ending(*_LISTS):
+            split = _split_of_class(path.stem) if of_class else named(path.stem)
+            if split and path.parent not in plain and tree.files[path].stat().st_size <= _MOST_BYTES:
+                one = _read(path, split, tree.read(path), names)
+                found += [one] if one.photos else []
+    return found
+
+
+def _split_of_class(stem: str) -> str:
+    """The split of a list of one class, cat_train.txt, or empty."""
+    match = _OF_A_CLASS.fullmatch(stem)
+    return named(match[2]) if match else ""
 
 
 def joined(name_lists: Collection[NameList]) -> dict[Photo, Given]:

@@ -1,8 +1,10 @@
 """The PASCAL VOC XML of a source and the photos that they are of; what else is XML is passed over."""
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from pathlib import PurePosixPath
+
+from tqdm import tqdm
 
 from detector.annotations import voc
 from detector.base.errors import UserError, counted, few
@@ -13,13 +15,17 @@ from tools.importing.pairs import Looks, Photo, Size, Tag
 from tools.importing.tree import Tree
 
 SIDECAR = ".aux.xml"  # GDAL's, of a picture that was looked at
+_HEAD = 256  # bytes
 
 
 def read(tree: Tree) -> Found:
-    """Every XML of a source that is an annotation, or cannot be read as any XML, with its photo."""
+    """Every XML of a source that is an annotation, or cannot be read as any XML, with its photo.
+
+    Files without a suffix are taken, too, if they begin as an annotation does: Stanford Dogs has such.
+    """
     found = Found()
     annotations: dict[PurePosixPath, voc.Annotation | None] = {}
-    for path in tree.ending(".xml"):
+    for path in tqdm([*_candidates(tree)], unit="label", disable=None, leave=False):
         is_small = tree.files[path].stat().st_size <= voc.MAX_BYTES
         annotation, problems = voc.parse(tree.read(path) if is_small else b"", None)
         if path.name.lower().endswith(SIDECAR) or any(one.kind == voc.NOT_VOC for one in problems):
@@ -37,6 +43,16 @@ def read(tree: Tree) -> Found:
     return found
 
 
+def _candidates(tree: Tree) -> Iterator[PurePosixPath]:
+    for path, file in tree.files.items():
+        if path.suffix.lower() == ".xml":
+            yield path
+        elif not path.suffix:
+            with file.open("rb") as stream:
+                if stream.read(_HEAD).lstrip().startswith(b"<annotation"):
+                    yield path
+
+
 def sizes(tree: Tree, photo: Photo) -> Collection[Size]:
     """The (width, height) of a photo as seen and as stored; none where it cannot be read."""
     try:
@@ -52,7 +68,7 @@ def _explain(found: Found, unpaired: Collection[PurePosixPath], photos: Collecti
     for label in sorted(unpaired):
         candidates = stems.get(pairs.loosest(label.stem), [])
         if not candidates:
-            found.alone.append(label)
+            found.alone.add(label)
         else:
             is_second = found.labels.keys() >= set(candidates)
             found.left_out[label] = left_out.ANOTHER_LABEL if is_second else left_out.SEVERAL_PHOTOS

@@ -207,6 +207,28 @@ def test_versions_of_one_dataset_are_not_joined(tmp_path: Path) -> None:
     assert f"holds 2 versions of a dataset: SRC={source}/original takes 8 labelled photos" in refusal(tmp_path, source)
 
 
+def test_boxes_around_whole_pictures_make_no_versions(tmp_path: Path) -> None:
+    for day in range(3):
+        for number in range(4):
+            put(tmp_path / f"source/{day}", f"p{number}.jpg")
+            xml = faults.voc(f"p{number}.jpg", [("cat", (0, 0, *faults.SIZE))])
+            (tmp_path / f"source/{day}/p{number}.xml").write_text(xml)
+    assert labelled(planned(tmp_path, tmp_path / "source")) == 12
+
+
+def test_annotations_without_a_suffix(tmp_path: Path) -> None:
+    """As Stanford Dogs has them, in a folder for each class."""
+    for number in range(6):
+        put(tmp_path / "source", f"Images/n0{number % 2}-dog/n0_{number}.jpg", f"x/n0_{number}.xml")
+        label = tmp_path / f"source/Annotation/n0{number % 2}-dog/n0_{number}"
+        label.parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / f"source/x/n0_{number}.xml").rename(label)
+    put(tmp_path / "source", "LICENSE")
+    made = planned(tmp_path, tmp_path / "source")
+    assert labelled(made) == 6
+    assert len(targets(made, ".xml")) == 6
+
+
 def test_a_dataset_inside_of_another_is_left_out(tmp_path: Path) -> None:
     source = pairs(tmp_path / "source", "train/{}", 5)
     pairs(source, "test/{}", 2, 5)
