@@ -1,7 +1,7 @@
 """VOC XML -> one CSV per split, every image and annotation checked on the way.
 
     dataset.dir/{train,test}/*.{jpg,png,...} with an .xml beside each, dataset.dir/label_map.pbtxt
-    -> dataset/data/{train,val,test}.csv       filename,width,height,class,xmin,ymin,xmax,ymax
+    -> dataset/data/{train,val,test}.csv       filename,width,height,class,xmin,ymin,xmax,ymax,is_crowd
     -> dataset/data/annotation_report.csv      split,filename,object,problem,action
 
     python -m stages.xml2csv
@@ -63,15 +63,16 @@ def image_boxes(labelled: Iterable[LabelledImage], label_map: Mapping[str, int])
 
 
 def _image_boxes(image: LabelledImage, label_map: Mapping[str, int]) -> ImageBoxes:
-    objects = sorted((one.name, one.box) for one in image.annotation.objects)
+    objects = sorted((one.name, one.box, one.is_crowd) for one in image.annotation.objects)
     width, height = image.annotation.size or (0, 0)
     return ImageBoxes(
         filename=image.filename,
         width=width,
         height=height,
-        boxes=np.array([box for _, box in objects], dtype=np.float64).reshape(-1, 4),
-        classes=np.array([label_map[name] for name, _ in objects], dtype=np.int64),
+        boxes=np.array([box for _, box, _ in objects], dtype=np.float64).reshape(-1, 4),
+        classes=np.array([label_map[name] for name, _, _ in objects], dtype=np.int64),
         scores=np.ones(len(objects)),
+        is_crowd=np.array([is_crowd for _, _, is_crowd in objects], dtype=np.bool_),
     )
 
 

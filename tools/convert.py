@@ -14,13 +14,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from detector.annotations import datasets, voc
+from detector.annotations import datasets, frames, voc
 from detector.annotations.datasets import LabelledImage
 from detector.annotations.report import FileProblem
+from detector.annotations.voc import VocObject
 from detector.base import errors, files, params, paths
 from detector.base.errors import UserError, counted
 from detector.data import labels
 from detector.data.params import DatasetParams
+from detector.pictures import images
 from tools.converting import writers
 from tools.converting.writers import Picture, Splits
 
@@ -70,10 +72,18 @@ def refuse_errors(source: Path, problems: Iterable[FileProblem]) -> None:
 
 
 def pictures(folder: Path, labelled: Iterable[LabelledImage]) -> list[Picture]:
+    """The photos by file name, with their boxes on the picture as seen."""
     return [
-        Picture(folder / one.filename, one.filename, one.annotation.size or (1, 1), one.annotation.objects)
+        _picture(folder / one.filename, one.annotation.objects, one.annotation.size)
         for one in sorted(labelled, key=lambda one: one.filename)
     ]
+
+
+def _picture(path: Path, objects: tuple[VocObject, ...], size: tuple[int, int] | None) -> Picture:
+    info = images.check(path)
+    if size == info.raw_size != info.size:  # a training takes the pixels as stored; others apply EXIF
+        objects = tuple(replace(one, box=frames.upright(one.box, info)) for one in objects)
+    return Picture(path, path.name, info.size, objects, info.turned)
 
 
 def named(splits: Splits) -> dict[str, list[Picture]]:
@@ -100,6 +110,9 @@ def summary(splits: Splits, problems: Sequence[FileProblem], to: str) -> list[st
     everything = [picture for many in splits.values() for picture in many]
     if crowds := sum(one.is_crowd for picture in everything for one in picture.objects):
         lines.append(f"{crowds} difficult objects, or crowds, {LOST.get(to, 'written as such')}")
+    if turned := sum(picture.is_turned for picture in everything):
+        what = "boxes are on the photo as seen; tools that ignore EXIF see it otherwise"
+        lines.append(f"{counted(turned, 'photo')} turned by EXIF: {what}")
     if renamed := [picture.path.name for picture in everything if picture.name != picture.path.name]:
         lines.append(f"{len(renamed)} renamed, as another photo has the same name: {errors.few(renamed)}")
     actions: Mapping[str, int] = Counter(one.problem.action for one in problems)

@@ -44,7 +44,7 @@ def main() -> None:
     dvc_add.track(target)
     print(f"{target}: {'imported' if is_new else 'exists already, with the same content'}")
     print("".join(f"  {errors.printable(note)}\n" for note in notes), end="")
-    print(f"next: make train DATASET={target.name} (real photos: add PHOTOS=1)")
+    print(f"next: make train DATASET={target.name}")
 
 
 def parse_arguments() -> argparse.Namespace:

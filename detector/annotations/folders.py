@@ -5,6 +5,7 @@ What is no file is never opened: a FIFO would wait for ever. What looks like a p
 
 import os
 import unicodedata
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -60,7 +61,7 @@ def _sort_in(entry: os.DirEntry[str], result: Listing) -> None:
 
 def _not_taken(entry: os.DirEntry[str]) -> list[Problem]:
     """A folder with photos, or a hidden photo."""
-    if entry.is_dir(follow_symlinks=True) and (inside := _images_below(entry.path)):
+    if _is_true(entry.is_dir) and (inside := _images_below(entry.path)):
         remedy = "not taken; move them out of it, or import the dataset: make dataset"
         return [Problem("", f"a folder with photos: {counted(inside, 'photo')}", remedy, WARNING)]
     if entry.name.startswith(".") and images.is_image(entry.name):
@@ -75,11 +76,19 @@ def _images_below(folder: str) -> int:
 def _fault(entry: os.DirEntry[str]) -> Problem | None:
     if not _is_writable(entry.name):
         return Problem("", "its name holds a control character or is not UTF-8", "rename it", SKIPPED)
-    if not entry.is_file():
+    if not _is_true(entry.is_file):
         is_broken = entry.is_symlink() and not Path(entry.path).exists()
         reason = "is a broken link" if is_broken else "is not a file"
         return Problem("", reason, "remove it, or rename it", SKIPPED)
     return None
+
+
+def _is_true(question: Callable[[], bool]) -> bool:
+    """No for a link that leads to itself."""
+    try:
+        return question()
+    except OSError:
+        return False
 
 
 def _is_writable(name: str) -> bool:

@@ -205,6 +205,8 @@ def _class_name(written: str, classes: Collection[str] | None, item: str) -> tup
     name = unicodedata.normalize("NFC", written)
     if not name:
         return "", [Problem(item, "<name> is missing", "add it", SKIPPED)]
+    if any(unicodedata.category(letter) == "Cc" for letter in name):
+        return "", [Problem(item, "<name> holds a control character", "type it again", SKIPPED)]
     if classes is None:
         return name, []
     if written in classes:

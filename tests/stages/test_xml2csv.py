@@ -66,10 +66,10 @@ def test_a_sound_dataset(root, pets):
     assert done.stdout.count("\n") == 1
     assert (root / REPORT).read_text() == HEADER
     assert (root / "dataset/data/test.csv").read_text() == (
-        "filename,width,height,class,xmin,ymin,xmax,ymax\n"
-        "b0.jpg,64,48,dog,8.0,6.0,40.5,30.0\n"
-        "b1.jpg,64,48,dog,8.0,6.0,40.5,30.0\n"
-        "b2.jpg,64,48,dog,8.0,6.0,40.5,30.0\n"
+        "filename,width,height,class,xmin,ymin,xmax,ymax,is_crowd\n"
+        "b0.jpg,64,48,dog,8.0,6.0,40.5,30.0,0\n"
+        "b1.jpg,64,48,dog,8.0,6.0,40.5,30.0,0\n"
+        "b2.jpg,64,48,dog,8.0,6.0,40.5,30.0,0\n"
     )
     assert in_csv(root) == [*(f"a{number}.jpg" for number in range(6)), "b0.jpg", "b1.jpg", "b2.jpg", "c.jpg"]
     assert done.stdout.startswith("10 images: train ")
@@ -171,9 +171,9 @@ def test_repairs_are_listed(root):
     assert [row["action"] for row in rows] == ["repaired"] * len(expected)
     content = "".join((root / f"dataset/data/{split}.csv").read_text() for split in ("train", "val"))
     assert content.count(",64,48,") == len(expected) + 1  # <size> from the image
-    assert "a1.jpg,64,48,cat,4.0,3.0,20.25,15.0\n" in content  # half of what was drawn at 128x96
-    assert "a4.jpg,64,48,cat,8.0,6.0,64.0,30.0\n" in content  # clipped
-    assert "a9.jpg,64,48,cat,40.5,6.0,60.0,30.0\n" in content  # swapped
+    assert "a1.jpg,64,48,cat,4.0,3.0,20.25,15.0,0\n" in content  # half of what was drawn at 128x96
+    assert "a4.jpg,64,48,cat,8.0,6.0,64.0,30.0,0\n" in content  # clipped
+    assert "a9.jpg,64,48,cat,40.5,6.0,60.0,30.0,0\n" in content  # swapped
 
 
 def test_a_sound_box_keeps_its_photo(root, pets):
@@ -184,8 +184,8 @@ def test_a_sound_box_keeps_its_photo(root, pets):
     assert (done.returncode, done.stderr) == (0, "")
     assert left_out(root) == []
     content = "".join((root / f"dataset/data/{split}.csv").read_text() for split in ("train", "val"))
-    assert "c.jpg,64,48,dog,8.0,6.0,40.5,30.0\n" in content
-    assert "d.jpg,64,48,,,,,\n" in content
+    assert "c.jpg,64,48,dog,8.0,6.0,40.5,30.0,0\n" in content
+    assert "d.jpg,64,48,,,,,,\n" in content
     assert done.stdout.splitlines()[-1].endswith(
         f"; left out: 2 boxes (a line 1, empty 1); 0 repaired, 0 warnings: see {REPORT}"
     )
@@ -288,7 +288,7 @@ def test_an_image_without_objects_is_kept(root, pets):
     faults.pair(pets / "test", "none.jpg", objects=[])
     done = run(root)
     assert "test 4 (boxes: dog 3)" in done.stdout
-    assert "none.jpg,64,48,,,,,\n" in (root / "dataset/data/test.csv").read_text()
+    assert "none.jpg,64,48,,,,,,\n" in (root / "dataset/data/test.csv").read_text()
     assert len(tables.read_csv(root / "dataset/data/test.csv", {"dog": 1})) == 4
 
 
@@ -312,7 +312,7 @@ def test_a_folder_before_the_file_name_means_nothing(root, pets):
 def test_no_validation_split(root, pets):
     faults.workspace(root, val_fraction=0)
     assert "train 6 (boxes: cat 6), val 0 (no boxes)" in run(root).stdout
-    assert (root / "dataset/data/val.csv").read_text() == "filename,width,height,class,xmin,ymin,xmax,ymax\n"
+    assert (root / "dataset/data/val.csv").read_text() == "filename,width,height,class,xmin,ymin,xmax,ymax,is_crowd\n"
 
 
 def test_bad_params(root, pets):

@@ -54,7 +54,7 @@ def test_train_and_test_in_a_nested_zip(root, tmp_path):
         "  label map copied from dataset/data/object-detection.pbtxt: cat 1, dog 2\n"
         "  train: 6 images, 6 boxes (cat 6), 0 images without objects\n"
         "  test: 4 images, 3 boxes (dog 3), 1 images without objects\n"
-        "next: make train DATASET=pets (real photos: add PHOTOS=1)\n"
+        "next: make train DATASET=pets\n"
     )
     pets = root / "dataset/pets"
     assert faults.tree(pets / "train") == faults.tree(source / "train")

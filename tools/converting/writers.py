@@ -20,7 +20,7 @@ from typing import Any
 from detector.annotations.shapes import Box
 from detector.annotations.voc import VocObject
 from detector.annotations.voc_writer import LabelledBox, voc_xml
-from detector.base import files, paths
+from detector.base import paths
 from detector.data import labels
 
 _DIGITS = 15  # behind the point of a fraction: of a side of 10,000 pixels that is 1e-11 pixels
@@ -29,12 +29,13 @@ _COLUMNS = ["filename", "width", "height", "class", "xmin", "ymin", "xmax", "yma
 
 @dataclass(frozen=True)
 class Picture:
-    """A photo. path: of its file. name: in the copy. size: (width, height) in pixels."""
+    """A photo. path: of its file. name: in the copy. size: (width, height) in pixels. is_turned: EXIF turns it."""
 
     path: Path
     name: str
     size: tuple[int, int]
     objects: tuple[VocObject, ...]
+    is_turned: bool = False
 
     @property
     def stem(self) -> str:
@@ -59,7 +60,7 @@ def write_coco(folder: Path, splits: Splits, label_map: Mapping[str, int]) -> No
                 annotations.append(_annotation(annotation_id, image_id, one, label_map))
         content = {"images": images, "annotations": annotations, "categories": categories}
         file = folder / "annotations" / f"instances_{split}.json"
-        files.write_text(file, json.dumps({"info": {}, "licenses": [], **content}, ensure_ascii=False) + "\n")
+        _write(file, json.dumps({"info": {}, "licenses": [], **content}, ensure_ascii=False) + "\n")
 
 
 def _annotation(number: int, image_id: int, one: VocObject, label_map: Mapping[str, int]) -> dict[str, Any]:
@@ -88,10 +89,10 @@ def write_yolo(folder: Path, splits: Splits, label_map: Mapping[str, int]) -> No
     for split, pictures in splits.items():
         for picture in pictures:
             lines = [_line(one, picture.size, label_map) for one in picture.objects if not one.is_crowd]
-            files.write_text(folder / "labels" / split / f"{picture.stem}.txt", "".join(lines))
+            _write(folder / "labels" / split / f"{picture.stem}.txt", "".join(lines))
     names = "".join(f"  {number - 1}: {json.dumps(name, ensure_ascii=False)}\n" for name, number in label_map.items())
     head = "train: images/train\nval: images/test # YOLO wants one; it is the test split, choose another to select by\n"
-    files.write_text(folder / "data.yaml", f"{head}test: images/test\nnames:\n{names}")
+    _write(folder / "data.yaml", f"{head}test: images/test\nnames:\n{names}")
 
 
 def _line(one: VocObject, size: tuple[int, int], label_map: Mapping[str, int]) -> str:
@@ -115,7 +116,7 @@ def write_csv(folder: Path, splits: Splits, label_map: Mapping[str, int]) -> Non
                 writer.writerow([picture.name, *picture.size, one.name, *map(_text, one.box), *crowd])
             if not picture.objects:
                 writer.writerow([picture.name, *picture.size, *[""] * (6 if has_crowds else 5)])
-        files.write_text(folder / f"{split}_labels.csv", text.getvalue())
+        _write(folder / f"{split}_labels.csv", text.getvalue())
     labels.write(folder / paths.LABEL_MAP, list(label_map))
 
 
@@ -124,10 +125,15 @@ def write_voc(folder: Path, splits: Splits, label_map: Mapping[str, int]) -> Non
         for picture in pictures:
             boxes = [LabelledBox(one.name, _texts(one.box), difficult=one.is_crowd) for one in picture.objects]
             content = voc_xml(picture.name, picture.size, boxes, folder="JPEGImages")
-            files.write_bytes(folder / "Annotations" / f"{picture.stem}.xml", content)
+            _write(folder / "Annotations" / f"{picture.stem}.xml", content.decode())
         names = "".join(f"{picture.stem}\n" for picture in pictures)
-        files.write_text(folder / "ImageSets" / "Main" / f"{split}.txt", names)
+        _write(folder / "ImageSets" / "Main" / f"{split}.txt", names)
     labels.write(folder / paths.LABEL_MAP, list(label_map))
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8", newline="\n")
 
 
 def _text(value: float) -> str:
@@ -149,7 +155,7 @@ WRITERS: dict[str, tuple[Writer, str]] = {  # and where the photos of a split go
 
 
 def write(folder: Path, to: str, splits: Splits, label_map: Mapping[str, int]) -> None:
-    """Write labels and copies of the photos into an empty folder.
+    """Write labels and copies of the photos into an empty folder, which must be one that is not yet in its place.
 
     Args:
         to: a key of `WRITERS`.

@@ -45,12 +45,13 @@ def met(text, classes=CLASSES):
 
 def test_every_problem_is_reported():
     """One line for each box that cannot be used; the classes of all are known."""
-    text = voc("", [("lynx", (5, 9, 4, 9)), ("cat", ("", "x", "1_0", "inf")), ("", BOX)])
+    text = voc("", [("lynx", (5, 9, 4, 9)), ("cat", ("", "x", "1_0", "inf")), ("", BOX), ("a&#10;b", BOX)])
     assert met(text) == [
         ("object 1 (lynx)", "unknown class lynx", ERROR),
         ("object 1 (lynx)", "a line: ymin and ymax are both 9", SKIPPED),
         ("object 2 (cat)", "not a number: xmin '', ymin 'x', xmax '1_0', ymax 'inf'", SKIPPED),
         ("object 3", "<name> is missing", SKIPPED),
+        ("object 4 (a\nb)", "<name> holds a control character", SKIPPED),
     ]
     annotation, problems = read(text)
     assert (annotation.objects, annotation.class_names) == ((), ("lynx", "cat"))

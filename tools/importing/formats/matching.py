@@ -9,29 +9,29 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
 from detector.annotations import pairing
-from detector.pictures import images
-from tools.importing.formats.folder import folder_split
+from tools.importing.formats.folder import folder_split, is_image
 from tools.importing.formats.labelled import Labels
 
 _DEPTH = 4  # folders of a path that are looked at, where its beginning is another machine's
+_ANY = ("", "train", "val", "test")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://|[A-Za-z]:(?=[\\/])")
 
 
 def photos(labels: Sequence[Labels], available: Iterable[str]) -> dict[int, pairing.Match]:
     """{index in `labels`: its photo}; labels without one, or with several that could be meant, are left out."""
     matches: dict[int, pairing.Match] = {}
-    free = dict.fromkeys(sorted(available))
-    folders = {part for name in free for part in name.split("/")[:-1]}
+    split_of = {name: folder_split(name) for name in sorted(available)}
+    folders = {part for name in split_of for part in name.split("/")[:-1]}
     paths = [_clean(one.photo) for one in labels]
-    beside = {index: _joined(one.file, one.photo) for index, one in enumerate(labels)}
-    _take(matches, beside, {name: name for name in free})
+    _take(matches, {i: _joined(one.file, one.photo) for i, one in enumerate(labels)}, {name: name for name in split_of})
     for depth in range(_DEPTH, 0, -1):
         taken = {match.name for match in matches.values()}  # at this depth a photo may be meant by several files
+        free = {name: split for name, split in split_of.items() if name not in taken}
+        ends = {index: _end(path, depth) for index, path in enumerate(paths) if _may_end(path, depth, folders)}
         for split, many in _by_split(labels, paths, matches).items():
-            for near in (split,), ("", split):
-                places = [name for name in free if name not in taken and (not split or folder_split(name) in near)]
-                wanted = {index: _end(paths[index], depth) for index in many if index not in matches}
-                wanted = {index: name for index, name in wanted.items() if _may_end(paths[index], depth, folders)}
+            for near in ((split,), ("", split)) if split else (_ANY,):
+                places = [name for name, own in free.items() if own in near]
+                wanted = {index: ends[index] for index in many if index in ends and index not in matches}
                 _take(matches, wanted, _unique((_end(name, depth), name) for name in places))
     return matches
 
@@ -39,7 +39,9 @@ def photos(labels: Sequence[Labels], available: Iterable[str]) -> dict[int, pair
 def _take(matches: dict[int, pairing.Match], wanted: Mapping[int, str], available: Mapping[str, str]) -> None:
     """Add the matches of {index: name} with {name: photo}; names without a suffix are compared without it."""
     for has_suffix in (True, False):
-        asked = {index: name for index, name in wanted.items() if images.is_image(name) == has_suffix}
+        asked = {index: name for index, name in wanted.items() if is_image(name) == has_suffix}
+        if not asked:
+            continue
         offered = available if has_suffix else _unique((posixpath.splitext(k)[0], v) for k, v in available.items())
         found = pairing.match(set(asked.values()), offered)
         for index, name in asked.items():
@@ -48,9 +50,12 @@ def _take(matches: dict[int, pairing.Match], wanted: Mapping[int, str], availabl
 
 
 def _may_end(path: str, depth: int, folders: set[str]) -> bool:
-    """Whether the beginning of a path may be left out: not where it is a folder of this tree, which lacks the photo."""
+    """Whether the last `depth` parts of a path are worth a look.
+
+    Not where there are fewer, nor where the one before is a folder of this tree, which lacks the photo.
+    """
     parts = path.split("/")
-    return len(parts) <= depth or parts[-depth - 1] not in folders
+    return len(parts) == depth or (len(parts) > depth and parts[-depth - 1] not in folders)
 
 
 def _by_split(

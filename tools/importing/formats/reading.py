@@ -53,12 +53,14 @@ class Photo:
     """A photo with its labels.
 
     path: of its file. size: (width, height) in pixels of the picture that the boxes were drawn on. boxes: in pixels.
-    source: the label file below the root, and where in it. split: train, val or test; empty where nothing says it.
+    file: its label file, below the root. source: that, and where in it.
+    split: train, val or test; empty where nothing says it.
     """
 
     path: Path
     size: Size
     boxes: tuple[Box, ...]
+    file: str
     source: str
     split: str
 
@@ -180,10 +182,12 @@ def _photos(folder: Folder, labels: Mapping[str, Labels]) -> tuple[list[Photo], 
         except UserError as error:
             return error
         boxes = tuple(_in_pixels(box, size) for box in one.boxes) if one.fractions else one.boxes
-        return Photo(path, size, boxes, one.source, one.split)
+        return Photo(path, size, boxes, one.file, one.source, one.split)
 
+    unsized = [name for name, one in labels.items() if one.size is None]
     with ThreadPoolExecutor(os.cpu_count()) as pool:  # Pillow decodes outside of the interpreter lock
-        made = dict(zip(labels, pool.map(photo, labels), strict=True))
+        decoded = dict(zip(unsized, pool.map(photo, unsized), strict=True))
+    made = {name: decoded.get(name) or photo(name) for name in labels}
     found = [one for one in made.values() if isinstance(one, Photo)]
     return found, {folder.path(name): one for name, one in made.items() if isinstance(one, UserError)}
 

@@ -6,6 +6,7 @@ a time, so that the polygons of a large COCO file are never in memory together.
 
 import json
 import re
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -165,7 +166,8 @@ def load_yaml(path: Path, shown: str) -> Any:
     if content.count("[") + content.count("{") > _MOST_YAML_BRACKETS:
         raise UserError(shown, "broken YAML: nested too deeply", _SAVE_AGAIN)
     try:
-        return YAML(typ="safe").load(content)
+        with warnings.catch_warnings(action="ignore"):  # of an anchor twice
+            return YAML(typ="safe").load(content)
     except Exception as error:  # ruamel.yaml raises nearly anything on damaged text
         _broken_yaml(shown, error)
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from detector.annotations import voc
 from detector.base.errors import UserError
-from tests.support.label_files import tree
+from tests.support.label_files import only, tree
 from tools.importing.formats import labelled, reading
 
 BOX = {
@@ -70,7 +70,8 @@ FILES: dict[str, tuple[str, object]] = {
         "cvat.xml",
         "<annotations><meta><task><labels><label><name>cat</name></label></labels></task></meta>"
         '<image id="0" name="a.jpg" width="100" height="50">'
-        '<box label="cat" xtl="1" ytl="2" xbr="3" ybr="4" rotation="5"/><polygon label="cat" points="1,2;3,4;5,6"/></image></annotations>',
+        '<box label="cat" xtl="1" ytl="2" xbr="3" ybr="4" rotation="5"/>'
+        '<polygon label="cat" points="1,2;3,4;5,6"/></image></annotations>',
     ),
     "YOLO": ("a.txt", "0 0.5 0.5 0.25 0.25\n0 0.1 0.1 0.2 0.2 0.3 0.1\n"),
     "YOLO's names": ("data.yaml", "train: images/train\nval: [a, b]\nnames:\n  0: cat\n  1: 'dog'\n"),
@@ -160,6 +161,13 @@ def check(root: Path, name: str, content: bytes) -> None:
             for photo in dataset.photos:
                 annotation, _ = voc.parse(photo.xml("a.jpg"), None)
                 assert annotation and annotation.size == photo.size
+
+
+@pytest.mark.parametrize("kind", [kind for kind in FILES if not kind.startswith("YOLO's")])
+def test_the_sound_file_is_read(tmp_path, kind):
+    name, content = FILES[kind]
+    dataset = only(tree(tmp_path, "a.jpg", files={name: content, "classes.txt": "cat"}))
+    assert dataset.photos[0].boxes[0].name == "cat" and not dataset.errors and not dataset.unusable
 
 
 @pytest.mark.parametrize("kind", FILES)
