@@ -23,6 +23,7 @@ from tqdm import tqdm
 
 from detector.base import errors, files, paths
 from detector.base.errors import UserError
+from tools.checks import enough
 from tools.cloud import dvc_add
 from tools.importing import plan, receipts, sources, zip_archive
 from tools.importing import tree as trees
@@ -154,7 +155,7 @@ def descriptions(planned: Plan) -> Iterator[str]:
             one.name or "without a class" for annotation in inside if annotation for one in annotation.objects
         )
         pictures = sum(row.photo is not None for row in rows)
-        empty = sum(annotation is not None and not annotation.objects for annotation in inside)
+        empty = sum(one is not None and not one.objects and not one.class_names for one in inside)
         classes = ", ".join(f"{name} {boxes[name]}" for name in sorted(boxes)) or "none"
         yield f"{split}: {pictures} images, {boxes.total()} boxes ({classes}), {empty} images without objects"
     labelled = [row for row in planned.rows if row.photo and row.label]
@@ -165,6 +166,10 @@ def descriptions(planned: Plan) -> Iterator[str]:
     ):
         if count:
             yield f"{count} {what}: xml2csv will report them"
+    few = [*enough.too_few(planned.photos_of_classes("train"), planned.photos_of_classes("test"))]
+    yield from few[: errors.MOST_LINES]
+    if len(few) > errors.MOST_LINES:
+        yield f"and {len(few) - errors.MOST_LINES} more classes with few photos"
 
 
 if __name__ == "__main__":

@@ -51,9 +51,12 @@ def test_train_and_test_in_a_nested_zip(root, tmp_path):
     assert done.stdout == (
         "dataset/pets: imported\n"
         "  found train/ and test/\n"
-        "  label map copied from dataset/data/object-detection.pbtxt: cat 1, dog 2\n"
+        "  label map copied from data/object-detection.pbtxt: cat 1, dog 2\n"
         "  train: 6 images, 6 boxes (cat 6), 0 images without objects\n"
         "  test: 4 images, 3 boxes (dog 3), 1 images without objects\n"
+        "  too few training photos to learn from: cat 6, dog 0; take 50 or more of each class\n"
+        "  no test photo shows cat: nothing is measured; put some into test/\n"
+        "  dog: 3 test photos: its AP50 is known to about +-0.37 (95 %); 20 photos give +-0.20, 100 +-0.10\n"
         "next: make train DATASET=pets\n"
     )
     pets = root / "dataset/pets"
@@ -150,16 +153,19 @@ def test_an_object_without_a_name_gives_no_class(root, tmp_path):
     faults.pair(source / "train", "n.jpg", objects=[("", faults.BOX)])
     done = bring(root, source)
     assert "label map made from the labels: cat 1, dog 2\n" in done.stdout
-    assert "train: 7 images, 7 boxes (cat 6, without a class 1), 0 images without objects\n" in done.stdout
+    assert "train: 7 images, 6 boxes (cat 6), 1 images without objects\n" in done.stdout
     faults.workspace(root)
-    assert "n.xml: object 1: <name> is missing" in faults.run(root, "stages.xml2csv").stderr
+    assert "train/n.xml: object 1: <name> is missing" in faults.run(root, "stages.xml2csv").stdout
 
 
 def test_no_class_may_have_the_name_of_the_background(root, tmp_path):
     source = faults.dataset(tmp_path / "source")
     (source / "label_map.pbtxt").unlink()
     faults.pair(source / "train", "n.jpg", objects=[("background", faults.BOX)])
-    refused(bring(root, source), "source: background is not allowed as a class name; rename it in the labels")
+    refused(
+        bring(root, source),
+        "source: background is not allowed as a class name: it means that no object was found; rename it in the labels",
+    )
 
 
 @pytest.mark.parametrize(
@@ -368,6 +374,6 @@ def test_real_photos(root):
     assert done.stderr == ""
     assert "  train: 891 images, 947 boxes (cat 489, dog 458), 0 images without objects\n" in done.stdout
     assert "  test: 104 images, 111 boxes (cat 44, dog 67), 0 images without objects\n" in done.stdout
-    assert "label map copied from dataset/data/object-detection.pbtxt: cat 1, dog 2" in done.stdout
+    assert "label map copied from data/object-detection.pbtxt: cat 1, dog 2" in done.stdout
     assert len(list((root / "dataset/asirra/train").glob("*.jpg"))) == 891
     assert len(list((root / "dataset/asirra/test").glob("*.xml"))) == 104

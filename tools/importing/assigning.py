@@ -98,10 +98,6 @@ def _found(dataset: Dataset) -> list[str]:
 def _places(dataset: Dataset, split: str) -> list[str]:
     """The folders or lists that name a split."""
     if dataset.lists:
-        return [str(_below(one.path, dataset.root)) for one in dataset.lists if one.split == split]
+        return [str(splits.below(one.path, dataset.root)) for one in dataset.lists if one.split == split]
     places = {given.by for given in dataset.given.values() if given.split == split}
-    return sorted(f"{_below(place, dataset.root)}/" for place in places)
-
-
-def _below(path: PurePosixPath, root: PurePosixPath) -> PurePosixPath:
-    return path.relative_to(root) if path.is_relative_to(root) else path
+    return sorted(f"{splits.below(place, dataset.root)}/" for place in places)

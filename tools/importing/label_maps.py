@@ -7,7 +7,7 @@ from detector.base import paths
 from detector.base.errors import UserError, few
 from detector.data import labels
 from detector.data.labels import LabelMap
-from tools.importing import pairs
+from tools.importing import pairs, splits
 from tools.importing.tree import Tree
 
 
@@ -53,7 +53,7 @@ def choose(
             raise UserError(", ".join(map(str, whole)), "several label maps", remedy)
         if whole:
             path = min(whole, key=lambda one: (len(whole[one].repairs), one))
-            return _taken(path, maps[path], whole[path], classes)
+            return _taken(str(splits.below(path, root)), maps[path], whole[path], classes)
     path = near[min(near)][0]
     names = labels.parse(maps[path], tree.shown(path), classes).names
     missing = few([name for name in classes if name not in names])
@@ -61,7 +61,7 @@ def choose(
     raise UserError(tree.shown(path), reason, "add it there, or rename it in the labels")
 
 
-def _taken(path: PurePosixPath, content: bytes, label_map: LabelMap, classes: Sequence[str]) -> tuple[str, str]:
+def _taken(path: str, content: bytes, label_map: LabelMap, classes: Sequence[str]) -> tuple[str, str]:
     listed = ", ".join(f"{name} {number}" for name, number in label_map.numbered().items())
     unused = [name for name in label_map.names if name not in classes]
     more = [f"without an object, but kept: {few(unused)}"] if unused else []

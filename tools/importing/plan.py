@@ -1,5 +1,6 @@
 """What becomes of a source: which files go where in the dataset's folder, under which names, and what is left out."""
 
+from collections import Counter
 from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -51,6 +52,13 @@ class Plan:
     label_map: str
     left_out: Mapping[PurePosixPath, str]
     notes: Sequence[str]
+
+    def photos_of_classes(self, split: str) -> dict[str, int]:
+        """{class: how many photos of a split show it}, for every class of the dataset."""
+        shown = {row.photo: row.split for row in self.rows if row.photo and row.label}
+        classes = {photo: set(one.class_names) for photo, one in self.annotations.items() if one and photo in shown}
+        counts = Counter(name for photo, names in classes.items() if shown[photo] == split for name in names)
+        return {name: counts[name] for name in sorted(set().union(*classes.values()))}
 
     @property
     def targets(self) -> dict[Path, Path | bytes]:

@@ -60,6 +60,11 @@ def named(name: str) -> str:
     return splits.pop() if len(splits) == 1 and _KNOWN.issuperset(words) else ""
 
 
+def below(path: PurePosixPath, folder: PurePosixPath) -> PurePosixPath:
+    """A path as it is seen from a folder, where it is in it."""
+    return path.relative_to(folder) if path.is_relative_to(folder) else path
+
+
 @dataclass(frozen=True)
 class Given:
     """The split that a source gives a photo, and the folder or the list that says so."""

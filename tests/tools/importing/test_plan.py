@@ -366,11 +366,11 @@ def test_the_nearest_label_map_is_taken(tmp_path: Path) -> None:
     labels.write(source / "models/ssd/label_map.pbtxt", ["person", "cat"])
     labels.write(source / "data/own.pbtxt", ["dog", "cat"])
     made = planned(tmp_path, source)
-    assert "label map copied from data/own.pbtxt: dog 1, cat 2; without an object, but kept: dog" in made.notes
+    assert "label map copied from own.pbtxt: dog 1, cat 2; without an object, but kept: dog" in made.notes
     labels.write(source / "data/other.pbtxt", ["cat", "dog"])
     assert "several label maps" in refusal(tmp_path, source)
     labels.write(source / "data/label_map.pbtxt", ["cat"])
-    assert "label map copied from data/label_map.pbtxt: cat 1" in planned(tmp_path, source).notes
+    assert "label map copied from label_map.pbtxt: cat 1" in planned(tmp_path, source).notes
 
 
 def test_folders_with_a_label_map_each_are_datasets(tmp_path: Path) -> None:
