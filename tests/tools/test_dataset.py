@@ -54,7 +54,7 @@ def test_train_and_test_in_a_nested_zip(root, tmp_path):
         "  label map copied from data/object-detection.pbtxt: cat 1, dog 2\n"
         "  train: 6 images, 6 boxes (cat 6), 0 images without objects\n"
         "  test: 4 images, 3 boxes (dog 3), 1 images without objects\n"
-        "  too few training photos to learn from: cat 6, dog 0; take 50 or more of each class\n"
+        "  too few training photos to learn from: dog 0, cat 6; take 50 or more of each class\n"
         "  no test photo shows cat: nothing is measured; put some into test/\n"
         "  dog: 3 test photos: its AP50 is known to about +-0.37 (95 %); 20 photos give +-0.20, 100 +-0.10\n"
         "next: make train DATASET=pets\n"
