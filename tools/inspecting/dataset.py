@@ -11,8 +11,9 @@ import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 from tqdm import tqdm
 
-from detector.annotations import folders, splitting, voc
-from detector.annotations.folders import FileProblem, LabelledImage
+from detector.annotations import datasets, splitting, voc
+from detector.annotations.datasets import LabelledImage
+from detector.annotations.report import FileProblem
 from detector.base import paths
 from detector.base.errors import UserError
 from detector.data import labels
@@ -68,7 +69,7 @@ def read(settings: DatasetParams) -> Dataset:
     if not folder.is_dir():
         remedy = "run: dvc repro sample" if folder == paths.SAMPLE else f"run: make dataset SRC=... NAME={folder.name}"
         raise UserError(str(folder), "not found", remedy)
-    labelled, problems = folders.read_dataset(folder)
+    labelled, problems = datasets.read(settings)
     chosen = splitting.choose((image.filename for image in labelled["train"]), settings.val_fraction)
     splits: dict[str, list[tuple[Path, LabelledImage]]] = {split: [] for split in paths.SPLITS}
     for split, found in labelled.items():
@@ -111,7 +112,7 @@ def _photo(split: str, path: Path, image: LabelledImage, header: tuple[str, int,
         size=size,
         classes=tuple(one.name for one in objects),
         boxes=np.array([one.box for one in objects], dtype=np.float64).reshape(-1, 4),
-        crowd=np.array([getattr(one, "is_crowd", False) for one in objects], dtype=bool),
+        crowd=np.array([one.is_crowd for one in objects], dtype=bool),
         format=kind,
         orientation=orientation,
         stored=orientation in _SIDEWAYS and size == stored,

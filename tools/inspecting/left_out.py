@@ -8,8 +8,8 @@ from pathlib import Path
 
 from lxml import etree
 
-from detector.annotations.folders import FileProblem
-from detector.annotations.voc import CORNERS
+from detector.annotations.report import FileProblem
+from detector.annotations.shapes import CORNERS
 from detector.base.errors import UserError
 from detector.pictures import images
 from tools.inspecting import dataset

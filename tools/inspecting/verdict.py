@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
-from detector.annotations.folders import FileProblem
+from detector.annotations.report import FileProblem
 from detector.base import paths
 from detector.base.errors import counted, few
 from tools.checks import enough
