@@ -26,7 +26,11 @@ from detector.storage import archives
 OTHER_LABEL_MAP = f"put the {paths.LABEL_MAP} of these records beside them"
 _RECORD = re.compile(r"(train|val|valid|validation|test)\.(?:tf)?records?(?:-\d{5}-of-\d{5})?")
 _SPLITS = {"train": "train", "test": "test"}  # all others are for validation
-_SUFFIXES = {"JPEG": (".jpg", ".jpeg", ".jpe", ".jfif"), "TIFF": (".tif", ".tiff")}  # of the formats with several
+_SUFFIXES = {  # of the formats with several
+    "HEIF": (".heic", ".heif", ".hif"),
+    "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif"),
+    "TIFF": (".tif", ".tiff"),
+}
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
 _READ = {f"image/object/{key}" for key in (*(f"bbox/{corner}" for corner in _CORNERS), "class/text", "class/label")}
 # EXIF's entry for the orientation (tag 0x0112, one 16-bit number), big-endian or little-endian.
