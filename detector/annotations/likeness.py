@@ -3,6 +3,9 @@
 Two pictures of one kind share light and shade: a dark animal on a light floor. They do not share details. So each
 picture is taken less its own blur, and one is shifted and scaled over the other by least squares first (the method of
 Lucas and Kanade), because a shift of a twentieth already hides a copy.
+
+Frames of a camera that stands still share all details but those of what moved. So no part of the pictures may differ
+much: an animal of a tenth of the side that is elsewhere makes two photos of them.
 """
 
 from typing import Any
@@ -14,6 +17,10 @@ SIDE = 32  # pixels, of the squares that are compared
 _OVERLAP = 0.6  # the least share of a picture that is compared
 _LIKELY = 0.2  # agreement before the best fit: of copies 0.24 and more, of five in six others less
 _STEPS = 3  # of Gauss and Newton; a fourth changes nothing
+_PART = 4  # pixels, the side of the parts that may not differ
+_DIFFERENCE = 1.0  # of a part, against the details of the whole; copies of whole pictures: 0.8 and less
+_PER_SHIFT = 40.0  # more for each side of shift, which blurs: crops by a twentieth 2.8 and less
+_MOST = 3.0
 
 _Floats = np.ndarray[Any, Any]  # of float32
 
@@ -32,13 +39,24 @@ def details(ones: _Floats, others: _Floats, windows: _Floats) -> _Floats:
     one, other, windows = one[likely], other[likely], windows[likely]
     for _ in range(_STEPS):
         windows = windows + _step(one, other, windows)
-    agreement[likely] = _agreement(one, other, windows)
+    agreement[likely] = np.where(_differ_somewhere(one, other, windows), -1, _agreement(one, other, windows))
     return agreement
 
 
 def _agreement(one: _Floats, other: _Floats, windows: _Floats) -> _Floats:
     seen, inside = _seen(one - _blurred(one), windows)
     return np.where(inside.mean((1, 2)) < _OVERLAP, -1, _correlation(seen, other - _blurred(other), inside))
+
+
+def _differ_somewhere(one: _Floats, other: _Floats, windows: _Floats) -> _Floats:
+    """(N,) bool: whether the details of a part differ by more than copies' do."""
+    seen, inside = _seen(one - _blurred(one), windows)
+    seen, target = _centred(seen, inside), _centred(other - _blurred(other), inside)
+    energy = (seen**2).sum((1, 2)) / np.maximum(inside.sum((1, 2)), 1)
+    gain = (seen * target).sum((1, 2)) / np.maximum((target**2).sum((1, 2)), 1e-6)
+    squares = _means((seen - gain[:, None, None] * target) ** 2, _PART).max((1, 2))
+    shift = np.abs(windows - np.array([0, 0, 1, 1], np.float32)).max(1)
+    return np.asarray(squares > energy * (_DIFFERENCE + _PER_SHIFT * shift).clip(max=_MOST))
 
 
 def _step(one: _Floats, other: _Floats, windows: _Floats) -> _Floats:
@@ -90,6 +108,11 @@ def _smooth(pictures: _Floats) -> _Floats:
 
 def _blurred(pictures: _Floats) -> _Floats:
     """The means of the 5 by 5 pixels around each."""
-    padded = np.pad(pictures, ((0, 0), (2, 2), (2, 2)), mode="edge")
-    rows = np.add.reduce([padded[:, start : start + SIDE] for start in range(5)])
-    return np.asarray(np.add.reduce([rows[:, :, start : start + SIDE] for start in range(5)]) / 25)
+    return _means(np.pad(pictures, ((0, 0), (2, 2), (2, 2)), mode="edge"), 5)
+
+
+def _means(pictures: _Floats, side: int) -> _Floats:
+    """The means of all squares of `side` pixels."""
+    across = pictures.shape[2] - side + 1
+    rows = np.add.reduce([pictures[:, :, start : start + across] for start in range(side)])
+    return np.asarray(np.add.reduce([rows[:, start : start + across] for start in range(side)]) / side**2)
