@@ -10,7 +10,24 @@ TF ?= auto
 INSTALLER ?= auto
 
 # Only from the command line: a NAME or a STEPS that a shell happens to export must not steer a training.
-ARGUMENTS := STEPS BATCH DATASET PHOTOS FRESH SRC NAME SHA256 IMAGES OUTPUT A B PROJECT BUCKET LOCATION TPU_ACCOUNT COMMIT WORK_DIR
+ARGUMENTS := STEPS BATCH DATASET FRESH SRC NAME SHA256 IMAGES OUTPUT TO A B PROJECT BUCKET LOCATION TPU_ACCOUNT COMMIT WORK_DIR
+KNOWN := $(ARGUMENTS) PYTHON TF INSTALLER
+# A mistyped variable would be ignored in silence. (What a make above this one was given is not ours to judge.)
+GIVEN := $(if $(filter 0,$(MAKELEVEL)),$(foreach name,$(.VARIABLES),$(if $(filter command,$(origin $(name))),$(name))))
+ifneq ($(filter PHOTOS,$(GIVEN)),)
+$(error PHOTOS is the default now, for photos and drawings alike: leave it out)
+endif
+ifneq ($(filter-out $(KNOWN),$(GIVEN)),)
+$(error $(filter-out $(KNOWN),$(GIVEN)): no such variable; there are $(sort $(KNOWN)))
+endif
+ifneq ($(and $(filter NAME,$(GIVEN)),$(filter train,$(MAKECMDGOALS))),)
+$(error NAME is what make dataset takes: for make train it is DATASET)
+endif
+ifneq ($(filter FRESH,$(GIVEN)),)
+ifeq ($(filter 0 1,$(value FRESH)),)
+$(error FRESH is 1, to train from scratch, or 0)
+endif
+endif
 $(foreach argument,$(ARGUMENTS),$(if $(filter command,$(origin $(argument))),,$(eval override $(argument) :=)))
 # Make would expand a `$` in them on the way into the environment; nothing reads them there.
 unexport $(ARGUMENTS) PYTHON TF INSTALLER
@@ -31,15 +48,12 @@ export TF_USE_LEGACY_KERAS := 1
 export DVC_NO_ANALYTICS := 1
 export GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT := false
 
-# What docs/training.md recommends for photos.
-FOR_PHOTOS := pretrained.source=open_images train.fine_tune_checkpoint_type=detection train.frozen_blocks=6 \
-	train.backbone_learning_rate=0.2
-
 # One changed parameter makes an experiment, which `dvc exp show` lists; none makes `dvc repro`.
 OVERRIDES := $(strip $(call option,-S train.steps=,STEPS) $(call option,-S train.batch_size=,BATCH) \
-	$(call option,-S dataset.dir=dataset/,DATASET) $(call option,-S train.work_dir=,WORK_DIR) \
-	$(if $(filter 1,$(value PHOTOS)),$(addprefix -S ,$(FOR_PHOTOS))))
-RUN := $(if $(filter 1,$(value FRESH)),PASSO_FRESH=1 )$(if $(OVERRIDES),dvc exp run $(OVERRIDES),dvc repro)
+	$(call option,-S dataset.dir=dataset/,DATASET) $(call option,-S train.work_dir=,WORK_DIR))
+# The last stages: what they need of the others runs. Without them DVC would draw the sample for a training on other data.
+LAST := evaluate predict
+RUN := $(if $(filter 1,$(value FRESH)),PASSO_FRESH=1 )$(if $(OVERRIDES),python -m tools.experiment $(OVERRIDES),dvc repro) $(LAST)
 
 .PHONY: help
 help: ## List the commands
@@ -64,7 +78,7 @@ _experiment: _repository
 		"and an experiment is a commit; run: git config user.name 'You' && git config user.email you@example.com" >&2; exit 2; }
 
 .PHONY: train
-train: $(if $(OVERRIDES),_experiment,_repository) install ## Train, measure, export a detector: [DATASET=pets PHOTOS=1 STEPS=500 BATCH=16]
+train: $(if $(OVERRIDES),_experiment,_repository) install ## Train, measure, export a detector: [DATASET=pets STEPS=500 BATCH=16]
 	@python -m tools.doctor --fast $(OVERRIDES)
 	$(RUN)
 	@python -m tools.report
@@ -77,6 +91,14 @@ continue: _repository install ## Let the next training start from a copy of the 
 .PHONY: dataset
 dataset: install ## Import labelled photos: SRC=photos.zip|https:|gs:|kaggle: NAME=pets [SHA256=]
 	@python -m tools.dataset $(call option,--src=,SRC) $(call option,--name=,NAME) $(call option,--sha256=,SHA256)
+
+.PHONY: inspect
+inspect: install ## Look at a dataset before training, on one page: [DATASET=pets]
+	@python -m tools.inspect_dataset $(call option,--dataset=,DATASET)
+
+.PHONY: convert
+convert: install ## Copy a dataset for others: TO=coco|yolo|csv|voc [DATASET=pets OUTPUT=folder]
+	@python -m tools.convert $(call option,--to=,TO) $(call option,--dataset=,DATASET) $(call option,--output=,OUTPUT)
 
 .PHONY: predict
 predict: install ## Detect in your own photos: IMAGES=folder|file|'glob' [OUTPUT=folder]

@@ -13,8 +13,10 @@
        results/evaluate/pictures/pictures.json [{rank, file, filename, missed, false, wrong_class}, ...]
 
 AP counts every score. Confusion and pictures count the detections with a score of at least evaluate.score_threshold;
-each is matched to the object of greatest IoU if that is at least evaluate.iou_threshold, the IoU of the curves too. The
-intervals of AP and AP50 tell what other test images of the same kind might have given (significance.py in
+each is matched to the object of greatest IoU if that is at least evaluate.iou_threshold, the IoU of the curves too.
+Crowds (is_crowd in the CSV) are no objects, and what is detected in them is no error: curves.py in detector/evaluation.
+
+The intervals of AP and AP50 tell what other test images of the same kind might have given (significance.py in
 detector/evaluation); `make compare A=...` tests whether two runs differ by more than chance.
 """
 
@@ -63,7 +65,7 @@ def read_label_map(dataset: Path) -> dict[str, int]:
 def read_groundtruth(label_map: Mapping[str, int]) -> list[ImageBoxes]:
     """The boxes of the test split; at least one, because without objects there is nothing to measure."""
     groundtruth = tables.read_csv(paths.csv("test"), label_map)
-    if not any(len(image.boxes) for image in groundtruth):
+    if not any(len(image.objects.boxes) for image in groundtruth):
         reason = f"no objects in the test split ({len(groundtruth)} images)"
         raise UserError(str(paths.csv("test")), reason, "put annotated images into the dataset's test/")
     return groundtruth

@@ -13,11 +13,12 @@ weights, and params that shape the weights (detector/training/identity.py). It s
 (detector/checkpointing/work_dir.py). `--fresh`, or PASSO_FRESH=1 where DVC runs this, removes that first. Ctrl-C and
 SIGTERM finish the step, save everything, and exit with 130 and 143.
 
-TensorBoard summaries go to logs/ (`tensorboard --logdir logs`). They and the work directory are not DVC outputs: the
-first hold times, and the second must outlive an interrupted training.
+TensorBoard summaries go to logs/ (`tensorboard --logdir logs`), and how long a step takes. They and the work directory
+are not DVC outputs: the first hold times, and the second must outlive an interrupted training.
 """
 
 import argparse
+import dataclasses
 import json
 import os
 import shutil
@@ -26,11 +27,13 @@ from typing import TYPE_CHECKING, Any
 
 from detector.base import errors, files, params, paths
 from detector.checkpointing import work_dir
+from detector.data import labels
 from detector.data.params import DatasetParams
 from detector.model import pipeline_config
 from detector.multihost import cluster, shared_work_dir
-from detector.training import identity, stops, training_data
+from detector.training import identity, speed, stops, training_data
 from detector.training.params import TrainParams
+from detector.weights import recipe
 
 if TYPE_CHECKING:
     from detector.training.trainer import Outcome
@@ -56,7 +59,7 @@ def _arguments() -> argparse.Namespace:
 
 
 def _train(fresh: bool, stop: stops.Stops) -> None:
-    train = params.load("train", TrainParams)
+    train, weights = _suited(params.load("train", TrainParams))
     data = training_data.load(Path(params.load("dataset", DatasetParams).dir) / paths.LABEL_MAP)
     training_data.check(train, data)
     config = pipeline_config.build(train, data.facts)
@@ -82,11 +85,22 @@ def _train(fresh: bool, stop: stops.Stops) -> None:
             print(f"trained {outcome.steps} steps; {workers.name(0)} writes the model")
             return
         with stop.held():
-            _write(train, config, data.label_map, work, outcome)
+            _write(train, config, data, work, outcome, weights)
             work.finish({"code": code})
-    speed = f" at {outcome.images_per_second:.1f} images/s" if outcome.images_per_second else ""
+            speed.write(outcome.seconds / outcome.steps)
+    rate = f" at {outcome.images_per_second:.1f} images/s" if outcome.images_per_second else ""
     reason = STOPPED_BY.get(outcome.stopped_by, "")
-    print(f"trained {outcome.steps} steps{reason}{speed}; best at step {outcome.best_step}")
+    print(f"trained {outcome.steps} steps{reason}{rate}; best at step {outcome.best_step}")
+
+
+def _suited(train: TrainParams) -> tuple[TrainParams, recipe.Weights]:
+    """The params with the settings that the weights in model/pretrained need, and which weights these are."""
+    weights = recipe.read() or recipe.Weights("", "")
+    settings = recipe.replaced(weights, train.model, train.fine_tune_checkpoint_type)
+    changed = {key: value for key, value in settings.items() if value != getattr(train, key)}
+    if changed:
+        print(f"{weights.name} ({recipe.AUTO}), so: {recipe.shown(changed)}", flush=True)
+    return dataclasses.replace(train, **changed), weights
 
 
 def _devices(train: TrainParams, workers: cluster.Cluster) -> str:
@@ -98,22 +112,31 @@ def _devices(train: TrainParams, workers: cluster.Cluster) -> str:
     return devices.on_this_host(train.accelerator)
 
 
-def _write(train: TrainParams, config: Any, label_map: Path, work: work_dir.Work, outcome: "Outcome") -> None:
+def _write(
+    train: TrainParams,
+    config: Any,
+    data: training_data.TrainingData,
+    work: work_dir.Work,
+    outcome: "Outcome",
+    weights: recipe.Weights,
+) -> None:
     last, best = work.step(outcome.steps), work.best(outcome.best_step)
     sources = {"last": last, "best": best if best.exists() else last}  # no best without validation
     summary = {
         "model": train.model,
         "steps": outcome.steps,
+        "epochs": data.epochs(outcome.steps, train.batch_size),
         "stopped_by": outcome.stopped_by,
         "best_step": outcome.best_step,
         "best": outcome.best,
+        "start": {**dataclasses.asdict(weights), **{key: getattr(train, key) for key in recipe.OF_IMAGENET}},
     }
     size = sum(path.stat().st_size for source in sources.values() for path in source.iterdir())
     with work_dir.disk_errors(paths.TRAIN, size), files.whole_folder(paths.TRAIN) as folder:
         for name, source in sources.items():
             shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns(work_dir.STATE))
         files.write_text(folder / "pipeline.config", pipeline_config.render(config))
-        shutil.copyfile(label_map, folder / paths.LABEL_MAP)
+        labels.copy(data.label_map, folder / paths.LABEL_MAP)
         files.write_text(folder / "train.json", json.dumps(summary, indent=2) + "\n")
 
 

@@ -7,11 +7,12 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from ruamel.yaml import YAML
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 MAKEFILE = (REPOSITORY / "Makefile").read_text(encoding="utf-8")
-TRAINING = (REPOSITORY / "docs" / "training.md").read_text(encoding="utf-8")
 TARGETS = re.findall(r"^([a-z][a-z-]*):", MAKEFILE, flags=re.MULTILINE)
+LAST = ["evaluate", "predict"]
 # One word each; every one would do harm, or fall apart, where it is not quoted.
 HOSTILE = [
     "a b; touch pwned",
@@ -82,7 +83,7 @@ def test_help_is_the_default_and_lists_every_target(copy: Copy) -> None:
 
 
 def test_the_command_set_is_complete() -> None:
-    for_users = "help install train continue dataset predict compare report summary status doctor"
+    for_users = "help install train continue dataset inspect convert predict compare report summary status doctor"
     for_buckets = "bucket bucket-check push pull push-records"
     for_developers = "test test-slow test-kill test-kill-bucket bench-train check format lock clean"
     assert sorted(TARGETS) == sorted(f"{for_users} {for_buckets} {for_developers}".split())
@@ -98,20 +99,50 @@ def test_train_reproduces_the_pipeline_or_runs_an_experiment(repository: Copy) -
     before = ["python", "-m", "tools.doctor", "--fast"]
     after = [["python", "-m", "tools.report"], ["python", "-m", "tools.summary"]]
     assert repository.make("train").returncode == 0
-    assert repository.recorded() == [before, ["dvc", "repro"], *after]
+    assert repository.recorded() == [before, ["dvc", "repro", *LAST], *after]
 
     repository.calls.unlink()
     identity = {"GIT_COMMITTER_NAME": "a", "GIT_COMMITTER_EMAIL": "a@example.com"}
     assert repository.make("train", "STEPS=5000", "BATCH=256", "DATASET=my pets", **identity).returncode == 0
     overrides = ["-S", "train.steps=5000", "-S", "train.batch_size=256", "-S", "dataset.dir=dataset/my pets"]
-    assert repository.recorded() == [[*before, *overrides], ["dvc", "exp", "run", *overrides], *after]
+    run = ["python", "-m", "tools.experiment", *overrides, *LAST]
+    assert repository.recorded() == [[*before, *overrides], run, *after]
 
 
-def test_photos_start_from_a_detector_as_the_documentation_has_it(repository: Copy) -> None:
-    written = re.search(r"^(dvc exp run -S pretrained.source=.*)\\\n +(.*)$", TRAINING, flags=re.MULTILINE)
-    assert written
-    assert f"\n{written[1]}{written[2]}\n" in repository.make("-n", "train", "PHOTOS=1").stdout
-    assert "\ndvc repro\n" in repository.make("-n", "train", "PHOTOS=0", PHOTOS="1").stdout
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["train", "PHOTOS=1"], "PHOTOS is the default now, for photos and drawings alike: leave it out."),
+        (["train", "PHOTOS=yes"], "PHOTOS is the default now"),
+        (["doctor", "PHOTOS="], "PHOTOS is the default now"),
+        (["train", "STPES=5"], "STPES: no such variable; there are A B BATCH BUCKET "),
+        (["train", "steps=5", "STEPS=5"], "steps: no such variable; there are A B "),
+        (["train", "x;touch>pwned;=1"], "x;touch>pwned;: no such variable"),
+        (["train", "FRESH=yes"], "FRESH is 1, to train from scratch, or 0."),
+        (["train", "NAME=pets"], "NAME is what make dataset takes: for make train it is DATASET."),
+    ],
+)
+def test_a_variable_that_would_be_ignored_is_refused(repository: Copy, arguments: list[str], words: str) -> None:
+    done = repository.make(*arguments)
+    assert done.returncode == 2
+    assert words in done.stderr and done.stderr.count("\n") == 1
+    assert repository.recorded() == []
+    assert not (repository.root / "pwned").exists()
+
+
+def test_variables_of_the_shell_and_of_another_make_are_not_judged(repository: Copy) -> None:
+    assert repository.make("report", PHOTOS="1", STPES="5", FRESH="yes").returncode == 0
+    (repository.root / "above.mk").write_text("all:\n\t@$(MAKE) report\n")
+    assert repository.make("-f", "above.mk", "VERSION=1").returncode == 0
+
+
+def test_the_last_stages_need_all_others_but_the_sample() -> None:
+    """So that a training on other data draws no sample."""
+    stages = YAML(typ="safe").load((REPOSITORY / "dvc.yaml").read_text())["stages"]
+    needed = {dep for stage in stages.values() for dep in stage["deps"]}
+    outs = {name: [*stage["outs"], *stage.get("metrics", [])] for name, stage in stages.items()}
+    last = [name for name, made in outs.items() if not needed & {*made}]
+    assert sorted({*last} - {"sample"}) == sorted(re.findall(r"^LAST := (.*)$", MAKEFILE, re.MULTILINE)[0].split())
 
 
 def test_doctor_looks_at_the_values_that_train_would_take(repository: Copy) -> None:
@@ -132,10 +163,17 @@ def test_continue_takes_a_name_and_needs_a_repository(
     assert plain.recorded() == []
 
 
+def test_inspect_takes_a_dataset(copy: Copy) -> None:
+    copy.make("inspect", "DATASET=my pets")
+    copy.make("inspect", DATASET="of the shell's")
+    command = ["python", "-m", "tools.inspect_dataset"]
+    assert copy.recorded() == [[*command, "--dataset=my pets"], command]
+
+
 def test_fresh_reaches_the_stage_through_dvc(repository: Copy) -> None:
-    assert "\nPASSO_FRESH=1 dvc repro\n" in repository.make("-n", "train", "FRESH=1").stdout
+    assert "\nPASSO_FRESH=1 dvc repro evaluate predict\n" in repository.make("-n", "train", "FRESH=1").stdout
     assert (
-        "\nPASSO_FRESH=1 dvc exp run -S train.steps='5'\n"
+        "\nPASSO_FRESH=1 python -m tools.experiment -S train.steps='5' evaluate predict\n"
         in repository.make("-n", "train", "FRESH=1", "STEPS=5").stdout
     )
     assert "PASSO_FRESH" not in repository.make("-n", "train", "FRESH=0", FRESH="1").stdout
@@ -144,16 +182,19 @@ def test_fresh_reaches_the_stage_through_dvc(repository: Copy) -> None:
 
 def test_dry_run_shows_the_commands_and_runs_none(repository: Copy) -> None:
     shown = repository.make("-n", "train").stdout
-    assert "\ndvc repro\npython -m tools.report\npython -m tools.summary\n" in shown
+    assert "\ndvc repro evaluate predict\npython -m tools.report\npython -m tools.summary\n" in shown
     assert "tools/install.py --tf='auto' --with='auto'" in shown
-    assert "\ndvc exp run -S train.steps='5000'\n" in repository.make("-n", "train", "STEPS=5000").stdout
+    assert (
+        "\npython -m tools.experiment -S train.steps='5000' evaluate predict\n"
+        in repository.make("-n", "train", "STEPS=5000").stdout
+    )
     assert repository.recorded() == []
 
 
 def test_a_variable_of_the_shell_steers_no_training(repository: Copy) -> None:
     """WSL, for one, exports NAME."""
     repository.make("train", STEPS="1", NAME="desktop", DATASET="other")
-    assert repository.recorded()[1] == ["dvc", "repro"]
+    assert repository.recorded()[1] == ["dvc", "repro", *LAST]
 
 
 @pytest.mark.parametrize("value", HOSTILE)
@@ -213,7 +254,7 @@ def test_an_experiment_needs_a_commit_and_a_name(copy: Copy) -> None:
     assert "git config user.name 'You' && git config user.email you@example.com" in done.stderr
     assert copy.recorded() == []
     assert copy.make("train", **nobody).returncode == 0  # dvc repro needs neither
-    assert copy.recorded()[1] == ["dvc", "repro"]
+    assert copy.recorded()[1] == ["dvc", "repro", *LAST]
 
 
 def test_a_failed_set_up_stops_everything(repository: Copy) -> None:

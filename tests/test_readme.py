@@ -227,8 +227,7 @@ def test_every_suggested_value_is_allowed(name: str, tmp_path: Path, monkeypatch
 
 
 def test_values_are_suggested() -> None:
-    assert ("train.steps", "1000") in overrides("README.md")
-    assert ("train.fine_tune_checkpoint_type", "detection") in overrides("docs/training.md")
+    assert ("train.steps", "600") in overrides("docs/parameters.md")
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)
@@ -297,32 +296,52 @@ def test_all_models_checkpoint_types_stages_and_rooms_are_described(tmp_path: Pa
 
 
 def test_the_summary_is_what_make_train_prints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """But for the scores and the best step, which are those of one run on one machine."""
+    """But for the scores, the best step and the minutes, which are those of one run on one machine."""
     steps = params.load("train", TrainParams).steps
     images = params.load("sample", SampleParams).test_images
     scores = {"AP": 0.5, "AP50": 0.5}
     monkeypatch.chdir(tmp_path)
     for path in summary.PLACES.values():
         path.mkdir(parents=True)
-    training = {"steps": steps, "best_step": steps, "best": scores}
+    start = {"source": "open_images", "asked": "auto", "fine_tune_checkpoint_type": "detection"}
+    training = {"steps": steps, "epochs": 1.0, "best_step": steps, "best": scores, "start": start}
     ends = {f"{name}_interval": {"low": 0.4, "high": 0.6} for name in scores}
     measured = {**scores, **ends, "images": images, "per_class": dict.fromkeys(["cat", "dog"], scores)}
-    printed = summary.lines(training, measured)
+    printed = summary.lines(training, measured, "", 1.0)
     assert masked(marked("README.md", "summary")) == masked("".join(f"{line}\n" for line in printed))
 
 
 def masked(words: str) -> str:
     """Without what differs from run to run."""
+    words = re.sub(r"\(\S+ epochs\)|\d+ minutes here", "?", words)
     return re.sub(r"(?<= )(?:-|[01]\.\d{3})(?=[ ,])|(?<=best at step )\d+", "?", words)
 
 
 def test_the_annotation_errors_are_those_of_xml2csv(tmp_path: Path) -> None:
     folder = faults.dataset(tmp_path / "dataset" / "pets", train=1)
-    faults.pair(folder / "train", "cat.17.jpg", objects=[("cat", (40, 6, 8, 30))])
+    faults.pair(folder / "train", "cat.17.jpg").with_suffix(".xml").write_text(faults.voc("cat.18.jpg"))
+    faults.pair(folder / "train", "cat.18.jpg")
     faults.pair(folder / "train", "dog.4.jpg", objects=[("dog", faults.BOX), ("dgo", faults.BOX)])
-    faults.pair(folder / "train", "dog.9.jpg").unlink()
+    faults.pair(folder / "train", "dog.9.jpg", size=(48, 64))
     completed = faults.run(faults.workspace(tmp_path), "stages.xml2csv")
     assert (completed.returncode, completed.stderr) == (2, marked("docs/own-data.md", "errors"))
+
+
+def test_what_is_left_out_is_what_xml2csv_prints(tmp_path: Path) -> None:
+    folder = faults.dataset(tmp_path / "dataset" / "pets", train=1)
+    for number in range(1, 5):
+        faults.pair(folder / "train", f"cat.{number}.jpg")
+        faults.pair(folder / "train", f"dog.{number}.jpg", objects=[("dog", faults.BOX)])
+    (folder / "train/cat.1.xml").write_text(faults.voc("IMG_4001.JPG"))
+    (folder / "train/cat.2.xml").write_text(faults.voc("IMG_4002.JPG"))
+    (folder / "train/dog.1.xml").write_text(faults.voc("dog.1.jpg", objects=[("dog", faults.BOX)], size=(128, 96)))
+    objects = [("dog", faults.BOX), ("dog", (9, 9, 9, 9))]
+    (folder / "train/dog.2.xml").write_text(faults.voc("dog.2.jpg", objects=objects))
+    (folder / "train/cat.3.xml").unlink()
+    (folder / "train/cat.4.xml").unlink()
+    completed = faults.run(faults.workspace(tmp_path), "stages.xml2csv")
+    assert (completed.returncode, completed.stderr) == (0, "")
+    assert completed.stdout == marked("docs/own-data.md", "left out")
 
 
 def test_the_import_prints_what_is_shown_but_for_the_numbers(tmp_path: Path) -> None:

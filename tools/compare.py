@@ -123,7 +123,7 @@ def check_comparable(first: Run, second: Run) -> None:
 
 
 def _identity(image: "ImageBoxes") -> tuple[object, ...]:
-    return image.width, image.height, image.classes.tolist(), image.boxes.tolist()
+    return image.width, image.height, image.classes.tolist(), image.boxes.tolist(), image.is_crowd.tolist()
 
 
 def compare(first: Run, second: Run) -> "dict[str, Comparison]":
@@ -135,7 +135,7 @@ def compare(first: Run, second: Run) -> "dict[str, Comparison]":
     from detector.data import labels
     from detector.evaluation import significance
 
-    if not any(len(image.boxes) for image in first.groundtruth):
+    if not any(len(image.objects.boxes) for image in first.groundtruth):
         raise UserError(f"{first.name}: {paths.csv('test')}", "no objects in the test split", REMEDY)
     names = labels.by_id(first.label_map)
     try:

@@ -29,6 +29,7 @@ from detector.data import labels
 from detector.data.params import DatasetParams
 from detector.model import pipeline_config
 from detector.training.params import TrainParams
+from detector.weights import recipe
 from detector.weights.params import NO_START, STARTS, PretrainedParams
 from tools.cloud import dvc_add, git
 
@@ -59,7 +60,7 @@ def main() -> None:
     else:
         print(f"detection: it was trained for {', '.join(old_classes)}; {', '.join(classes)} are learnt from scratch")
     print("next: make train STEPS=...")
-    print(f"to go back, in {PARAMS_FILE}: source: package, start: {NO_START}, {TYPE}: classification")
+    print(f"to go back, in {PARAMS_FILE}: source: {recipe.AUTO}, start: {NO_START}, {TYPE}: detection")
 
 
 def parse_arguments() -> argparse.Namespace:

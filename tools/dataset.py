@@ -3,10 +3,10 @@
     make dataset SRC=<folder, zip or tar, https://..., gs://..., kaggle:owner/name> NAME=pets [SHA256=...]
     python -m tools.dataset --src=... --name=pets [--sha256=...] [--test-fraction=0.1]
 
-importing/sources.py lists what SRC may be, importing/layouts.py the layouts of the data, importing/records.py what is
-made of TFRecords. The source is only read. An image keeps its name and its bytes; images without XML, and XML without
-image, are copied too, so that xml2csv can report them. The folder appears atomically, and an existing one is never
-written to.
+importing/sources.py lists what SRC may be, importing/layouts.py the layouts of the data, importing/formats/records.py
+what is made of TFRecords. The source is only read. An image keeps its name and its bytes; images without XML, and XML
+without image, are copied too, so that xml2csv can report them. The folder appears atomically, and an existing one is
+never written to.
 """
 
 import argparse
@@ -26,7 +26,8 @@ from detector.base import errors, files, paths
 from detector.base.errors import UserError
 from detector.data import labels
 from tools.cloud import dvc_add
-from tools.importing import layouts, records, sources, zip_archive
+from tools.importing import layouts, sources, zip_archive
+from tools.importing.formats import records
 from tools.importing.layouts import Plan
 
 RESERVED = ("sample", "data")  # the embedded dataset, and the stages' own folder
@@ -45,7 +46,7 @@ def main() -> None:
     dvc_add.track(target)
     print(f"{target}: {'imported' if is_new else 'exists already, with the same content'}")
     print("".join(f"  {note}\n" for note in notes), end="")
-    print(f"next: make train DATASET={target.name} (real photos: add PHOTOS=1)")
+    print(f"next: make train DATASET={target.name}")
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -128,23 +129,43 @@ def class_names(content: Mapping[Path, voc.Annotation | None]) -> list[str]:
 
 def find_label_map(root: Path, classes: list[str]) -> tuple[str, str]:
     """The text of the source's label map, or of one derived from its classes; and where it comes from, in words."""
-    everywhere = list(layouts.label_maps(root))
-    candidates = [path for path in everywhere if path == root / paths.LABEL_MAP] or everywhere
-    if len({read(path) for path in candidates}) > 1:
-        shown = ", ".join(str(path.relative_to(root)) for path in candidates)
-        raise UserError(shown, "several label maps", f"keep one, or put yours beside train/ as {paths.LABEL_MAP}")
-    if not candidates and not classes:
+    everywhere = {
+        path: content for path in layouts.label_maps(root) if labels.is_label_map(path.name, content := read(path))
+    }
+    found = {path: everywhere[path] for path in everywhere if path == root / paths.LABEL_MAP} or everywhere
+    if not found:
+        return derived_label_map(classes)
+    parsed = {path: labels.parse(content, shown(path, root), classes) for path, content in found.items()}
+    if len({tuple(label_map.names) for label_map in parsed.values()}) > 1:
+        several = ", ".join(shown(path, root) for path in parsed)
+        raise UserError(several, "several label maps", f"keep one, or put yours beside train/ as {paths.LABEL_MAP}")
+    path, label_map = min(parsed.items(), key=lambda one: (len(one[1].repairs), one[0]))
+    if missing := [name for name in classes if name not in label_map.names]:
+        reason = f"{errors.few(missing)} of the XML files is missing; it has {errors.few(label_map.names)}"
+        raise UserError(shown(path, root), reason, "add it there, or rename it in the XML")
+    listed = ", ".join(f"{name} {number}" for name, number in label_map.numbered().items())
+    unused = [name for name in label_map.names if name not in classes]
+    more = [f"without an object, but kept: {errors.few(unused)}"] if unused else []
+    if not label_map.repairs:
+        text = found[path].decode("utf-8").replace("\r\n", "\n").replace("\r", "\n")
+        return text, "; ".join([f"copied from {shown(path, root)}: {listed}", *more])
+    return labels.render(label_map.names), "; ".join(
+        [f"made from {shown(path, root)}: {listed}", *label_map.repairs, *more]
+    )
+
+
+def derived_label_map(classes: list[str]) -> tuple[str, str]:
+    if not classes:
         raise UserError("SRC", "no object with a class in any XML", "label some, or put a label map beside them")
-    if not candidates:
-        numbered = ", ".join(f"{name} {n}" for n, name in enumerate(classes, 1))
-        return labels.render(classes), f"made from the XML: {numbered}"
-    label_map = labels.read(candidates[0])
-    shown = str(candidates[0].relative_to(root)).encode(errors="backslashreplace").decode()
-    if missing := [name for name in classes if name not in label_map]:
-        reason = f"{', '.join(missing)} of the XML files is missing"
-        raise UserError(shown, reason, "add it there, or rename it in the XML")
-    listed = ", ".join(f"{name} {class_id}" for name, class_id in label_map.items())
-    return candidates[0].read_text(encoding="utf-8"), f"copied from {shown}: {listed}"
+    for reason in filter(None, map(labels.fault, classes)):
+        raise UserError("SRC", reason, "rename it in the XML")
+    numbered = ", ".join(f"{name} {n}" for n, name in enumerate(classes, 1))
+    return labels.render(classes), f"made from the XML: {numbered}"
+
+
+def shown(path: Path, root: Path) -> str:
+    """A file of the source, fit for a terminal."""
+    return str(path.relative_to(root)).encode(errors="backslashreplace").decode()
 
 
 def copy(plan: Plan, label_map: str, target: Path) -> bool:

@@ -8,6 +8,7 @@ bucket is replaced only if nobody else has replaced it meanwhile, and is verifie
 """
 
 import argparse
+import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from ruamel.yaml.error import YAMLError
 
 from detector.base import errors, params, paths
 from detector.base.errors import UserError
+from detector.data import labels
 from detector.data.params import DatasetParams
 from tools.cloud import bucket_settings, cache
 from tools.importing import gs
@@ -36,8 +38,11 @@ def main() -> None:
         if not path.is_file():
             raise UserError(str(path), "not found", REMAKE)
     check_made(sources, dataset.dir)
-    for path in sources:
-        print(gs.upload(path, bucket, f"{FOLDER}/{path.name}"))
+    with tempfile.TemporaryDirectory() as folder:
+        label_map = Path(folder) / paths.LABEL_MAP
+        labels.copy(sources.pop(), label_map)  # its ids are those of the records, whatever the user's file says
+        for path in (*sources, label_map):
+            print(gs.upload(path, bucket, f"{FOLDER}/{path.name}"))
 
 
 def check_made(sources: Iterable[Path], folder: str) -> None:

@@ -13,14 +13,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import jinja2
-
 from detector.base import errors, files, paths
 from detector.base.errors import UserError
+from detector.export import about
+from detector.weights import recipe
 from detector.weights.params import NO_START, STARTS
 from tools.cloud import git
 from tools.page import charts, pictures
 from tools.page.inputs import REMAKE, points, read_metrics, read_rows, read_yaml
+from tools.page.rendering import render
 
 TEMPLATE = "report.html.j2"
 LOSSES = {  # DVCLive's name -> the page's
@@ -36,7 +37,7 @@ VALIDATION = {"val/AP50": "AP50", "val/AP": "AP"}
 
 def main() -> None:
     """Read, render, write."""
-    page = render(context())
+    page = render(TEMPLATE, context())
     files.write_text(paths.REPORT, page)
     print(f"{paths.REPORT}: {len(page.encode()) / 1e6:.1f} MB, opens in any browser, offline too")
 
@@ -55,27 +56,18 @@ def context() -> dict[str, Any]:
     if not any(result.values()):
         raise UserError("results", "nothing to report yet", "run: make train")
     sections = read_yaml(Path("params.yaml"))
+    trained = read_metrics(paths.TRAIN / "train.json")
     return result | {
-        "trained": read_metrics(paths.TRAIN / "train.json"),
+        "trained": trained,
         "params": {name: section for name, section in sections.items() if isinstance(section, dict)},
         "splits": splits(),
         "remarks": remarks(),
+        "left_out": about.in_words(about.left_out()),
+        "start": recipe.described(trained.get("start") or {}),
         "lineage": lineage(read_yaml(Path("dvc.lock"))),
         "commit": commit(),
         "frame": charts,
     }
-
-
-def render(values: Mapping[str, Any]) -> str:
-    """The page; every string is escaped."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent / "page"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template(TEMPLATE).render(values)
 
 
 def training() -> list[charts.Chart]:

@@ -2,8 +2,9 @@
 
     python -m tools.summary
 
-In:  model/train/train.json, results/evaluate/metrics.json; whether the model, report and pictures exist
-Out: at most 12 lines on the terminal
+In:  model/train/train.json, results/evaluate/metrics.json, dataset/data/annotation_report.csv, logs/speed.json; whether
+     the model, report and pictures exist
+Out: at most 14 lines on the terminal
 """
 
 from collections.abc import Mapping
@@ -12,6 +13,9 @@ from typing import Any
 
 from detector.base import errors, paths
 from detector.base.errors import UserError
+from detector.export import about
+from detector.training import speed
+from detector.weights import recipe
 from tools.page.inputs import read_metrics
 
 CLASSES = 12  # shown one by one; the rest is counted
@@ -62,21 +66,40 @@ def intervals(metrics: Mapping[str, Any]) -> str:
     return ", ".join(f"{name} {number(one, 'low')} to {number(one, 'high')}" for name, one in measured.items() if one)
 
 
-def lines(training: Mapping[str, Any], metrics: Mapping[str, Any]) -> list[str]:
-    """The summary, at most 12 lines."""
+def longer(training: Mapping[str, Any], seconds_per_step: float) -> str:
+    """The command for twice the steps; where the last validation was the best, what they would cost."""
+    steps = training.get("steps")
+    more = 2 * steps if isinstance(steps, int) else 1000
+    command = f"make train STEPS={more}"
+    if not training.get("best") or training.get("best_step") != steps or training.get("stopped_by", "steps") != "steps":
+        return f"{command:<42} train longer; the value stays in params.yaml"
+    minutes = f", {max(1, round(more * seconds_per_step / 60))} minutes here" if seconds_per_step else ""
+    return f"{command:<42} train longer{minutes}: the last validation was the best"
+
+
+def lines(training: Mapping[str, Any], metrics: Mapping[str, Any], left_out: str, seconds_per_step: float) -> list[str]:
+    """The summary, at most 14 lines.
+
+    Args:
+        left_out: how many photos and boxes of the dataset were, and why; empty where none were.
+        seconds_per_step: of the training on this machine; 0 where unknown.
+    """
     score = f"AP {number(metrics, 'AP')}, AP50 {number(metrics, 'AP50')}"
     places = [f"  {name:<12}{path}" for name, path in PLACES.items() if path.exists()]
     steps, best = training.get("steps", "?"), training.get("best_step", "?")
     model = f"best at step {best} of {steps}" if training.get("best") else f"after {steps} training steps"
+    epochs = f" ({training['epochs']:g} epochs)" if training.get("epochs") else ""
     return [
-        f"{score} on {metrics.get('images', '?')} test images, {model}",
+        f"{score} on {metrics.get('images', '?')} test images, {model}{epochs}",
         *([f"  {'95 %':<12}{shown} with other test images"] if (shown := intervals(metrics)) else []),
         *([f"  {'per class':<12}{per_class(metrics)}"] if metrics.get("per_class") else []),
+        *([f"  {'start':<12}{shown}"] if (shown := recipe.described(training.get("start") or {})) else []),
+        *([f"  {'left out':<12}{left_out}"] if left_out else []),
         *places,
         "Next:",
         "  make predict IMAGES=folder                 your own photos",
         "  make dataset SRC=folder NAME=pets          your own labelled photos, to train on",
-        "  make train STEPS=1000                      train longer; the value stays in params.yaml",
+        f"  {longer(training, seconds_per_step)}",
         "  .venv/bin/dvc exp show                     the runs side by side; q quits",
     ]
 
@@ -84,7 +107,7 @@ def lines(training: Mapping[str, Any], metrics: Mapping[str, Any]) -> list[str]:
 def main() -> None:
     """Read, print."""
     check_trained()
-    print("\n".join(lines(read(TRAINED), read(MEASURED))))
+    print("\n".join(lines(read(TRAINED), read(MEASURED), about.in_words(about.left_out()), speed.read())))
 
 
 if __name__ == "__main__":

@@ -16,6 +16,8 @@ JPEG_QUALITY = 95  # of a JPEG that has to be encoded again
 def example(image: ImageBoxes, folder: Path, names: Mapping[int, str]) -> records.Example:
     """The features of an image in `folder`; boxes are fractions of its width and height.
 
+    `image/object/is_crowd` is there only where a box is one.
+
     Args:
         names: {id of the label map: class name}.
 
@@ -28,6 +30,7 @@ def example(image: ImageBoxes, folder: Path, names: Mapping[int, str]) -> record
         ymin, xmin, ymax, xmax = boxes.voc_to_normalized(image.boxes, image.width, image.height).T.tolist()
     except ValueError as error:
         raise UserError(str(path), f"in the CSV: {error}", "run: dvc repro xml2csv") from error
+    crowds = {"image/object/is_crowd": image.is_crowd.astype(int).tolist()} if image.is_crowd.any() else {}
     return {
         "image/height": [image.height],
         "image/width": [image.width],
@@ -42,6 +45,7 @@ def example(image: ImageBoxes, folder: Path, names: Mapping[int, str]) -> record
         "image/object/bbox/ymax": ymax,
         "image/object/class/text": [names[number].encode() for number in image.classes.tolist()],
         "image/object/class/label": image.classes.tolist(),
+        **crowds,
     }
 
 

@@ -57,6 +57,8 @@ def match(wanted: Collection[str], available: Collection[str]) -> dict[str, Matc
     matches: dict[str, Match] = {}
     left, free = dict.fromkeys(sorted(wanted)), dict.fromkeys(sorted(available))
     for differs_by, key in KEYS.items():
+        if not left:
+            break
         asked, offered = _by_key(left, key), _by_key(free, key)
         for value in asked.keys() & offered.keys():
             if len(asked[value]) == len(offered[value]) == 1:

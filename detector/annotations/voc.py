@@ -1,37 +1,48 @@
 """One PASCAL VOC XML, read by tag name: the file name, the size and the boxes, with everything that is wrong in it.
 
+Tools differ: tags in another case, in a namespace or a wrapper, shapes that are no boxes (shapes.py). All are read.
 Problems are collected, not raised, so that a user sees all of them together. What a rule can repair is repaired and
-listed. Hostile XML is refused: no document type, hence no entities; nothing is loaded from disk or network.
+listed; a box or file that cannot be used is listed as left out. Hostile XML is refused: a document type may stand
+there, entities may not; nothing is loaded from disk or network.
 """
 
-import math
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass, replace
+import codecs
+import unicodedata
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from typing import Any
 
 from lxml import etree
+
+from detector.annotations import shapes
+from detector.annotations.shapes import Box, UnusableShapeError
 
 ERROR = "error"  # the dataset is refused
 SKIPPED = "skipped"  # left out by the policy of params.yaml, and listed
 REPAIRED = "repaired"  # fixed by rule, and listed
 WARNING = "warning"  # taken as it is, and listed
 
-CORNERS = ("xmin", "ymin", "xmax", "ymax")
-TOLERANCE = 1.0  # pixels that a box may reach over the edge (tools that count from 1, or round); it is clipped
-SMALLEST = 0.01  # pixels: a box less wide or high has no extent left in the records' float32
+NOT_VOC = "not PASCAL VOC"  # the kind of an XML with another root
+MAX_BYTES = 2**24  # of an XML: thousands of objects need less
+MAX_SIDE = 1_000_000  # pixels that <size> may give
 MAX_DETECTIONS = 100  # in one image, as post_processing in the templates has it; COCO counts no more either
-
-REDRAW = "draw its box again"
-Box = tuple[float, float, float, float]  # pixels, (xmin, ymin, xmax, ymax)
 
 
 @dataclass(frozen=True)
 class Problem:
-    """What is wrong and what to do about it; `item` is the object at fault, or empty for the whole file."""
+    """What is wrong and what to do about it, or what was done; `item` is the object, or empty for the whole file.
+
+    reason: its kind, then, after a colon, what was met: problems of one kind are counted together.
+    """
 
     item: str
     reason: str
     remedy: str
     action: str = ERROR
+
+    @property
+    def kind(self) -> str:
+        return self.reason.partition(": ")[0]
 
 
 @dataclass(frozen=True)
@@ -39,61 +50,75 @@ class VocObject:
     """One labelled box; `item` names it in messages: its number in the file, from 1, and its class.
 
     is_crowd: marked as difficult: it is neither learned from, nor is a detector's answer there right or wrong.
+    encloses: the box is larger than the shape that was drawn.
     """
 
     item: str
     name: str
     box: Box
     is_crowd: bool = False
+    encloses: bool = False
 
 
 @dataclass(frozen=True)
 class Annotation:
-    """The content of one XML; size is (width, height), or None where <size> is missing or makes no sense."""
+    """The content of one XML; size is (width, height), or None where <size> is missing or makes no sense.
+
+    class_names: of each object, in their order, those whose boxes are not sound among them.
+    """
 
     filename: str
     size: tuple[int, int] | None
     objects: tuple[VocObject, ...]
+    class_names: tuple[str, ...] = ()
 
 
 def parse(content: bytes, classes: Collection[str] | None) -> tuple[Annotation | None, list[Problem]]:
-    """An XML file's annotation, or None where it cannot be read, and everything that is wrong in it.
+    """An XML file's annotation, or None where it cannot be used, and everything that is wrong in it.
 
     Args:
         content: the file's bytes.
         classes: the names in the label map; None where they are not known.
     """
-    try:
-        root = etree.fromstring(content, _parser())
-    except etree.XMLSyntaxError as error:
-        return None, [Problem("", f"broken XML: {error.msg}", "fix it, or export it again")]
-    if root.getroottree().docinfo.internalDTD is not None:
-        return None, [Problem("", "holds a document type (<!DOCTYPE>)", "remove it; entities are never expanded")]
+    root = _root(content)
+    if isinstance(root, Problem):
+        return None, [root]
+    problems = _plain_tags(root)
     if root.tag != "annotation":
-        return None, [Problem("", f"its root is <{root.tag}>, not <annotation>", "export it as PASCAL VOC")]
-    problems = []
-    filename = (root.findtext("filename") or "").strip()
-    if not filename:
-        problems.append(Problem("", "<filename> is missing", "add it"))
-    objects = []
-    for number, element in enumerate(root.findall("object"), start=1):
-        labelled, faults = _object(element, number, classes)
+        reason = f"{NOT_VOC}: its root is <{root.tag}>, not <annotation>"
+        return None, [Problem("", reason, "export it as PASCAL VOC", SKIPPED)]
+    elements, wrapped = _object_elements(root)
+    problems += wrapped
+    objects, names = [], []
+    for number, element in enumerate(elements, start=1):
+        name, labelled, faults = _object(element, number, classes)
+        names += [name] if name else []
         objects += [labelled] if labelled else []
         problems += faults
+    objects, twice = _once(objects)
     if len(objects) > MAX_DETECTIONS:
         remedy = f"a detector reports at most {MAX_DETECTIONS} in an image"
-        problems.append(Problem("", f"{len(objects)} objects", remedy, WARNING))
-    return Annotation(filename, _size(root), tuple(objects)), problems
+        problems.append(Problem("", f"many objects: {len(objects)}", remedy, WARNING))
+    filename = (_text(root, "filename") or "").strip()
+    return Annotation(filename, _size(root), tuple(objects), tuple(names)), [*problems, *twice]
 
 
-def fit(annotation: Annotation, size: tuple[int, int]) -> tuple[Annotation, list[Problem]]:
-    """The annotation with every box inside a picture of `size` (width, height): clipped, or listed as an error."""
-    objects, problems = [], []
-    for labelled in annotation.objects:
-        box, fault = _fitted(labelled, size)
-        objects.append(replace(labelled, box=box))
-        problems += [fault] if fault else []
-    return replace(annotation, size=size, objects=tuple(objects)), problems
+def _root(content: bytes) -> etree._Element | Problem:
+    if len(content) > MAX_BYTES:
+        return Problem("", f"too large: {len(content):,} bytes", "export it again", SKIPPED)
+    try:
+        root = etree.fromstring(_trimmed(content), _parser())
+    except etree.XMLSyntaxError as error:
+        return Problem("", f"broken XML: {error.msg}", "fix it, or export it again", SKIPPED)
+    if _holds_entities(root):
+        return Problem("", "holds entities: in its <!DOCTYPE>", "remove them; they are never expanded", SKIPPED)
+    return root
+
+
+def _holds_entities(root: etree._Element) -> bool:
+    """Whether any entity is declared, or used: without a document type neither is possible."""
+    doctype: Any = root.getroottree().docinfo.internalDTD
+    return doctype is not None and (bool(doctype.entities()) or any(True for _ in root.iter(etree.Entity)))
 
 
 def _parser() -> etree.XMLParser:
@@ -107,77 +132,98 @@ def _parser() -> etree.XMLParser:
     )
 
 
+def _trimmed(content: bytes) -> bytes:
+    """Without the blank lines before an XML declaration that some writers leave, which XML does not allow."""
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return content
+    return content.removeprefix(codecs.BOM_UTF8).lstrip()
+
+
+def _plain_tags(root: etree._Element) -> list[Problem]:
+    """Give every element its local name in lower case as tag; a namespace is reported."""
+    namespaced = ""
+    for element in root.iter("*"):
+        tag = str(element.tag)
+        if tag.startswith("{") or not tag.islower():
+            name = etree.QName(tag)
+            namespaced = namespaced or name.namespace or ""
+            element.tag = name.localname.lower()
+    return [Problem("", f"in a namespace: {namespaced}", "read without it", REPAIRED)] if namespaced else []
+
+
+def _object_elements(root: etree._Element) -> tuple[list[etree._Element], list[Problem]]:
+    """The <object>s at any depth, but for those inside of others, and inside of <part>s."""
+    everywhere, problems = list(root.iter("object")), []
+    elements = [one for one in everywhere if one.getparent() is root or not _is_inside(one)]
+    if wrapped := sum(one.getparent() is not root for one in elements):
+        problems.append(Problem("", f"nested: {wrapped} <object> below another tag", "read there", REPAIRED))
+    if inside := len(everywhere) - len(elements):
+        reason = f"objects inside of objects: {inside}"
+        problems.append(Problem("", reason, "passed over; put each <object> below <annotation>", WARNING))
+    return elements, problems
+
+
+def _is_inside(element: etree._Element) -> bool:
+    return any(parent.tag in ("object", "part") for parent in element.iterancestors())
+
+
+def _text(root: etree._Element, tag: str) -> str | None:
+    return root.findtext(tag) or root.findtext(f".//{tag}")
+
+
 def _size(root: etree._Element) -> tuple[int, int] | None:
-    width, height = (_number(root.findtext(f"size/{tag}")) for tag in ("width", "height"))
-    if width is None or height is None or width < 1 or height < 1:
+    width, height = (shapes.number(root.findtext(f"size/{tag}")) for tag in ("width", "height"))
+    if width is None or height is None or not 1 <= width <= MAX_SIDE or not 1 <= height <= MAX_SIDE:
         return None
     return int(width), int(height)
 
 
-def _number(text: str | None) -> float | None:
-    """A finite number, or None; `float` alone would also take 1_000, nan and inf."""
-    try:
-        value = float(text or "")
-    except ValueError:
-        return None
-    return value if math.isfinite(value) and "_" not in str(text) else None
-
-
 def _object(
     element: etree._Element, number: int, classes: Collection[str] | None
-) -> tuple[VocObject | None, list[Problem]]:
-    name = (element.findtext("name") or "").strip()
-    item = f"object {number} ({name})" if name else f"object {number}"
-    problems = []
+) -> tuple[str, VocObject | None, list[Problem]]:
+    """The class name of an object, the object where it is sound, and what is wrong in it or was repaired."""
+    written = (element.findtext("name") or "").strip()
+    item = f"object {number} ({written})" if written else f"object {number}"
+    name, problems = _class_name(written, classes, item)
+    if _is_set(element, "deleted"):
+        return "", None, [Problem(item, "deleted", "passed over, as it is marked", WARNING)]
+    try:
+        shape = shapes.read(element)
+    except UnusableShapeError as unusable:
+        return name, None, [*problems, Problem(item, unusable.reason, unusable.remedy, SKIPPED)]
+    problems += [Problem(item, reason, done, REPAIRED) for reason, done in shape.repairs]
+    is_crowd = _is_set(element, "difficult")
+    return name, VocObject(item, name, shape.box, is_crowd, shape.encloses) if name else None, problems
+
+
+def _is_set(element: etree._Element, tag: str) -> bool:
+    return (element.findtext(tag) or "").strip().casefold() in ("1", "true")
+
+
+def _class_name(written: str, classes: Collection[str] | None, item: str) -> tuple[str, list[Problem]]:
+    """The name as the label map spells it: letters with accents have two forms in Unicode, which look the same."""
+    name = unicodedata.normalize("NFC", written)
     if not name:
-        problems.append(Problem(item, "<name> is missing", "add it"))
-    elif classes is not None and name not in classes:
-        names = ", ".join(classes)
-        problems.append(
-            Problem(item, f"unknown class {name}", f"the label map has {names}: rename it, or add it there")
-        )
-    box, faults = _box(element.find("bndbox"), item)
-    return (VocObject(item, name, box) if box else None), problems + faults
+        return "", [Problem(item, "<name> is missing", "add it", SKIPPED)]
+    if any(unicodedata.category(letter) == "Cc" for letter in name):
+        return "", [Problem(item, "<name> holds a control character", "type it again", SKIPPED)]
+    if classes is None:
+        return name, []
+    if written in classes:
+        return written, []
+    for known in classes:
+        if unicodedata.normalize("NFC", known) == name:
+            return known, [Problem(item, "another Unicode form of a class name", f"taken as {known}", REPAIRED)]
+    remedy = f"the label map has {', '.join(classes)}: rename it, or add it there"
+    return name, [Problem(item, f"unknown class {name}", remedy)]
 
 
-def _box(element: etree._Element | None, item: str) -> tuple[Box | None, list[Problem]]:
-    if element is None:
-        return None, [Problem(item, "<bndbox> is missing", "draw its box")]
-    corners, faults = [], []
-    for tag in CORNERS:
-        text = element.findtext(tag)
-        value = _number(text)
-        if value is None:
-            reason = f"<{tag}> is missing" if text is None else f"{tag} {text.strip()!r} is not a number"
-            faults.append(Problem(item, reason, REDRAW))
-        else:
-            corners.append(value)
-    if faults:
-        return None, faults
-    xmin, ymin, xmax, ymax = corners
-    faults = [*_side_faults("xmin", xmin, "xmax", xmax, item), *_side_faults("ymin", ymin, "ymax", ymax, item)]
-    return (None if faults else (xmin, ymin, xmax, ymax)), faults
-
-
-def _side_faults(low: str, start: float, high: str, end: float, item: str) -> Iterator[Problem]:
-    """What is wrong with one side of a box, from `start` to `end`, by the names of its tags."""
-    if start > end:
-        where = "left of" if low == "xmin" else "above"
-        reason = f"inverted: {low} {start:g} is not {where} {high} {end:g}"
-        yield Problem(item, reason, "swap them or draw its box again")
-    elif start == end:
-        yield Problem(item, f"empty: {low} and {high} are both {start:g}", REDRAW)
-    elif end - start < SMALLEST:
-        yield Problem(item, f"empty: {low} and {high} are {end - start:g} px apart", REDRAW)
-
-
-def _fitted(labelled: VocObject, size: tuple[int, int]) -> tuple[Box, Problem | None]:
-    (xmin, ymin, xmax, ymax), (width, height) = labelled.box, size
-    box = (max(xmin, 0.0), max(ymin, 0.0), min(xmax, float(width)), min(ymax, float(height)))
-    over = max(abs(after - before) for after, before in zip(box, labelled.box, strict=True))
-    if over == 0:
-        return box, None
-    reason = f"box [{xmin:g}, {ymin:g}, {xmax:g}, {ymax:g}] is {over:g} px outside the {width}x{height} image"
-    if over > TOLERANCE or min(box[2] - box[0], box[3] - box[1]) < SMALLEST:
-        return labelled.box, Problem(labelled.item, reason, REDRAW)
-    return box, Problem(labelled.item, reason, "clipped", REPAIRED)
+def _once(objects: Iterable[VocObject]) -> tuple[list[VocObject], list[Problem]]:
+    """The objects, of those with the same class and box the first."""
+    first: dict[tuple[str, Box], VocObject] = {}
+    problems = []
+    for one in objects:
+        same = first.setdefault((one.name, one.box), one)
+        if same is not one:
+            problems.append(Problem(one.item, f"drawn twice: the same box as {same.item}", "one is kept", REPAIRED))
+    return list(first.values()), problems

@@ -5,14 +5,20 @@ from dataclasses import dataclass
 
 from lxml import etree
 
+_CORNERS = ("xmin", "ymin", "xmax", "ymax")
+
 
 @dataclass(frozen=True)
 class LabelledBox:
-    """A class and its box (xmin, ymin, xmax, ymax) in pixels, as numbers or as text. truncated: cut by the edge."""
+    """A class and its box (xmin, ymin, xmax, ymax) in pixels, as numbers or as text; None: an object without a box.
+
+    truncated: cut by the edge. difficult: hard to tell, or many objects in one box.
+    """
 
     name: str
-    box: tuple[object, object, object, object]
+    box: tuple[object, object, object, object] | None
     truncated: bool = False
+    difficult: bool = False
 
 
 def voc_xml(
@@ -23,10 +29,9 @@ def voc_xml(
     _add(root, {"folder": folder, "filename": filename, "source": {"database": database}})
     _add(root, {"size": {"width": size[0], "height": size[1], "depth": 3}, "segmented": 0})
     for one in boxes:
-        xmin, ymin, xmax, ymax = one.box
-        corners = {"xmin": xmin, "ymin": ymin, "xmax": xmax, "ymax": ymax}
-        flags = {"pose": "Unspecified", "truncated": int(one.truncated), "difficult": 0}
-        _add(root, {"object": {"name": one.name, **flags, "bndbox": corners}})
+        flags = {"pose": "Unspecified", "truncated": int(one.truncated), "difficult": int(one.difficult)}
+        box = {"bndbox": dict(zip(_CORNERS, one.box, strict=True))} if one.box else {}
+        _add(root, {"object": {"name": one.name, **flags, **box}})
     etree.indent(root, space="\t")
     return bytes(etree.tostring(root, encoding="utf-8")) + b"\n"
 

@@ -32,7 +32,7 @@ class UserError(Exception):
         """The error as one line: `where: item: reason; remedy`."""
         parts = ": ".join(part for part in (self.where, self.item, self.reason) if part)
         text = f"{parts}; {self.remedy}" if self.remedy else parts
-        return " ".join(text.split())
+        return printable(text)
 
 
 def show(lines: Sequence[str], where_all_are: str = "") -> None:
@@ -41,6 +41,18 @@ def show(lines: Sequence[str], where_all_are: str = "") -> None:
         print(f"error: {line}", file=sys.stderr)
     if len(lines) > MOST_LINES:
         print(f"and {len(lines) - MOST_LINES} more{where_all_are and f': see {where_all_are}'}", file=sys.stderr)
+
+
+def printable(text: str) -> str:
+    """A text on one line, escaped: names are made by others."""
+    return escaped(" ".join(text.split()))
+
+
+def escaped(text: str) -> str:
+    """A text in which what would steer the terminal, or cannot be seen, is shown as its escape: a\\n.jpg."""
+    return "".join(
+        letter if letter.isprintable() else letter.encode("unicode_escape").decode("ascii") for letter in text
+    )
 
 
 def few(names: Sequence[str]) -> str:

@@ -34,11 +34,24 @@ def detected_to_voc(boxes: npt.ArrayLike, width: int, height: int) -> Floats:
 def iou(first: npt.ArrayLike, second: npt.ArrayLike) -> Floats:
     """(N, 4) and (M, 4) boxes of one format -> (N, M) intersection over union in [0, 1]; of boxes without area, 0."""
     a, b = _as_boxes(first)[:, None], _as_boxes(second)[None]  # (N, 1, 4), (1, M, 4)
-    sides = np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2])  # (N, M, 2)
-    intersection = sides.clip(min=0).prod(axis=-1)
+    intersection = _intersection(a, b)
     union = _area(a) + _area(b) - intersection
     shares: Floats = np.divide(intersection, union, out=np.zeros_like(intersection), where=union > 0)
     return shares
+
+
+def ioa(first: npt.ArrayLike, second: npt.ArrayLike) -> Floats:
+    """(N, 4) and (M, 4) boxes of one format -> (N, M) the share of each first box that lies in each second one."""
+    a, b = _as_boxes(first)[:, None], _as_boxes(second)[None]
+    area = np.broadcast_to(_area(a), (len(a), b.shape[1]))
+    shares: Floats = np.divide(_intersection(a, b), area, out=np.zeros(area.shape), where=area > 0)
+    return shares
+
+
+def _intersection(a: Floats, b: Floats) -> Floats:
+    """The areas that (N, 1, 4) and (1, M, 4) boxes have in common, (N, M)."""
+    sides = np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2])  # (N, M, 2)
+    return np.asarray(sides.clip(min=0).prod(axis=-1))
 
 
 def _area(boxes: Floats) -> Floats:

@@ -11,7 +11,7 @@ class DatasetParams:
 
     unlabelled: photos without a label file are left out (`skip`), show no object (`background`), or are an `error`.
     unusable: photos, label files and boxes that cannot be used are left out (`skip`), or are an `error`.
-    max_skipped: the share of a split's photos that may be left out before the dataset is refused.
+    max_skipped: the share of the photos that may be left out before the dataset is refused.
     clip_tolerance: a box over the edge by at most this share of the photo's side is clipped; further, it is unusable.
     """
 

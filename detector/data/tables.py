@@ -1,36 +1,36 @@
-"""Boxes image by image, and their CSV: `filename,width,height,class,xmin,ymin,xmax,ymax`, and `score` of detections.
+"""Boxes image by image, and their CSV: `filename,width,height,class,xmin,ymin,xmax,ymax`, then one column more.
 
-Boxes are in pixels, `[xmin, ymin, xmax, ymax]` as in PASCAL VOC. Numbers keep all their digits, so what is read is what
-was written. An image without boxes is a row with empty cells: the number of images never changes on the way.
+Labels end with `is_crowd`, 0 or 1 (0 where the column is missing), detections with `score`. Boxes are in pixels,
+`[xmin, ymin, xmax, ymax]` as in PASCAL VOC. Numbers keep all their digits, so what is read is what was written. An
+image without boxes is a row with empty cells: the number of images never changes on the way.
 """
 
 import csv
 import io
+import itertools
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from detector.base import files
-from detector.base.errors import UserError
-
-BOX_COLUMNS = ["xmin", "ymin", "xmax", "ymax"]
-COLUMNS = ["filename", "width", "height", "class", *BOX_COLUMNS]
-SCORE = "score"  # the last column of detections
+from detector.data import columns
+from detector.data.columns import COLUMNS, IS_CROWD, SCORE
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ImageBoxes:
     """The boxes of one image, drawn by a person (`scores` all 1) or by a detector (highest score first).
 
     filename: relative to the split's folder. width, height: pixels.
     boxes: (N, 4) pixels, [xmin, ymin, xmax, ymax]. classes: (N,) ids of the label map. scores: (N,) in [0, 1].
+    is_crowd: (N,) as COCO's iscrowd: whether to find something there is neither asked for nor an error. Left out: none.
     """
 
     filename: str
@@ -39,6 +39,16 @@ class ImageBoxes:
     boxes: Floats
     classes: Ints
     scores: Floats
+    is_crowd: Bools = field(default_factory=lambda: np.zeros(0, dtype=bool))
+
+    def __post_init__(self) -> None:
+        if not len(self.is_crowd):
+            object.__setattr__(self, "is_crowd", np.zeros(len(self.boxes), dtype=bool))
+
+    @property
+    def objects(self) -> "ImageBoxes":
+        """The image with the boxes that a detector is to find: all but crowds."""
+        return self.subset(~self.is_crowd) if self.is_crowd.any() else self
 
     def above(self, threshold: float) -> "ImageBoxes":
         """The image with those boxes alone whose score is at least `threshold`."""
@@ -48,13 +58,19 @@ class ImageBoxes:
         """The image with the highest score first; equal scores keep their order."""
         return self.subset(np.argsort(-self.scores, kind="stable"))
 
-    def subset(self, chosen: npt.NDArray[np.bool_] | Ints | slice) -> "ImageBoxes":
+    def subset(self, chosen: Bools | Ints | slice) -> "ImageBoxes":
         """The image with some of its boxes: a mask, indices or a slice."""
-        return replace(self, boxes=self.boxes[chosen], classes=self.classes[chosen], scores=self.scores[chosen])
+        columns = {name: getattr(self, name)[chosen] for name in ("boxes", "classes", "scores", "is_crowd")}
+        return replace(self, **columns)
 
     def rows(self) -> Iterator[tuple[int, list[float], float]]:
         """Class id, box and score of each box, as plain numbers."""
         return zip(self.classes.tolist(), self.boxes.tolist(), self.scores.tolist(), strict=True)
+
+
+def most_boxes(images: Iterable[ImageBoxes]) -> int:
+    """The most boxes that any of the images has; 1 where none has any, since batches are padded to this."""
+    return max([1, *(len(image.boxes) for image in images)])
 
 
 def write_csv(
@@ -65,14 +81,14 @@ def write_csv(
     Args:
         names: class id -> name.
     """
-    columns = [*COLUMNS, SCORE] if scores else COLUMNS
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns)
+    writer.writerow([*COLUMNS, SCORE if scores else IS_CROWD])
     for image in images:
         start = [image.filename, image.width, image.height]
-        cells = [[names[class_id], *box, score] for class_id, box, score in image.rows()]
-        writer.writerows([*start, *row][: len(columns)] for row in cells or [[""] * 6])
+        last = (image.scores if scores else image.is_crowd.astype(int)).tolist()
+        cells = [[names[class_id], *box, end] for (class_id, box, _), end in zip(image.rows(), last, strict=True)]
+        writer.writerows([*start, *row] for row in cells or [[""] * 6])
     files.write_text(path, text.getvalue())
 
 
@@ -83,7 +99,7 @@ def read_csv(
     scores: bool = False,
     remedy: str = "run: dvc repro xml2csv",
 ) -> list[ImageBoxes]:
-    """The images of a CSV, sorted by file name; the boxes of each keep their order.
+    """The images of a CSV, sorted by file name; the boxes of each keep their order. Other columns are passed over.
 
     Args:
         label_map: class name -> id.
@@ -91,42 +107,17 @@ def read_csv(
         remedy: what makes the table again, for errors.
 
     Raises:
-        UserError: the file is missing or not such a table, or holds a class that the label map does not have.
+        UserError: the file is missing or not such a table; it names the first row that is wrong.
     """
-    numbers = [*BOX_COLUMNS, SCORE] if scores else BOX_COLUMNS
-    try:
-        frame = pd.read_csv(
-            path,
-            dtype={"filename": str, "class": str},
-            keep_default_na=False,
-            na_values={column: [""] for column in numbers},
-        )
-        if missing := [column for column in dict.fromkeys([*COLUMNS, *numbers]) if column not in frame.columns]:
-            raise ValueError(f"missing columns: {', '.join(missing)}")
-        if unknown := sorted(set(frame["class"]) - set(label_map) - {""}):
-            raise ValueError(f"unknown class {', '.join(unknown)}; the label map has {', '.join(label_map)}")
-        return _images(frame, frame[numbers].to_numpy(dtype=np.float64), label_map)
-    except FileNotFoundError:
-        raise UserError(str(path), "not found", remedy) from None
-    except (ValueError, OverflowError) as error:  # pandas' own errors and UnicodeDecodeError are ValueErrors, too
-        raise UserError(str(path), f"not a table of boxes: {error}", remedy) from error
-
-
-def _images(frame: pd.DataFrame, numbers: Floats, label_map: Mapping[str, int]) -> list[ImageBoxes]:
-    """`numbers`: (rows, 4) boxes, or (rows, 5) with their scores."""
-    classes = np.asarray(frame["class"].map({**label_map, "": 0}), dtype=np.int64)  # 0: a row without a box
-    if not np.isfinite(numbers[classes > 0]).all():
-        raise ValueError("a box with an empty cell, or an infinite number")
-    sizes = [(int(width), int(height)) for width, height in zip(frame["width"], frame["height"], strict=True)]
-    scores = numbers[:, 4] if numbers.shape[1] > 4 else np.ones(len(numbers))
+    table = columns.read(Path(path), label_map, SCORE if scores else IS_CROWD, remedy)
+    starts, is_box = table.starts(), table.classes > 0
+    numbers, classes = table.numbers[is_box], table.classes[is_box]
+    boxes, last = np.ascontiguousarray(numbers[:, :4]), np.ascontiguousarray(numbers[:, 4])
+    marks, is_crowd = (last, np.zeros(len(last), dtype=bool)) if scores else (np.ones(len(last)), last == 1)
+    ends = np.append(0, np.cumsum(is_box))[np.append(starts, len(is_box))].tolist()
+    parts = (slice(*bounds) for bounds in itertools.pairwise(ends))
+    images = zip(table.filenames[starts], table.sizes[starts].astype(int).tolist(), parts, strict=True)
     return [
-        ImageBoxes(str(filename), *sizes[rows[0]], numbers[rows, :4], classes[rows], scores[rows]).subset(
-            classes[rows] > 0
-        )
-        for filename, rows in sorted(frame.groupby("filename").indices.items())
+        ImageBoxes(name, width, height, boxes[part], classes[part], marks[part], is_crowd[part])
+        for name, (width, height), part in images
     ]
-
-
-def most_boxes(images: Iterable[ImageBoxes]) -> int:
-    """The most boxes that any of the images has; 1 where none has any, since batches are padded to this."""
-    return max([1, *(len(image.boxes) for image in images)])

@@ -2,6 +2,9 @@
 
 The precision-recall curve is COCO's: the mean of `Curve.interpolated` is the class's AP at that threshold. The
 confusion matrix matches boxes whatever their class, so that a dog taken for a cat is one error, not two.
+
+Crowds are no objects. A detection that is matched to no object and lies in a crowd does not count: the share of it that
+does is at least the IoU threshold, as in COCO. In a curve the crowd is of the same class, in the confusion of any.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,6 +20,7 @@ from detector.evaluation.metrics import paired
 Bools = npt.NDArray[np.bool_]
 
 BACKGROUND = 0  # no class has this id in a label map
+UNMATCHED, IN_CROWD = -1, -2  # in the place of an object's index
 MAX_DETECTIONS = 100  # of a class in an image, as in COCO's AP
 RECALLS = np.linspace(0, 1, 101)
 
@@ -78,11 +82,12 @@ def precision_recall(
     """The curve of one class over all images, which are matched by file name; None without groundtruth of the class."""
     total, scores, hits = 0, [np.zeros(0)], [np.zeros(0, dtype=bool)]
     for truth, detected in paired(groundtruth, detections):
-        objects = truth.subset(truth.classes == class_id).boxes
+        labelled = truth.subset(truth.classes == class_id)
         ranked = detected.subset(detected.classes == class_id).best_first().subset(slice(MAX_DETECTIONS))
-        total += len(objects)
-        scores.append(ranked.scores)
-        hits.append(_match(objects, ranked.boxes, iou_threshold)[0] >= 0)
+        total += len(labelled.objects.boxes)
+        match, _ = _match(labelled, ranked.boxes, iou_threshold)
+        scores.append(ranked.scores[match != IN_CROWD])
+        hits.append(match[match != IN_CROWD] >= 0)
     return _curve(np.concatenate(scores), np.concatenate(hits), total) if total else None
 
 
@@ -114,14 +119,15 @@ def image_errors(
 
 def _image_errors(truth: ImageBoxes, detected: ImageBoxes, iou_threshold: float) -> ImageErrors:
     ranked = detected.best_first()
-    match, ious = _match(truth.boxes, ranked.boxes, iou_threshold)
-    predicted = np.full(len(truth.boxes), BACKGROUND)
+    match, ious = _match(truth, ranked.boxes, iou_threshold)
+    actual = truth.objects.classes
+    predicted = np.full(len(actual), BACKGROUND)
     predicted[match[match >= 0]] = ranked.classes[match >= 0]
-    false = [(BACKGROUND, class_id) for class_id in ranked.classes[match < 0].tolist()]
-    missed = len(truth.boxes) > np.count_nonzero(match >= 0)
+    false = [(BACKGROUND, class_id) for class_id in ranked.classes[match == UNMATCHED].tolist()]
+    missed = len(actual) > np.count_nonzero(match >= 0)
     return ImageErrors(
         filename=truth.filename,
-        pairs=(*zip(truth.classes.tolist(), predicted.tolist(), strict=True), *false),
+        pairs=(*zip(actual.tolist(), predicted.tolist(), strict=True), *false),
         worst_iou=0.0 if missed else float(ious[match >= 0].min(initial=1)),
         worst_score=float(ranked.scores[match >= 0].min(initial=1)),
     )
@@ -140,13 +146,14 @@ def confusion_matrix(errors: Iterable[ImageErrors], class_ids: Sequence[int]) ->
     return matrix
 
 
-def _match(objects: Floats, detected: Floats, iou_threshold: float) -> tuple[Ints, Floats]:
-    """(D,) for each detection, the best first: the index of its object or -1, and its IoU with it (or 0).
+def _match(truth: ImageBoxes, detected: Floats, iou_threshold: float) -> tuple[Ints, Floats]:
+    """(D,) for each detection, the best first: the index of its object, UNMATCHED or IN_CROWD; its IoU with it (or 0).
 
     Each takes the free object of greatest IoU; of equal ones the last, as COCO does.
     """
-    free = boxes.iou(detected, objects)  # (D, N)
-    match, ious = np.full(len(detected), -1), np.zeros(len(detected))
+    free = boxes.iou(detected, truth.objects.boxes)  # (D, N)
+    in_crowd = boxes.ioa(detected, truth.boxes[truth.is_crowd]).max(axis=1, initial=0) >= iou_threshold
+    match, ious = np.where(in_crowd, IN_CROWD, UNMATCHED), np.zeros(len(detected))
     for k, row in enumerate(free):
         best = len(row) - 1 - int(np.argmax(row[::-1])) if len(row) else -1
         if best >= 0 and row[best] >= iou_threshold:

@@ -2,7 +2,8 @@
 
 AP is the mean over the IoU thresholds 0.50, 0.55, ..., 0.95 and the classes of the interpolated precision at 101
 recalls; AR1, AR10 and AR100 count that many detections of an image. Small is under 32² pixels of the original image,
-large from 96² up. What has no groundtruth has no number: its key is missing, and no mean counts it.
+large from 96² up. What has no groundtruth has no number: its key is missing, and no mean counts it. A crowd
+(`ImageBoxes.is_crowd`) is no groundtruth, and detections of its class that lie in it do not count, as in COCO.
 """
 
 import contextlib
@@ -98,14 +99,15 @@ def _dataset(images: Iterable[ImageBoxes], names: Mapping[int, str]) -> Any:
 def _annotations(image_id: int, image: ImageBoxes) -> Iterable[dict[str, Any]]:
     if not (np.isfinite(image.boxes).all() and np.isfinite(image.scores).all()):
         raise ValueError(f"{image.filename}: a box or score is not finite")
-    for (xmin, ymin, xmax, ymax), class_id, score in zip(image.boxes, image.classes, image.scores, strict=True):
+    columns = (image.boxes, image.classes, image.scores, image.is_crowd)
+    for (xmin, ymin, xmax, ymax), class_id, score, is_crowd in zip(*columns, strict=True):
         width, height = float(xmax - xmin), float(ymax - ymin)
         yield {
             "image_id": image_id,
             "category_id": int(class_id),
             "bbox": [float(xmin), float(ymin), width, height],
             "area": width * height,
-            "iscrowd": 0,
+            "iscrowd": int(is_crowd),
             "score": float(score),
         }
 

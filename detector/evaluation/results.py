@@ -43,14 +43,20 @@ class Evaluation:
 
     @cached_property
     def numbers(self) -> dict[str, Any]:
-        """What metrics.json holds: COCO's numbers, intervals, losses, counts; keys in a fixed order, 6 decimals."""
+        """What metrics.json holds: COCO's numbers, intervals, losses, counts; keys in a fixed order, 6 decimals.
+
+        Boxes are counted as in `errors`; crowds by themselves, where there are any.
+        """
+        pairs = [pair for image in self.errors for pair in image.pairs]
+        crowds = sum(int(image.is_crowd.sum()) for image in self.groundtruth)
         numbers = {
             **metrics.coco(self.groundtruth, self.detections, self.names),
             **significance.intervals(self.groundtruth, self.detections, self.names),
             "loss": {name: self.losses[name] for name in LOSSES},
             "images": len(self.groundtruth),
-            "groundtruth_boxes": sum(len(image.boxes) for image in self.groundtruth),
-            "detected_boxes": sum(len(image.above(self.score_threshold).boxes) for image in self.detections),
+            "groundtruth_boxes": sum(actual != BACKGROUND for actual, _ in pairs),
+            **({"crowd_boxes": crowds} if crowds else {}),
+            "detected_boxes": sum(predicted != BACKGROUND for _, predicted in pairs),
         }
         return dict(_rounded(numbers))
 

@@ -39,18 +39,19 @@ EPSILON = np.spacing(1)  # which pycocotools adds to the denominator of a precis
 
 
 @dataclass(frozen=True)
-class Ranking:
+class _Hits:
     """The detections of one class in all images, the highest score first, cut down to what its AP depends on.
+
+    They are those that count at T of the IoU thresholds; without crowds that is all of them at all thresholds.
 
     Between two hits only the number of detections matters, so those that hit nothing at any IoU threshold are only
     counted. Detections of equal score in one image are "ties": a copy of the image repeats them together.
 
-    objects: (I,) groundtruth boxes of each image. images: (D,) the image of each detection, up to the last hit's ties.
+    images: (D,) the image of each detection, up to the last hit's ties.
     hits: (T, H) whether a detection hits an object, by IoU threshold; for each: hit_images (H,) its image, start (H,)
     the place in the ranking where its ties start, ties (H,) how many they are, offset (H,) its place among them.
     """
 
-    objects: Ints
     images: Ints
     hits: Bools
     hit_images: Ints
@@ -58,11 +59,8 @@ class Ranking:
     ties: Ints
     offset: Ints
 
-    def precision(self, counts: Ints) -> Floats | None:
-        """(T, 101) COCO's precision at `RECALLS` where image k occurs `counts[k]` times; None without groundtruth."""
-        total = int(counts @ self.objects)
-        if not total:
-            return None
+    def precision(self, counts: Ints, total: int) -> Floats:
+        """(T, 101) COCO's precision at `RECALLS` where image k occurs `counts[k]` times; `total` objects in all."""
         copies = counts[self.hit_images]
         hit = np.repeat(np.arange(len(copies)), copies)  # (E,) every copy of every hit
         copy = np.arange(len(hit)) - np.repeat(np.cumsum(copies) - copies, copies)
@@ -75,7 +73,20 @@ class Ranking:
         best = np.zeros((len(hits), total + 1))  # the greatest precision with at least that many objects found
         best[:, 1:][np.nonzero(hits)[0], true[hits] - 1] = falling[hits]
         best[:, 0] = best[:, 1]
-        return best[:, np.searchsorted(np.arange(total + 1) / total, RECALLS)]
+        return np.asarray(best[:, np.searchsorted(np.arange(total + 1) / total, RECALLS)])
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """The detections of one class, by IoU threshold. objects: (I,) groundtruth boxes of each image."""
+
+    objects: Ints
+    parts: Sequence[_Hits]
+
+    def precision(self, counts: Ints) -> Floats | None:
+        """(10, 101) COCO's precision at `RECALLS` where image k occurs `counts[k]` times; None without groundtruth."""
+        total = int(counts @ self.objects)
+        return np.concatenate([part.precision(counts, total) for part in self.parts]) if total else None
 
 
 def rankings(
@@ -99,11 +110,14 @@ def _ranking(matched: Sequence[Any]) -> Ranking:
     hits = np.concatenate([none, *(one["dtMatches"] for _, one in seen)], axis=1) > 0
     ignored = np.concatenate([none, *(one["dtIgnore"] for _, one in seen)], axis=1)
     order = np.argsort(-scores, kind="stable")
-    order = order[np.any(ignored[:, order] == 0, axis=0)]  # COCO leaves out what has an area of less than 0
-    return _cut(objects, images[order], scores[order], hits[:, order])
+    parts = []
+    for alike in np.split(np.arange(IOU_THRESHOLDS), np.flatnonzero(np.diff(ignored, axis=0).any(axis=1)) + 1):
+        counted = order[ignored[alike[0], order] == 0]  # neither in a crowd nor, as in COCO, of an area of less than 0
+        parts.append(_cut(images[counted], scores[counted], hits[alike][:, counted]))
+    return Ranking(objects, parts)
 
 
-def _cut(objects: Ints, images: Ints, scores: Floats, hits: Bools) -> Ranking:
+def _cut(images: Ints, scores: Floats, hits: Bools) -> _Hits:
     number = len(scores)
     new = np.flatnonzero((np.diff(scores) != 0) | (np.diff(images) != 0)) + 1
     start = np.zeros(number, dtype=np.int64)
@@ -112,9 +126,7 @@ def _cut(objects: Ints, images: Ints, scores: Floats, hits: Bools) -> Ranking:
     ties = np.bincount(start, minlength=number)[start]
     hit = np.flatnonzero(hits.any(axis=0))
     start = start[hit]
-    return Ranking(
-        objects, images[: start.max(initial=0)], hits[:, hit], images[hit], start, ties[hit], offset=hit - start
-    )
+    return _Hits(images[: start.max(initial=0)], hits[:, hit], images[hit], start, ties[hit], offset=hit - start)
 
 
 def measure(ranked: Sequence[Ranking], counts: Ints) -> Floats:
@@ -144,7 +156,7 @@ def draws(images: int) -> Iterator[Ints]:
 
 
 def _has_intervals(groundtruth: Sequence[ImageBoxes]) -> bool:
-    return sum(len(image.boxes) > 0 for image in groundtruth) > 1
+    return sum(len(image.objects.boxes) > 0 for image in groundtruth) > 1
 
 
 def _middle(values: Floats) -> list[list[float]]:

@@ -1,7 +1,6 @@
 """A trained detector as a SavedModel (for servers and Python) and as a TFLite model (for phones and small boards)."""
 
 import io
-import shutil
 import tempfile
 import zipfile
 from collections.abc import Mapping
@@ -99,6 +98,7 @@ def with_label_map(tflite: bytes, label_map: Path) -> bytes:
 
 def export(model: Any, config: Any, label_map: Path, folder: Path) -> None:
     """Fill `folder` with saved_model/, model.tflite and label_map.pbtxt."""
-    shutil.copyfile(label_map, folder / paths.LABEL_MAP)
-    save_saved_model(model, folder / paths.LABEL_MAP, folder / "saved_model")
-    (folder / "model.tflite").write_bytes(with_label_map(tflite_model(model, config), label_map))
+    copied = folder / paths.LABEL_MAP
+    labels.copy(label_map, copied)
+    save_saved_model(model, copied, folder / "saved_model")
+    (folder / "model.tflite").write_bytes(with_label_map(tflite_model(model, config), copied))

@@ -5,6 +5,7 @@ A `classification` checkpoint holds a backbone under `feature_extractor/`, a det
 """
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -96,9 +97,15 @@ def restore_all(checkpoint: Any, prefix: Path) -> None:
         raise UserError(str(prefix), reason, remedy) from error
 
 
-def copy(prefix: Path, target: Path) -> None:
-    """Copy a checkpoint into the folder `target`, which it replaces, under NAME and with a `checkpoint` file."""
+def copy(prefix: Path, target: Path, beside: Mapping[str, str]) -> None:
+    """Copy a checkpoint into the folder `target`, which it replaces, under NAME and with a `checkpoint` file.
+
+    Args:
+        beside: the texts of other files to write there, by name.
+    """
     with files.whole_folder(target) as folder:
         for file in sorted(prefix.parent.glob(f"{prefix.name}.*")):
             shutil.copyfile(file, folder / (NAME + file.name.removeprefix(prefix.name)))
         (folder / "checkpoint").write_text(f'model_checkpoint_path: "{NAME}"\nall_model_checkpoint_paths: "{NAME}"\n')
+        for name, content in beside.items():
+            (folder / name).write_text(content, encoding="utf-8")

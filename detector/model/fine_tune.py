@@ -42,7 +42,7 @@ def kind_by_index(prefix: Path) -> str:
     for kind, start in PREFIXES.items():
         if start.encode() in content:
             return kind
-    raise UserError(str(index), "neither a backbone nor a detector", "run: dvc exp run -S pretrained.source=package")
+    raise UserError(str(index), "neither a backbone nor a detector", "run: dvc exp run -S pretrained.source=auto")
 
 
 def check(fine_tune_checkpoint_type: str, kind: str, checkpoint: str) -> None:

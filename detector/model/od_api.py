@@ -66,21 +66,37 @@ _patch_tensorflow_io()
 
 from object_detection import inputs  # noqa: E402
 from object_detection.builders import decoder_builder, model_builder, optimizer_builder  # noqa: E402
-from object_detection.core import preprocessor  # noqa: E402
+from object_detection.core import box_list_ops, preprocessor  # noqa: E402
+from object_detection.core.box_list import BoxList  # noqa: E402
 from object_detection.core.standard_fields import DetectionResultFields, InputDataFields  # noqa: E402
 from object_detection.export_tflite_graph_lib_tf2 import SSDModule  # noqa: E402
 from object_detection.utils import ops  # noqa: E402
 
 __all__ = ["DetectionResultFields", "InputDataFields", "SSDModule", "inputs"]
 
-decoder_builder.tf_example_decoder.TfExampleDecoder = functools.partial(
-    decoder_builder.tf_example_decoder.TfExampleDecoder, dct_method="INTEGER_ACCURATE"
-)
+
+class _Decoder(decoder_builder.tf_example_decoder.TfExampleDecoder):  # type: ignore[misc]
+    """The API's, with the exact DCT, and the weight 0 for boxes of crowds."""
+
+    def __init__(self, **arguments: Any) -> None:
+        super().__init__(**arguments, dct_method="INTEGER_ACCURATE")
+
+    def decode(self, serialized: tf.Tensor) -> dict[str, tf.Tensor]:
+        tensors = dict(super().decode(serialized))
+        is_crowd = tf.cast(tensors[InputDataFields.groundtruth_is_crowd], tf.float32)  # empty where the record has none
+        weights = tensors[InputDataFields.groundtruth_weights]
+        rest = tf.shape(weights)[0] - tf.shape(is_crowd)[0]
+        tensors[InputDataFields.groundtruth_weights] = weights * (1 - tf.pad(is_crowd, [[0, rest]]))
+        return tensors
+
+
+decoder_builder.tf_example_decoder.TfExampleDecoder = _Decoder
 inputs._replace_empty_string_with_random_number = lambda source_id: source_id
 
 HASH_KEY = inputs.HASH_KEY
 Tensors = dict[str, tf.Tensor]
 LABEL_ID_OFFSET = 1  # the API's class 0 is the label map's id 1
+INSIDE = 0.5  # the share of an anchor in a crowd from which it is no background
 
 
 def hashes(filenames: Sequence[str]) -> list[int]:
@@ -293,7 +309,10 @@ def set_training(model: Any, is_training: bool) -> None:
 
 
 def provide_groundtruth(model: Any, labels: Tensors) -> None:
-    """Hand a batch's groundtruth (padded boxes (B, M, 4), their classes and weights) to the model, image by image."""
+    """Hand a batch's groundtruth (padded boxes (B, M, 4), their classes and weights) to the model, image by image.
+
+    The weight is 0 for crowds and for padding, which has no area.
+    """
     fields = InputDataFields
     model.provide_groundtruth(
         groundtruth_boxes_list=tf.unstack(labels[fields.groundtruth_boxes]),
@@ -307,6 +326,8 @@ def losses(
 ) -> tuple[dict[str, tf.Tensor], Any]:
     """The losses of a batch by name (`localization_loss`, `classification_loss`, `regularization_loss`, `total_loss`).
 
+    What the model says of a crowd is out of them: its anchors are neither positive nor negative.
+
     Args:
         replicas: how many share the batch. The sum of their losses is the loss that one replica has for the whole
             batch. (The API's own mean over replicas is not: each divides by its own matches.)
@@ -318,7 +339,7 @@ def losses(
     predictions = ops.bfloat16_to_float32_nested(model.predict(features[InputDataFields.image], shapes))
     # After `predict`: synchronised batch normalisation switches between the replicas' traces inside of it.
     provide_groundtruth(model, labels)
-    with _counted_matches(model) as matches:
+    with _assigning(model) as matches:
         parts = {name.removeprefix("Loss/"): value for name, value in model.loss(predictions, shapes).items()}
     regularization = _sum(ops.bfloat16_to_float32_nested(model.regularization_losses()))
     if replicas > 1:
@@ -333,21 +354,48 @@ def losses(
 
 
 @contextmanager
-def _counted_matches(model: Any) -> Iterator[list[tf.Tensor]]:
-    """A list that gets the number that `model.loss` divides by: how many anchors are matched to a box."""
+def _assigning(model: Any) -> Iterator[list[tf.Tensor]]:
+    """Inside, `model.loss` ignores crowds. A list gets the number that it divides by: how many anchors have an object.
+
+    The API gives the weight of a box to the anchors that it is matched with, so those of a crowd are out of the loss.
+    The other anchors that lie in a crowd would still be background.
+    """
     counts: list[tf.Tensor] = []
     assign = model._assign_targets
 
-    def assign_and_count(*arguments: Any) -> Any:
-        targets = assign(*arguments)
-        counts.append(tf.reduce_sum(targets[3]))  # the weights of the box regression: 1 where matched
-        return targets
+    def assign_all(boxes: Any, classes: Any, keypoints: Any, weights: Any, confidences: Any) -> Any:
+        targets = assign(boxes, classes, keypoints, weights, confidences)
+        class_targets, class_weights, box_targets, box_weights, match = targets
+        counts.append(tf.reduce_sum(box_weights))  # 1 where matched to an object
 
-    vars(model)["_assign_targets"] = assign_and_count
+        def without_crowds() -> tf.Tensor:
+            on_crowds = tf.stack([_on_crowds(model.anchors, *one) for one in zip(boxes, weights, strict=True)])
+            return tf.where((on_crowds & (match < 0))[..., tf.newaxis], 0.0, class_weights)
+
+        crowds = tf.stack([_crowds(*one) for one in zip(boxes, weights, strict=True)])
+        class_weights = tf.cond(tf.reduce_any(crowds), without_crowds, functools.partial(tf.identity, class_weights))
+        return class_targets, class_weights, box_targets, box_weights, match
+
+    vars(model)["_assign_targets"] = assign_all
     try:
         yield counts
     finally:
         del vars(model)["_assign_targets"]
+
+
+def _crowds(boxes: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
+    """(M,) which of the (M, 4) boxes are crowds; padding has no area."""
+    return (weights == 0) & tf.reduce_all(boxes[:, :2] < boxes[:, 2:], axis=1)
+
+
+def _on_crowds(anchors: Any, boxes: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
+    """(A,) whether half of what the image shows of an anchor lies in a crowd, or no other anchor fits one better."""
+    crowds = BoxList(tf.where(_crowds(boxes, weights)[:, tf.newaxis], boxes, 0.0))
+    shown = BoxList(tf.clip_by_value(anchors.get(), 0.0, 1.0))
+    inside = box_list_ops.ioa(crowds, shown) >= INSIDE  # (M, A)
+    iou = box_list_ops.iou(crowds, anchors)
+    best = (iou > 0) & (iou == tf.reduce_max(iou, axis=1, keepdims=True))  # an object would be matched with it
+    return tf.reduce_any(inside | best, axis=0)
 
 
 def _sum(scalars: Sequence[tf.Tensor]) -> tf.Tensor:

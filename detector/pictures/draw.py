@@ -1,6 +1,7 @@
 """Boxes, labels and scores on pictures, with Pillow alone.
 
-A line has a dark edge and a label a filled background, so that both can be read on any photo. The first seven class ids
+A line has a dark edge and a label a filled background, so that both can be read on any photo. The line of a crowd is
+dashed. The first seven class ids
 have the colours of Okabe and Ito, which colour-blind readers can tell apart too.
 """
 
@@ -35,6 +36,7 @@ class _Label:
     place: Place
     box: Place
     fill: Colour
+    is_crowd: bool
 
 
 def colour(class_id: int) -> Colour:
@@ -61,11 +63,13 @@ def draw_boxes(
     canvas = image.convert("RGB")
     draw = ImageDraw.Draw(canvas)
     labels: list[_Label] = []
-    for class_id, box, score in boxes.above(score_threshold).best_first().rows():
+    shown = boxes.above(score_threshold).best_first()
+    for (class_id, box, score), is_crowd in zip(shown.rows(), shown.is_crowd.tolist(), strict=True):
         text = names.get(class_id, str(class_id)) + (f" {score:.2f}" if show_scores else "")
-        labels.append(_label(text, _clipped(box, canvas), class_id, canvas.size, labels))  # the best box first
+        place = _clipped(box, canvas)
+        labels.append(_label(text, place, class_id, canvas.size, labels, is_crowd=is_crowd))  # the best box first
     for label in reversed(labels):
-        _draw_outline(draw, label.box, label.fill, _line_width(canvas.size))
+        _draw_outline(draw, label, _line_width(canvas.size))
     for label in reversed(labels):
         _draw_label(draw, label)
     return canvas
@@ -88,11 +92,12 @@ def side_by_side(
     photo = image.convert("RGB").resize(size, Image.Resampling.LANCZOS) if size != image.size else image
     left = draw_boxes(photo, _scaled(detections, image, size), names, score_threshold=score_threshold)
     right = draw_boxes(photo, _scaled(groundtruth, image, size), names, show_scores=False)
-    shown = len(detections.above(score_threshold).boxes)
+    shown, crowds = len(detections.above(score_threshold).boxes), int(groundtruth.is_crowd.sum())
+    labelled = f"{len(groundtruth.boxes) - crowds}" + (f", {crowds} not counted" if crowds else "")
     name = groundtruth.filename
     halves = (
         _titled(left, f"Detections: {shown}", f"{name}, score ≥ {score_threshold:g}"),
-        _titled(right, f"Groundtruth: {len(groundtruth.boxes)}", name),
+        _titled(right, f"Groundtruth: {labelled}", name),
     )
     gap = 4
     sheet = Image.new("RGB", (2 * size[0] + gap, halves[0].height), WHITE)
@@ -129,13 +134,22 @@ def _clipped(box: Iterable[float], canvas: Image.Image) -> Place:
     return int(x[0]), int(y[0]), int(x[1]), int(y[1])
 
 
-def _draw_outline(draw: ImageDraw.ImageDraw, box: Place, fill: Colour, width: int) -> None:
-    xmin, ymin, xmax, ymax = box
+def _draw_outline(draw: ImageDraw.ImageDraw, label: _Label, width: int) -> None:
+    xmin, ymin, xmax, ymax = label.box
     draw.rectangle((xmin - 1, ymin - 1, xmax + 1, ymax + 1), outline=BLACK, width=width + 2)
-    draw.rectangle(box, outline=fill, width=width)
+    draw.rectangle(label.box, outline=label.fill, width=width)
+    dash = 4 * width
+    for x in range(xmin + dash, xmax, 2 * dash) if label.is_crowd else ():
+        for y in (ymin, ymax - width + 1):
+            draw.rectangle((x, y, min(x + dash, xmax) - 1, y + width - 1), fill=BLACK)
+    for y in range(ymin + dash, ymax, 2 * dash) if label.is_crowd else ():
+        for x in (xmin, xmax - width + 1):
+            draw.rectangle((x, y, x + width - 1, min(y + dash, ymax) - 1), fill=BLACK)
 
 
-def _label(text: str, box: Place, class_id: int, size: tuple[int, int], others: Iterable[_Label]) -> _Label:
+def _label(
+    text: str, box: Place, class_id: int, size: tuple[int, int], others: Iterable[_Label], *, is_crowd: bool
+) -> _Label:
     """The label of a box at the first place that is fully on the image and covers no other label."""
     pad = _line_width(size)
     text, font = _fitted(text, max(11, round(max(size) / 36)), size[0] - 2 * pad)
@@ -146,7 +160,7 @@ def _label(text: str, box: Place, class_id: int, size: tuple[int, int], others: 
     corners += [(left, box[3]), (left, box[3] - height), (right, box[3]), (right, box[3] - height)]  # at the bottom
     places = [(x, y, x + width, y + height) for x, y in corners if 0 <= y <= bottom]
     free = (place for place in places if not any(_overlap(place, other.place) for other in others))
-    return _Label(text, font, next(free, places[0]), box, colour(class_id))
+    return _Label(text, font, next(free, places[0]), box, colour(class_id), is_crowd)
 
 
 def _draw_label(draw: ImageDraw.ImageDraw, label: _Label) -> None:

@@ -54,6 +54,7 @@ class ImageInfo:
     size: (width, height) in pixels as seen, EXIF orientation applied. raw_size: as stored.
     format: Pillow's name (JPEG, PNG, ...). turned: whether EXIF turns or mirrors the stored pixels.
     plain: whether TensorFlow decodes these bytes to the same pixels: RGB or grey JPEG, 8-bit RGB or grey PNG.
+    orientation: EXIF's, 1 to 8; 1 is upright.
     """
 
     size: tuple[int, int]
@@ -61,6 +62,7 @@ class ImageInfo:
     format: str
     turned: bool
     plain: bool
+    orientation: int = 1
 
 
 def is_image(path: str | Path) -> bool:
@@ -96,17 +98,18 @@ def check(path: str | Path, content: bytes | None = None) -> ImageInfo:
 
 def glance(path: str | Path, content: bytes | None = None) -> tuple[ImageInfo, Thumbnail]:
     """What `check` tells, and the picture as seen, shrunk to a grey square whatever its shape; errors as in `check`."""
-    info, image, orientation = _examined(path, read_bytes(path) if content is None else content)
+    info, image = _examined(path, read_bytes(path) if content is None else content)
     square = (THUMBNAIL, THUMBNAIL)
     small = _to_rgb(path, image).resize(square, Image.Resampling.BOX, reducing_gap=2).convert("L")
-    return info, np.asarray(_turned(small, orientation))
+    return info, np.asarray(_turned(small, info.orientation))
 
 
-def _examined(path: str | Path, content: bytes) -> tuple[ImageInfo, Image.Image, int]:
-    """What the file holds, its picture in no more detail than `THUMBNAIL` needs, and its EXIF orientation."""
+def _examined(path: str | Path, content: bytes) -> tuple[ImageInfo, Image.Image]:
+    """What the file holds, and its picture as stored, in no more detail than `THUMBNAIL` needs."""
     image, raw_size, orientation = _decoded(path, content, cheaply=True)
     size = (raw_size[1], raw_size[0]) if orientation >= 5 else raw_size
-    return ImageInfo(size, raw_size, _format(image), orientation > 1, _is_plain(image, content)), image, orientation
+    turned = orientation > 1
+    return ImageInfo(size, raw_size, _format(image), turned, _is_plain(image, content), orientation), image
 
 
 def open_upright(path: str | Path, content: bytes | None = None) -> Image.Image:

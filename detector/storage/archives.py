@@ -59,10 +59,14 @@ def download(url: str, digest: str) -> Path:
 
 
 @contextmanager
-def npm_package(package: str) -> Iterator[Path]:
+def npm_package(package: str, *, answer_within: float) -> Iterator[Path]:
     """Yields the .tgz of `name@version`, which npm has compared with its registry's digest; it is removed afterwards.
 
     It comes from whatever registry npm is set to. Nothing of the package is installed or run.
+
+    Args:
+        answer_within: seconds in which the registry must have said that it has the package. npm itself waits longer,
+            and tries again; the download after that may take its time.
 
     Raises:
         UserError: npm, the connection or the package is missing, or its digest is wrong.
@@ -71,21 +75,43 @@ def npm_package(package: str) -> Iterator[Path]:
     if not npm:
         raise UserError(package, "comes by npm, which is not installed", "install Node.js (say: apt-get install npm)")
     with tempfile.TemporaryDirectory() as folder:  # old versions of npm have no --pack-destination
-        command = [npm, "pack", package, f"--cache={folder}/cache", *NPM_OPTIONS]
-        npm_pack = subprocess.run(
-            command, cwd=folder, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False
-        )
+        command = [npm, f"--cache={folder}/cache", *NPM_OPTIONS]
+        _call_npm(package, [*command, "view", package, "dist.tarball", "--fetch-retries=0"], folder, answer_within)
+        print(f"downloading {package} by npm", flush=True)
+        _call_npm(package, [*command, "pack", package], folder, None)
         packages = sorted(Path(folder).glob("*.tgz"))
-        if npm_pack.returncode or len(packages) != 1:
-            reason = _npm_reason(npm_pack.stderr) or f"exit code {npm_pack.returncode}"
-            raise UserError(package, f"npm cannot download it: {reason}", "check the connection and the disk; npm ping")
+        if len(packages) != 1:
+            raise _npm_error(package, f"it wrote {len(packages)} files")
         yield packages[0]
 
 
+def _call_npm(package: str, command: list[str], folder: str, seconds: float | None) -> None:
+    try:
+        done = subprocess.run(
+            command,
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            timeout=seconds,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise _npm_error(package, f"no answer within {seconds:.0f} s") from None
+    if done.returncode:
+        raise _npm_error(package, _npm_reason(done.stderr) or f"exit code {done.returncode}")
+
+
+def _npm_error(package: str, reason: str) -> UserError:
+    return UserError(package, f"npm cannot download it: {reason}", "check the connection and the disk; npm ping")
+
+
 def _npm_reason(stderr: str) -> str:
-    """npm's error without its prefixes, its stack and where its log is."""
+    """npm's error: its code, and why; without its prefixes, its stack and where its log is."""
     lines = [re.sub(r"^npm (error|ERR!) *", "", line).strip() for line in stderr.splitlines()]
-    return "; ".join(line for line in lines if line and not line.startswith("at ") and "complete log" not in line)[:300]
+    code, *others = [line for line in lines if line and "complete log" not in line] or [""]
+    why = next((line.partition("reason: ")[2] for line in others if "reason: " in line), *others[:1] or [""])
+    return "; ".join(filter(None, (code, why)))[:300]
 
 
 def download_gs(url: str, folder: Path) -> Path:

@@ -123,10 +123,10 @@ def _version(part: Path) -> str:
 
 def _fill(url: str, part: Path) -> None:
     """Download until `part` is whole, in as many tries as add to it, and a few more."""
-    session, tries, most = _session(url), 0, part.stat().st_size
+    connection, tries, most = session(url), 0, part.stat().st_size
     while True:
         try:
-            return _attempt(session, url, part)
+            return _attempt(connection, url, part)
         except _BrokenError as error:
             come = part.stat().st_size
             tries, most = (1 if come > most else tries + 1), max(come, most)
@@ -139,17 +139,18 @@ def _fill(url: str, part: Path) -> None:
             time.sleep(wait)
 
 
-def _session(url: str) -> "Session":
+def session(url: str) -> "Session":
+    """To ask for an address with: from https:// it follows no redirect to http://."""
     import requests
 
-    session = requests.Session()
-    session.max_redirects = MOST_REDIRECTS
+    connection = requests.Session()
+    connection.max_redirects = MOST_REDIRECTS
     if url.lower().startswith("https:"):
-        del session.adapters["http://"]
-    return session
+        del connection.adapters["http://"]
+    return connection
 
 
-def _attempt(session: "Session", url: str, part: Path) -> None:
+def _attempt(connection: "Session", url: str, part: Path) -> None:
     import requests
     import urllib3
 
@@ -158,7 +159,7 @@ def _attempt(session: "Session", url: str, part: Path) -> None:
     if have and version:
         headers |= {"Range": f"bytes={have}-", "If-Range": version}
     try:
-        with session.get(url, headers=headers, stream=True, timeout=TIMEOUT_SECONDS) as response:
+        with connection.get(url, headers=headers, stream=True, timeout=TIMEOUT_SECONDS) as response:
             _receive(response, url, part)
     except requests.exceptions.InvalidSchema as error:
         reason = "it redirects to an address that is not https://, or to no web address at all"

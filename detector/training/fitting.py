@@ -42,8 +42,9 @@ def fit(train: TrainParams, config: Any, data: TrainingData, work: Work, stop: S
     if data.val_images:
         split = ValidationSplit(paths.record("val"), data.val_images, labels.by_id(data.ids))
         validator = Validator(model, config, split, bfloat16=train.bfloat16)
-    where = f"{train.steps} steps of {train.batch_size} on {devices.describe(strategy)}"
-    print(f"{train.model}: {len(data.images)} images, {where}", flush=True)
+    epochs = f"{data.epochs(train.steps, train.batch_size):g} epochs of {len(data.images)} images"
+    where = devices.describe(strategy)
+    print(f"{train.model}: {train.steps} steps of {train.batch_size} = {epochs}, on {where}", flush=True)
     filenames = [image.filename for image in data.images]
     with log.Log(work) if workers.is_chief else nullcontext(log.nothing) as to_log:
         trainer = Trainer(train, step, work, stop, to_log, filenames=filenames, workers=workers.count)

@@ -74,6 +74,7 @@ class Outcome:
     best_step: int
     best: dict[str, float]
     images_per_second: float
+    seconds: float  # in all sessions together
 
 
 class Trainer:
@@ -155,7 +156,8 @@ class Trainer:
                 held = self._stops.held  # the first step is mostly tracing, which is not worth waiting for
             self._save()
         best_step = state.best_step or state.step
-        return Outcome(state.step, state.stopped_by(train), best_step, state.best, progress.images_per_second())
+        speed = progress.images_per_second()
+        return Outcome(state.step, state.stopped_by(train), best_step, state.best, speed, state.seconds)
 
     def _validate(self, validator: Validator) -> None:
         """Log the scores, and save the weights if no better ones were seen."""

@@ -10,7 +10,7 @@ from detector.data import labels, tables
 from detector.model.pipeline_config import DatasetFacts
 from detector.training.params import TrainParams
 
-CROWD = 100  # boxes of an image
+MANY = 100  # boxes of an image
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,10 @@ class TrainingData:
         """What the pipeline configuration needs of it."""
         return DatasetFacts(self.label_map, len(self.ids), tables.most_boxes(self.images))
 
+    def epochs(self, steps: int, batch_size: int) -> float:
+        """How often so many steps see each image, on average."""
+        return round(steps * batch_size / max(1, len(self.images)), 1)  # none: refused later
+
 
 def load(label_map: Path) -> TrainingData:
     """Read the label map and the CSVs. Errors as of `labels.read` and `tables.read_csv`."""
@@ -39,13 +43,13 @@ def check(train: TrainParams, data: TrainingData) -> None:
     """Refuse patience without objects to judge by, and note an image that sets what memory is needed.
 
     Raises:
-        UserError: no image of the validation split has a box.
+        UserError: no image of the validation split has an object.
     """
-    if train.patience and not any(len(image.boxes) for image in data.val_images):
+    if train.patience and not any(len(image.objects.boxes) for image in data.val_images):
         remedy = "raise dataset.val_fraction, or set it to 0"
         raise UserError("params.yaml", "the validation split has no objects to judge by", remedy, item="train.patience")
     count = data.facts.max_number_of_boxes
-    if count > CROWD:
+    if count > MANY:
         name = next(image.filename for image in data.images if len(image.boxes) == count)
-        remedy = f"train.config_override: 'train_input_reader {{ max_number_of_boxes: {CROWD} }}' drops those beyond"
+        remedy = f"train.config_override: 'train_input_reader {{ max_number_of_boxes: {MANY} }}' drops those beyond"
         print(f"{name} has {count} boxes: all images are padded to as many; if memory runs out: {remedy}", flush=True)

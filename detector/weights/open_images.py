@@ -1,8 +1,8 @@
 """Google's SSD MobileNetV2 of Open Images V4, as weights that `ssd_mobilenet_v2_320x320` starts from.
 
-The one copy in a package registry is a TFLite file inside npm's `@mediapipe/objectron` (Apache-2.0): an input of
-300x300, 23 classes (cat, dog, person, car, bottle...), weights of 16 bits. The Object Detection API made it, so layer
-for layer it is the model that Passo trains; but in a TFLite file batch normalisation is folded into the convolutions.
+It is published as a TFLite file of MediaPipe's (Apache-2.0; published.py fetches it): an input of 300x300, 23 classes
+(cat, dog, person, car, bottle...), weights of 16 bits. The Object Detection API made it, so layer for layer it is the
+model that Passo trains; but in a TFLite file batch normalisation is folded into the convolutions.
 `build` takes it apart again: over images of the training set it measures each channel's mean and variance before the
 normalisation, and sets gamma and beta to what gives the folded layer's output with them. So what the model answers is
 the file's answer, whatever the images; they matter only to training, where the statistics of a batch take their place.
@@ -10,8 +10,6 @@ the file's answer, whatever the images; they matter only to training, where the 
 
 import itertools
 import math
-import tarfile
-import zlib
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -20,20 +18,17 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from detector.base import files, paths
+from detector.base import paths
 from detector.base.errors import UserError
 from detector.data import records
 from detector.model import checkpoints, od_api, pipeline_config
 from detector.model.tensorflow_env import tf
 from detector.pictures import images
-from detector.storage import archives, download
+from detector.weights import published
 from detector.weights.imagenet import slim_scope
-from detector.weights.params import OPEN_IMAGES_MODEL
+from detector.weights.recipe import OPEN_IMAGES_MODEL
 
 CLASSES = 23
-PACKAGE = "@mediapipe/objectron@0.4.1675468480"
-SHA256 = "d0a5255bf8c4f5a0bc4240741a76c41d5e939f7655078f945f50ab53a9375da6"  # of the TFLite file
-_MEMBER, _OFFSET, _BYTES = "package/objectron_solution_packed_assets.data", 184, 9_987_728  # where the file is in there
 _BACKBONE, _NORM = "FeatureExtractor/MobilenetV2", "BatchNorm/FusedBatchNormV3"
 _BATCH = 8  # images that are measured at a time
 MEASURED_IMAGES = 128  # of the training set
@@ -50,25 +45,6 @@ class _Layer(NamedTuple):
     scope: str
 
 
-def file() -> Path:
-    """The TFLite file: from the npm package, or saved by an earlier run.
-
-    Raises:
-        UserError: npm is missing or cannot download the package, or the package holds another file.
-    """
-    if saved := download.kept(SHA256):
-        return saved
-    with archives.npm_package(PACKAGE) as archive, files.whole_file(download.DOWNLOADS / SHA256) as temporary:
-        try:
-            with tarfile.open(archive) as tar, tar.extractfile(_MEMBER) as member:  # type: ignore[union-attr]
-                temporary.write_bytes(member.read(_OFFSET + _BYTES)[_OFFSET:])
-        except (tarfile.TarError, zlib.error, EOFError, KeyError, TypeError, OSError) as error:
-            raise UserError(PACKAGE, f"cannot be unpacked: {error}", "try again") from error
-        if (digest := files.sha256(temporary)) != SHA256:
-            raise UserError(PACKAGE, f"its model's sha256 is {digest}, not {SHA256}", "do not trust this package")
-    return download.DOWNLOADS / SHA256
-
-
 def write(folder: Path, record: Path, *, only_backbone: bool) -> Path:
     """Write a checkpoint into a folder, of the whole detector or of its backbone; returns its prefix.
 
@@ -76,11 +52,11 @@ def write(folder: Path, record: Path, *, only_backbone: bool) -> Path:
         record: images to measure the normalisation by; of many only some, evenly spread.
 
     Raises:
-        UserError: the record holds no image; or as of `file`.
+        UserError: the record holds no image; or as of `published.file`.
     """
     if not (offsets := records.offsets(record)):
         raise UserError(str(record), "holds no image", "write it again: dvc repro --force csv2record")
-    model = build(file(), _spread(record, offsets))
+    model = build(published.file(), _spread(record, offsets))
     part = {"feature_extractor": od_api.backbone(model)} if only_backbone else {"model": model}
     return checkpoints.write(tf.train.Checkpoint(**part), folder)
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from detector.base import files, params, paths
 from detector.base.errors import UserError
 from detector.base.params import PARAMS_FILE
+from detector.weights.recipe import AUTO, OPEN_IMAGES, OPEN_IMAGES_MODEL, PACKAGE
 
-OPEN_IMAGES_MODEL = "ssd_mobilenet_v2_320x320"  # that the source open_images is
 STARTS = Path("model/start")  # a folder for each model that `make continue` has copied, tracked by DVC
 NO_START = STARTS / "none"
 CONTINUE = "to start from the last model, run: make continue"
@@ -20,7 +20,9 @@ CONTINUE = "to start from the last model, run: make continue"
 class PretrainedParams:
     """stages/pretrained.py says what each source is."""
 
-    source: str = params.text("package, open_images, a folder in model/start, an https:// or gs:// address, or a path")
+    source: str = params.text(
+        "auto, open_images, package, a folder in model/start, an https:// or gs:// address, or a path"
+    )
     start: str = params.text(f"the folder in {STARTS} that pretrained.source names, or {NO_START}")
     sha256: str = params.text("the archive's sha256", empty=True)
 
@@ -38,10 +40,10 @@ def check(pretrained: PretrainedParams, model: str, fine_tune_checkpoint_type: s
     if source == "last" or _is_in(source, paths.TRAIN):
         reason = f"{source} changes with every training, so nothing can be repeated that starts from it"
         raise UserError(PARAMS_FILE, reason, CONTINUE, "pretrained.source")
-    if source in ("package", "open_images") and wanted == "full":
+    if source in (AUTO, OPEN_IMAGES, PACKAGE) and wanted == "full":
         reason = f"full needs a detector of your classes, and {source} is not one"
         raise UserError(PARAMS_FILE, reason, CONTINUE, "train.fine_tune_checkpoint_type")
-    if source == "open_images" and wanted == "detection" and model != OPEN_IMAGES_MODEL:
+    if source == OPEN_IMAGES and wanted == "detection" and model != OPEN_IMAGES_MODEL:
         remedy = "train that model, or only its backbone: dvc exp run -S train.fine_tune_checkpoint_type=classification"
         reason = f"open_images is an {OPEN_IMAGES_MODEL}, not a {model}"
         raise UserError(PARAMS_FILE, reason, remedy, "pretrained.source")

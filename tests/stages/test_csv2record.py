@@ -11,7 +11,7 @@ from PIL import Image
 from detector.base import paths
 from detector.data import records, tables
 from detector.pictures import images
-from tests.support import faults
+from tests.support import boxes, faults
 
 LABEL_MAP = {"cat": 1, "dog": 2}
 KEYS = {
@@ -72,6 +72,26 @@ def test_one_example_an_image(root, pets):
     assert example["image/object/class/label"] == [1, 2]
     assert converted["none.jpg"]["image/object/class/label"] == []
     assert converted["none.jpg"]["image/object/bbox/xmin"] == []
+
+
+def test_crowds_are_marked_where_there_are_any(root, pets):
+    faults.pair(
+        pets / "test", "b9.jpg", size=(256, 512), objects=[("cat", (64, 64, 128, 512)), ("dog", (0, 0, 256, 8))]
+    )
+    faults.image(pets / "test/b9.jpg", size=(256, 512))
+    convert(root)
+    before = list(records.read_frames(root / paths.record("test")))
+    path = root / paths.csv("test")
+    images = tables.read_csv(path, LABEL_MAP)
+    images[3] = boxes.with_crowds(images[3], 1)
+    tables.write_csv(path, images, {1: "cat", 2: "dog"})
+    assert faults.run(root, "stages.csv2record").returncode == 0
+    after = list(records.read_frames(root / paths.record("test")))
+    assert after[:3] == before[:3]  # the others keep their bytes
+    example = examples(root, "test")["b9.jpg"]
+    assert set(example) == KEYS | {"image/object/is_crowd"}
+    assert example["image/object/is_crowd"] == [0, 1]
+    assert records.encode({key: example[key] for key in KEYS}) == before[3]
 
 
 def test_ids_come_from_the_label_map_alone(root, pets):
@@ -221,7 +241,7 @@ def test_missing_csv_and_unknown_class(root, pets):
     )
     convert(root)
     (pets / "label_map.pbtxt").write_text("item { id: 1 name: 'cat' }")
-    assert "unknown class dog" in faults.run(root, "stages.csv2record").stderr
+    assert "unknown class 'dog'" in faults.run(root, "stages.csv2record").stderr
 
 
 def test_an_empty_validation_split_is_an_empty_record(root, pets):

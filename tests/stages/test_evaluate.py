@@ -87,6 +87,22 @@ def test_metrics_json(project: Path) -> None:
     assert numbers["AP_interval"] == numbers["AP50_interval"] == {"low": round(51 / 101, 6), "high": 1}
 
 
+def test_crowds_are_counted_by_themselves(project: Path) -> None:
+    """The second cat of a.png, which was taken for a dog, and is no more an error than the dog that lies in it."""
+    truth = [boxes.with_crowds(TRUTH[0], 1), *TRUTH[1:]]
+    folder = written(evaluation(truth))
+    numbers = json.loads((folder / "metrics.json").read_text())
+    counts = ("images", "groundtruth_boxes", "crowd_boxes", "detected_boxes")
+    assert {key: numbers[key] for key in counts} == dict(zip(counts, (3, 2, 1, 4), strict=True))
+    assert [key for key in numbers if key in counts] == list(counts)
+    assert numbers["AP"] == 1
+    assert (folder / "confusion.csv").read_text().split() == [
+        *("actual,predicted", "background,dog", "background,dog", "cat,cat", "cat,cat")
+    ]
+    worst = json.loads((folder / "pictures/pictures.json").read_text())
+    assert [(one["filename"], one["false"]) for one in worst] == [("c.jpg", 2), ("b.jpg", 0), ("a.png", 0)]
+
+
 def test_detections_csv_is_what_was_evaluation(project: Path) -> None:
     folder = written(evaluation(TRUTH[::-1], DETECTED[::-1]))
     label_map = labels.read(folder / paths.LABEL_MAP)
@@ -225,6 +241,14 @@ def test_no_object_in_the_test_split(project: Path) -> None:
     assert_refused(
         project,
         "dataset/data/test.csv: no objects in the test split (2 images); put annotated images into the dataset's test/",
+    )
+
+
+def test_no_object_but_crowds_in_the_test_split(project: Path) -> None:
+    tables.write_csv(paths.csv("test"), [boxes.with_crowds(TRUTH[1], 0)], {CAT: "cat"})
+    assert_refused(
+        project,
+        "dataset/data/test.csv: no objects in the test split (1 images); put annotated images into the dataset's test/",
     )
 
 

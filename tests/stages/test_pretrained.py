@@ -15,18 +15,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from detector.data import records
 from detector.storage import google
+from detector.weights import published
 from tests.support import stage
 
 ARCHIVE = stage.REPOSITORY.parent / "shared" / "pretrained" / "mobilenet_v2.tar.gz"
 needs_archive = pytest.mark.skipif(not ARCHIVE.exists(), reason="the real archive is not beside the repository")
 
 
-def run(root: Path, kind: str = "classification", **pretrained: str) -> subprocess.CompletedProcess[str]:
+def run(
+    root: Path, kind: str = "classification", model: str = "any", **pretrained: str
+) -> subprocess.CompletedProcess[str]:
     keys = {"source": "package", "start": "model/start/none", "sha256": "''", **pretrained}
     lines = "".join(f"  {key}: {value}\n" for key, value in keys.items())
     (root / "params.yaml").write_text(
-        f"pretrained:\n{lines}train:\n  fine_tune_checkpoint_type: {kind}\n  model: any\n"
+        f"pretrained:\n{lines}train:\n  fine_tune_checkpoint_type: {kind}\n  model: {model}\n"
     )
     return stage.run("pretrained", root)
 
@@ -85,6 +89,56 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         threading.Thread(target=listening.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{listening.server_port}"
         listening.shutdown()
+
+
+@pytest.fixture
+def offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A user without network and npm, who has kept nothing."""
+    monkeypatch.setattr(published, "URL", "https://localhost:9/a.tflite")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+
+def came(root: Path) -> dict[str, str]:
+    """Which weights are in model/pretrained, by its own account."""
+    return dict(json.loads((root / "model/pretrained/source.json").read_text()))
+
+
+def test_auto_takes_imagenets_weights_where_others_cannot_be_fetched(
+    tmp_path: Path, packaged: Path, offline: None
+) -> None:
+    done = run(tmp_path, source="auto", kind="detection", model="ssd_mobilenet_v2_320x320")
+    assert (done.returncode, done.stderr) == (0, "")
+    refusal, last = done.stdout.splitlines()
+    assert refusal.startswith("Open Images' detector: cannot be fetched: localhost: cannot be reached: ")
+    assert refusal.endswith(
+        "; until then ImageNet's weights, with train.fine_tune_checkpoint_type classification, train.frozen_blocks 0, "
+        "train.backbone_learning_rate 1; to try again: dvc repro --force --single-item pretrained"
+    )
+    assert last == "pretrained: ImageNet MobileNetV2, 260 of 260 tensors matched"
+    assert came(tmp_path) == {"source": "package", "asked": "auto"}
+    data = "ckpt-1.data-00000-of-00001"
+    assert (tmp_path / "model/pretrained" / data).read_bytes() == (packaged / data).read_bytes()
+
+
+def test_auto_needs_no_network_where_no_weights_are_used(tmp_path: Path, offline: None) -> None:
+    assert run(tmp_path, source="auto", kind="none").stdout.count("\n") == 1
+
+
+def test_a_source_that_was_named_never_falls_back(tmp_path: Path, packaged: Path, offline: None) -> None:
+    (tmp_path / "dataset/data").mkdir(parents=True)
+    with (tmp_path / "dataset/data/train.record").open("wb") as file:
+        records.write_frame(file, b"never read")
+    for kind in ("detection", "classification"):
+        done = run(tmp_path, source="open_images", kind=kind, model="ssd_mobilenet_v2_320x320")
+        refused(done, tmp_path, "error: Open Images' detector: cannot be fetched: ", "npm, which is not installed")
+    assert came(packaged.parents[1]) == {"source": "package", "asked": "package"}
+
+
+def test_auto_brings_no_detector_of_the_users_classes(tmp_path: Path) -> None:
+    refused(
+        run(tmp_path, source="auto", kind="full"), tmp_path, "full needs a detector of your classes, and auto is not"
+    )
 
 
 def test_the_packages_weights_see(packaged: Path) -> None:
@@ -206,7 +260,7 @@ def test_a_bucket_gives_just_what_its_address_names(tmp_path: Path, packaged: Pa
     done = run(tmp_path, source="gs://weights/train/best/ckpt-1")
     assert done.returncode == 0, done.stderr
     left = sorted(path.name for path in (tmp_path / "model/pretrained").iterdir())
-    assert left == ["checkpoint", "ckpt-1.data-00000-of-00001", "ckpt-1.index"]
+    assert left == ["checkpoint", "ckpt-1.data-00000-of-00001", "ckpt-1.index", "source.json"]
     shutil.rmtree(tmp_path / "model")
     for source in ("gs://weights/train", "gs://weights/train/"):
         found = "found best/ckpt-1, best/ckpt-10, last/ckpt-1; give one of them"

@@ -61,6 +61,16 @@ def test_training_leaves_all_that_the_next_stages_need(trained: Path) -> None:
     assert labels.read(folder / paths.LABEL_MAP) == {"cat": 1, "dog": 2}
     assert pipeline_config.read(folder / "pipeline.config").train_config.num_steps == 30
     assert summary["stopped_by"] == "steps"
+    count = len(tables.read_csv(trained / paths.csv("train"), {"cat": 1, "dog": 2}))
+    assert summary["epochs"] == round(30 * 2 / count, 1)
+    assert summary["start"] == {
+        "source": "package",
+        "asked": "package",
+        "fine_tune_checkpoint_type": "classification",
+        "frozen_blocks": 3,
+        "backbone_learning_rate": 1.0,
+    }
+    assert 0 < json.loads((trained / "logs/speed.json").read_text())["seconds_per_step"] < 60
     (work,) = (trained / ".work").iterdir()
     names = {path.name for path in work.iterdir()} - {"best-00000015", "best-00000030"}
     assert names == {"finished.json", "identity.json", "lock", "step-00000030"}  # until DVC has recorded it
@@ -410,6 +420,30 @@ def test_a_type_that_the_checkpoint_cannot_serve_is_refused(trained: Path) -> No
         "is a classification checkpoint; set it to classification or none\n"
     )
     assert (trained / paths.TRAIN / "train.json").exists()
+
+
+def test_the_weights_that_came_decide_what_suits_them_whatever_the_network_does_now(
+    trained: Path, tmp_path: Path
+) -> None:
+    """`auto`, where ImageNet's weights had to stand in for Open Images'."""
+    written = {"pretrained.source": "auto", "train.fine_tune_checkpoint_type": "detection"}
+    copied(trained, tmp_path, **written, **{"train.steps": "1", "train.frozen_blocks": "6"})
+    (tmp_path / paths.PRETRAINED / "source.json").write_text('{"source": "package", "asked": "auto"}')
+    done = ran("train_tpu", tmp_path)
+    expected = "ImageNet's weights (auto), so: train.fine_tune_checkpoint_type classification, train.frozen_blocks 0\n"
+    assert done.stdout.startswith(f"{expected}starts from the backbone in model/pretrained, saves its work in .work/")
+    summary = json.loads((tmp_path / paths.TRAIN / "train.json").read_text())
+    assert summary["start"] == {
+        "source": "package",
+        "asked": "auto",
+        "fine_tune_checkpoint_type": "classification",
+        "frozen_blocks": 0,
+        "backbone_learning_rate": 1.0,
+    }
+    config = pipeline_config.read(tmp_path / paths.TRAIN / "pipeline.config")
+    assert not config.train_config.freeze_variables
+    again = ran("train_tpu", tmp_path)
+    assert "resumes from step 1 of 1" in again.stdout and "where it has ended" in again.stdout
 
 
 def test_a_nan_stops_with_the_step_and_the_files(trained: Path, tmp_path: Path) -> None:

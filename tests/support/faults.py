@@ -1,5 +1,7 @@
 """Builds small VOC datasets, sound or with a fault of each kind, for the tests of the stages and of the import."""
 
+import os
+import re
 import shutil
 from pathlib import Path
 
@@ -21,11 +23,13 @@ def voc(filename, objects=(("cat", BOX),), size=SIZE, root="annotation"):
     if size:
         parts.append(f"<size><width>{size[0]}</width><height>{size[1]}</height><depth>3</depth></size>")
     for name, box in objects:
-        corners = "".join(
-            f"<{tag}>{value}</{tag}>" for tag, value in zip(("xmin", "ymin", "xmax", "ymax"), box, strict=True)
-        )
-        parts.append(f"<object><name>{name}</name><bndbox>{corners}</bndbox></object>")
+        parts.append(f"<object><name>{name}</name><bndbox>{voc_box(box)}</bndbox></object>")
     return "\n".join([*parts, f"</{root}>"])
+
+
+def voc_box(box):
+    """The four corners of a <bndbox>."""
+    return "".join(f"<{tag}>{value}</{tag}>" for tag, value in zip(("xmin", "ymin", "xmax", "ymax"), box, strict=True))
 
 
 def image(path, size=SIZE, **options):
@@ -53,15 +57,13 @@ def dataset(folder, train=6, test=3):
     return folder
 
 
-def workspace(root, directory="dataset/pets", val_fraction=0.2):
-    """The project's params.yaml in `root`, pointed at `directory`."""
-    lines = (ROOT / "params.yaml").read_text(encoding="utf-8").splitlines()
-    for number, line in enumerate(lines):
-        if line.startswith("  dir:"):
-            lines[number] = f"  dir: {directory}"
-        if line.startswith("  val_fraction:"):
-            lines[number] = f"  val_fraction: {val_fraction}"
-    (root / "params.yaml").write_text("\n".join(lines) + "\n", encoding="utf-8")
+def workspace(root, directory="dataset/pets", val_fraction=0.2, **policy):
+    """The project's params.yaml in `root`, pointed at `directory`; further keys of its section `dataset`."""
+    text = (ROOT / "params.yaml").read_text(encoding="utf-8")
+    for key, value in {"dir": directory, "val_fraction": val_fraction, **policy}.items():
+        text, changes = re.subn(rf"(?m)^  {key}: .*", f"  {key}: {value}", text)
+        assert changes == 1, key
+    (root / "params.yaml").write_text(text, encoding="utf-8")
     return root
 
 
@@ -121,13 +123,13 @@ def empty_xml(folder, stem="a0"):
 
 def other_root(folder, stem="a0"):
     (folder / f"train/{stem}.xml").write_text(voc(f"{stem}.jpg", root="data"), encoding="utf-8")
-    return "train", f"{stem}.xml", "", "its root is <data>, not <annotation>"
+    return "train", f"{stem}.xml", "", "not PASCAL VOC: its root is <data>, not <annotation>"
 
 
 def hostile_xml(folder, stem="a0"):
     doctype = '<!DOCTYPE a [<!ENTITY file SYSTEM "file:///etc/hostname">]>\n<annotation>&file;'
     _change(folder / f"train/{stem}.xml", "<annotation>", doctype)
-    return "train", f"{stem}.xml", "", "holds a document type"
+    return "train", f"{stem}.xml", "", "holds entities"
 
 
 def billion_laughs(folder, stem="a0"):
@@ -137,25 +139,20 @@ def billion_laughs(folder, stem="a0"):
     return "train", f"{stem}.xml", "", "broken XML: Maximum entity amplification"
 
 
-def filename_missing(folder, stem="a0"):
-    _change(folder / f"train/{stem}.xml", f"<filename>{stem}.jpg</filename>", "")
-    return "train", f"{stem}.xml", "", "<filename> is missing"
-
-
 def name_missing(folder, stem="a0"):
     _change(folder / f"train/{stem}.xml", "<name>cat</name>", "")
     return "train", f"{stem}.xml", "object 1", "<name> is missing"
 
 
 def box_missing(folder, stem="a0"):
-    _change(folder / f"train/{stem}.xml", "bndbox>", "polygon>")
-    _change(folder / f"train/{stem}.xml", "</bndbox>", "</polygon>")
+    _change(folder / f"train/{stem}.xml", "bndbox>", "pixels>")
+    _change(folder / f"train/{stem}.xml", "</bndbox>", "</pixels>")
     return "train", f"{stem}.xml", "object 1 (cat)", "<bndbox> is missing"
 
 
 def corner_missing(folder, stem="a0"):
     _change(folder / f"train/{stem}.xml", "<xmax>40.5</xmax>", "")
-    return "train", f"{stem}.xml", "object 1 (cat)", "<xmax> is missing"
+    return "train", f"{stem}.xml", "object 1 (cat)", "corner missing: <xmax>"
 
 
 def unknown_class(folder, stem="a0"):
@@ -164,66 +161,99 @@ def unknown_class(folder, stem="a0"):
 
 
 def outside(folder, stem="a0"):
-    _change(folder / f"train/{stem}.xml", "<xmax>40.5", "<xmax>66")
-    return "train", f"{stem}.xml", "object 1 (cat)", "box [8, 6, 66, 30] is 2 px outside the 64x48 image"
+    _change(folder / f"train/{stem}.xml", "<xmax>40.5", "<xmax>67.5")
+    return (
+        "train",
+        f"{stem}.xml",
+        "object 1 (cat)",
+        "outside: box [8, 6, 67.5, 30] is 3.5 px over the edge",
+    )
 
 
-def inverted(folder, stem="a0"):
-    _change(folder / f"train/{stem}.xml", "<xmin>8", "<xmin>60")
-    return "train", f"{stem}.xml", "object 1 (cat)", "inverted: xmin 60 is not left of xmax 40.5"
-
-
-def empty_box(folder, stem="a0"):
+def line(folder, stem="a0"):
     _change(folder / f"train/{stem}.xml", "<ymax>30", "<ymax>6")
-    return "train", f"{stem}.xml", "object 1 (cat)", "empty: ymin and ymax are both 6"
+    return "train", f"{stem}.xml", "object 1 (cat)", "a line: ymin and ymax are both 6"
+
+
+def fractions(folder, stem="a0"):
+    _change(folder / f"train/{stem}.xml", voc_box(BOX), voc_box((0.1, 0.2, 0.5, 1)))
+    return "train", f"{stem}.xml", "object 1 (cat)", "not in pixels: [0.1, 0.2, 0.5, 1] look like shares of the photo"
 
 
 def not_a_number(folder, stem="a0"):
     _change(folder / f"train/{stem}.xml", "<xmin>8", "<xmin>12,5")
-    return "train", f"{stem}.xml", "object 1 (cat)", "xmin '12,5' is not a number"
+    return "train", f"{stem}.xml", "object 1 (cat)", "not a number: xmin '12,5'"
 
 
 def nan(folder, stem="a0"):
     _change(folder / f"train/{stem}.xml", "<xmin>8", "<xmin>nan")
-    return "train", f"{stem}.xml", "object 1 (cat)", "xmin 'nan' is not a number"
+    return "train", f"{stem}.xml", "object 1 (cat)", "not a number: xmin 'nan'"
 
 
 def infinite(folder, stem="a0"):
     _change(folder / f"train/{stem}.xml", "<xmax>40.5", "<xmax>inf")
-    return "train", f"{stem}.xml", "object 1 (cat)", "xmax 'inf' is not a number"
+    return "train", f"{stem}.xml", "object 1 (cat)", "not a number: xmax 'inf'"
 
 
-def swapped_annotation(folder, stem="a0"):
-    _change(folder / f"train/{stem}.xml", f"{stem}.jpg", "other.jpg")
-    return "train", f"{stem}.xml", "", f"<filename> is other.jpg, the image beside it is {stem}.jpg"
+def annotation_of_another_photo(folder, stem="a0"):
+    _change(folder / f"train/{stem}.xml", f"{stem}.jpg", "b1.JPG")
+    return "train", f"{stem}.xml", "", f"<filename> is b1.JPG, the image beside it is {stem}.jpg"
 
 
-def duplicate_stem(folder, stem="a0"):
-    image(folder / f"train/{stem}.png")
-    return "train", f"{stem}.png", "", f"duplicate name: {stem}.jpg has the same stem"
-
-
-def same_name_in_train_and_test(folder, stem="a0"):
-    pair(folder / "test", f"{stem}.jpg")
-    image(folder / f"test/{stem}.jpg", size=SIZE, quality=30)  # another picture
-    return "test", f"{stem}.jpg", "", "duplicate name: also in train"
-
-
-def same_picture_in_train_and_test(folder, stem="a0"):
-    shutil.copyfile(folder / f"train/{stem}.jpg", folder / "test/b0.jpg")
-    return "test", "b0.jpg", "", f"the same picture as dataset/pets/train/{stem}.jpg"
-
-
-def wrong_size_and_outside(folder, stem="a0"):
+def size_unrelated(folder, stem="a0"):
     _change(folder / f"train/{stem}.xml", "<width>64", "<width>640")
-    _change(folder / f"train/{stem}.xml", "<xmax>40.5", "<xmax>405")
-    return "train", f"{stem}.xml", "object 1 (cat)", "box [8, 6, 405, 30] is 341 px outside the 64x48 image"
+    return "train", f"{stem}.xml", "", "<size> is 640x48, the image is 64x48: its boxes were drawn on another image"
+
+
+def size_transposed(folder, stem="a0"):
+    (folder / f"train/{stem}.xml").write_text(voc(f"{stem}.jpg", size=(48, 64)), encoding="utf-8")
+    return "train", f"{stem}.xml", "", "<size> is 48x64, the image is 64x48: its boxes were drawn on the image turned"
+
+
+def two_photos_of_one_stem(folder, stem="a0"):
+    image(folder / f"train/{stem}.png")
+    _change(folder / f"train/{stem}.xml", f"{stem}.jpg", "x.jpg")
+    return "train", f"{stem}.jpg", "", f"several photos of one stem: {stem}.jpg, {stem}.png"
+
+
+def two_xml_files(folder, stem="a0"):
+    shutil.copyfile(folder / f"train/{stem}.xml", folder / f"train/{stem}.jpg.xml")
+    return "train", f"{stem}.jpg", "", f"several XML files: {stem}.jpg.xml, {stem}.xml"
+
+
+def fifo(folder, stem="a0"):
+    (folder / f"train/{stem}.jpg").unlink()
+    os.mkfifo(folder / f"train/{stem}.jpg")
+    return "train", f"{stem}.jpg", "", "is not a file"
+
+
+def fifo_as_xml(folder, stem="a0"):
+    (folder / f"train/{stem}.xml").unlink()
+    os.mkfifo(folder / f"train/{stem}.xml")
+    return "train", f"{stem}.xml", "", "is not a file"
+
+
+def folder_as_image(folder, stem="a0"):
+    (folder / f"train/{stem}.jpg").unlink()
+    (folder / f"train/{stem}.jpg").mkdir()
+    return "train", f"{stem}.jpg", "", "is not a file"
+
+
+def broken_link(folder, stem="a0"):
+    (folder / f"train/{stem}.jpg").unlink()
+    (folder / f"train/{stem}.jpg").symlink_to("nowhere.jpg")
+    return "train", f"{stem}.jpg", "", "is a broken link"
+
+
+def same_picture_in_test(folder, stem="a0"):
+    shutil.copyfile(folder / f"train/{stem}.jpg", folder / "test/b0.jpg")
+    return "train", f"{stem}.jpg", "", "is a test photo, too: dataset/pets/test/b0.jpg is the same picture"
 
 
 def control_character_in_name(folder, stem="a0"):
     for suffix in (".jpg", ".xml"):
         (folder / f"train/{stem}{suffix}").rename(folder / f"train/{stem}\n{suffix}")
-    return "train", repr(f"{stem}\n.jpg"), "", "its name holds a control character"
+    return "train", f"{stem}\\n.jpg", "", "its name holds a control character"
 
 
 def empty_split(folder):
@@ -244,31 +274,37 @@ def no_label_map(folder):
 
 def bad_label_map(folder):
     (folder / "label_map.pbtxt").write_text("cat\ndog\n", encoding="utf-8")
-    return "", "label_map.pbtxt", "", "not a label map"
+    return "", "label_map.pbtxt", "line 1, column 1", "cat where item { ... } is expected"
 
 
-def label_map_with_a_gap(folder):
-    (folder / "label_map.pbtxt").write_text("item { id: 1 name: 'cat' } item { id: 3 name: 'dog' }", encoding="utf-8")
-    return "", "label_map.pbtxt", "", "ids are [1, 3]"
+def label_map_with_an_id_twice(folder):
+    (folder / "label_map.pbtxt").write_text("item { id: 1 name: 'cat' } item { id: 1 name: 'dog' }", encoding="utf-8")
+    return "", "label_map.pbtxt", "line 1: dog", "the id is 1, as that of line 1"
 
 
-ONE_IMAGE = (
-    *(missing_image, undecodable_image, no_image_at_all, empty_file, image_without_xml, broken_xml, empty_xml),
-    *(
-        other_root,
-        hostile_xml,
-        billion_laughs,
-        filename_missing,
-        name_missing,
-        box_missing,
-        corner_missing,
-        unknown_class,
-    ),
-    *(outside, inverted, empty_box, not_a_number, nan, infinite, swapped_annotation, duplicate_stem),
-    *(same_name_in_train_and_test, same_picture_in_train_and_test, wrong_size_and_outside, control_character_in_name),
+REFUSED = (unknown_class, annotation_of_another_photo, size_unrelated, size_transposed)
+UNREADABLE = (
+    undecodable_image,
+    no_image_at_all,
+    empty_file,
+    fifo,
+    folder_as_image,
+    broken_link,
+    control_character_in_name,
 )
-WHOLE_DATASET = (empty_split, missing_split, no_label_map, bad_label_map, label_map_with_a_gap)
-FAULTS = ONE_IMAGE + WHOLE_DATASET
+UNUSABLE_XML = (broken_xml, empty_xml, other_root, hostile_xml, billion_laughs, fifo_as_xml)
+UNUSABLE_BOX = (name_missing, box_missing, corner_missing, outside, line, fractions, not_a_number, nan, infinite)
+DOUBTFUL = (two_photos_of_one_stem, two_xml_files)
+LEFT_OUT = (
+    *UNREADABLE,
+    *UNUSABLE_XML,
+    *UNUSABLE_BOX,
+    *DOUBTFUL,
+    image_without_xml,
+    missing_image,
+    same_picture_in_test,
+)
+WHOLE_DATASET = (empty_split, missing_split, no_label_map, bad_label_map, label_map_with_an_id_twice)
 
 
 def size_missing(folder, stem="a0"):
@@ -276,9 +312,14 @@ def size_missing(folder, stem="a0"):
     return "train", f"{stem}.xml", "", "<size> is missing or makes no sense; taken from the image: 64x48"
 
 
-def size_wrong(folder, stem="a0"):
-    _change(folder / f"train/{stem}.xml", "<width>64", "<width>640")
-    return "train", f"{stem}.xml", "", "<size> is 640x48; taken from the image: 64x48"
+def scaled(folder, stem="a0"):
+    (folder / f"train/{stem}.xml").write_text(voc(f"{stem}.jpg", size=(128, 96)), encoding="utf-8")
+    return "train", f"{stem}.xml", "", "labelled at another scale: <size> is 128x96, the image 64x48; boxes scaled"
+
+
+def size_a_pixel_off(folder, stem="a0"):
+    _change(folder / f"train/{stem}.xml", "<width>64", "<width>65")
+    return "train", f"{stem}.xml", "", "<size> is a pixel off: <size> is 65x48, the image 64x48; taken from the image"
 
 
 def size_zero(folder, stem="a0"):
@@ -288,23 +329,51 @@ def size_zero(folder, stem="a0"):
 
 def one_pixel_outside(folder, stem="a0"):
     _change(folder / f"train/{stem}.xml", "<xmax>40.5", "<xmax>65")
-    return "train", f"{stem}.xml", "object 1 (cat)", "box [8, 6, 65, 30] is 1 px outside the 64x48 image; clipped"
+    return (
+        "train",
+        f"{stem}.xml",
+        "object 1 (cat)",
+        "outside: box [8, 6, 65, 30] is 1 px over the edge of the 64x48 image",
+    )
 
 
 def other_suffix(folder, stem="a0"):
     _change(folder / f"train/{stem}.xml", f"{stem}.jpg", f"{stem.upper()}.PNG")
-    return "train", f"{stem}.xml", "", f"<filename> is {stem.upper()}.PNG; taken as {stem}.jpg"
+    return "train", f"{stem}.xml", "", f"another <filename>: {stem.upper()}.PNG; taken as {stem}.jpg"
 
 
 def no_suffix(folder, stem="a0"):
     _change(folder / f"train/{stem}.xml", f"{stem}.jpg", stem)
-    return "train", f"{stem}.xml", "", f"<filename> is {stem}; taken as {stem}.jpg"
+    return "train", f"{stem}.xml", "", f"another <filename>: {stem}; taken as {stem}.jpg"
 
 
-REPAIRS = (size_missing, size_wrong, size_zero, one_pixel_outside, other_suffix, no_suffix)
+def filename_missing(folder, stem="a0"):
+    _change(folder / f"train/{stem}.xml", f"<filename>{stem}.jpg</filename>", "")
+    return "train", f"{stem}.xml", "", f"<filename> is missing; taken as {stem}.jpg"
 
 
-def all_together(folder):
-    """A dataset with every fault that one image can have, each on its own image; returns what must be reported."""
-    dataset(folder, train=len(ONE_IMAGE))
-    return [fault(folder, f"a{number}") for number, fault in enumerate(ONE_IMAGE)]
+def placeholder(folder, stem="a0"):
+    _change(folder / f"train/{stem}.xml", f"{stem}.jpg", "%s")
+    return "train", f"{stem}.xml", "", f"another <filename>: %s; taken as {stem}.jpg"
+
+
+def inverted(folder, stem="a0"):
+    _change(folder / f"train/{stem}.xml", "<xmin>8", "<xmin>60")
+    return "train", f"{stem}.xml", "object 1 (cat)", "inverted: xmin 60 is not left of xmax 40.5; swapped"
+
+
+def namespaced(folder, stem="a0"):
+    _change(folder / f"train/{stem}.xml", "<annotation>", '<annotation xmlns="http://x">')
+    return "train", f"{stem}.xml", "", "in a namespace: http://x; read without it"
+
+
+REPAIRS = (
+    *(size_missing, scaled, size_zero, size_a_pixel_off, one_pixel_outside, other_suffix, no_suffix),
+    *(filename_missing, placeholder, inverted, namespaced),
+)
+
+
+def all_together(folder, faults):
+    """A dataset with each of some faults of one image, each on its own; returns what must be reported."""
+    dataset(folder, train=len(faults))
+    return [fault(folder, f"a{number}") for number, fault in enumerate(faults)]

@@ -29,6 +29,7 @@ class Project:
             **identity,
             "PATH": f"{binaries}:{os.environ['PATH']}",
             "DVC_NO_ANALYTICS": "1",
+            "XDG_CACHE_HOME": str(root.parent / "cache"),
         }
         listed = self.run("git", "-C", str(REPOSITORY), "ls-files", "-z", "--cached", "--others", "--exclude-standard")
         for name in filter(None, listed.stdout.split("\0")):

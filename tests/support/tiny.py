@@ -15,6 +15,13 @@ from tests.support.stage import REPOSITORY, run
 
 WIDTH, HEIGHT = 96, 64
 SIDE = 96  # of the input of what is `built`
+# Weights that need no network, with what suits them.
+OFFLINE = {
+    "pretrained.source": "package",
+    "train.fine_tune_checkpoint_type": "classification",
+    "train.frozen_blocks": "0",
+    "train.backbone_learning_rate": "1",
+}
 
 
 def picture(folder: Path, number: int) -> None:
@@ -42,10 +49,10 @@ def dataset(root: Path, train: int = 12, test: int = 4) -> Path:
 
 
 def params(root: Path, **changes: str) -> None:
-    """The repository's params.yaml in `root`, for the tiny dataset, with the given `section.key` values instead."""
+    """The repository's params.yaml in `root`, for the tiny dataset, OFFLINE, with the given `section.key` values."""
     file = root / "params.yaml"
     shutil.copyfile(REPOSITORY / "params.yaml", file)
-    wanted = {"dataset.dir": "dataset/tiny", "dataset.val_fraction": "0.2", **changes}
+    wanted = {"dataset.dir": "dataset/tiny", "dataset.val_fraction": "0.2", **OFFLINE, **changes}
     lines, section = [], ""
     for line in file.read_text().splitlines():
         if line and not line.startswith((" ", "#")):

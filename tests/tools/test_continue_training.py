@@ -66,8 +66,7 @@ def test_the_last_model_is_copied_tracked_and_named(project: Project) -> None:
         "  params.yaml: train.fine_tune_checkpoint_type: classification -> full",
         "full: training starts with every weight of it",
         "next: make train STEPS=...",
-        "to go back, in params.yaml: source: package, start: model/start/none, "
-        "fine_tune_checkpoint_type: classification",
+        "to go back, in params.yaml: source: auto, start: model/start/none, fine_tune_checkpoint_type: detection",
     ]
     copied = sorted((project.root / "model/start/cats").iterdir())
     assert [path.name for path in copied] == COPIED

@@ -177,7 +177,7 @@ MANY = [  # level, what, command
         "dataset/tiny/train/image01.xml: class dgo (1 file) is not in the label map",
         "sed -i 's|<name>dgo</name>|<name>dog</name>|' ",
     ),
-    ("error", "1 fault in XML files, first dataset/tiny/train/image02.xml: broken XML", "dvc repro xml2csv"),
+    ("note", "1 fault in XML files, first dataset/tiny/train/image02.xml: broken XML", "dvc repro xml2csv"),
     ("note", "no box in dataset/tiny/train is a bird", "$EDITOR dataset/tiny/label_map.pbtxt"),
     ("error", "num_classes is 2, dataset/tiny/label_map.pbtxt has 3", "-S train.fine_tune_checkpoint_type=detection"),
     ("note", "a rate for 50000 steps, in a training of 90", "-S train.config_override=''"),
@@ -267,7 +267,7 @@ def without_pyproject(project: Project) -> None:
 
 
 def with_a_broken_label_map(project: Project) -> None:
-    (tiny.dataset(project.root) / "label_map.pbtxt").write_text("item { id: 2 name: 'cat' }")
+    (tiny.dataset(project.root) / "label_map.pbtxt").write_text("item { id: -2 name: 'cat' }")
     project.params()
 
 
@@ -318,7 +318,7 @@ ARCHIVE = "pretrained.source=https://a.example/b c.tar.gz"
         (
             with_a_broken_label_map,
             [],
-            "dataset/tiny/label_map.pbtxt: ids are [2]; give 1 to 1, each once: $EDITOR dataset/tiny/label",
+            "dataset/tiny/label_map.pbtxt: line 1: cat: the id is -2; give every item its own id: 1, 2, ...: $EDITOR ",
         ),
         (tracked_by_dvc, [], "dataset/tiny: tracked by DVC, but not here; run: dvc pull dataset/tiny.dvc"),
         (None, ["dataset.dir=dataset/pets"], "dataset/pets (dataset.dir): not found; run: make dataset SRC="),
@@ -326,7 +326,7 @@ ARCHIVE = "pretrained.source=https://a.example/b c.tar.gz"
         (None, ["train.stepz=5"], "params.yaml: train.stepz: unknown key (its value is 5); did you mean steps?: "),
         (None, ["trian.steps=5"], "params.yaml: trian: unknown section; there are sample, dataset, pretrained"),
         (None, ["train.config_override=modle {}"], "params.yaml: train.config_override: 1:1 : "),
-        (None, [WARMUP], "train.config_override: warmup_steps 501 is more than total_steps 500; leave it out, or dvc"),
+        (None, [WARMUP], "train.config_override: warmup_steps 501 is more than total_steps 300; leave it out, or dvc"),
         (None, [PEAK], "train.config_override: warmup_learning_rate 0.0001 is over the peak, 1e-05; leave it out, or"),
         (
             None,
@@ -337,7 +337,7 @@ ARCHIVE = "pretrained.source=https://a.example/b c.tar.gz"
         (
             None,
             [f"{TYPE}=full"],
-            f"params.yaml: {TYPE}: full needs a detector of your classes, and package is not one",
+            f"params.yaml: {TYPE}: full needs a detector of your classes, and auto is not one",
         ),
         (None, ["pretrained.source=last"], "params.yaml: pretrained.source: last changes with every training, so "),
         (None, [f"pretrained.source={START}"], "params.yaml: pretrained.start: model/start/none is not model/start/ca"),
@@ -351,7 +351,7 @@ ARCHIVE = "pretrained.source=https://a.example/b c.tar.gz"
         (start_tracked_by_dvc, FROM_START, f"{START}: tracked by DVC, but not here; run: dvc pull {START}.dvc"),
         (
             None,
-            [f"{TYPE}=detection"],
+            ["pretrained.source=package"],
             f"params.yaml: {TYPE}: detection needs a detector, but package (pretrained.source) is a classification",
         ),
         (
@@ -389,6 +389,26 @@ def test_what_would_end_a_training_is_reported_by_the_fast_part(
     assert result.stderr.count("\n") == 1
 
 
+def test_which_weights_auto_takes(project: Project) -> None:
+    def line(*values: str) -> str:
+        result = project.doctor(*(word for value in values for word in ("-S", value)), XDG_CACHE_HOME=str(project.root))
+        (found,) = [line for line in result.stdout.splitlines() if "weights: " in line]
+        return found
+
+    assert re.fullmatch(
+        r"ok     weights: Open Images' detector, to be fetched by https.*; else ImageNet's weights", line()
+    )
+    assert line(f"{TYPE}=none") == "ok     weights: random"
+    folder = project.root / "model/pretrained"
+    folder.mkdir()
+    (folder / "source.json").write_text('{"source": "package", "asked": "auto"}')
+    assert line() == (
+        "note:  weights: ImageNet's weights, with train.fine_tune_checkpoint_type classification, "
+        "train.frozen_blocks 0, train.backbone_learning_rate 1: Open Images' detector could not be fetched; "
+        "run: dvc repro --force --single-item pretrained"
+    )
+
+
 def test_a_cluster_that_cannot_be_understood(project: Project) -> None:
     result = project.doctor("--fast", TF_CONFIG='{"cluster": {"worker": "here"}}')
     assert result.stderr.startswith("error: TF_CONFIG: cluster: not a list of host:port for each job; it must be like ")
@@ -396,7 +416,7 @@ def test_a_cluster_that_cannot_be_understood(project: Project) -> None:
 
 
 def test_all_faults_of_a_section_are_reported_and_none_twice(project: Project) -> None:
-    project.edit("params.yaml", "  steps: 500", "  steps: 0\n  stepz: 5\n  stepy: 6")
+    project.edit("params.yaml", "  steps: 300", "  steps: 0\n  stepz: 5\n  stepy: 6")
     project.edit("params.yaml", "accelerator: auto", "accelerator: cuda")
     project.edit("params.yaml", "keep: 2", "kept: 2")
     lines = project.doctor("--fast").stderr.splitlines()
@@ -417,7 +437,7 @@ def test_all_faults_of_a_section_are_reported_and_none_twice(project: Project) -
 
 
 def test_values_of_one_run_are_those_that_are_checked(project: Project) -> None:
-    project.edit("params.yaml", "steps: 500", "steps: 0")
+    project.edit("params.yaml", "steps: 300", "steps: 0")
     result = project.doctor("--fast", "-S", "train.steps=5")
     assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
     assert "steps: 0" in (project.root / "params.yaml").read_text()

@@ -160,6 +160,17 @@ def test_a_whole_run(project: Path) -> None:
     assert page.text.index("How it learned") < page.text.index("How good it is") < page.text.index("Predictions")
 
 
+def test_what_it_started_from_and_what_was_left_out(project: Path) -> None:
+    start = {"source": "package", "asked": "auto", "fine_tune_checkpoint_type": "classification"}
+    evaluate_results()
+    write("model/train/train.json", {"model": "m", "steps": 300, "best_step": 300, "best": {"AP": 0.4}, "start": start})
+    rows = "train,a.jpg,,without a label file; label it,skipped\n" * 2
+    write("dataset/data/annotation_report.csv", f"split,filename,object,problem,action\n{rows}")
+    page = Page(make())
+    assert "Start ImageNet’s weights" in page.text.replace("'", "’")
+    assert "Left out 2 photos (2 without a label file)" in page.text
+
+
 def test_the_page_needs_nothing_from_elsewhere_and_escapes_every_name(project: Path) -> None:
     train_results()
     evaluate_results()

@@ -35,7 +35,7 @@ def test_everything_that_exists(tmp_path: Path) -> None:
     (tmp_path / "results/report.html").touch()
     result = run(tmp_path)
     lines = result.stdout.splitlines()
-    assert (result.returncode, result.stderr) == (0, "") and len(lines) <= 12
+    assert (result.returncode, result.stderr) == (0, "") and len(lines) <= 14
     assert lines[:7] == [
         "AP 0.645, AP50 0.940 on 104 test images, best at step 400 of 500",
         "  95 %        AP 0.600 to 0.690, AP50 0.900 to 0.980 with other test images",
@@ -52,6 +52,56 @@ def test_what_is_missing_is_not_shown_and_what_was_not_measured_is_a_dash(tmp_pa
     write(tmp_path / "results/evaluate/metrics.json", {"images": 3, "per_class": {}})
     result = run(tmp_path)
     assert result.stdout.startswith("AP -, AP50 - on 3 test images, after 20 training steps\nNext:\n")
+
+
+START = {"source": "open_images", "asked": "auto", "fine_tune_checkpoint_type": "detection"}
+
+
+def trained(folder: Path, **changes: object) -> list[str]:
+    """What is printed of a training of 300 steps whose last validation was the best, but for the `changes`."""
+    training = {"steps": 300, "best_step": 300, "best": {"AP": 0.7}, "stopped_by": "steps", "start": START}
+    write(folder / "model/train/train.json", {**training, **changes})
+    write(folder / "results/evaluate/metrics.json", METRICS)
+    result = run(folder)
+    assert (result.returncode, result.stderr) == (0, "")
+    return result.stdout.splitlines()
+
+
+def test_which_weights_it_started_from_and_how_often_it_saw_the_photos(tmp_path: Path) -> None:
+    lines = trained(tmp_path, epochs=13.6)
+    assert lines[0].endswith(", best at step 300 of 300 (13.6 epochs)")
+    assert lines[3] == "  start       Open Images' detector"
+    assert trained(tmp_path, start={**START, "source": "package"})[3] == (
+        "  start       ImageNet's weights, as Open Images' detector could not be fetched; to try again: "
+        "dvc repro --force --single-item pretrained, then make train"
+    )
+
+
+def test_what_was_left_out_is_counted_with_the_reasons(tmp_path: Path) -> None:
+    rows = ["test,a.jpg,,without a label file; label it,skipped"] * 2
+    rows += ["train,b.jpg,,broken XML: no tag; fix it,skipped"]
+    rows += ["train,c.xml,object 2 (cat),empty: 3 3; draw it,skipped", "train,c.xml,object 1,clipped; -,repaired"]
+    (tmp_path / "dataset/data").mkdir(parents=True)
+    report = tmp_path / "dataset/data/annotation_report.csv"
+    report.write_text("split,filename,object,problem,action\n" + "\n".join(rows) + "\n")
+    assert trained(tmp_path)[4] == "  left out    3 photos (2 without a label file, 1 broken XML), 1 box (1 empty)"
+    report.write_text("split,filename,object,problem,action\n")
+    assert not any("left out" in line for line in trained(tmp_path))
+
+
+def test_what_more_steps_would_cost_where_the_last_validation_was_the_best(tmp_path: Path) -> None:
+    def last(**changes: object) -> str:
+        return trained(tmp_path, **changes)[-2]
+
+    asks = "  make train STEPS=600                       train longer"
+    assert last() == f"{asks}: the last validation was the best"
+    write(tmp_path / "logs/speed.json", {"seconds_per_step": 0.65})
+    assert last() == f"{asks}, 6 minutes here: the last validation was the best"  # 390 s
+    assert last(best_step=200) == f"{asks}; the value stays in params.yaml"
+    assert last(best={}) == f"{asks}; the value stays in params.yaml"
+    assert last(stopped_by="patience") == f"{asks}; the value stays in params.yaml"
+    write(tmp_path / "logs/speed.json", "damaged")
+    assert last() == f"{asks}: the last validation was the best"
 
 
 def test_many_classes_stay_one_line(tmp_path: Path) -> None:

@@ -68,9 +68,11 @@ def annotations(dataset: DatasetParams) -> Iterator[Line]:
     for name in sorted({name for xml in read for name in xml.classes} - {*known, ""}):
         yield _unknown(name, [xml.path for xml in read if name in xml.classes], known, label_map)
     if faults := [f"{xml.path}: {fault}" for xml in read for fault in xml.faults]:
-        yield error(
-            f"{counted(len(faults), 'fault')} in XML files, first {faults[0]}", "run: dvc repro xml2csv, to see all"
-        )
+        what = f"{counted(len(faults), 'fault')} in XML files, first {faults[0]}"
+        if dataset.unusable == "error":
+            yield error(what, "run: dvc repro xml2csv, to see all")
+        else:
+            yield note(f"{what}: left out in training", "run: dvc repro xml2csv, to see all")
     boxes = Counter(name for xml in read if xml.path.parent == train for name in xml.classes)
     if len(read) >= len(files[train]) and (without := [name for name in known if not boxes[name]]):
         what = f"{label_map}: no box in {train} is a {' or a '.join(without)}"
@@ -81,10 +83,11 @@ def annotations(dataset: DatasetParams) -> Iterator[Line]:
 
 def _xml_files(folder: Path) -> list[Path]:
     """The XML files of images."""
-    from detector.annotations import folders
+    from detector.annotations import folders, partners
 
-    stems = folders.pairs(folder) if folder.is_dir() else {}
-    return [folder / xml_names[0] for image_names, xml_names in stems.values() if image_names and xml_names]
+    listing = folders.listing(folder) if folder.is_dir() else folders.Listing()
+    labels = {name: partners.Label(None) for name in listing.labels if name not in listing.faults}
+    return [folder / name for name in partners.pair(listing.photos, labels).labels.values()]
 
 
 def _read(files: list[Path]) -> Iterator[Labels]:
@@ -97,7 +100,7 @@ def _read(files: list[Path]) -> Iterator[Labels]:
             return
         annotation, problems = voc.parse(path.read_bytes(), None)
         classes = [box.name for box in annotation.objects] if annotation else []
-        yield Labels(path, classes, [problem.reason for problem in problems if problem.action == voc.ERROR])
+        yield Labels(path, classes, [problem.reason for problem in problems if problem.action == voc.SKIPPED])
 
 
 def _unknown(name: str, files: list[Path], classes: list[str], label_map: Path) -> Line:

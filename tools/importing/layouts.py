@@ -14,6 +14,7 @@ from pathlib import Path
 
 from detector.annotations import splitting
 from detector.base.errors import UserError
+from detector.data import labels
 from detector.pictures import images
 
 VALIDATION = ("valid", "val", "validation")
@@ -142,5 +143,6 @@ def _files(stems: Stems, chosen: Collection[str]) -> list[Path]:
 
 
 def label_maps(root: Path) -> Iterator[Path]:
-    """Every label map below a folder, sorted."""
-    yield from sorted(path for path in root.rglob("*.pbtxt") if path.is_file() and not path.name.startswith("."))
+    """Every file below a folder that may be a label map, by its name, sorted; `labels.is_label_map` looks inside."""
+    paths = (path for path in root.rglob("*") if labels.may_be_label_map(path.name))
+    yield from sorted(path for path in paths if path.is_file())

@@ -4,15 +4,15 @@
 
 Three processes take turns: detector/training/trainer.py, the API's `model_lib_v2.train_loop`, and ours again without
 `train.deterministic`. All get the same pipeline configuration (train.model and train.batch_size of params.yaml, every
-variable trained), records, initial weights and threads; of each the median over intervals of 10 steps counts, which
-leaves start and tracing out. Ratios are taken within a turn, for what else the machine does changes from minute to
-minute.
+variable trained, random initial weights: they say nothing of speed), records and threads; of each the median over
+intervals of 10 steps counts, which leaves start and tracing out. Ratios are taken within a turn, for what else the
+machine does changes from minute to minute.
 
 Then the input pipelines alone, in turns too; where the time of a step goes, by kind of operation; and how much of the
 machine's measured matrix-multiplication peak the multiply-adds of our step come to (convolutions and matrix products,
 forward and backward, as the traced graph has them).
 
-Needs the records and the initial checkpoint: dvc repro csv2record pretrained.
+Needs the records: dvc repro csv2record.
 """
 
 import argparse
@@ -51,9 +51,8 @@ def main() -> None:
     if arguments.only:
         print(json.dumps(PARTS[arguments.only](arguments.steps)))
         return
-    for needed in (paths.record("train"), paths.PRETRAINED):
-        if not needed.exists():
-            raise UserError(str(needed), "not found", "run: dvc repro csv2record pretrained")
+    if not paths.record("train").exists():
+        raise UserError(str(paths.record("train")), "not found", "run: dvc repro csv2record")
     train = _train(arguments.steps)
     print(f"{train.model}, batch {train.batch_size}, {os.cpu_count()} cores")
     _compare("loop", LOOPS, arguments)
@@ -112,7 +111,7 @@ def _train(steps: int) -> TrainParams:
     return dataclasses.replace(
         params.load("train", TrainParams),
         steps=steps,
-        fine_tune_checkpoint_type="classification",
+        fine_tune_checkpoint_type="none",
         learning_rate="auto",
         backbone_learning_rate=1.0,
         frozen_blocks=0,
@@ -142,16 +141,14 @@ def _config(train: TrainParams) -> Any:
 
 
 def _model(train: TrainParams, config: Any, *, deterministic: bool = True) -> Any:
-    from detector.model import checkpoints, od_api
+    from detector.model import od_api
     from detector.model.tensorflow_env import tf
     from detector.training import determinism
 
     if deterministic:
         determinism.enable()
     tf.keras.utils.set_random_seed(train.seed)
-    model = od_api.build_model(config)
-    checkpoints.restore(model, paths.PRETRAINED / "ckpt-1", "classification")
-    return model
+    return od_api.build_model(config)
 
 
 def _ours(steps: int, *, deterministic: bool = True) -> dict[str, float]:

@@ -13,7 +13,7 @@ from ruamel.yaml.error import YAMLError
 from detector.base.errors import UserError
 
 REMAKE = "restore it with dvc checkout, or make it again with dvc repro"
-TABLES = ("per_class", "loss", "AP_interval", "AP50_interval")  # of metrics.json
+TABLES = ("per_class", "loss", "AP_interval", "AP50_interval", "start")  # of metrics.json and train.json
 
 
 def read_metrics(path: Path) -> dict[str, Any]:

@@ -59,9 +59,14 @@ def data_uri(path: Path, width: int) -> str:
     if picture.width > width:
         height = max(1, round(picture.height * width / picture.width))
         picture = picture.resize((width, height), Image.Resampling.LANCZOS)
+    return jpeg_uri(picture, PICTURE_BYTES)
+
+
+def jpeg_uri(picture: Image.Image, most: int) -> str:
+    """A picture as a `data:` URI: a JPEG of, as far as JPEG can, at most so many bytes."""
     for quality in QUALITIES:
         buffer = io.BytesIO()
         picture.save(buffer, "JPEG", quality=quality, optimize=True)
-        if buffer.tell() <= PICTURE_BYTES:
+        if buffer.tell() <= most:
             break
     return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()

@@ -59,3 +59,16 @@ def test_iou():
     assert boxes.iou([square], others).tolist() == [[1.0, 1 / 7, 0.0, 0.0, 0.0]]
     assert boxes.iou([[1, 1, 1, 1]], [[1, 1, 1, 1]]).tolist() == [[0.0]]
     assert boxes.iou(others, [square]).shape == (5, 1)
+
+
+def test_ioa_is_the_share_of_the_first():
+    """A 2x2 square and a 1x1 one that lie in a 4x2 one by a half and whole: 2 of 4, 1 of 1."""
+    wide = [0, 0, 4, 2]
+    assert boxes.ioa([[3, 0, 5, 2], [1, 1, 2, 2], [5, 5, 6, 6], [1, 1, 1, 1]], [wide]).tolist() == [
+        [0.5],
+        [1],
+        [0],
+        [0],
+    ]
+    assert boxes.ioa([wide], [[0, 0, 1, 1]]).tolist() == [[1 / 8]]
+    assert boxes.ioa([wide], []).shape == (1, 0) and boxes.ioa([], [wide]).shape == (0, 1)

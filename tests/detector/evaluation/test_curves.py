@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from detector.data.tables import ImageBoxes
 from detector.evaluation import curves, metrics
-from tests.support.boxes import image
+from tests.support.boxes import image, with_crowds
 
 NAMES = {1: "cat", 2: "dog"}
 CAT, DOG = 1, 2
@@ -51,15 +51,30 @@ def test_curve_without_detections_and_without_groundtruth() -> None:
     assert curves.precision_recall([image("a.jpg")], [image("a.jpg", (*LEFT, CAT, 0.9))], CAT, 0.5) is None
 
 
+def test_curve_without_what_lies_in_a_crowd_of_the_class() -> None:
+    truth = [with_crowds(image("a.jpg", (*LEFT, CAT), (*MIDDLE, CAT), (*RIGHT, DOG)), 1, 2)]
+    found = [image("a.jpg", (*MIDDLE, CAT, 0.9), (210, 0, 240, 30, CAT, 0.8), (*RIGHT, CAT, 0.7), (*LEFT, CAT, 0.6))]
+    curve = curves.precision_recall(truth, found, CAT, 0.5)
+    assert curve is not None
+    assert curve.scores.tolist() == [0.7, 0.6]  # the first two lie in the crowd of cats; a crowd of dogs is another
+    assert curve.recall.tolist() == [0, 1]
+    assert curve.precision.tolist() == [0, 1 / 2]
+    assert curves.precision_recall(truth, found, DOG, 0.5) is None
+
+
 SHIFTED = st.tuples(
     st.integers(0, 12), st.integers(0, 12), st.integers(13, 30), st.integers(13, 30), st.sampled_from([CAT, DOG])
 )
+LABELLED = st.tuples(SHIFTED, st.booleans()).map(lambda pair: (*pair[0], pair[1]))
 FOUND = st.tuples(SHIFTED, st.sampled_from([0.2, 0.5, 0.9])).map(lambda pair: (*pair[0], pair[1]))
-IMAGES = st.lists(st.tuples(st.lists(SHIFTED, max_size=4), st.lists(FOUND, max_size=6)), min_size=1, max_size=4)
+IMAGES = st.lists(st.tuples(st.lists(LABELLED, max_size=4), st.lists(FOUND, max_size=6)), min_size=1, max_size=4)
 
 
 def made(drawn: Sequence[tuple[Sequence[Sequence[float]], Sequence[Sequence[float]]]]) -> tuple[list[ImageBoxes], ...]:
-    truth = [image(f"{number}.jpg", *rows) for number, (rows, _) in enumerate(drawn)]
+    truth = [
+        with_crowds(image(f"{number}.jpg", *(row[:5] for row in rows)), *(k for k, row in enumerate(rows) if row[5]))
+        for number, (rows, _) in enumerate(drawn)
+    ]
     found = [image(f"{number}.jpg", *rows) for number, (_, rows) in enumerate(drawn)]
     return truth, found[::-1]  # images are matched by name, not by place
 
@@ -89,6 +104,24 @@ def test_one_error_of_each_kind() -> None:
     assert (errors.missed, errors.false, errors.wrong_class) == (1, 1, 1)  # type: ignore[attr-defined]
     matrix = curves.confusion_matrix([errors], [CAT, DOG])  # type: ignore[list-item]
     assert matrix.tolist() == [[1, 1, 0], [0, 0, 1], [0, 1, 0]]  # rows and columns: cat, dog, background
+
+
+def test_a_crowd_is_no_object_and_what_lies_in_it_is_not_counted() -> None:
+    """Neither the crowd itself, nor two detections in it, of whatever class; one that leaves it by 60 % is false."""
+    truth = with_crowds(image("a.jpg", (*LEFT, CAT), (*MIDDLE, CAT)), 1)
+    found = [(*LEFT, CAT, 0.9), (*MIDDLE, CAT, 0.8), (210, 0, 240, 30, DOG, 0.7), (260, 0, 360, 100, CAT, 0.6)]
+    ((errors),) = curves.image_errors([truth], [image("a.jpg", *found)], score_threshold=0.5, iou_threshold=0.5)
+    assert errors == curves.ImageErrors("a.jpg", ((CAT, CAT), (0, CAT)), 1.0, 0.9)
+    assert curves.confusion_matrix([errors], [CAT, DOG]).tolist() == [[1, 0, 0], [0, 0, 0], [1, 0, 0]]
+    ((errors),) = curves.image_errors([truth], [image("a.jpg")], score_threshold=0.5, iou_threshold=0.5)
+    assert errors.pairs == ((CAT, 0),)
+
+
+def test_an_object_in_a_crowd_is_found_first() -> None:
+    truth = with_crowds(image("a.jpg", (0, 0, 300, 100, DOG), (*LEFT, CAT)), 0)
+    found = image("a.jpg", (*LEFT, CAT, 0.9), (*LEFT, DOG, 0.8))
+    ((errors),) = curves.image_errors([truth], [found], score_threshold=0.5, iou_threshold=0.5)
+    assert errors.pairs == ((CAT, CAT),)
 
 
 def test_second_box_on_an_object_is_false_and_the_higher_score_wins() -> None:
@@ -139,10 +172,11 @@ def test_every_object_and_every_detection_is_accounted_for(drawn, score: float, 
     truth, found = made(drawn)
     errors = curves.image_errors(truth, found, score_threshold=score, iou_threshold=iou)
     matrix = curves.confusion_matrix(errors, list(NAMES))
+    crowds = any(one.is_crowd.any() for one in truth)
     for k, class_id in enumerate(NAMES):
-        assert matrix[k].sum() == sum(int((one.classes == class_id).sum()) for one in truth)
+        assert matrix[k].sum() == sum(int((one.objects.classes == class_id).sum()) for one in truth)
         kept = sum(int(((one.classes == class_id) & (one.scores >= score)).sum()) for one in found)
-        assert matrix[:, k].sum() == kept
+        assert matrix[:, k].sum() <= kept if crowds else matrix[:, k].sum() == kept
     assert matrix[-1, -1] == 0
     counted = sum(one.missed + one.false + one.wrong_class for one in errors)
     assert counted == matrix.sum() - np.trace(matrix)

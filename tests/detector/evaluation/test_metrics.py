@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from detector.data.tables import ImageBoxes
 from detector.evaluation import metrics
-from tests.support.boxes import image
+from tests.support.boxes import image, with_crowds
 
 NAMES = {1: "cat", 2: "dog"}
 CAT, DOG = 1, 2
@@ -48,6 +48,26 @@ def test_box_at_iou_0_6_counts_at_three_of_ten_thresholds() -> None:
     found = [image("a.jpg", (25, 0, 125, 100, CAT, 0.9))]  # intersection 75 * 100, union 125 * 100
     result = metrics.coco(truth, found, NAMES)
     assert (result["AP"], result["AP50"], result["AP75"]) == (approx(0.3), approx(1), 0)  # 0.50, 0.55, 0.60
+
+
+def test_a_crowd_is_neither_a_miss_nor_a_false_alarm() -> None:
+    """One cat that is found, a crowd of cats, in which two detections lie, one of them small."""
+    truth = [with_crowds(image("a.jpg", (0, 0, 100, 100, CAT), (200, 200, 400, 400, CAT)), 1)]
+    in_crowd = [(200, 200, 400, 400, CAT, 0.95), (210, 210, 250, 250, CAT, 0.94)]
+    found = [image("a.jpg", *in_crowd, (0, 0, 100, 100, CAT, 0.9))]
+    result = metrics.coco(truth, found, NAMES)
+    assert (result["AP"], result["AR100"]) == (approx(1), approx(1))
+    assert result["per_class"] == {"cat": {"AP": approx(1), "AP50": approx(1), "AR100": approx(1)}}
+    assert metrics.coco(truth, [image("a.jpg", (0, 0, 100, 100, CAT, 0.9))], NAMES)["AP"] == approx(1)
+    # of this one 60 % lie in the crowd: ignored at IoU 0.50, 0.55 and 0.60, else a false alarm above the cat
+    found = [image("a.jpg", (380, 200, 413 + 1 / 3, 400, CAT, 0.95), (0, 0, 100, 100, CAT, 0.9))]
+    result = metrics.coco(truth, found, NAMES)
+    assert (result["AP"], result["AP50"], result["AP75"]) == (approx((3 + 7 / 2) / 10), approx(1), approx(1 / 2))
+
+
+def test_of_a_class_that_has_crowds_alone_there_is_no_number() -> None:
+    truth = [with_crowds(image("a.jpg", (0, 0, 100, 100, CAT), (200, 200, 400, 400, DOG)), 1)]
+    assert list(metrics.coco(truth, truth, NAMES)["per_class"]) == ["cat"]
 
 
 def test_wrong_class_is_a_miss() -> None:

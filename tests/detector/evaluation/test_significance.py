@@ -13,7 +13,7 @@ from pycocotools.cocoeval import COCOeval
 
 from detector.data.tables import ImageBoxes
 from detector.evaluation import metrics, significance
-from tests.support.boxes import image
+from tests.support.boxes import image, with_crowds
 
 NAMES = {1: "cat", 2: "dog"}
 CAT, DOG = 1, 2
@@ -72,9 +72,12 @@ IMAGES = st.lists(
 @settings(max_examples=100, deadline=None)
 @given(IMAGES)
 def test_every_draw_is_exactly_what_pycocotools_accumulates(images: list[tuple[list, list, int]]) -> None:  # type: ignore[type-arg]
-    truth = [image(f"{k}.jpg", *(row[:5] for row in rows)) for k, (rows, _, _) in enumerate(images)]
+    crowds = [[k for k, row in enumerate(rows) if row[5] < 0.4] for rows, _, _ in images]
+    labelled = [image(f"{k}.jpg", *(row[:5] for row in rows)) for k, (rows, _, _) in enumerate(images)]
+    truth = [with_crowds(one, *marked) for one, marked in zip(labelled, crowds, strict=True)]
     found = [image(f"{k}.jpg", *rows) for k, (_, rows, _) in enumerate(images)]
     assert_exactly_cocos(truth, found, [1] * len(images))
+    assert_exactly_cocos(labelled, found, [1] * len(images))
     assert_exactly_cocos(truth, found, [count for _, _, count in images])
 
 
@@ -99,6 +102,22 @@ def test_more_than_a_hundred_detections_of_an_image_do_not_count() -> None:
     found = [image("a.jpg", *wrong, (*BOX, CAT, 0.5)), image("b.jpg", *wrong[:99], (*BOX, CAT, 0.5))]
     for counts in ([1, 1], [3, 1], [1, 2]):
         assert_exactly_cocos(truth, found, counts)
+
+
+def test_crowds_count_at_some_thresholds() -> None:
+    """Of the false cat 60 % lie in the crowd: it is ignored up to IoU 0.60, and is a false alarm from 0.65 on."""
+    truth = [with_crowds(image("a.jpg", (*BOX, CAT), (200, 0, 400, 100, CAT)), 1), image("b.jpg", (*BOX, CAT))]
+    found = [image("a.jpg", (*BOX, CAT, 0.9), (340, 0, 440, 100, CAT, 0.95)), image("b.jpg", (*BOX, CAT, 0.8))]
+    for counts in ([1, 1], [2, 1], [0, 3], [3, 0]):
+        assert_exactly_cocos(truth, found, counts)
+    (cats, _) = significance.rankings(truth, found, NAMES)
+    assert [len(part.hits) for part in cats.parts] == [3, 7]
+
+
+def test_images_with_crowds_alone_have_no_interval() -> None:
+    truth = [with_crowds(image(f"{k}.jpg", (*BOX, CAT)), *marked) for k, marked in enumerate(([], [0], [0]))]
+    found = [image(f"{k}.jpg", (*BOX, CAT, 0.9)) for k in range(3)]
+    assert significance.intervals(truth, found, NAMES) == {}
 
 
 # Intervals.

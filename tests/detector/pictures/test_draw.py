@@ -9,7 +9,7 @@ from PIL import Image, ImageChops
 
 from detector.data.tables import ImageBoxes
 from detector.pictures import draw
-from tests.support.boxes import image
+from tests.support.boxes import image, with_crowds
 from tests.support.stage import child
 
 NAMES = {1: "cat", 2: "dog"}
@@ -75,6 +75,16 @@ def test_labels_of_equal_boxes_do_not_cover_each_other() -> None:
         alone = draw.draw_boxes(white, boxes(white.size, row), NAMES).get_flattened_data()
         line = 2 * (100 + 100)  # pixels of the outline, which is one pixel wide: these may be covered
         assert pixels.count(draw.colour(class_id)) >= alone.count(draw.colour(class_id)) - line
+
+
+def test_the_line_of_a_crowd_is_dashed() -> None:
+    white = Image.new("RGB", (100, 100), "white")
+    found = boxes(white.size, (10, 20, 90, 90, 1, 1))
+    crowd = with_crowds(found, 0)
+    left = [[draw.draw_boxes(white, one, {1: ""}).getpixel((10, y)) for y in range(21, 89)] for one in (found, crowd)]
+    assert set(left[0]) == {draw.colour(1)}
+    assert set(left[1]) == {draw.colour(1), (0, 0, 0)}
+    assert [left[1].count(pixel) for pixel in (draw.colour(1), (0, 0, 0))] == [35, 33]  # 4 pixels each, in turn
 
 
 def test_colours_are_distinct_and_stable() -> None:

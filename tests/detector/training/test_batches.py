@@ -126,6 +126,30 @@ def test_no_box_of_a_crowded_image_is_lost(root: Path, tmp_path: Path) -> None:
     assert tables.most_boxes([]) == 1
 
 
+def test_crowds_keep_their_place_with_weight_0(root: Path, tmp_path: Path) -> None:
+    """Three boxes, the second a crowd, the last cut off where the image is cropped: weights follow their boxes."""
+    lefts = [0, 32, 64]
+    marked = np.array([False, True, False])
+    boxes = np.array([[left, 0, left + 32, 64] for left in lefts], float)
+    image = ImageBoxes(NAMES[0], tiny.WIDTH, tiny.HEIGHT, boxes, np.array([1, 2, 1]), np.ones(3), marked)
+    example = examples.example(image, root / "dataset" / "tiny" / "train", {1: "cat", 2: "dog"})
+    with (tmp_path / "1.record").open("wb") as file:
+        records.write_frame(file, records.encode(example))
+    crop = "random_crop_image { min_object_covered: 0.0 min_area: 0.1 max_area: 0.4 overlap_thresh: 0.0 }"
+    config = configuration(tmp_path, 50, ["random_horizontal_flip {}", crop], images=1)
+    config.train_input_reader.max_number_of_boxes = 4
+    ((_, labels),) = dataset(config).take(1)
+    fields = InputDataFields
+    weights, found, classes = (
+        labels[name].numpy()
+        for name in (fields.groundtruth_weights, fields.groundtruth_boxes, fields.groundtruth_classes)
+    )
+    is_there = (found[..., 2:] > found[..., :2]).all(axis=-1)
+    assert {1, 2} <= set(is_there.sum(axis=1))
+    assert (weights[~is_there] == 0).all()  # padding
+    np.testing.assert_array_equal(weights[is_there], classes[is_there][:, 0])  # 1 for the first class, 0 for the second
+
+
 def test_every_image_once_an_epoch(root: Path) -> None:
     """Five images in batches of two: ten steps are four epochs, each in an order of its own."""
     order = names(dataset(configuration(root, 2, [])), 10)

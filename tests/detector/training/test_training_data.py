@@ -1,5 +1,6 @@
 """What a dataset must have for a training, and what is noted of it."""
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -29,7 +30,7 @@ def check(
 def test_patience_needs_objects_to_judge_by(tmp_path: Path) -> None:
     check(tmp_path, 0)
     check(tmp_path, 2, val_images=[crowd(1)])
-    for images in ([], [crowd(0)]):
+    for images in ([], [crowd(0)], [dataclasses.replace(crowd(1), is_crowd=np.ones(1, dtype=bool))]):
         with pytest.raises(UserError) as caught:
             check(tmp_path, 2, val_images=images)
         assert caught.value.line() == (

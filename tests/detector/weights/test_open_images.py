@@ -1,40 +1,31 @@
-"""`pretrained.source: open_images`: the detector that npm brings answers as the file it came in, and trains on."""
+"""`pretrained.source: open_images`: the detector answers as the file it came in, and trains on.
 
-import base64
-import hashlib
-import http.server
-import io
-import json
+The file is the one that the user keeps, or comes from the network; test_published.py has stand-ins for that.
+"""
+
 import shutil
-import tarfile
-import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from detector.data import records
-from detector.storage import download
-from detector.weights import open_images
-from detector.weights.params import OPEN_IMAGES_MODEL
+from detector.base.errors import UserError
+from detector.weights import open_images, published, recipe
+from detector.weights.recipe import OPEN_IMAGES_MODEL
 from tests.support import stage, tiny
 
-needs_npm = pytest.mark.skipif(shutil.which("npm") is None, reason="npm is not installed")
 CHECKPOINT = Path("model/pretrained/ckpt-1")
 
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project with records of a few pictures, and the detector from the registry."""
-    if shutil.which("npm") is None:
-        pytest.skip("npm is not installed")
+    """A project with records of a few pictures, and the detector."""
+    try:
+        published.file()
+    except UserError as refused:
+        pytest.skip(str(refused))
     changes = {"pretrained.source": "open_images", "train.fine_tune_checkpoint_type": "detection"}
     return tiny.prepared(tmp_path_factory.mktemp("open_images"), **changes)
-
-
-def kept(root: Path) -> Path:
-    return root / download.DOWNLOADS / open_images.SHA256
 
 
 def restored(root: Path, kind: str, num_classes: int):
@@ -68,11 +59,11 @@ def pictures(root: Path) -> np.ndarray:
     return tf.compat.v1.image.resize(loaded, (300, 300)).numpy() * np.float32(2 / 255) - 1
 
 
-def test_it_answers_as_the_file_that_npm_brings(root: Path) -> None:
+def test_it_answers_as_the_published_file(root: Path) -> None:
     from detector.model.tensorflow_env import tf
 
     image = pictures(root)[:1]
-    interpreter = tf.lite.Interpreter(str(kept(root)))
+    interpreter = tf.lite.Interpreter(str(published.kept()))
     interpreter.allocate_tensors()
     interpreter.set_tensor(interpreter.get_input_details()[0]["index"], image)
     interpreter.invoke()
@@ -126,7 +117,6 @@ def test_its_backbone_fits_every_model(root: Path, tmp_path: Path) -> None:
     from detector.weights import imagenet
 
     shutil.copytree(root / "dataset", tmp_path / "dataset")
-    shutil.copytree(root / ".work", tmp_path / ".work")
     model = "ssd_mobilenet_v2_fpnlite_320x320"
     done = run(tmp_path, model=model, fine_tune_checkpoint_type="classification")
     assert done.returncode == 0, done.stderr
@@ -148,62 +138,30 @@ def test_its_backbone_fits_every_model(root: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "model").exists()
 
 
-@pytest.fixture
-def registry(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, bytes]]:
-    """A real npm registry on loopback, for the `tarball` in the dict; its digest is that of `claimed`, if there."""
-    name, _, version = open_images.PACKAGE.rpartition("@")
-    served: dict[str, bytes] = {}
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            if "tarball" not in served or "objectron" not in self.path:
-                return self.answer(404, b'{"error": "Not found"}')
-            if self.path.endswith(".tgz"):
-                return self.answer(200, served["tarball"])
-            integrity = (
-                "sha512-" + base64.b64encode(hashlib.sha512(served.get("claimed", served["tarball"])).digest()).decode()
-            )
-            dist = {"tarball": f"{address}/objectron.tgz", "integrity": integrity}
-            document = {"name": name, "versions": {version: {"name": name, "version": version, "dist": dist}}}
-            return self.answer(200, json.dumps({**document, "dist-tags": {"latest": version}}).encode())
-
-        def answer(self, status: int, body: bytes) -> None:
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as listening:
-        address = f"http://127.0.0.1:{listening.server_port}"
-        threading.Thread(target=listening.serve_forever, daemon=True).start()
-        monkeypatch.setenv("npm_config_registry", address)
-        yield served
-        listening.shutdown()
-
-
-def tarball(member: str, content: bytes) -> bytes:
-    packed = io.BytesIO()
-    with tarfile.open(fileobj=packed, mode="w:gz") as tar:
-        for name, data in (
-            ("package/package.json", b'{"name": "@mediapipe/objectron", "version": "0"}'),
-            (member, content),
-        ):
-            info = tarfile.TarInfo(name)
-            info.size = len(data)
-            tar.addfile(info, io.BytesIO(data))
-    return packed.getvalue()
-
-
 def test_the_same_bytes_twice(root: Path, tmp_path: Path) -> None:
     shutil.copytree(root / "dataset", tmp_path / "dataset")
-    shutil.copytree(root / ".work", tmp_path / ".work")
     done = run(tmp_path, fine_tune_checkpoint_type="detection")
     assert done.stdout == "pretrained: Open Images V4, a detection checkpoint\n", done.stderr
     for name in ("ckpt-1.index", "ckpt-1.data-00000-of-00001"):
         assert (tmp_path / CHECKPOINT).with_name(name).read_bytes() == (root / CHECKPOINT).with_name(name).read_bytes()
+
+
+def test_auto_takes_it_and_for_another_model_its_backbone_alone(root: Path, tmp_path: Path) -> None:
+    from detector.model import checkpoints
+
+    shutil.copytree(root / "dataset", tmp_path / "dataset")
+    for model, name, kind in (
+        (OPEN_IMAGES_MODEL, "Open Images V4, a detection checkpoint", "detection"),
+        ("ssd_mobilenet_v2_fpnlite_320x320", "the backbone of Open Images V4, 260 of 260", "classification"),
+    ):
+        tiny.params(
+            tmp_path,
+            **{"pretrained.source": "auto", "train.fine_tune_checkpoint_type": "detection", "train.model": model},
+        )
+        done = stage.run("pretrained", tmp_path)
+        assert done.stdout.startswith(f"pretrained: {name}"), done.stderr
+        assert checkpoints.kind(tmp_path / CHECKPOINT) == kind
+        assert recipe.read(tmp_path / CHECKPOINT.parent) == recipe.Weights("open_images", "auto")
 
 
 def test_no_image_to_measure_by(tmp_path: Path) -> None:
@@ -213,45 +171,3 @@ def test_no_image_to_measure_by(tmp_path: Path) -> None:
             (tmp_path / "dataset/data/train.record").write_bytes(content)
         done = run(tmp_path, fine_tune_checkpoint_type="detection")
         assert done.returncode == 2 and done.stderr.startswith(f"error: dataset/data/train.record: {words}")
-
-
-def refused(root: Path, *words: str) -> None:
-    (root / "dataset/data").mkdir(parents=True, exist_ok=True)
-    with (root / "dataset/data/train.record").open("wb") as file:
-        records.write_frame(file, b"never read")
-    done = run(root, fine_tune_checkpoint_type="detection")
-    assert done.returncode == 2, done.stderr
-    assert done.stderr.count("\n") == 1 and done.stderr.startswith(f"error: {open_images.PACKAGE}: "), done.stderr
-    assert all(word in done.stderr for word in words), done.stderr
-    assert not (root / "model").exists()
-    assert not list((root / download.DOWNLOADS).glob("*")), "something was left behind"
-
-
-@needs_npm
-def test_a_registry_that_cannot_be_trusted(tmp_path: Path, registry: dict[str, bytes]) -> None:
-    refused(tmp_path, "npm cannot download it", "404")
-    member = "package/objectron_solution_packed_assets.data"
-    registry["tarball"] = tarball(member, b"x" * 1000)
-    digest = hashlib.sha256(b"x" * (1000 - 184)).hexdigest()
-    refused(tmp_path, f"its model's sha256 is {digest}, not {open_images.SHA256}; do not trust this package")
-    registry["tarball"] = tarball("package/other.data", b"x")
-    refused(tmp_path, "cannot be unpacked", "objectron_solution_packed_assets.data")
-    registry["claimed"] = b"another"
-    refused(tmp_path, "npm cannot download it", "EINTEGRITY")
-
-
-@needs_npm
-def test_no_registry_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("npm_config_registry", "http://127.0.0.1:9")
-    refused(tmp_path, "npm cannot download it", "ECONNREFUSED", "check the connection")
-
-
-def test_no_npm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PATH", str(tmp_path))
-    refused(tmp_path, "comes by npm, which is not installed; install Node.js")
-
-
-def test_what_was_kept_needs_no_npm(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.chdir(root)
-    assert open_images.file() == download.DOWNLOADS / open_images.SHA256

@@ -34,4 +34,4 @@ def test_without_records_it_says_what_to_run(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr("sys.argv", ["bench_train"])
     with contextlib.chdir(tmp_path), pytest.raises(UserError) as caught:
         bench_train.main()
-    assert caught.value.line() == "dataset/data/train.record: not found; run: dvc repro csv2record pretrained"
+    assert caught.value.line() == "dataset/data/train.record: not found; run: dvc repro csv2record"

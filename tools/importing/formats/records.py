@@ -4,11 +4,12 @@
 
 Records (of tf.train.Example, with the Object Detection API's feature keys) become what they were made from: images,
 byte for byte, and PASCAL VOC XML whose boxes give the same fractions again. So every stage, report and picture works as
-with any other dataset. Names: {train,val,test}.record or .tfrecord, shards (train.record-00000-of-00010) too.
+with any other dataset. Their names end in .record or .tfrecord, or in that and the number of a shard: train.record,
+pets_val.tfrecord-00000-of-00010, train/pets.tfrecord. The name, or that of a folder, says the split.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -22,17 +23,22 @@ from detector.data import labels, records
 from detector.pictures import images
 from detector.pictures.images import ImageInfo
 from detector.storage import archives
+from tools.importing.formats.folder import Folder, folder_split, split_of
 
 OTHER_LABEL_MAP = f"put the {paths.LABEL_MAP} of these records beside them"
-_RECORD = re.compile(r"(train|val|valid|validation|test)\.(?:tf)?records?(?:-\d{5}-of-\d{5})?")
-_SPLITS = {"train": "train", "test": "test"}  # all others are for validation
+_RECORD = re.compile(r"[._-](?:tf)?records?(?:-\d{5}-of-\d{5})?$", re.IGNORECASE)
+_LARGEST_LABEL_MAP = 1 << 20  # bytes
 _SUFFIXES = {  # of the formats with several
     "HEIF": (".heic", ".heif", ".hif"),
     "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif"),
     "TIFF": (".tif", ".tiff"),
 }
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
-_READ = {f"image/object/{key}" for key in (*(f"bbox/{corner}" for corner in _CORNERS), "class/text", "class/label")}
+_DIFFICULT = ("is_crowd", "difficult", "group_of")  # ours, and the Object Detection API's
+_READ = {
+    f"image/object/{key}"
+    for key in (*(f"bbox/{corner}" for corner in _CORNERS), "class/text", "class/label", "truncated", *_DIFFICULT)
+}
 # EXIF's entry for the orientation (tag 0x0112, one 16-bit number), big-endian or little-endian.
 _ORIENTATION = re.compile(
     rb"(\x01\x12\x00\x03\x00\x00\x00\x01|(\x12\x01\x03\x00\x01\x00\x00\x00))(?:\x00[\x02-\x08]|[\x02-\x08]\x00)"
@@ -42,28 +48,50 @@ _MOST_DECIMALS = 17  # that tell every float64 from its neighbours
 
 
 def find(root: Path) -> dict[Path, str]:
-    """{record: train, valid or test} of a folder without XML; empty if it has no records, or has other folders too."""
-    while True:
-        inside = sorted(path for path in root.iterdir() if not path.name.startswith("."))
-        sources = [path for path in inside if path.is_file() and _RECORD.fullmatch(path.name)]
-        if sources and not any(path.suffix.lower() == ".xml" for path in inside):
-            return {path: _SPLITS.get(path.name.partition(".")[0], "valid") for path in sources}
-        folders = [path for path in inside if path.is_dir()]
-        if len(folders) != 1:
-            return {}
-        root = folders[0]
+    """{record: train, valid, test, or empty} of a tree; none where it has images or XML, too: those go first."""
+    folder = Folder(root)
+    if folder.photos or any(name.lower().endswith(".xml") for name in folder.others):
+        return {}
+    splits = {name: split_of(name.rpartition("/")[2]) or folder_split(name) for name in folder.others}
+    return {
+        folder.path(name): "valid" if split == "val" else split
+        for name, split in splits.items()
+        if _RECORD.search(name)
+    }
+
+
+def _label_map(sources: Iterable[Path]) -> Path | None:
+    """The label map beside the records, or the one in their folders; those of several splits must be the same.
+
+    Raises:
+        UserError: there are several.
+    """
+    folders = dict.fromkeys(path.parent for path in sources)
+    inside = [path for folder in folders for path in sorted(folder.iterdir()) if path.is_file()]
+    found = [path for path in inside if path.name == paths.LABEL_MAP] or [
+        path for path in inside if labels.may_be_label_map(path.name) and labels.is_label_map(path.name, _head(path))
+    ]
+    if len({path.read_bytes() for path in found}) > 1:
+        shown = ", ".join(path.name for path in found)
+        raise UserError(str(found[0].parent), f"several label maps: {shown}", f"keep one, as {paths.LABEL_MAP}")
+    return found[0] if found else None
+
+
+def _head(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(_LARGEST_LABEL_MAP)
 
 
 def unpack(sources: Mapping[Path, str], folder: Path) -> tuple[Path, list[str]]:
-    """Write the images of some records, their XML, and the label map beside the first into `folder`.
+    """Write the images of some records, their XML, and the label map beside them into `folder`.
 
     Returns: the folder, and notes on what was unpacked and what was left out.
 
     Raises:
         UserError: a record is damaged, or an example has no image, no class, or wrong boxes.
     """
-    label_map = next(iter(sources)).with_name(paths.LABEL_MAP)
-    names = labels.by_id(labels.read(label_map)) if label_map.exists() else {}
+    label_map = _label_map(sources)
+    names = labels.load(label_map).by_own_id() if label_map else {}  # records hold the ids of the file
     taken: set[str] = set()
     left_out: set[str] = set()
     for path, split in sources.items():
@@ -71,12 +99,12 @@ def unpack(sources: Mapping[Path, str], folder: Path) -> tuple[Path, list[str]]:
         for number, example in _examples(path):
             where = f"{path}: record {number}"
             content, info = _image(example, where)
-            name = _name(example, info, f"{split}_{number:06}", taken)
+            name = _name(example, info, f"{split or 'photo'}_{number:06}", taken)
             boxes = _boxes(example, where, info.raw_size, names)
             (folder / split / name).write_bytes(content)
             (folder / split / name).with_suffix(".xml").write_bytes(voc_xml(name, info.raw_size, boxes, folder=split))
             left_out |= {key for key in example if key.startswith("image/object/")} - _READ
-    if names:
+    if label_map:
         files.write_bytes(folder / paths.LABEL_MAP, label_map.read_bytes())
     notes = [f"unpacked {len(taken)} images from {', '.join(path.name for path in sources)}"]
     return folder, notes + ([f"left out: {', '.join(sorted(left_out))}"] if left_out else [])
@@ -130,11 +158,23 @@ def _boxes(
     if {len(values) for values in fractions} != {len(classes)}:
         counts = ", ".join(str(len(values)) for values in (*fractions, classes))
         raise UserError(where, f"xmin, ymin, xmax, ymax and class have {counts} values", "make that record again")
+    difficult, truncated = (_flags(example, where, keys, len(classes)) for keys in (_DIFFICULT, ("truncated",)))
     width, height = size
     return [
-        LabelledBox(name, (pixels(xmin, width), pixels(ymin, height), pixels(xmax, width), pixels(ymax, height)))
-        for name, xmin, ymin, xmax, ymax in zip(classes, *fractions, strict=True)
+        LabelledBox(
+            name, (pixels(xmin, width), pixels(ymin, height), pixels(xmax, width), pixels(ymax, height)), *flags
+        )
+        for name, xmin, ymin, xmax, ymax, *flags in zip(classes, *fractions, truncated, difficult, strict=True)
     ]
+
+
+def _flags(example: Mapping[str, list[Any]], where: str, keys: Iterable[str], count: int) -> list[bool]:
+    """For each of `count` objects, whether any of these features is set."""
+    found = {key: example[f"image/object/{key}"] for key in keys if example.get(f"image/object/{key}")}
+    for key, values in found.items():
+        if len(values) != count:
+            raise UserError(where, f"{key} has {len(values)} values for {count} objects", "make that record again")
+    return [any(values[number] == 1 for values in found.values()) for number in range(count)]
 
 
 def _classes(example: Mapping[str, list[Any]], where: str, names: Mapping[int, str]) -> list[str]:

@@ -13,7 +13,7 @@ from detector.pictures import images
 from tests.support import faults, stage
 from tests.support import web as web_server
 from tests.support.importing import bring, refused, unpacked
-from tools.importing import records
+from tools.importing.formats import records
 
 
 @pytest.fixture
@@ -86,13 +86,13 @@ def test_records_of_another_maker(root, tmp_path):
     names = [b"", b"a.jpg", b"/data/x/a.JPG", b"../../evil.png", b"C:\\photos\\b.jpeg", b"a.png"]
     examples = [example(jpeg(number), text=b"", **{"image/filename": [name]}) for number, name in enumerate(names)]
     examples += [example(jpeg(50, kind="PNG"), label=0), {"image/encoded": [jpeg(60, kind="BMP")]}]
-    examples[0]["image/object/difficult"] = [1]
+    examples[0]["image/object/view"] = [b"left"]
     write(source / "train.tfrecord-00000-of-00002", *examples[:4])
     write(source / "train.tfrecord-00001-of-00002", *examples[4:])
     write(source / "test.tfrecord", example(jpeg(200)))
     (source / "label_map.pbtxt").write_text("item { id: 1 name: 'cat' }\nitem { id: 2 name: 'dog' }\n")
     notes = unpacked(root, source, root / "dataset/pets")
-    assert notes[0].startswith("unpacked 9 images from ") and notes[1:] == ["left out: image/object/difficult"]
+    assert notes[0].startswith("unpacked 9 images from ") and notes[1:] == ["left out: image/object/view"]
     assert sorted(path.name for path in (root / "dataset/pets/train").iterdir() if path.suffix != ".xml") == [
         *("a.jpg", "a_.JPG", "a__.jpg", "b.jpeg", "evil.jpg"),
         *("train_000001.jpg", "train_000003.png", "train_000004.bmp"),
@@ -168,3 +168,48 @@ def test_the_shortest_decimal_that_gives_the_fraction_again():
     generator = np.random.default_rng(1)
     for side, fraction in zip(generator.integers(1, 8000, 2000), generator.random(2000, np.float32), strict=True):
         assert np.float32(float(records.pixels(fraction, int(side))) / int(side)) == fraction
+
+
+def test_names_folders_and_splits(tmp_path):
+    """Roboflow's folders and label maps, the API's shards; records without a split, and what only sounds like one."""
+    for name in (
+        "train/Pets.tfrecord",
+        "valid/Pets.tfrecord",
+        "c/pet_faces_test.record-00000-of-00010",
+        "d/pets.record",
+    ):
+        write(tmp_path / "in" / name, example(jpeg()))
+    (tmp_path / "in/records.md").write_text("hello")
+    for folder in ("train", "valid"):
+        (tmp_path / "in" / folder / "Pets_label_map.pbtxt").write_text("item { id: 1 name: 'cat' }")
+    sources = records.find(tmp_path / "in")
+    assert {path.name: split for path, split in sources.items()} == {
+        "Pets.tfrecord": "valid",
+        "pet_faces_test.record-00000-of-00010": "test",
+        "pets.record": "",
+    }
+    folder, notes = records.unpack(sources, tmp_path / "out")
+    names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    assert [name for name in names if not name.endswith(".xml")] == [
+        "label_map.pbtxt",
+        "photo_000001.jpg",
+        "test/test_000001.jpg",
+        "train/train_000001.jpg",
+        "valid/valid_000001.jpg",
+    ]
+    assert notes[0].startswith("unpacked 4 images from ")
+    (tmp_path / "in/valid/Pets_label_map.pbtxt").write_text("item { id: 1 name: 'dog' }")
+    with pytest.raises(UserError, match=r"several label maps: Pets_label_map\.pbtxt, Pets_label_map\.pbtxt; keep one"):
+        records.unpack(sources, tmp_path / "again")
+
+
+def test_crowds_and_cut_off_objects(tmp_path):
+    flags = {"image/object/is_crowd": [1], "image/object/truncated": [1], "image/object/view": [b"left"]}
+    write(tmp_path / "train.record", example(jpeg()) | flags)
+    folder, notes = records.unpack(records.find(tmp_path), tmp_path / "out")
+    xml = (folder / "train/train_000001.xml").read_text()
+    assert "<truncated>1</truncated>" in xml and "<difficult>1</difficult>" in xml
+    assert notes[1] == "left out: image/object/view"
+    write(tmp_path / "train.record", example(jpeg()) | {"image/object/difficult": [0, 1]})
+    with pytest.raises(UserError, match="record 1: difficult has 2 values for 1 objects"):
+        records.unpack({tmp_path / "train.record": "train"}, tmp_path / "again")

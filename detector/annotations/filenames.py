@@ -1,0 +1,57 @@
+"""<filename> against the photo that an XML lies beside: it may be stale; it must not name another photo of the dataset.
+
+Photos are renamed after labelling, tools write %s or a path of another machine. But an XML that names a photo which is
+there, too, may have been swapped with that one's.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from detector.annotations import pairing, partners
+from detector.annotations.photos import Photo
+from detector.annotations.voc import REPAIRED, Problem
+
+_exact: Callable[[str], str] = pairing.KEYS["Unicode normalization"]
+_same_case: Callable[[str], str] = pairing.KEYS["upper and lower case"]
+_without_suffix: Callable[[str], str] = pairing.KEYS["an image suffix"]
+
+
+def checked(photos: Sequence[Photo]) -> list[Photo]:
+    """The photos; whose XML has another <filename> than theirs, with a line on it."""
+    by_name, by_stem = _by_key(photos, _same_case), _by_key(photos, _without_suffix)
+    return [_checked(photo, by_name, by_stem) for photo in photos]
+
+
+def _by_key(photos: Iterable[Photo], key: Callable[[str], str]) -> Mapping[str, list[Photo]]:
+    groups = defaultdict(list)
+    for photo in photos:
+        groups[key(photo.path.name)].append(photo)
+    return groups
+
+
+def _checked(photo: Photo, by_name: Mapping[str, list[Photo]], by_stem: Mapping[str, list[Photo]]) -> Photo:
+    if photo.annotation is None:
+        return photo
+    own, filename = photo.path.name, partners.base_name(photo.annotation.filename)
+    if not filename:
+        return photo.noting_in_label(Problem("", "<filename> is missing", f"taken as {own}", REPAIRED))
+    if _exact(filename) == _exact(own):
+        return photo
+    is_own = _without_suffix(filename) == _without_suffix(own)
+    others = by_name.get(_same_case(filename), []) or ([] if is_own else by_stem.get(_without_suffix(filename), []))
+    if another := next((other for other in others if _is_another(other, photo, filename)), None):
+        reason = f"<filename> is {filename}, the image beside it is {own}"
+        remedy = f"is it the annotation of {another.path}? If not, write {own} there"
+        return photo.noting_in_label(Problem("", reason, remedy))
+    return photo.noting_in_label(Problem("", f"another <filename>: {filename}", f"taken as {own}", REPAIRED))
+
+
+def _is_another(other: Photo, photo: Photo, filename: str) -> bool:
+    """Whether it is another picture, and not what `photo` was made of: pet_flip.jpg of pet.jpg, day1_pet.jpg."""
+    if other.path == photo.path or (other.sha256 and other.sha256 == photo.sha256):
+        return False
+    name, part = _without_suffix(photo.path.name), _without_suffix(filename)
+    if name == part:  # pet.png, which says pet.jpg
+        return other.split == photo.split
+    begins, ends = name.startswith(part), name.endswith(part)
+    return not (begins and not name[len(part)].isalnum()) and not (ends and not name[-len(part) - 1].isalnum())

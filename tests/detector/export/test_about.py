@@ -1,0 +1,58 @@
+"""A model's own record: how it was trained, and what was left out of its dataset, counted by hand."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from detector.export import about
+
+HEADER = "split,filename,object,problem,action\n"
+ROWS = [
+    "train,a.jpg,,without a label file; label it,skipped",
+    "test,b.jpg,,without a label file; label it,skipped",
+    "train,c.jpg,,broken XML: no tag; fix it,skipped",
+    'train,d.xml,object 2 (cat),"empty: 3, 3; draw it again",skipped',
+    "train,d.xml,object 1 (cat),xmax 81 was clipped to 80; -,repaired",
+    "train,e.jpg,,<filename> is stale; -,warning",
+]
+COUNTS = {"photos": {"without a label file": 2, "broken XML": 1}, "boxes": {"empty": 1}}
+NONE: dict[str, dict[str, int]] = {"photos": {}, "boxes": {}}
+
+
+def write_report(folder: Path, rows: list[str]) -> Path:
+    report = folder / "annotation_report.csv"
+    report.write_text(HEADER + "".join(f"{row}\n" for row in rows))
+    return report
+
+
+@pytest.mark.parametrize(("rows", "counts"), [(ROWS, COUNTS), (ROWS[4:], NONE), ([], NONE)])
+def test_what_was_left_out_by_reason(tmp_path: Path, rows: list[str], counts: object) -> None:
+    assert about.left_out(write_report(tmp_path, rows)) == counts
+
+
+def test_without_a_report_nothing_is_known_to_be_left_out(tmp_path: Path) -> None:
+    assert about.left_out(tmp_path / "none.csv") == NONE
+
+
+@pytest.mark.parametrize(
+    ("counts", "words"),
+    [
+        (NONE, ""),
+        (COUNTS, "3 photos (2 without a label file, 1 broken XML), 1 box (1 empty)"),
+        ({"photos": {"broken XML": 1}, "boxes": {}}, "1 photo (1 broken XML)"),
+        ({"photos": {}, "boxes": {"empty": 1, "inside out": 1}}, "2 boxes (1 empty, 1 inside out)"),
+    ],
+)
+def test_in_words(counts: dict[str, dict[str, int]], words: str) -> None:
+    assert about.in_words(counts) == words
+
+
+def test_the_record_is_that_of_the_training_and_of_the_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("dataset/data").mkdir(parents=True)
+    write_report(Path("dataset/data"), ROWS)
+    Path("train.json").write_text('{"steps": 300, "start": {"source": "open_images"}}')
+    about.write(Path(), Path("exported"))
+    record = json.loads(Path("exported/about.json").read_text())
+    assert record == {"steps": 300, "start": {"source": "open_images"}, "left_out": COUNTS}

@@ -1,0 +1,42 @@
+"""Warnings on too few photos and too small objects, by numbers that can be checked by hand."""
+
+import numpy as np
+import pytest
+
+from tools.checks.enough import half_width, interval, small_share, too_few, too_small
+
+
+def test_wilsons_interval() -> None:
+    assert interval(0.5, 0) == (0, 1)
+    assert interval(0.8, 10) == pytest.approx((0.4901, 0.9433), abs=1e-4)  # Wilson's formula, as in any table
+    assert interval(1, 5) == pytest.approx((5 / (5 + 1.96**2), 1))
+    assert [round(half_width(n), 2) for n in (0, 5, 20, 100)] == [0.5, 0.33, 0.2, 0.1]
+
+
+def test_enough_photos_are_no_reason_for_a_word() -> None:
+    assert list(too_few({"cat": 50}, {"cat": 20})) == []
+    assert list(too_few({}, {})) == []
+
+
+def test_too_few_photos() -> None:
+    assert list(too_few({"cat": 19, "dog": 49, "cow": 0}, {"cat": 5, "dog": 0, "cow": 20})) == [
+        "too few training photos to learn from: cow 0, cat 19; take 50 or more of each class",
+        "few training photos: dog 49; with 50 or more of each class the AP is higher",
+        "no test photo shows dog: nothing is measured; put some into test/",
+        "cat: 5 test photos: its AP50 is known to about +-0.33 (95 %); 20 photos give +-0.20, 100 +-0.10",
+    ]
+
+
+def test_too_small_objects() -> None:
+    boxes = np.array([[0.05, 0.05], [0.1, 0.1], [0.2, 0.02]])  # sides at 300 pixels: 15, 30, 18.97
+    assert small_share(boxes, 300) == pytest.approx(1 / 3)
+    assert small_share(boxes, 640) == 0
+    assert small_share(np.empty((0, 2)), 300) == 0
+    assert list(too_small(boxes, "ssd_mobilenet_v2_320x320", 300, 30)) == [
+        "33% of the boxes are smaller than 16 pixels of the network's 300x300 input (its smallest anchor: 30): it "
+        "hardly sees them; "
+        "go closer, or cut the photos into parts, or set train.model: ssd_mobilenet_v2_fpnlite_640x640"
+    ]
+    (line,) = too_small(boxes / 4, "ssd_mobilenet_v2_fpnlite_640x640", 640, 32)
+    assert line.endswith("go closer, or cut the photos into parts")
+    assert list(too_small(boxes[1:], "ssd_mobilenet_v2_320x320", 300, 30)) == []

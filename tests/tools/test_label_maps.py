@@ -1,0 +1,77 @@
+"""`make dataset` and the label maps of ../shared/cases/11: what is taken, and what is said of it."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from detector.base.errors import UserError
+from detector.data import labels
+from tests.support.stage import REPOSITORY
+from tools import dataset
+
+CASES = REPOSITORY.parent / "shared/cases"
+CAT_DOG = labels.render(["cat", "dog"])
+GOOD = "item {\n  id: 1\n  name: 'cat'\n}\nitem {\n  id: 2\n  name: 'dog'\n}\n"
+SWAPPED = GOOD.replace("cat", "x").replace("dog", "cat").replace("x", "dog")
+BACKGROUND = "with id 0 left out: 0 is the background"
+
+
+@pytest.fixture(scope="module")
+def cases(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    if not CASES.exists():
+        pytest.skip("../shared/cases is not here")
+    root = tmp_path_factory.mktemp("cases")
+    command = [sys.executable, CASES / "11_label_map.py", root]
+    subprocess.run(command, env={**os.environ, "PYTHONPATH": str(CASES)}, check=True)
+    return root
+
+
+@pytest.mark.parametrize(
+    ("case", "text", "note"),
+    [
+        ("bom", CAT_DOG, "made from label_map.pbtxt: cat 1, dog 2; its byte order mark was removed"),
+        ("utf16", CAT_DOG, "made from label_map.pbtxt: cat 1, dog 2; converted from UTF-16 to UTF-8"),
+        ("background", CAT_DOG, f"made from label_map.pbtxt: cat 1, dog 2; background {BACKGROUND}"),
+        ("none_of_the_above", CAT_DOG, f"made from label_map.pbtxt: cat 1, dog 2; none_of_the_above {BACKGROUND}"),
+        (
+            "from11",
+            CAT_DOG,
+            "made from label_map.pbtxt: cat 1, dog 2; ids numbered from 1 without gaps: cat 11 is 1, dog 12 is 2",
+        ),
+        (
+            "display",
+            CAT_DOG,
+            "made from label_map.pbtxt: cat 1, dog 2; display_name taken as the class, which the "
+            "annotations use: cat, dog",
+        ),
+        ("gbk", CAT_DOG, "made from label_map.pbtxt: cat 1, dog 2; its comments are not UTF-8: they were removed"),
+        ("curly", CAT_DOG, "made from label_map.pbtxt: cat 1, dog 2; curly quotes taken as straight ones"),
+        (
+            "supersetcoco",
+            labels.render(["person", "cat", "dog"]),
+            "made from label_map.pbtxt: person 1, cat 2, dog 3; ids numbered from 1 without gaps: cat 17 is 2, "
+            "dog 18 is 3; without an object, but kept: person",
+        ),
+        ("space", CAT_DOG, "made from label_map.pbtxt: cat 1, dog 2; spaces around names removed: cat"),
+        ("pbtext", GOOD, "copied from labelmap.txt: cat 1, dog 2"),
+        ("pbtxttxt", SWAPPED, "copied from label_map.pbtxt.txt: dog 1, cat 2"),
+    ],
+)
+def test_case_11(cases: Path, case: str, text: str, note: str) -> None:
+    assert dataset.find_label_map(cases / case, ["cat", "dog"]) == (text, note)
+
+
+def test_label_maps_that_say_the_same_are_one(tmp_path: Path) -> None:
+    (tmp_path / "train").mkdir()
+    (tmp_path / "train/pets.pbtxt").write_bytes(b"\xef\xbb\xbf" + GOOD.encode())
+    (tmp_path / "pets.pbtxt").write_text(GOOD)
+    (tmp_path / "graph.pbtxt").write_text("node { name: 'input' }")
+    assert dataset.find_label_map(tmp_path, ["cat", "dog"]) == (GOOD, "copied from pets.pbtxt: cat 1, dog 2")
+
+
+def test_class_names_that_no_label_map_can_hold(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"SRC: the name 'a\\u200bb' holds the invisible character U\+200B; rename it"):
+        dataset.find_label_map(tmp_path, ["a\u200bb"])

@@ -1,0 +1,90 @@
+"""Whether a dataset is enough: photos to teach and to measure each class, objects that the network can see.
+
+Rules of thumb for warnings, in plain sentences; nothing is refused for them.
+"""
+
+import math
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+import numpy.typing as npt
+
+from detector.base.errors import counted, few
+
+FEWEST_PHOTOS, ADVISED_PHOTOS = 20, 50  # of a class, to train on
+FEWEST_TEST_PHOTOS = 20  # of a class: from here on its interval is +-0.20 or less
+SMALL_PIXELS = 16  # of the network's input: half of the smallest anchor of every model here
+MOST_SMALL = 0.1  # the share of small boxes from which on a word is due
+_Z = 1.96  # standard normal: 95 % lie within
+
+
+def interval(share: float, photos: int) -> tuple[float, float]:
+    """Wilson's 95 % interval of a share in [0, 1] that was measured on so many photos; (0, 1) for none.
+
+    Source: Wilson 1927, "Probable inference, the law of succession, and statistical inference".
+    """
+    if not photos:
+        return 0.0, 1.0
+    shrink = 1 + _Z**2 / photos
+    middle = (share + _Z**2 / (2 * photos)) / shrink
+    half = _Z / shrink * math.sqrt(share * (1 - share) / photos + _Z**2 / (4 * photos**2))
+    return max(0.0, middle - half), min(1.0, middle + half)
+
+
+def half_width(photos: int) -> float:
+    """How far off, up or down, a share measured on so many photos may be: that of one half, the widest."""
+    low, high = interval(0.5, photos)
+    return (high - low) / 2
+
+
+def too_few(train: Mapping[str, int], test: Mapping[str, int]) -> Iterator[str]:
+    """What the photos of each class are too few for; nothing where they are enough.
+
+    Args:
+        train, test: class name -> the photos of that split that show it; 0 where none does.
+    """
+    some = {name: number for name, number in train.items() if number < FEWEST_PHOTOS}
+    more = {name: number for name, number in train.items() if FEWEST_PHOTOS <= number < ADVISED_PHOTOS}
+    if some:
+        yield f"too few training photos to learn from: {_listed(some)}; take {ADVISED_PHOTOS} or more of each class"
+    if more:
+        yield f"few training photos: {_listed(more)}; with {ADVISED_PHOTOS} or more of each class the AP is higher"
+    if none := [name for name, number in test.items() if not number]:
+        yield f"no test photo shows {few(none)}: nothing is measured; put some into test/"
+    for name, number in test.items():
+        if 0 < number < FEWEST_TEST_PHOTOS:
+            known = (
+                f"{name}: {counted(number, 'test photo')}: its AP50 is known to about +-{half_width(number):.2f} (95 %)"
+            )
+            yield f"{known}; 20 photos give +-{half_width(20):.2f}, 100 +-{half_width(100):.2f}"
+
+
+def too_small(boxes: npt.NDArray[np.float64], model: str, input_size: int, smallest_anchor: float) -> Iterator[str]:
+    """Whether many objects are smaller than the network can see.
+
+    Args:
+        boxes: (N, 2) widths and heights as shares of the photo, in [0, 1].
+        model: `train.model`, for the remedy.
+        input_size: side of the network's input in pixels; photos are stretched to it.
+        smallest_anchor: its side, in pixels of the input.
+    """
+    share = small_share(boxes, input_size)
+    if share < MOST_SMALL:
+        return
+    larger = "" if "640x640" in model else ", or set train.model: ssd_mobilenet_v2_fpnlite_640x640"
+    yield (
+        f"{share:.0%} of the boxes are smaller than {SMALL_PIXELS} pixels of the network's {input_size}x{input_size} "
+        f"input (its smallest anchor: {smallest_anchor:.0f}): it hardly sees them; "
+        f"go closer, or cut the photos into parts{larger}"
+    )
+
+
+def small_share(boxes: npt.NDArray[np.float64], input_size: int) -> float:
+    """The share of boxes whose side, the root of their area, is under `SMALL_PIXELS` of the input; 0 without boxes."""
+    if not len(boxes):
+        return 0.0
+    return float(np.mean(np.sqrt(boxes[:, 0] * boxes[:, 1]) * input_size < SMALL_PIXELS))
+
+
+def _listed(photos: Mapping[str, int]) -> str:
+    return few([f"{name} {number}" for name, number in sorted(photos.items(), key=lambda one: (one[1], one[0]))])

@@ -1,0 +1,1 @@
+"""Datasets out, in the formats of others."""

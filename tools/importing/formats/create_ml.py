@@ -1,0 +1,42 @@
+"""CreateML's JSON: a list of photos with centre, width and height of each box in pixels."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from detector.base.errors import UserError
+from tools.importing.formats import labelled, text
+from tools.importing.formats.folder import Folder, folder_split, split_of
+from tools.importing.formats.labelled import Box, Findings, Labels, Reading
+
+
+def read(folder: Folder, files: list[str], findings: Findings) -> Reading:
+    """The labels of some CreateML files of one dataset."""
+    labels = []
+    for name in files:
+        try:
+            document = text.load_json(text.json_text(folder.path(name), name), name)
+        except UserError as error:
+            findings.errors.append(error)
+            continue
+        split = split_of(name.rpartition("/")[2]) or folder_split(name)
+        for index, entry in enumerate(document if isinstance(document, list) else []):
+            item = f"[{index}]"
+            values: Mapping[str, Any] = entry if isinstance(entry, dict) else {}
+            photo = values.get("image") or values.get("imagefilename")
+            many = values.get("annotations", values.get("annotation"))
+            if isinstance(photo, str) and isinstance(many, list):
+                boxes = [_box(one, name, f"{item}: annotation {n}", findings) for n, one in enumerate(many, 1)]
+                labels.append(Labels(photo, name, item, tuple(boxes), split=split))
+            else:
+                findings.error(name, item, "has no image or no list of annotations", "export it again")
+    return Reading(labels, labelled.sorted_names(labels))
+
+
+def _box(annotation: object, name: str, item: str, findings: Findings) -> Box:
+    values: Mapping[str, Any] = annotation if isinstance(annotation, dict) else {}
+    place = values.get("coordinates")
+    if not isinstance(place, dict):
+        findings.note(name, item, "no coordinates", labelled.LOST)
+        return Box(labelled.name(values.get("label")), None)
+    x, y, width, height = (labelled.number(place.get(key)) for key in ("x", "y", "width", "height"))
+    return Box(labelled.name(values.get("label")), (x - width / 2, y - height / 2, x + width / 2, y + height / 2))

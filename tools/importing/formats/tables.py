@@ -1,0 +1,203 @@
+"""Tables of boxes, a row each: CSV, or with tabs or semicolons.
+
+filename,width,height,class,xmin,ymin,xmax,ymax     the Object Detection API's, in any order and by other usual names
+ImageID,...,LabelName,...,XMin,XMax,YMin,YMax,...   Open Images, in fractions; IsGroupOf becomes difficult
+path,x1,y1,x2,y2,class                              RetinaNet's, without a header
+TRAIN,path,class,x,y,,,x,y,,                        AutoML's and TFLite Model Maker's, without a header, in fractions
+
+A row with a photo and nothing else is a photo without objects. The split is in the file's name, its folder's, or a
+column `split`. Open Images' codes become names where class-descriptions*.csv lies in the tree.
+"""
+
+import csv
+import io
+import math
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from detector.base.errors import UserError
+from detector.pictures import images
+from tools.importing.formats import labelled, text
+from tools.importing.formats.folder import Folder, folder_split, split_of
+from tools.importing.formats.labelled import Box, Findings, Labels, Reading
+
+CORNERS = ("xmin", "ymin", "xmax", "ymax")
+_DELIMITERS = ",;\t|"
+_NAMES = {  # a column, and what it is called without `_`, in the order of preference
+    "photo": ("filename", "filepath", "imagepath", "path", "imagefilename", "image", "imagename", "imageid", "file"),
+    "class": ("class", "classname", "label", "labelname", "category", "categoryname", "object", "name"),
+    "xmin": ("xmin", "x1", "left", "xtl"),
+    "ymin": ("ymin", "y1", "top", "ytl"),
+    "xmax": ("xmax", "x2", "right", "xbr"),
+    "ymax": ("ymax", "y2", "bottom", "ybr"),
+    "width": ("width", "imagewidth"),
+    "height": ("height", "imageheight"),
+    "split": ("split", "subset", "set"),
+    "difficult": ("iscrowd", "difficult", "isgroupof"),
+    "truncated": ("truncated", "istruncated"),
+    "score": ("score",),
+}
+_RETINANET = dict(zip(("photo", *CORNERS, "class"), range(6), strict=True))
+_AUTOML = {"split": 0, "photo": 1, "class": 2, "xmin": 3, "ymin": 4, "xmax": 7, "ymax": 8}
+_AUTOML_SETS = ("TRAIN", "TRAINING", "VALIDATE", "VALIDATION", "TEST", "UNASSIGNED")
+_CODE = re.compile(r"/[mgt]/\w+")  # of a class of Open Images
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How a table is to be read. columns: {what: its place in a row}. fractions: None where the numbers tell."""
+
+    delimiter: str
+    columns: Mapping[str, int]
+    has_header: bool
+    fractions: bool | None
+
+
+def layout(content: str) -> Layout | None:
+    """The layout of a table of boxes by its first lines, or None."""
+    first = next((line for line in content.splitlines() if line.strip()), "")
+    for delimiter in _DELIMITERS:
+        row = next(csv.reader([first], delimiter=delimiter), [])
+        words = [re.sub("[^a-z0-9]", "", cell.lower()) for cell in row]
+        found = {what: [words.index(name) for name in names if name in words] for what, names in _NAMES.items()}
+        columns = {what: places[0] for what, places in found.items() if places}
+        if columns.keys() >= {"photo", *CORNERS}:
+            others = sorted(set(range(len(row))) - set(columns.values()))
+            if "class" not in columns and len(others) == 1:  # the only column that is left, such as cell_type
+                columns["class"] = others[0]
+            return Layout(delimiter, columns, True, True if {"imageid", "labelname"} <= set(words) else None)
+        if len(row) in (6, 11) and _is_box(row):
+            return Layout(delimiter, _RETINANET if len(row) == 6 else _AUTOML, False, len(row) == 11)
+    return None
+
+
+def _is_box(row: list[str]) -> bool:
+    """Whether a row without a header is one of a table: RetinaNet's six cells, or AutoML's eleven."""
+    if len(row) == 11:
+        return row[0].strip().upper() in _AUTOML_SETS and images.is_image(row[1].strip())
+    corners = [labelled.number(cell) for cell in row[1:5]]
+    is_full = not any(map(math.isnan, corners)) and bool(row[5].strip())
+    return images.is_image(row[0].strip()) and (is_full or not any(cell.strip() for cell in row[1:]))
+
+
+def rows(content: str, name: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+    """(line, cells) of a table, without empty lines. Raises: UserError: where the CSV is broken."""
+    reader = csv.reader(io.StringIO(content, newline=""), delimiter=delimiter)
+    try:
+        for row in reader:
+            if any(cell.strip() for cell in row):
+                yield reader.line_num, [cell.strip() for cell in row]
+    except csv.Error as error:
+        raise UserError(name, f"broken table: {error}", "save it again", f"line {reader.line_num}") from None
+
+
+def read(folder: Folder, files: list[str], findings: Findings) -> Reading:
+    """The labels of some tables of one dataset."""
+    codes = _descriptions(folder)
+    labels: list[Labels] = []
+    for name in files:
+        try:
+            content = text.read(folder.path(name), name)
+            if not (found := layout(content)):
+                raise UserError(name, "is no table of boxes any more", "save it again")
+            labels += _table(content, name, found, codes, findings)
+        except UserError as error:
+            findings.errors.append(error)
+    return Reading(labels, labelled.sorted_names(labels))
+
+
+@dataclass(frozen=True)
+class _Row:
+    line: int
+    split: str
+    photo: str
+    size: labelled.Size | None
+    box: Box | None
+
+
+def _table(content: str, name: str, found: Layout, codes: Mapping[str, str], findings: Findings) -> Iterator[Labels]:
+    if problem := _not_labels(found):
+        findings.note(name, "", *problem)
+        return
+    lines = rows(content, name, found.delimiter)
+    if found.has_header:
+        next(lines)
+    read_rows = [_row(line, cells, found, codes) for line, cells in lines]
+    for row in read_rows:
+        if not row.photo:
+            findings.error(name, f"line {row.line}", "names no photo", "fill that cell, or remove the line")
+        elif row.box and row.box.corners and not all(map(math.isfinite, row.box.corners)):
+            findings.note(name, f"line {row.line}", "a corner that is not a number", "xml2csv reports it")
+    corners = [value for row in read_rows if row.box and row.box.corners for value in row.box.corners]
+    if found.columns is _RETINANET and (bad := _not_corners(read_rows)):
+        findings.error(name, f"line {bad}", "x2, y2 are not right of and below x1, y1", "give the table a header")
+        return
+    fractions = _are_fractions(corners) if found.fractions is None else found.fractions
+    if fractions and found.fractions is None:
+        findings.note(name, "", "all corners are from 0 to 1", "taken as shares of the photo's sides")
+    default = split_of(name.rpartition("/")[2]) or folder_split(name)
+    photos: dict[tuple[str, str], list[_Row]] = {}
+    for row in read_rows:
+        if row.photo:
+            photos.setdefault((row.photo, row.split), []).append(row)
+    for (photo, split), many in photos.items():
+        boxes = tuple(row.box for row in many if row.box)
+        size = None if fractions else many[0].size
+        if any(row.size != many[0].size for row in many):
+            findings.note(name, f"line {many[0].line}", "a photo with several sizes", "its first one is taken")
+        yield Labels(photo, name, f"line {many[0].line}", boxes, size, split or default, fractions)
+
+
+def _not_labels(found: Layout) -> tuple[str, str] | None:
+    if "score" in found.columns:
+        return "a column score: detections of a model, not labels", "passed over"
+    if "class" not in found.columns:
+        return "a table of boxes without a class", "passed over; give it a column class"
+    return None
+
+
+def _row(line: int, cells: list[str], found: Layout, codes: Mapping[str, str]) -> _Row:
+    def cell(what: str) -> str:
+        place = found.columns.get(what, len(cells))
+        return cells[place] if place < len(cells) else ""
+
+    corners = [_number(cell(what), found.delimiter) for what in CORNERS]
+    word = codes.get(cell("class"), cell("class"))
+    has_box = bool(word) or any(cell(what) for what in CORNERS)
+    box = Box(
+        word,
+        (corners[0], corners[1], corners[2], corners[3]),
+        labelled.flag(cell("difficult")),
+        labelled.flag(cell("truncated")),
+    )
+    size = labelled.size(_number(cell("width"), found.delimiter), _number(cell("height"), found.delimiter))
+    return _Row(line, split_of(cell("split")), cell("photo"), size, box if has_box else None)
+
+
+def _number(cell: str, delimiter: str) -> float:
+    """A number, with a decimal comma where commas do not separate cells."""
+    return labelled.number(cell.replace(",", ".") if delimiter != "," and "." not in cell else cell)
+
+
+def _not_corners(read_rows: list[_Row]) -> int:
+    """The first line that can only be x, y, width, height; 0 where there is none."""
+    boxes = [(row.line, row.box.corners) for row in read_rows if row.box and row.box.corners]
+    return next((line for line, (x1, y1, x2, y2) in boxes if x2 < x1 or y2 < y1), 0)
+
+
+def _are_fractions(corners: list[float]) -> bool:
+    finite = [value for value in corners if math.isfinite(value)]
+    return any(0 < value < 1 for value in finite) and all(0 <= value <= 1 for value in finite)
+
+
+def _descriptions(folder: Folder) -> dict[str, str]:
+    """{code: name} of Open Images' class-descriptions*.csv."""
+    codes: dict[str, str] = {}
+    for name in folder.others:
+        if "class-descriptions" in name.rpartition("/")[2].lower():
+            content = text.read(folder.path(name), name)
+            codes |= {
+                row[0]: row[1] for _, row in rows(content, name, ",") if len(row) == 2 and _CODE.fullmatch(row[0])
+            }
+    return codes
