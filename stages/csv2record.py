@@ -6,8 +6,8 @@
     python -m stages.csv2record
 
 An image that TensorFlow decodes as people see it is copied byte for byte; any other (CMYK, palette, alpha, 16 bits,
-BMP, TIFF, WebP, GIF, turned by EXIF) is encoded again in RGB. Images without objects are kept. An image with a box that
-is_crowd has the feature `image/object/is_crowd`: 0 or 1 for each of its boxes. The training record is
+HEIC, AVIF, BMP, TIFF, WebP, GIF, turned by EXIF) is encoded again in RGB. Images without objects are kept. An image
+with a box that is_crowd has the feature `image/object/is_crowd`: 0 or 1 for each of its boxes. The training record is
 in an order drawn from the file names, so that classes are mixed; the others are sorted by file name.
 """
 

@@ -7,18 +7,18 @@
     python -m stages.xml2csv
 
 The validation split is taken from train by a hash of the file name, so that an image stays in its split when others are
-added or removed. What a rule can repair is repaired; what cannot be used is left out, as the section `dataset` of
-params.yaml says; both are listed, and counted on the console. All errors are reported together, and then only the
-report is written (exit code 2). detector/annotations/datasets.py has the rules.
+added or removed; copies of a photo stay together. What a rule can repair is repaired; what cannot be used is left out,
+as the section `dataset` of params.yaml says; both are listed, and counted on the console. All errors are reported
+together, and then only the report is written (exit code 2). detector/annotations/datasets.py has the rules.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from detector.annotations import datasets, left_out, report, splitting, voc
+from detector.annotations import datasets, left_out, report, voc
 from detector.annotations.datasets import LabelledImage
 from detector.annotations.report import FileProblem
 from detector.base import errors, params, paths
@@ -31,13 +31,14 @@ from detector.data.tables import ImageBoxes
 def main() -> None:
     settings = params.load("dataset", DatasetParams)
     labelled, problems = datasets.read(settings)
+    train = paths.images(settings.dir, "train")
+    validation, changes = datasets.validation(labelled["train"], settings.val_fraction, train)
+    problems = report.in_order([*problems, *changes])
     report.write(report.PATH, problems)
     refuse_errors(settings.dir, problems)
     label_map = labels.read(Path(settings.dir) / paths.LABEL_MAP)
     names = labels.by_id(label_map)
-    splits = with_validation(
-        {split: image_boxes(labelled[split], label_map) for split in labelled}, settings.val_fraction
-    )
+    splits = with_validation({split: image_boxes(labelled[split], label_map) for split in labelled}, validation)
     for split, images in splits.items():
         tables.write_csv(paths.csv(split), images, names)
     for line in [*report.summary(problems), summary(splits, names, problems)]:
@@ -76,9 +77,10 @@ def _image_boxes(image: LabelledImage, label_map: Mapping[str, int]) -> ImageBox
     )
 
 
-def with_validation(content: Mapping[str, Sequence[ImageBoxes]], fraction: float) -> dict[str, list[ImageBoxes]]:
-    """The three splits: `val` is taken from `train`."""
-    chosen = splitting.choose((image.filename for image in content["train"]), fraction)
+def with_validation(
+    content: Mapping[str, Sequence[ImageBoxes]], chosen: Collection[str]
+) -> dict[str, list[ImageBoxes]]:
+    """The three splits: `val` has the images of `train` whose names were chosen."""
     train = [image for image in content["train"] if image.filename not in chosen]
     val = [image for image in content["train"] if image.filename in chosen]
     return {"train": train, "val": val, "test": list(content["test"])}

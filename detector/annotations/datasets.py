@@ -5,17 +5,17 @@
     edges         boxes over the edge are clipped, by a share of the photo at most
     left out      what cannot be used: files, boxes, and photos that have lost all of their boxes
     unlabelled    photos without an XML: left out, taken as without objects, or an error
-    copies        a training photo that is in `test`, too, is left out
+    copies        a training photo that is in `test`, too, is left out (copies.py)
 
 So each photo is sound, left out by name, or an error. Where too many are left out, the dataset is refused.
 """
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from detector.annotations import class_names, filenames, frames, photos, report
+from detector.annotations import class_names, copies, filenames, frames, photos, report, splitting
 from detector.annotations.left_out import PHOTOS
 from detector.annotations.photos import Photo
 from detector.annotations.report import FileProblem
@@ -32,11 +32,12 @@ UNLABELLED = "has no XML beside it"
 
 @dataclass(frozen=True)
 class LabelledImage:
-    """A sound image with its sound annotation. sha256: of the file, to find the same picture elsewhere."""
+    """A sound image with its sound annotation. sha256: of the file. group: the first name of its copies in train."""
 
     filename: str
     sha256: str
     annotation: Annotation
+    group: str
 
 
 def read(settings: DatasetParams) -> tuple[dict[str, list[LabelledImage]], list[FileProblem]]:
@@ -53,9 +54,20 @@ def read(settings: DatasetParams) -> tuple[dict[str, list[LabelledImage]], list[
     problems += refusals(everything, settings)
     if not any(one.problem.action == ERROR for one in problems):
         problems += of_classes(everything, classes or (), folder / paths.LABEL_MAP)
-    return {split: _sound(everything, split) for split in SPLITS}, sorted(
-        problems, key=lambda one: (one.split, one.path.name)
-    )
+    return {split: _sound(everything, split) for split in SPLITS}, report.in_order(problems)
+
+
+def validation(train: Sequence[LabelledImage], fraction: float, folder: Path) -> tuple[set[str], list[FileProblem]]:
+    """The names of the training photos for validation, of which copies are all chosen or none; and what was changed.
+
+    A class keeps a photo to learn from: one that chance would have taken whole is given back.
+    """
+    group_of = {image.filename: image.group for image in train}
+    chosen = splitting.choose(group_of, fraction, "", group_of)
+    classes = {image.filename: {one.name for one in image.annotation.objects if not one.is_crowd} for image in train}
+    kept = splitting.keep_classes(chosen, classes, "", group_of)
+    problem = Problem("", "not for validation: the last photos of a class", "taken to learn from", WARNING)
+    return kept, [FileProblem("train", folder / name, problem) for name in sorted(chosen - kept)]
 
 
 def ruled(everything: Sequence[Photo], settings: DatasetParams) -> list[Photo]:
@@ -65,7 +77,7 @@ def ruled(everything: Sequence[Photo], settings: DatasetParams) -> list[Photo]:
     evident = {frame for one, info in read if one and info and (frame := frames.evident(one.size, info))}
     everything = [_placed(photo, evident, settings) for photo in everything]
     everything = [_unlabelled(_without_use(photo), settings.unlabelled) for photo in everything]
-    return _without_copies(everything)
+    return _named_twice(copies.settled(everything))
 
 
 def refusals(everything: Sequence[Photo], settings: DatasetParams) -> Iterator[FileProblem]:
@@ -116,7 +128,11 @@ def _of(everything: Iterable[Photo], split: str) -> list[Photo]:
 
 def _sound(everything: Iterable[Photo], split: str) -> list[LabelledImage]:
     read = [(photo, photo.annotation) for photo in _of(everything, split) if photo.is_sound]
-    return [LabelledImage(photo.path.name, photo.sha256, annotation) for photo, annotation in read if annotation]
+    return [
+        LabelledImage(photo.path.name, photo.sha256, annotation, photo.group or photo.path.name)
+        for photo, annotation in read
+        if annotation
+    ]
 
 
 def _placed(photo: Photo, evident: Collection[str], settings: DatasetParams) -> Photo:
@@ -167,24 +183,14 @@ def _unlabelled(photo: Photo, policy: str) -> Photo:
     return photo.noting(Problem("", UNLABELLED, remedy, ERROR if policy == ERROR else SKIPPED))
 
 
-def _without_copies(everything: Iterable[Photo]) -> list[Photo]:
-    """Without training photos that are test photos, too; one name for two pictures is only reported."""
-    everything = list(everything)
-    test = [photo for photo in _of(everything, "test") if photo.is_sound]
-    digests, names = {photo.sha256: photo for photo in test}, {photo.path.name for photo in test}
-    return [_compared(photo, digests, names) if photo.split == "train" else photo for photo in everything]
-
-
-def _compared(photo: Photo, digests: Mapping[str, Photo], names: Collection[str]) -> Photo:
-    if not photo.is_sound:
-        return photo
-    if copy := digests.get(photo.sha256):
-        reason = f"is a test photo, too: {copy.path} is the same picture"
-        return photo.noting(Problem("", reason, "left out: a test photo must be new to the detector", SKIPPED))
-    if photo.path.name in names:
-        reason = "another photo in test/ has the same name"
-        return photo.noting(Problem("", reason, "both are taken", WARNING))
-    return photo
+def _named_twice(everything: Sequence[Photo]) -> list[Photo]:
+    """One name for two pictures, in train and in test, is only reported."""
+    names = {photo.path.name for photo in _of(everything, "test") if photo.is_sound}
+    problem = Problem("", "another photo in test/ has the same name", "both are taken", WARNING)
+    return [
+        photo.noting(problem) if photo.split == "train" and photo.is_sound and photo.path.name in names else photo
+        for photo in everything
+    ]
 
 
 def _reasons(skipped: Iterable[Photo]) -> str:

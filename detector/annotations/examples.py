@@ -64,7 +64,7 @@ def picture(path: Path, size: tuple[int, int]) -> tuple[bytes, bytes]:
     if info.plain and not (upright and info.turned):
         return content, info.format.lower().encode()
     pixels = images.open_upright(path, content) if upright else images.open_raw(path, content)
-    kind = "JPEG" if info.format == "JPEG" else "PNG"
+    kind = "JPEG" if info.format in ("AVIF", "HEIF", "JPEG") else "PNG"  # photos: a PNG would be 6 times their size
     buffer = io.BytesIO()
     pixels.save(buffer, format=kind, quality=JPEG_QUALITY)
     return buffer.getvalue(), kind.lower().encode()

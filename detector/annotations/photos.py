@@ -7,7 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 
-from detector.annotations import folders, partners, voc
+from detector.annotations import duplicates, folders, partners, voc
+from detector.annotations.duplicates import Fingerprint
 from detector.annotations.folders import Listing
 from detector.annotations.partners import Label
 from detector.annotations.report import FileProblem
@@ -24,17 +25,24 @@ class Photo:
     """A photo of a split, as far as the rules have come with it.
 
     label: its XML's name, empty where it has none. other_label: of a label file of another kind beside it.
-    sha256: of the file, to find the same picture elsewhere. info, annotation: None where they cannot be used.
+    fingerprint: to find the same picture elsewhere. group: the first name of its copies in train, or empty.
+    info, fingerprint, annotation: None where they cannot be used.
     """
 
     split: str
     path: Path
     label: str
     other_label: str = ""
-    sha256: str = ""
     info: ImageInfo | None = None
+    fingerprint: Fingerprint | None = None
     annotation: Annotation | None = None
     problems: tuple[FileProblem, ...] = ()
+    group: str = ""
+
+    @property
+    def sha256(self) -> str:
+        """Of the file; empty where it is no photo."""
+        return self.fingerprint.sha256 if self.fingerprint else ""
 
     @property
     def is_refused(self) -> bool:
@@ -110,7 +118,9 @@ def _read_image(photo: Photo, fault: Problem | None) -> Photo:
         return photo.noting(fault)
     try:
         content = images.read_bytes(photo.path)
-        return replace(photo, sha256=hashlib.sha256(content).hexdigest(), info=images.check(photo.path, content))
+        info, thumbnail = images.glance(photo.path, content)
+        digest = hashlib.sha256(content).hexdigest()
+        return replace(photo, info=info, fingerprint=duplicates.fingerprint(photo.path.name, digest, thumbnail))
     except UserError as error:
         return photo.noting(Problem("", error.reason, error.remedy, SKIPPED))
 

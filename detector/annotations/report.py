@@ -40,6 +40,11 @@ class FileProblem:
         return [errors.printable(text) for text in texts]
 
 
+def in_order(problems: Iterable[FileProblem]) -> list[FileProblem]:
+    """By split and file; those of one file as they were met."""
+    return sorted(problems, key=lambda one: (one.split, one.path.name))
+
+
 def write(path: Path, problems: Iterable[FileProblem]) -> None:
     """The problems as CSV; without any, its header alone."""
     text = io.StringIO()

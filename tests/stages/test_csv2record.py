@@ -4,6 +4,7 @@ import io
 from functools import partial
 
 import numpy as np
+import pillow_heif
 import pytest
 from PIL import Image
 
@@ -110,6 +111,7 @@ def test_train_is_mixed_by_name_and_the_bytes_are_the_same_twice(root, pets):
     assert faults.tree(root / "dataset/data") == first
 
 
+pillow_heif.register_heif_opener()  # so that Pillow writes HEIC too
 EXIF = Image.Exif()
 EXIF[0x0112] = 6  # to be turned by 90 degrees
 
@@ -130,6 +132,9 @@ KINDS = {  # name: (mode, options, format in the record)
     "a.tif": ("RGB", {}, b"png"),
     "a.webp": ("RGB", {"lossless": True}, b"png"),
     "a.gif": ("P", {}, b"png"),
+    "a.avif": ("RGB", {}, b"jpeg"),
+    "a.heic": ("RGB", {"quality": 100}, b"jpeg"),
+    "turned.heic": ("RGB", {"exif": EXIF.tobytes(), "quality": 100}, b"jpeg"),
 }
 COPIED = {"rgb.jpg", "grey.jpg", "progressive.jpg", "rgb.png", "grey.png"}
 

@@ -4,7 +4,9 @@ import csv
 import os
 import shutil
 
+import numpy as np
 import pytest
+from PIL import Image, ImageOps
 
 from detector.annotations import report as reporting
 from detector.annotations import splitting
@@ -46,9 +48,10 @@ def matches(row, expected):
     return (row["split"], row["filename"], row["object"]) == (split, name, item) and row["problem"].startswith(problem)
 
 
-def in_csv(root):
-    """The images of all splits, by file name."""
-    tables_of = [tables.read_csv(root / f"dataset/data/{split}.csv", {"cat": 1, "dog": 2}) for split in SPLITS]
+def in_csv(root, *splits):
+    """The images of the splits, or of all, by file name."""
+    listed = splits or SPLITS
+    tables_of = [tables.read_csv(root / f"dataset/data/{split}.csv", {"cat": 1, "dog": 2}) for split in listed]
     return sorted(image.filename for images in tables_of for image in images)
 
 
@@ -244,7 +247,7 @@ def test_copies_and_names_in_both_splits(root, pets):
     """A training photo that is a test photo, too, is left out; one name for two pictures is fine."""
     faults.same_picture_in_test(pets, "a0")
     faults.pair(pets / "test", "a1.jpg")
-    faults.image(pets / "test/a1.jpg", quality=30)
+    faults.image(pets / "test/a1.png").rename(pets / "test/a1.jpg")  # noise that is another for another name
     done = run(root)
     assert (done.returncode, done.stderr) == (0, "")
     assert left_out(root) == ["a0.jpg"]
@@ -253,6 +256,72 @@ def test_copies_and_names_in_both_splits(root, pets):
         ("a0.jpg", "is a test photo, too: dataset/pets/test/b0.jpg is the same picture", "skipped"),
         ("a1.jpg", "another photo in test/ has the same name", "warning"),
     ]
+
+
+def test_what_looks_like_a_test_photo_is_left_out_of_train(root, pets):
+    """b0 was encoded again, and b1 was mirrored and saved in another size under a name of its own."""
+    with Image.open(pets / "test/b0.jpg") as b0, Image.open(pets / "test/b1.jpg") as b1:
+        b0.save(pets / "train/a0.jpg", quality=60)
+        ImageOps.mirror(b1).resize((128, 96)).save(pets / "train/new (1).png")
+    (pets / "train/new (1).xml").write_text(faults.voc("new (1).png", size=(128, 96)))
+    done = run(root)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert of_photos(root) == [
+        ("a0.jpg", "looks like a test photo: dataset/pets/test/b0.jpg", "skipped"),
+        ("new (1).png", "looks like a test photo: dataset/pets/test/b1.jpg", "skipped"),
+    ]
+    assert "left out: 2 photos (looks like a test photo 2)" in done.stdout
+
+
+def roboflow(name, number):
+    return f"{name}_jpg.rf.{number:032x}.jpg"
+
+
+def test_what_was_made_from_one_photo_is_in_one_split(root, pets):
+    """Roboflow's versions of 8 photos, 3 of each, whose noise is not even alike: all 3 are in train, or all in val."""
+    for photo in range(8):
+        for number in range(3):
+            faults.pair(pets / "train", roboflow(f"pet{photo}", number))
+    assert run(root).returncode == 0
+    val = {name.partition(".rf.")[0] for name in in_csv(root, "val") if ".rf." in name}
+    train = {name.partition(".rf.")[0] for name in in_csv(root, "train") if ".rf." in name}
+    assert (val & train, len(val | train)) == (set(), 8)
+    assert 0 < len(val) < 8
+
+
+def test_names_alone_leave_nothing_out(root, pets):
+    faults.pair(pets / "train", roboflow("pet", 1))
+    faults.pair(pets / "test", roboflow("pet", 2))
+    done = run(root)
+    assert (done.returncode, done.stderr) == (0, "")
+    reason = f"may show a test photo: dataset/pets/test/{roboflow('pet', 2)} has the same name before .rf."
+    assert of_photos(root) == [(roboflow("pet", 1), reason, "warning")]
+
+
+def test_frames_of_a_camera_that_stands_still_are_taken(root, pets):
+    """21 in train and one in test that differ in their noise alone: leaving all out would leave no training."""
+    scene = np.asarray(Image.open(faults.image(root / "scene.png", size=(16, 12))).resize(faults.SIZE), dtype=float)
+    for number in range(22):
+        noise = np.random.default_rng(number).normal(0, 4, scene.shape)
+        path = pets / ("train" if number else "test") / f"frame{number:02}.jpg"
+        Image.fromarray((scene + noise).clip(0, 255).astype(np.uint8)).save(path, quality=95)
+        path.with_suffix(".xml").write_text(faults.voc(path.name))
+    done = run(root)
+    assert (done.returncode, done.stderr, left_out(root)) == (0, "", [])
+    assert {reason for _, reason, _ in of_photos(root)} == {"looks the same as more than 19 others: 22 photos"}
+    assert "warning: 22 photos: looks the same as more than 19 others: test/frame00.jpg" in done.stdout
+
+
+def test_a_class_keeps_a_photo_to_learn_from(root, pets):
+    """The photo that chance gives to val first is the only one with a dog."""
+    names = [f"a{number}.jpg" for number in range(6)]
+    rare = min(names, key=splitting.fraction)
+    (pets / "train" / rare).with_suffix(".xml").write_text(faults.voc(rare, objects=[("dog", faults.BOX)]))
+    done = run(root)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert rare in in_csv(root, "train")
+    assert of_photos(root) == [(rare, "not for validation: the last photos of a class", "warning")]
+    assert len(in_csv(root, "val")) >= 1
 
 
 def test_a_class_that_training_never_sees(root, pets):

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 from tqdm import tqdm
 
-from detector.annotations import datasets, splitting, voc
+from detector.annotations import datasets, report, voc
 from detector.annotations.datasets import LabelledImage
 from detector.annotations.report import FileProblem
 from detector.base import paths
@@ -70,7 +70,8 @@ def read(settings: DatasetParams) -> Dataset:
         remedy = "run: dvc repro sample" if folder == paths.SAMPLE else f"run: make dataset SRC=... NAME={folder.name}"
         raise UserError(str(folder), "not found", remedy)
     labelled, problems = datasets.read(settings)
-    chosen = splitting.choose((image.filename for image in labelled["train"]), settings.val_fraction)
+    chosen, changes = datasets.validation(labelled["train"], settings.val_fraction, paths.images(folder, "train"))
+    problems = report.in_order([*problems, *changes])
     splits: dict[str, list[tuple[Path, LabelledImage]]] = {split: [] for split in paths.SPLITS}
     for split, found in labelled.items():
         for image in found:

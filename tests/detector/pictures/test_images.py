@@ -1,16 +1,23 @@
 """detector.pictures.images: every mode and orientation gives the picture as seen; every damaged file gives one line."""
 
 import io
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
+import pillow_heif
 import pytest
 from PIL import Image
 
 from detector.base.errors import UserError
 from detector.pictures import images
+from tests.support.stage import REPOSITORY
 
 RED, BLUE = (255, 0, 0), (0, 0, 255)
+UNREADABLE_HEIC = b"\0\0\0\x18ftypheic\0\0\0\0heicmif1" + bytes(64)
+
+pillow_heif.register_heif_opener()  # so that Pillow writes HEIC too
 
 
 def saved(path: Path, image: Image.Image, **options: object) -> Path:
@@ -55,6 +62,10 @@ def oriented(path: Path, orientation: int) -> Path:
         ("a.bmp", "RGB", RED, RED),
         ("a.gif", "RGB", RED, RED),
         ("a.webp", "RGBA", (0, 0, 0, 0), (255, 255, 255)),
+        ("a.avif", "RGB", (9, 9, 9), (9, 9, 9)),
+        ("a.avif", "RGBA", (0, 0, 0, 0), (255, 255, 255)),
+        ("a.heic", "RGB", (9, 9, 9), (9, 9, 9)),
+        ("a.heic", "RGBA", (0, 0, 0, 0), (255, 255, 255)),
     ],
 )
 def test_every_mode_becomes_rgb(tmp_path, name, mode, colour, expected):
@@ -113,6 +124,26 @@ def test_exif_orientation(tmp_path, orientation, size, red_at, blue_at, suffix):
         assert np.allclose(upright.getpixel((x * 16 + 8, y * 16 + 8)), colour, atol=8)
     assert images.open_raw(path).size == (64, 32)
     assert np.allclose(images.open_raw(path).getpixel((8, 8)), RED, atol=8)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("suffix", [".avif", ".heic"])
+def test_orientation_of_heic_and_avif(tmp_path, orientation, suffix):
+    """The container turns the picture, and EXIF says so once more: it is turned once, as the same PNG is."""
+    source = oriented(tmp_path / "source.png", orientation)
+    stored = Image.open(source)
+    exif = stored.getexif().tobytes()
+    path = saved(tmp_path / f"a{suffix}", stored.resize((64, 32), Image.Resampling.NEAREST), exif=exif, quality=100)
+    expected = images.open_upright(source)
+    upright = images.open_upright(path)
+    info, thumbnail = images.glance(path)
+    assert info.size == upright.size == (expected.width * 16, expected.height * 16)
+    assert info.raw_size == images.open_raw(path).size
+    assert info.turned == (suffix == ".avif" and orientation > 1)  # libheif's pixels are upright already
+    assert not info.plain
+    for x, y in ((0, 0), (0, expected.height - 1), (expected.width - 1, 0), (expected.width - 1, expected.height - 1)):
+        assert np.allclose(upright.getpixel((x * 16 + 8, y * 16 + 8)), expected.getpixel((x, y)), atol=12)
+    assert np.abs(thumbnail.astype(int) - images.glance(source)[1]).mean() < 8
 
 
 def test_exif_orientation_is_applied_once(tmp_path):
@@ -176,14 +207,51 @@ def test_format_is_read_from_the_bytes_not_from_the_suffix(tmp_path):
     assert images.check(path).format == "PNG"
 
 
+@pytest.mark.parametrize(
+    ("kind", "brand"), [("HEIF", b"heic"), ("HEIF", b"mif1"), ("AVIF", b"avif"), ("AVIF", b"mif1")]
+)
+def test_heic_and_avif_are_told_apart_by_their_bytes(tmp_path, kind, brand):
+    """Under the name of a JPEG; and `mif1`, which some cameras write, may be either."""
+    buffer = io.BytesIO()
+    Image.new("RGB", (64, 48), RED).save(buffer, kind)
+    path = tmp_path / "a.jpg"
+    path.write_bytes(buffer.getvalue()[:8] + brand + buffer.getvalue()[12:])
+    assert images.check(path).format == kind
+    assert np.allclose(pixel(path), RED, atol=4)
+
+
+def test_heic_without_libheif(tmp_path, monkeypatch):
+    path = saved(tmp_path / "a.heic", Image.new("RGB", (64, 48)))
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)  # as Python marks a module that cannot be imported
+    with pytest.raises(UserError, match="is a HEIC photo, and libheif does not load") as error:
+        images.check(path)
+    assert error.value.remedy == "run make install, or save it again as JPEG"
+
+
+def test_nothing_heavy_is_imported_before_it_is_needed():
+    heavy = "{'scipy', 'imagehash', 'pillow_heif'}"
+    code = f"import sys; import detector.annotations.duplicates; print({heavy} & {{*sys.modules}})"
+    done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"
+
+
+def test_a_thumbnail_is_the_picture_as_seen_in_grey(tmp_path):
+    """Red is 76 of grey, blue 29: 0.299 and 0.114 of 255."""
+    info, thumbnail = images.glance(oriented(tmp_path / "a.png", 6))
+    assert info.size == (2, 4)
+    assert (thumbnail.shape, thumbnail.dtype) == ((64, 64), np.uint8)
+    assert (thumbnail[:32] == 76).all()
+    assert (thumbnail[32:] == 29).all()
+
+
 def noise(suffix: str) -> bytes:
     pixels = np.random.default_rng(1).integers(0, 256, (64, 64, 3), dtype=np.uint8)
     buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, format={".jpg": "JPEG"}.get(suffix, suffix[1:].upper()))
+    Image.fromarray(pixels).save(buffer, format={".jpg": "JPEG", ".heic": "HEIF"}.get(suffix, suffix[1:].upper()))
     return buffer.getvalue()
 
 
-@pytest.mark.parametrize("suffix", [".jpg", ".png", ".bmp", ".gif", ".webp"])
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".bmp", ".gif", ".webp", ".avif", ".heic"])
 @pytest.mark.parametrize("part", [0.2, 0.5, 0.9])
 def test_truncated(tmp_path, suffix, part):
     content = noise(suffix)
@@ -203,6 +271,9 @@ def test_truncated(tmp_path, suffix, part):
         (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "is not an image that can be read"),
         (b"\xff\xd8\xff\xe0", "is not an image that can be read"),
         (b"\x89PNG\r\n\x1a\n" + bytes(40), "not"),
+        (UNREADABLE_HEIC, "is not a HEIC photo that can be read"),
+        (UNREADABLE_HEIC.replace(b"ftypheic", b"ftypavif"), "is not an AVIF photo that can be read"),
+        (UNREADABLE_HEIC.replace(b"ftypheic", b"ftypisom"), "is not an image that can be read"),
     ],
 )
 def test_not_an_image(tmp_path, content, reason):
@@ -231,5 +302,7 @@ def test_decompression_bomb(tmp_path):
 def test_is_image():
     assert images.is_image("a.JPG")
     assert images.is_image(Path("x/a.b.png"))
+    assert images.is_image("IMG_0001.HEIC")
+    assert images.is_image("a.avif")
     assert not images.is_image("a.xml")
     assert not images.is_image("jpg")

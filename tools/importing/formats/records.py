@@ -28,7 +28,11 @@ from tools.importing.formats.folder import Folder, folder_split, split_of
 OTHER_LABEL_MAP = f"put the {paths.LABEL_MAP} of these records beside them"
 _RECORD = re.compile(r"[._-](?:tf)?records?(?:-\d{5}-of-\d{5})?$", re.IGNORECASE)
 _LARGEST_LABEL_MAP = 1 << 20  # bytes
-_SUFFIXES = {"JPEG": (".jpg", ".jpeg", ".jpe", ".jfif"), "TIFF": (".tif", ".tiff")}  # of the formats with several
+_SUFFIXES = {  # of the formats with several
+    "HEIF": (".heic", ".heif", ".hif"),
+    "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif"),
+    "TIFF": (".tif", ".tiff"),
+}
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
 _DIFFICULT = ("is_crowd", "difficult", "group_of")  # ours, and the Object Detection API's
 _READ = {
