@@ -51,12 +51,17 @@ def assign(dataset: Dataset, others: Collection[PurePosixPath]) -> Assigned:
 
 
 def by_chance(
-    done: Assigned, stems: Mapping[PurePosixPath, str], classes: Mapping[PurePosixPath, Collection[str]], share: float
+    done: Assigned,
+    stems: Mapping[PurePosixPath, str],
+    classes: Mapping[PurePosixPath, Collection[str]],
+    share: float,
+    group_of: Mapping[str, str],
 ) -> None:
-    """Take the test split from all photos, by a hash of their names.
+    """Take the test split from all photos, by a hash of their names; copies of one picture go to one side.
 
     Args:
         classes: of the labelled photos.
+        group_of: {name: the first name of its copies}.
 
     Raises:
         UserError: there are too few.
@@ -64,11 +69,14 @@ def by_chance(
     if len(classes) < 2:
         reason = counted(len(classes), "labelled photo")
         raise UserError("SRC", reason, "a dataset needs at least one for train and one for test")
-    test, rare = splits.by_chance({stems[photo]: classes[photo] for photo in classes}, share)
+    test, rare = splits.by_chance({stems[photo]: classes[photo] for photo in classes}, share, group_of)
     for path in done.splits:
         is_test = stems[path] in test if path in classes else splitting.fraction(stems[path], TEST) < share
         done.splits[path] = (TEST if is_test else TRAIN), HASH
     done.notes.append(f"found no test split: {share:.0%} for test/, by a hash of the file name")
+    if copies := sum(name in group_of for name in stems.values()):
+        pictures = counted(len({group_of[name] for name in stems.values() if name in group_of}), "picture")
+        done.notes.append(f"{copies} photos are copies of {pictures}: those of one picture are in one split")
     if rare:
         done.notes.append(f"kept in train, as no other photo shows them: {few(rare)}")
 

@@ -384,15 +384,15 @@ def test_folders_with_a_label_map_each_are_datasets(tmp_path: Path) -> None:
 def test_what_chance_decides_does_not_depend_on_other_photos(tmp_path: Path) -> None:
     """As it was before: by the hash of a name, one at least for each split."""
     names = [f"n{number}" for number in range(200)]
-    test, _ = splits.by_chance({name: ["cat"] for name in names}, 0.1)
+    test, _ = splits.by_chance({name: ["cat"] for name in names}, 0.1, {})
     assert test == {name for name in names if splits.splitting.fraction(name, "test") < 0.1}
-    assert len(splits.by_chance({"a": ["cat"], "b": ["cat"]}, 0.001)[0]) == 1
-    assert len(splits.by_chance({"a": ["cat"], "b": ["cat"]}, 0.999)[0]) == 1
+    assert len(splits.by_chance({"a": ["cat"], "b": ["cat"]}, 0.001, {})[0]) == 1
+    assert len(splits.by_chance({"a": ["cat"], "b": ["cat"]}, 0.999, {})[0]) == 1
 
 
 def test_a_class_keeps_a_photo_in_train() -> None:
     classes: Mapping[str, list[str]] = {f"n{n}": [f"class{n}"] for n in range(5)} | {"m0": ["cat"], "m1": ["cat"]}
-    test, kept = splits.by_chance(classes, 0.9)
+    test, kept = splits.by_chance(classes, 0.9, {})
     assert len(test) == 1 and test < {"m0", "m1"}
     assert set(kept) <= {*(f"class{n}" for n in range(5)), "cat"}
 
