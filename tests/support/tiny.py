@@ -1,4 +1,4 @@
-"""A dataset of a few small pictures with VOC XML: a bright or a dark square on a grey ground, one per image.
+"""A dataset of a few small pictures with VOC XML: a bright or a dark square on a ground of greys, one per image.
 
 And a configuration and a detector for tests that are about something else.
 """
@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from PIL import Image, ImageDraw
 
 from detector.annotations.voc_writer import LabelledBox, voc_xml
@@ -29,12 +30,18 @@ def picture(folder: Path, number: int) -> None:
     name = f"image{number:02}.jpg"
     left, top = 8 + 5 * (number % 7), 4 + 3 * (number % 5)
     box = (left, top, left + 32, top + 32)
-    image = Image.new("RGB", (WIDTH, HEIGHT), (120, 120, 120))
+    image = ground(number)
     ImageDraw.Draw(image).rectangle(box, fill=(240, 230, 60) if number % 2 == 0 else (20, 30, 90))
     image.save(folder / name, quality=92)
     labelled = LabelledBox("dog" if number % 2 else "cat", box)
     xml = voc_xml(name, (WIDTH, HEIGHT), [labelled], folder=folder.name)
     (folder / name).with_suffix(".xml").write_bytes(xml)
+
+
+def ground(number: int) -> Image.Image:
+    """Patches of grey, others for each number: on one plain ground all pictures would be taken for copies of one."""
+    greys = np.random.default_rng(number).integers(80, 160, (4, 6), dtype=np.uint8)
+    return Image.fromarray(greys).resize((WIDTH, HEIGHT), Image.Resampling.NEAREST).convert("RGB")
 
 
 def dataset(root: Path, train: int = 12, test: int = 4) -> Path:
