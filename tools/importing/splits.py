@@ -10,13 +10,11 @@ folders, suffix and quotes. VOC's flags (1, 0, -1) behind it are taken off only 
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import PurePosixPath
 
-from detector.annotations import splitting
-from detector.base.errors import UserError
 from tools.importing import pairs
 from tools.importing.pairs import Photo
 from tools.importing.tree import Tree
@@ -179,33 +177,3 @@ class _Names:
 
 def _unquoted(line: str) -> str:
     return line[1:-1].strip() if len(line) > 2 and line[0] == line[-1] and line[0] in "\"'" else line
-
-
-def by_chance(classes: Mapping[str, Collection[str]], share: float) -> tuple[set[str], list[str]]:
-    """The names of the photos that are for test, and the classes that would have no photo left to train on.
-
-    Of these a photo stays in train, as long as another one is left for test.
-
-    Args:
-        classes: {a photo's name, which decides: the classes of its objects}.
-    """
-    test = splitting.choose(classes, share, TEST)
-    having = defaultdict(list)
-    for photo in sorted(classes, key=_number):
-        for name in sorted(set(classes[photo])):
-            having[name].append(photo)
-    kept = sorted(name for name in having if test.issuperset(having[name]))
-    test -= {having[name][-1] for name in kept}
-    if not test and len(classes) > 1:  # the one whose classes others have, too; else the first by chance
-        test = {min(classes, key=lambda one: (any(len(having[name]) == 1 for name in classes[one]), _number(one)))}
-    return test, [name for name in kept if not test.issuperset(having[name])]
-
-
-def _number(name: str) -> float:
-    return splitting.fraction(name, TEST)
-
-
-def refuse_less_than_two(where: str, count: int) -> None:
-    """Raises: UserError: there are too few labelled photos for a train and a test split."""
-    if count < 2:
-        raise UserError(where, f"{count} labelled photo", "a dataset needs at least one for train and one for test")
