@@ -15,6 +15,7 @@ from tools.importing.datasets import Dataset
 from tools.importing.splits import TEST, TRAIN, VALIDATION
 
 HASH = "hash of the file name"
+RARE = "no other photo of its class to train on"
 REST = "in no test split"
 
 
@@ -56,31 +57,31 @@ def by_chance(
     share: float,
     group_of: Mapping[str, str],
 ) -> None:
-    """Take the test split from all photos, by a hash of their names; copies stay together, a class keeps one in train.
+    """Take the test split from all photos, by a hash of their names; copies of one picture go to one side.
 
     Args:
         classes: of the labelled photos.
-        group_of: {stem: the first stem of its copies}.
+        group_of: {name: the first name of its copies}.
 
     Raises:
-        UserError: there are too few, or all are copies of one picture.
+        UserError: there are too few.
     """
-    named = {stems[photo]: classes[photo] for photo in classes}
-    chosen = splitting.choose(named, share, TEST, group_of)
-    test = splitting.keep_classes(chosen, named, TEST, group_of)
-    if not test:
-        reason = f"{counted(len(named), 'labelled photo')}{' of one picture' if len(named) > 1 else ''}"
+    if len(classes) < 2:
+        reason = counted(len(classes), "labelled photo")
         raise UserError("SRC", reason, "a dataset needs at least one for train and one for test")
-    groups = {group_of.get(stem, stem): stem in test for stem in named}
+    test, rare = splits.by_chance({stems[photo]: classes[photo] for photo in classes}, share, group_of)
+    if not test:
+        reason = f"{counted(len(classes), 'labelled photo')}, all of one picture"
+        raise UserError("SRC", reason, "a dataset needs other photos for test than for train")
     for path in done.splits:
-        group = group_of.get(stems[path], stems[path])
-        is_test = groups.get(group, splitting.fraction(group, TEST) < share)
+        is_test = stems[path] in test if path in classes else splitting.fraction(stems[path], TEST) < share
         done.splits[path] = (TEST if is_test else TRAIN), HASH
     done.notes.append(f"found no test split: {share:.0%} for test/, by a hash of the file name")
-    if copies := sum(stem in group_of for stem in stems.values()):
-        done.notes.append(f"{copies} photos have copies: the copies of a picture are in one split")
-    if kept := sorted(chosen - test):
-        done.notes.append(f"kept in train, as no other photo there shows their class: {few(kept)}")
+    if copies := sum(name in group_of for name in stems.values()):
+        pictures = counted(len({group_of[name] for name in stems.values() if name in group_of}), "picture")
+        done.notes.append(f"{copies} photos are copies of {pictures}: those of one picture are in one split")
+    if rare:
+        done.notes.append(f"kept in train, as no other photo shows them: {few(rare)}")
 
 
 def has_both(done: Assigned, photos: Collection[PurePosixPath]) -> bool:

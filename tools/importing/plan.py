@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 from detector.annotations import voc
 from detector.annotations.shapes import Box
 from detector.base.errors import counted, few
-from tools.importing import assigning, datasets, label_maps, left_out, names, reading, twins
+from tools.importing import assigning, copies, datasets, label_maps, left_out, names, reading
 from tools.importing.datasets import Dataset
 from tools.importing.labelled import Found
 from tools.importing.tree import ARCHIVES, Tree
@@ -92,9 +92,8 @@ def make(tree: Tree, share: float, temporary: Path) -> Plan:
     photos = [photo for photo in sorted(dataset.photos) if photo in done.splits]
     stems = names.unique([*photos, *(path for path in others if path in done.splits)])
     if not assigning.has_both(done, photos):
-        pictures = {path: stem for path, stem in stems.items() if path not in found.alone}
-        classes_of = {photo: found.classes(photo) for photo in photos}
-        assigning.by_chance(done, stems, classes_of, share, twins.find(tree, pictures))
+        group_of = copies.groups(tree, {photo: stems[photo] for photo in photos})
+        assigning.by_chance(done, stems, {photo: found.classes(photo) for photo in photos}, share, group_of)
     classes = found.sorted_classes(photos)
     label_map, origin = label_maps.choose(tree, maps, dataset.root, classes)
     reasons = done.left_out | _left_out(tree, found, dataset, stems)

@@ -10,11 +10,12 @@ folders, suffix and quotes. VOC's flags (1, 0, -1) behind it are taken off only 
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import PurePosixPath
 
+from detector.annotations import splitting
 from tools.importing import pairs
 from tools.importing.pairs import Photo
 from tools.importing.tree import Tree
@@ -177,3 +178,21 @@ class _Names:
 
 def _unquoted(line: str) -> str:
     return line[1:-1].strip() if len(line) > 2 and line[0] == line[-1] and line[0] in "\"'" else line
+
+
+def by_chance(
+    classes: Mapping[str, Collection[str]], share: float, group_of: Mapping[str, str]
+) -> tuple[set[str], list[str]]:
+    """The names of the photos that are for test, and the classes that would have no photo left to train on.
+
+    Of these a photo stays in train, as long as another one is left for test.
+
+    Args:
+        classes: {a photo's name, which decides: the classes of its objects}.
+        group_of: {name: the first name of its copies}, which all go to one side.
+    """
+    test = splitting.choose(classes, share, TEST, group_of)
+    kept = splitting.keep_classes(test, classes, TEST, group_of)
+    left = {name for photo in classes.keys() - test for name in classes[photo]}
+    taught = {name for photo in classes.keys() - kept for name in classes[photo]}
+    return kept, sorted(taught - left)

@@ -4,6 +4,7 @@ import itertools
 import shutil
 import tempfile
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -11,11 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from detector.annotations import splitting
 from detector.data import labels
 from tests.support import faults
 from tests.support.importing import counts, planned, refusal, targets
-from tools.importing import receipts
+from tools.importing import receipts, splits
 from tools.importing.plan import Plan
 
 HASHED = "found no test split: 10% for test/, by a hash of the file name"
@@ -383,17 +383,22 @@ def test_folders_with_a_label_map_each_are_datasets(tmp_path: Path) -> None:
 
 def test_what_chance_decides_does_not_depend_on_other_photos(tmp_path: Path) -> None:
     """As it was before: by the hash of a name, one at least for each split."""
-    made = planned(tmp_path, pairs(tmp_path / "source", "{}", 100))
-    assert {row.stem for row in made.rows if row.split == "test"} == {
-        f"p{n}" for n in range(100) if splitting.fraction(f"p{n}", "test") < 0.1
-    }
-    pairs(tmp_path / "two", "{}", 2)
-    for share in (0.001, 0.999):
-        assert {photos for photos, _ in counts(planned(tmp_path, tmp_path / "two", share)).values()} == {1}
+    names = [f"n{number}" for number in range(200)]
+    test, _ = splits.by_chance({name: ["cat"] for name in names}, 0.1, {})
+    assert test == {name for name in names if splits.splitting.fraction(name, "test") < 0.1}
+    assert len(splits.by_chance({"a": ["cat"], "b": ["cat"]}, 0.001, {})[0]) == 1
+    assert len(splits.by_chance({"a": ["cat"], "b": ["cat"]}, 0.999, {})[0]) == 1
+
+
+def test_a_class_keeps_a_photo_in_train() -> None:
+    classes: Mapping[str, list[str]] = {f"n{n}": [f"class{n}"] for n in range(5)} | {"m0": ["cat"], "m1": ["cat"]}
+    test, kept = splits.by_chance(classes, 0.9, {})
+    assert len(test) == 1 and test < {"m0", "m1"}
+    assert set(kept) <= {*(f"class{n}" for n in range(5)), "cat"}
 
 
 def test_copies_stay_together(tmp_path: Path) -> None:
-    """Every picture is there four times; so many are never split as names alone would have it."""
+    """Ten pictures that are there four times each, and a half of the photos for test."""
     source = pairs(tmp_path / "source", "{}", 40)
     for number in range(40):
         faults.image(source / f"p{number}.jpg")
@@ -403,7 +408,13 @@ def test_copies_stay_together(tmp_path: Path) -> None:
     split = {int(row.stem[1:]): row.split for row in made.rows}
     assert all(split[number] == split[number - number % 4] for number in range(40))
     assert len(set(split.values())) == 2
-    assert "40 photos have copies: the copies of a picture are in one split" in made.notes
+    assert "40 photos are copies of 10 pictures: those of one picture are in one split" in made.notes
+    for number in range(1, 40):
+        shutil.copy(source / "p0.jpg", source / f"p{number}.jpg")
+    for number in range(10, 40):
+        (source / f"p{number}.jpg").unlink()
+        (source / f"p{number}.xml").unlink()
+    assert "10 labelled photos, all of one picture; " in refusal(tmp_path, source)
 
 
 FOLDERS = st.lists(st.sampled_from(["a", "b", "day 1", "images", "Ä", "x.y"]), max_size=3).map("/".join)
