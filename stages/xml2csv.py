@@ -94,6 +94,8 @@ def summary(
     for split, images in splits.items():
         boxes = Counter(names[class_id] for image in images for class_id in image.classes.tolist())
         counts = ", ".join(f"{name} {boxes[name]}" for name in sorted(boxes))
+        crowds = sum(int(image.is_crowd.sum()) for image in images)
+        counts += f"; {crowds} difficult, neither learned nor measured" if crowds else ""
         parts.append(f"{split} {len(images)} ({'boxes: ' + counts if boxes else 'no boxes'})")
     actions = Counter(problem.problem.action for problem in problems)
     skipped = f"left out: {left_out.in_words(report.count(problems)) or 'nothing'}"
