@@ -70,6 +70,9 @@ def by_chance(
         reason = counted(len(classes), "labelled photo")
         raise UserError("SRC", reason, "a dataset needs at least one for train and one for test")
     test, rare = splits.by_chance({stems[photo]: classes[photo] for photo in classes}, share, group_of)
+    if not test:
+        reason = f"{counted(len(classes), 'labelled photo')}, all of one picture"
+        raise UserError("SRC", reason, "a dataset needs other photos for test than for train")
     for path in done.splits:
         is_test = stems[path] in test if path in classes else splitting.fraction(stems[path], TEST) < share
         done.splits[path] = (TEST if is_test else TRAIN), HASH
