@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from detector.annotations import datasets, report, voc
+from detector.annotations import datasets, left_out, report, voc
 from detector.annotations.datasets import LabelledImage
 from detector.annotations.report import FileProblem
 from detector.base import errors, params, paths
@@ -94,12 +94,14 @@ def summary(
     for split, images in splits.items():
         boxes = Counter(names[class_id] for image in images for class_id in image.classes.tolist())
         counts = ", ".join(f"{name} {boxes[name]}" for name in sorted(boxes))
+        crowds = sum(int(image.is_crowd.sum()) for image in images)
+        counts += f"; {crowds} difficult, neither learned nor measured" if crowds else ""
         parts.append(f"{split} {len(images)} ({'boxes: ' + counts if boxes else 'no boxes'})")
     actions = Counter(problem.problem.action for problem in problems)
-    left_out = f"left out: {report.in_words(report.left_out(problems)) or 'nothing'}"
+    skipped = f"left out: {left_out.in_words(report.count(problems)) or 'nothing'}"
     listed = f", {errors.counted(actions[voc.WARNING], 'warning')}: see {report.PATH}" if problems else ""
     total = sum(map(len, splits.values()))
-    return f"{total} images: {', '.join(parts)}; {left_out}; {actions[voc.REPAIRED]} repaired{listed}"
+    return f"{total} images: {', '.join(parts)}; {skipped}; {actions[voc.REPAIRED]} repaired{listed}"
 
 
 if __name__ == "__main__":

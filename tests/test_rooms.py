@@ -22,7 +22,7 @@ ALLOWED = {
     "multihost": {"base", "checkpointing"},
     "evaluation": {"base", "data", "pictures"},
     "prediction": {"base", "data", "pictures", "model/tensorflow_env"},
-    "export": {"base", "data", "model", "prediction", "evaluation/metrics"},
+    "export": {"annotations/left_out", "base", "data", "model", "prediction", "evaluation/metrics"},
     "training": {"base", "data", "model", "checkpointing", "multihost", "evaluation/metrics"},
 }
 MODULES = sorted(path for package in PACKAGES for path in (REPOSITORY / package).glob("**/*.py"))

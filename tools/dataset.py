@@ -1,12 +1,12 @@
-"""Bring a user's VOC data into the project: dataset/<name>/{train,test}/ and label_map.pbtxt, tracked by DVC.
+"""Bring a user's labelled photos into the project: dataset/<name>/{train,test}/ and label_map.pbtxt, tracked by DVC.
 
     make dataset SRC=<folder, zip or tar, https://..., gs://..., kaggle:owner/name> NAME=pets [SHA256=...]
     python -m tools.dataset --src=... --name=pets [--sha256=...] [--test-fraction=0.1]
 
-importing/sources.py lists what SRC may be, importing/layouts.py the layouts of the data, importing/formats/records.py
-what is made of TFRecords. The source is only read. An image keeps its name and its bytes; images without XML, and XML
-without image, are copied too, so that xml2csv can report them. The folder appears atomically, and an existing one is
-never written to.
+importing/sources.py lists what SRC may be. What is in it is found by content, wherever it lies: importing/plan.py.
+`SRC=photos.zip#folder` takes a folder of what SRC holds. The source is only read. An image keeps its bytes, and its
+name where no other has it; images without a label beside labelled ones, and XML without image, are copied too, so that
+xml2csv can report them. The folder appears atomically, and an existing one is never written to.
 """
 
 import argparse
@@ -15,20 +15,21 @@ import re
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from tqdm import tqdm
 
-from detector.annotations import voc
 from detector.base import errors, files, paths
 from detector.base.errors import UserError
-from detector.data import labels
+from tools.checks import enough
 from tools.cloud import dvc_add
-from tools.importing import layouts, sources, zip_archive
+from tools.importing import plan, receipts, sources, zip_archive
+from tools.importing import tree as trees
 from tools.importing.formats import records
-from tools.importing.layouts import Plan
+from tools.importing.plan import Plan
+from tools.importing.tree import Tree
 
 RESERVED = ("sample", "data")  # the embedded dataset, and the stages' own folder
 DATASETS = Path("dataset")
@@ -37,23 +38,19 @@ DATASETS = Path("dataset")
 def main() -> None:
     arguments = parse_arguments()
     target = dvc_add.folder(DATASETS, arguments.name, RESERVED, "pets")
-    with readable(sources.shown(arguments.src)), opened(arguments.src, arguments.sha256) as (folder, source_notes):
-        plan = layouts.find(folder, arguments.test_fraction)
-        content = {path: voc.parse(read(plan.targets[path]), None)[0] for path in plan.targets if is_xml(path)}
-        label_map, origin = find_label_map(plan.root, class_names(content))
-        is_new = copy(plan, label_map, target)
-        notes = [*source_notes, *plan.notes, f"label map {origin}", *descriptions(plan, content)]
+    with readable(sources.shown(arguments.src)), opened(arguments.src, arguments.sha256) as (tree, notes, temporary):
+        planned = plan.make(tree, arguments.test_fraction, temporary / "whole")
+        is_new = copy(planned, target)
+        notes = [*notes, *planned.notes, *descriptions(planned)]
     dvc_add.track(target)
     print(f"{target}: {'imported' if is_new else 'exists already, with the same content'}")
-    print("".join(f"  {note}\n" for note in notes), end="")
+    print("".join(f"  {errors.printable(note)}\n" for note in notes), end="")
     print(f"next: make train DATASET={target.name}")
 
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tools.dataset", description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument(
-        "--src", default="", help="a folder or an archive with images and PASCAL VOC XML, or its address"
-    )
+    parser.add_argument("--src", default="", help="a folder or an archive with labelled photos, or its address")
     parser.add_argument("--name", default="", help="of the dataset: it goes to dataset/<name>")
     parser.add_argument("--sha256", default="", help="of the archive")
     parser.add_argument(
@@ -71,15 +68,17 @@ def parse_arguments() -> argparse.Namespace:
 
 
 @contextmanager
-def opened(source: str, sha256: str) -> Iterator[tuple[Path, list[str]]]:
-    """The source as a folder of images and XML, and notes on it; unpacked archives and records are removed again."""
+def opened(source: str, sha256: str) -> Iterator[tuple[Tree, list[str], Path]]:
+    """The files of a source, notes on them, and a folder for more; all that was unpacked is removed again."""
     DATASETS.mkdir(exist_ok=True)
     notes: list[str] = []
+    source, inner = sources.folder_of(source)
     with (
         sources.opened(source, sha256) as path,
         tempfile.TemporaryDirectory(dir=DATASETS, prefix=".import.") as temporary,
         errors_of(source, temporary),
     ):
+        is_folder = path.is_dir() and Path(source).exists()
         if path.is_file():
             if sources.is_web(source) and not sha256:
                 notes.append(f"its sha256 is {files.sha256(path)}; SHA256=... refuses any other")
@@ -87,7 +86,8 @@ def opened(source: str, sha256: str) -> Iterator[tuple[Path, list[str]]]:
         if tfrecords := records.find(path):
             path, record_notes = records.unpack(tfrecords, Path(temporary) / "records")
             notes += record_notes
-        yield path, notes
+        tree = trees.walk(path, sources.shown(source), is_folder=is_folder)
+        yield tree.below(PurePosixPath(inner), Path(temporary) / "packed"), notes, Path(temporary)
 
 
 @contextmanager
@@ -96,7 +96,9 @@ def errors_of(source: str, temporary: str) -> Iterator[None]:
     try:
         yield
     except UserError as error:
-        where = re.sub(re.escape(temporary) + r"/(archive|records)", lambda _: sources.shown(source), error.where)
+        where = re.sub(
+            re.escape(temporary) + r"/(archive|packed|records|whole)", lambda _: sources.shown(source), error.where
+        )
         raise UserError(where, error.reason, error.remedy, error.item) from error
 
 
@@ -110,111 +112,64 @@ def readable(path: Path | str) -> Iterator[None]:
         raise UserError(str(error.filename or path), reason, "fix that and run the command again") from error
 
 
-def read(path: Path) -> bytes:
-    with readable(path):
-        return path.read_bytes()
-
-
-def is_xml(path: Path) -> bool:
-    return path.suffix.lower() == ".xml"
-
-
-def class_names(content: Mapping[Path, voc.Annotation | None]) -> list[str]:
-    """The classes of all objects, sorted; xml2csv will report objects without one."""
-    names = {labelled.name for annotation in content.values() if annotation for labelled in annotation.objects}
-    if labels.BACKGROUND in names:
-        raise UserError("SRC", f"{labels.BACKGROUND} is not allowed as a class name", "rename it in the XML")
-    return sorted(names - {""})
-
-
-def find_label_map(root: Path, classes: list[str]) -> tuple[str, str]:
-    """The text of the source's label map, or of one derived from its classes; and where it comes from, in words."""
-    everywhere = {
-        path: content for path in layouts.label_maps(root) if labels.is_label_map(path.name, content := read(path))
-    }
-    found = {path: everywhere[path] for path in everywhere if path == root / paths.LABEL_MAP} or everywhere
-    if not found:
-        return derived_label_map(classes)
-    parsed = {path: labels.parse(content, shown(path, root), classes) for path, content in found.items()}
-    if len({tuple(label_map.names) for label_map in parsed.values()}) > 1:
-        several = ", ".join(shown(path, root) for path in parsed)
-        raise UserError(several, "several label maps", f"keep one, or put yours beside train/ as {paths.LABEL_MAP}")
-    path, label_map = min(parsed.items(), key=lambda one: (len(one[1].repairs), one[0]))
-    if missing := [name for name in classes if name not in label_map.names]:
-        reason = f"{errors.few(missing)} of the XML files is missing; it has {errors.few(label_map.names)}"
-        raise UserError(shown(path, root), reason, "add it there, or rename it in the XML")
-    listed = ", ".join(f"{name} {number}" for name, number in label_map.numbered().items())
-    unused = [name for name in label_map.names if name not in classes]
-    more = [f"without an object, but kept: {errors.few(unused)}"] if unused else []
-    if not label_map.repairs:
-        text = found[path].decode("utf-8").replace("\r\n", "\n").replace("\r", "\n")
-        return text, "; ".join([f"copied from {shown(path, root)}: {listed}", *more])
-    return labels.render(label_map.names), "; ".join(
-        [f"made from {shown(path, root)}: {listed}", *label_map.repairs, *more]
-    )
-
-
-def derived_label_map(classes: list[str]) -> tuple[str, str]:
-    if not classes:
-        raise UserError("SRC", "no object with a class in any XML", "label some, or put a label map beside them")
-    for reason in filter(None, map(labels.fault, classes)):
-        raise UserError("SRC", reason, "rename it in the XML")
-    numbered = ", ".join(f"{name} {n}" for n, name in enumerate(classes, 1))
-    return labels.render(classes), f"made from the XML: {numbered}"
-
-
-def shown(path: Path, root: Path) -> str:
-    """A file of the source, fit for a terminal."""
-    return str(path.relative_to(root)).encode(errors="backslashreplace").decode()
-
-
-def copy(plan: Plan, label_map: str, target: Path) -> bool:
+def copy(planned: Plan, target: Path) -> bool:
     """Copy the files to a new folder; False where it exists already with exactly that content."""
     if target.exists():
-        if is_same(plan, label_map, target):
+        if is_same(planned, target):
             return False
         raise UserError(str(target), "exists, with other content", "choose another NAME, or move it away")
     with files.whole_folder(target) as folder:
         for name in ("train", "test"):
             (folder / name).mkdir()
-        for path, source in tqdm(plan.targets.items(), unit="file", disable=None, leave=False):
-            with readable(source):
-                shutil.copyfile(source, folder / path)
-        files.write_text(folder / paths.LABEL_MAP, label_map)
-        if sum(1 for path in folder.rglob("*") if path.is_file()) != len(plan.targets) + 1:
-            raise UserError(str(target), "two names differ in upper and lower case alone", "rename one, with its XML")
+        for path, content in tqdm(planned.targets.items(), unit="file", disable=None, leave=False):
+            if isinstance(content, bytes):
+                (folder / path).write_bytes(content)
+                continue
+            with readable(content):
+                shutil.copyfile(content, folder / path)
+        files.write_text(folder / paths.LABEL_MAP, planned.label_map)
+        receipts.write(planned, folder)
     return True
 
 
-def is_same(plan: Plan, label_map: str, target: Path) -> bool:
-    """Whether the folder holds exactly the files of the plan and the label map, byte for byte."""
-    expected = {target / path for path in plan.targets} | {target / paths.LABEL_MAP}
+def is_same(planned: Plan, target: Path) -> bool:
+    """Whether the folder holds exactly the files of the plan and the label map, byte for byte; with receipts or not."""
+    expected = {target / path for path in planned.targets} | {target / paths.LABEL_MAP}
     return (
-        {path for path in target.rglob("*") if path.is_file()} == expected
-        and (target / paths.LABEL_MAP).read_bytes() == label_map.encode()
-        and all(filecmp.cmp(source, target / path, shallow=False) for path, source in plan.targets.items())
+        {path for path in target.rglob("*") if path.is_file()} - {target / receipts.NAME} == expected
+        and (target / paths.LABEL_MAP).read_bytes() == planned.label_map.encode()
+        and all(has_content(target / path, content) for path, content in planned.targets.items())
     )
 
 
-def descriptions(plan: Plan, content: Mapping[Path, voc.Annotation | None]) -> Iterator[str]:
+def has_content(path: Path, content: Path | bytes) -> bool:
+    return path.read_bytes() == content if isinstance(content, bytes) else filecmp.cmp(content, path, shallow=False)
+
+
+def descriptions(planned: Plan) -> Iterator[str]:
     """Lines on the content: images and boxes of each split, and what xml2csv is going to report."""
     for split in ("train", "test"):
-        inside = [content[path] for path in content if path.parts[0] == split]
-        objects = [labelled for annotation in inside if annotation for labelled in annotation.objects]
-        boxes = Counter(labelled.name or "without a class" for labelled in objects)
-        pictures = sum(path.parts[0] == split and not is_xml(path) for path in plan.targets)
-        empty = sum(annotation is not None and not annotation.objects for annotation in inside)
+        rows = [row for row in planned.rows if row.split == split]
+        inside = [planned.annotations[row.photo] for row in rows if row.photo and row.label]
+        boxes = Counter(
+            one.name or "without a class" for annotation in inside if annotation for one in annotation.objects
+        )
+        pictures = sum(row.photo is not None for row in rows)
+        empty = sum(one is not None and not one.objects and not one.class_names for one in inside)
         classes = ", ".join(f"{name} {boxes[name]}" for name in sorted(boxes)) or "none"
         yield f"{split}: {pictures} images, {boxes.total()} boxes ({classes}), {empty} images without objects"
-    annotated = {path.with_suffix("") for path in content}
-    pictured = {path.with_suffix("") for path in plan.targets if not is_xml(path)}
+    labelled = [row for row in planned.rows if row.photo and row.label]
     for count, what in (
-        (len(pictured - annotated), "images without XML"),
-        (len(annotated - pictured), "XML files without image"),
-        (sum(annotation is None for annotation in content.values()), "XML files that cannot be read"),
+        (sum(not row.label for row in planned.rows), "images without XML"),
+        (sum(not row.photo for row in planned.rows), "XML files without image"),
+        (sum(planned.annotations[row.photo] is None for row in labelled if row.photo), "XML files that cannot be read"),
     ):
         if count:
             yield f"{count} {what}: xml2csv will report them"
+    few = [*enough.too_few(planned.photos_of_classes("train"), planned.photos_of_classes("test"))]
+    yield from few[: errors.MOST_LINES]
+    if len(few) > errors.MOST_LINES:
+        yield f"and {len(few) - errors.MOST_LINES} more classes with few photos"
 
 
 if __name__ == "__main__":

@@ -13,9 +13,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from detector.annotations import left_out
 from detector.base import errors, files, paths
 from detector.base.errors import UserError
-from detector.export import about
 from detector.weights import recipe
 from detector.weights.params import NO_START, STARTS
 from tools.cloud import git
@@ -62,7 +62,7 @@ def context() -> dict[str, Any]:
         "params": {name: section for name, section in sections.items() if isinstance(section, dict)},
         "splits": splits(),
         "remarks": remarks(),
-        "left_out": about.in_words(about.left_out()),
+        "left_out": left_out.in_words(left_out.of_report()),
         "start": recipe.described(trained.get("start") or {}),
         "lineage": lineage(read_yaml(Path("dvc.lock"))),
         "commit": commit(),

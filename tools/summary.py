@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from detector.annotations import left_out
 from detector.base import errors, paths
 from detector.base.errors import UserError
-from detector.export import about
 from detector.training import speed
 from detector.weights import recipe
 from tools.page.inputs import read_metrics
@@ -77,11 +77,11 @@ def longer(training: Mapping[str, Any], seconds_per_step: float) -> str:
     return f"{command:<42} train longer{minutes}: the last validation was the best"
 
 
-def lines(training: Mapping[str, Any], metrics: Mapping[str, Any], left_out: str, seconds_per_step: float) -> list[str]:
+def lines(training: Mapping[str, Any], metrics: Mapping[str, Any], skipped: str, seconds_per_step: float) -> list[str]:
     """The summary, at most 14 lines.
 
     Args:
-        left_out: how many photos and boxes of the dataset were, and why; empty where none were.
+        skipped: how many photos and boxes of the dataset were, and why; empty where none were.
         seconds_per_step: of the training on this machine; 0 where unknown.
     """
     score = f"AP {number(metrics, 'AP')}, AP50 {number(metrics, 'AP50')}"
@@ -94,7 +94,7 @@ def lines(training: Mapping[str, Any], metrics: Mapping[str, Any], left_out: str
         *([f"  {'95 %':<12}{shown} with other test images"] if (shown := intervals(metrics)) else []),
         *([f"  {'per class':<12}{per_class(metrics)}"] if metrics.get("per_class") else []),
         *([f"  {'start':<12}{shown}"] if (shown := recipe.described(training.get("start") or {})) else []),
-        *([f"  {'left out':<12}{left_out}"] if left_out else []),
+        *([f"  {'left out':<12}{skipped}"] if skipped else []),
         *places,
         "Next:",
         "  make predict IMAGES=folder                 your own photos",
@@ -107,7 +107,7 @@ def lines(training: Mapping[str, Any], metrics: Mapping[str, Any], left_out: str
 def main() -> None:
     """Read, print."""
     check_trained()
-    print("\n".join(lines(read(TRAINED), read(MEASURED), about.in_words(about.left_out()), speed.read())))
+    print("\n".join(lines(read(TRAINED), read(MEASURED), left_out.in_words(left_out.of_report()), speed.read())))
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from detector.annotations import class_names, copies, filenames, frames, photos, report, splitting
+from detector.annotations.left_out import PHOTOS
 from detector.annotations.photos import Photo
 from detector.annotations.report import FileProblem
 from detector.annotations.shapes import EMPTY
@@ -195,7 +196,7 @@ def _named_twice(everything: Sequence[Photo]) -> list[Photo]:
 def _reasons(skipped: Iterable[Photo]) -> str:
     """Why photos were left out, in words, with counts."""
     problems = [one for photo in skipped for one in photo.problems if one.path == photo.path]
-    return ", ".join(f"{kind} {count}" for kind, count in report.left_out(problems)[report.PHOTOS].items())
+    return ", ".join(f"{kind} {count}" for kind, count in report.count(problems)[PHOTOS].items())
 
 
 def _remedy(skipped: Iterable[Photo]) -> str:

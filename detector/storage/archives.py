@@ -177,7 +177,7 @@ def path_fault(name: str, seen: dict[str, str]) -> str:
     path = PurePosixPath(name)
     if not path.parts:
         return "is not a file name"
-    if path.is_absolute() or ".." in path.parts or "\\" in name or ":" in path.parts[0]:
+    if path.is_absolute() or ".." in path.parts or "\\" in name or re.match("[A-Za-z]:(/|$)", str(path)):
         return "would be written outside of the folder"
     encoded = [os.fsencode(part) for part in path.parts]
     if max(map(len, encoded)) > MOST_NAME_BYTES or len(b"/".join(encoded)) > MOST_PATH_BYTES:

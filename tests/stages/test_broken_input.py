@@ -305,3 +305,7 @@ def test_a_difficult_object_is_a_crowd_in_table_and_record(boxes: dict[str, int]
         if "image/object/is_crowd" in example
     }
     assert crowds == {"difficult.jpg": [1]}
+
+
+def test_difficult_objects_are_counted(boxes: dict[str, int], project: Path) -> None:
+    assert "; 1 difficult, neither learned nor measured)" in stage.run("xml2csv", project).stdout

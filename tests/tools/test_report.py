@@ -168,7 +168,7 @@ def test_what_it_started_from_and_what_was_left_out(project: Path) -> None:
     write("dataset/data/annotation_report.csv", f"split,filename,object,problem,action\n{rows}")
     page = Page(make())
     assert "Start ImageNet’s weights" in page.text.replace("'", "’")
-    assert "Left out 2 photos (2 without a label file)" in page.text
+    assert "Left out 2 photos (without a label file 2)" in page.text
 
 
 def test_the_page_needs_nothing_from_elsewhere_and_escapes_every_name(project: Path) -> None:

@@ -84,7 +84,7 @@ def test_what_was_left_out_is_counted_with_the_reasons(tmp_path: Path) -> None:
     (tmp_path / "dataset/data").mkdir(parents=True)
     report = tmp_path / "dataset/data/annotation_report.csv"
     report.write_text("split,filename,object,problem,action\n" + "\n".join(rows) + "\n")
-    assert trained(tmp_path)[4] == "  left out    3 photos (2 without a label file, 1 broken XML), 1 box (1 empty)"
+    assert trained(tmp_path)[4] == "  left out    3 photos (without a label file 2, broken XML 1), 1 box (empty 1)"
     report.write_text("split,filename,object,problem,action\n")
     assert not any("left out" in line for line in trained(tmp_path))
 

@@ -4,6 +4,7 @@ photos/  photos.zip  photos.tar.gz          a folder or an archive, in a mounted
 https://host/photos.zip                     SHA256=... says which one
 gs://bucket/photos.zip  gs://bucket/photos/ an archive or a folder in a bucket
 kaggle:owner/name[/versions/3]              a Kaggle dataset, kept in kagglehub's own cache (~/.cache/kagglehub)
+any of them with #folder                    a folder in it: photos.zip#pets/v1
 
 A broken download continues where it stopped.
 
@@ -50,6 +51,12 @@ def opened(source: str, sha256: str = "") -> Iterator[Path]:
         if sha256 and (digest := files.sha256(path)) != sha256.lower():
             raise UserError(shown(source), f"its sha256 is {digest}, not {sha256}", "check SRC and SHA256")
         yield path
+
+
+def folder_of(source: str) -> tuple[str, str]:
+    """A source, and the folder in it that is meant: what is behind its `#`, unless that is a part of a file's name."""
+    place, sign, inner = source.rpartition("#")
+    return (source, "") if not sign or files.expanded(source).exists() else (place, inner.strip("/"))
 
 
 def is_web(source: str) -> bool:

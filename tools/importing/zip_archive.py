@@ -10,6 +10,7 @@ from pathlib import Path
 
 from detector.base.errors import UserError
 from detector.storage import archives
+from tools.importing import zip_names
 
 _BLOCK = 2**20  # bytes
 _TAR_MAGIC = (257, b"ustar")  # its offset in an uncompressed tar
@@ -46,22 +47,25 @@ def _is_tar(archive: Path) -> bool:
 def _unpack_zip(archive: Path, folder: Path, name: str) -> None:
     try:
         with zipfile.ZipFile(archive) as source:
-            members = [info for info in source.infolist() if not info.filename.endswith("/")]
+            everything = source.infolist()
+            paths = zip_names.read(everything)
+            members = [(info, path) for info, path in zip(everything, paths, strict=True) if not path.endswith("/")]
             _check(members, name)
-            archives.check_size(archive, sum(info.file_size for info in members), shutil.disk_usage(folder).free, name)
-            for info in members:
-                if not archives.is_hidden(info.filename):
-                    _extract(source, info, folder)
+            unpacked = sum(info.file_size for info, _ in members)
+            archives.check_size(archive, unpacked, shutil.disk_usage(folder).free, name)
+            for info, path in members:
+                if not archives.is_hidden(path):
+                    _extract(source, info, folder / path)
     except _DAMAGE as error:
         raise UserError(name, f"cannot be unpacked: {error}", "download or pack it again, as a plain zip") from error
 
 
-def _check(members: list[zipfile.ZipInfo], name: str) -> None:
+def _check(members: list[tuple[zipfile.ZipInfo, str]], name: str) -> None:
     """Check a zip by its directory, before any of it is written."""
     seen: dict[str, str] = {}
-    for info in members:
-        if fault := archives.path_fault(info.filename, seen) or _fault(info):
-            raise UserError(name, fault, "nothing was unpacked; pack it again", item=repr(info.filename))
+    for info, path in members:
+        if fault := archives.path_fault(path, seen) or _fault(info):
+            raise UserError(name, fault, "nothing was unpacked; pack it again", item=repr(path))
 
 
 def _fault(info: zipfile.ZipInfo) -> str:
@@ -71,8 +75,8 @@ def _fault(info: zipfile.ZipInfo) -> str:
     return "is encrypted" if info.flag_bits & 1 else ""
 
 
-def _extract(source: zipfile.ZipFile, info: zipfile.ZipInfo, folder: Path) -> None:
-    path, left = folder / info.filename, info.file_size
+def _extract(source: zipfile.ZipFile, info: zipfile.ZipInfo, path: Path) -> None:
+    left = info.file_size
     path.parent.mkdir(parents=True, exist_ok=True)
     with source.open(info) as packed, path.open("xb") as unpacked:
         while block := packed.read(_BLOCK):

@@ -1,42 +1,37 @@
-"""Photos that are there twice, side by side, by the splits that hold them."""
+"""Photos that are there twice, side by side.
+
+Copies are within one split: of those that test and train share, the training photo is left out (left_out.py shows it),
+and the validation split takes all copies of a picture or none.
+"""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
-from detector.base import paths
 from tools.inspecting.dataset import Photo
-from tools.inspecting.findings import LOOK, NAMED, NOTE, SHOWN, Case, Finding, place, shot
+from tools.inspecting.findings import NAMED, NOTE, SHOWN, Case, Finding, place, shot
 
-_ACROSS = (
-    "A copy in another split makes the detector look better than it is: it was trained on what measures it.",
-    "Keep one of each.",
-)
-_WITHIN = ("A copy teaches nothing new, and counts as often as it is there.", "Keep one of each, if there are many.")
+_WORDS = ("A copy teaches nothing new, and counts as often as it is there.", "Keep one of each, if there are many.")
 
 
 def find(photos: Sequence[Photo]) -> list[Finding]:
-    """A finding for each set of splits that share photos, those across splits first."""
-    by_splits: dict[tuple[str, ...], list[list[Photo]]] = defaultdict(list)
+    """A finding for each split that holds copies."""
+    by_split: dict[str, list[list[Photo]]] = defaultdict(list)
     for group in groups(photos):
-        by_splits[tuple(dict.fromkeys(photo.split for photo in group))].append(group)
-    order = sorted(by_splits, key=lambda splits: (-len(splits), [paths.SPLITS.index(split) for split in splits]))
-    return [_finding(splits, by_splits[splits]) for splits in order]
+        by_split[group[0].split].append(group)
+    return [_finding(split, found) for split, found in by_split.items()]
 
 
 def groups(photos: Iterable[Photo]) -> list[list[Photo]]:
-    """Photos that are copies of each other: those of equal bytes."""
-    by_content: dict[str, list[Photo]] = defaultdict(list)
+    """Photos that are copies of each other, as detector/annotations/copies.py knows them."""
+    by_group: dict[tuple[str, str], list[Photo]] = defaultdict(list)
     for photo in photos:
-        by_content[photo.sha256].append(photo)
-    return [group for group in by_content.values() if len(group) > 1]
+        by_group[photo.split, photo.group].append(photo)
+    return [group for group in by_group.values() if len(group) > 1]
 
 
-def _finding(splits: tuple[str, ...], found: Sequence[Sequence[Photo]]) -> Finding:
-    across = len(splits) > 1
-    where = f"in {' and '.join(splits)}" if across else f"within {splits[0]}"
-    title = f"{len(found):,} photo{'s' if len(found) > 1 else ''} more than once {where}"
+def _finding(split: str, found: Sequence[Sequence[Photo]]) -> Finding:
+    title = f"{len(found):,} photo{'s' if len(found) > 1 else ''} more than once within {split}"
     shots = [[shot(Case(photo)) for photo in group[:SHOWN]] for group in found[:SHOWN]]
     more = [" = ".join(place(photo) for photo in group) for group in found[SHOWN:]]
-    words = (title, *(_ACROSS if across else _WITHIN))
     left = max(0, len(more) - NAMED)
-    return Finding(f"copies-{'-'.join(splits)}", LOOK if across else NOTE, *words, shots, more[:NAMED], left)
+    return Finding(f"copies-{split}", NOTE, title, *_WORDS, shots, more[:NAMED], left)

@@ -29,14 +29,14 @@ _SIDEWAYS = (5, 6, 7, 8)  # of its values: width and height are swapped
 class Photo:
     """A photo that is used, with its boxes.
 
-    split: train, val or test. size: (width, height) of the frame of the boxes. classes: the name of each box.
-    boxes: (N, 4) pixels, [xmin, ymin, xmax, ymax]. format: Pillow's name. orientation: EXIF's, 1 is upright.
-    stored: whether the boxes are on the pixels as stored, not as EXIF turns them.
+    split: train, val or test. group: the same for all copies of a picture. size: (width, height) of the frame of the
+    boxes. classes: the name of each box. boxes: (N, 4) pixels, [xmin, ymin, xmax, ymax]. format: Pillow's name.
+    orientation: EXIF's, 1 is upright. stored: whether the boxes are on the pixels as stored, not as EXIF turns them.
     """
 
     split: str
     path: Path
-    sha256: str
+    group: str
     size: tuple[int, int]
     classes: tuple[str, ...]
     boxes: Floats
@@ -78,7 +78,7 @@ def read(settings: DatasetParams) -> Dataset:
             name = "val" if split == "train" and image.filename in chosen else split
             splits[name].append((paths.images(folder, name) / image.filename, image))
     photos = list(_photos(splits))
-    return Dataset(photos, problems, _classes(folder / paths.LABEL_MAP, photos))
+    return Dataset(photos, report.in_order([*problems, *changes]), _classes(folder / paths.LABEL_MAP, photos))
 
 
 def picture_of(problem: FileProblem) -> Path | None:
@@ -109,7 +109,7 @@ def _photo(split: str, path: Path, image: LabelledImage, header: tuple[str, int,
     return Photo(
         split=split,
         path=path,
-        sha256=image.sha256,
+        group=image.sha256 if split == "test" else image.group,
         size=size,
         classes=tuple(one.name for one in objects),
         boxes=np.array([one.box for one in objects], dtype=np.float64).reshape(-1, 4),

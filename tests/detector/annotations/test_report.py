@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from detector.annotations import report
+from detector.annotations import left_out, report
 from detector.annotations.report import FileProblem
 from detector.annotations.voc import ERROR, REPAIRED, SKIPPED, WARNING, Problem
 
@@ -31,8 +31,8 @@ COUNTS = {
 
 def test_the_counts_are_those_of_the_file(tmp_path):
     report.write(tmp_path / "report.csv", lines())
-    assert report.counts(tmp_path / "report.csv") == report.left_out(lines()) == COUNTS
-    assert report.in_words(COUNTS) == (
+    assert left_out.of_report(tmp_path / "report.csv") == report.count(lines()) == COUNTS
+    assert left_out.in_words(COUNTS) == (
         "5 photos (has no XML beside it 4, does not decode to its end 1), 3 boxes (empty 2, outside 1)"
     )
 
@@ -41,8 +41,8 @@ def test_nothing_was_left_out(tmp_path):
     report.write(tmp_path / "report.csv", [])
     nothing = {"photos": {}, "boxes": {}}
     assert (tmp_path / "report.csv").read_text() == "split,filename,object,problem,action\n"
-    assert report.counts(tmp_path / "report.csv") == report.counts(tmp_path / "missing.csv") == nothing
-    assert report.in_words(nothing) == ""
+    assert left_out.of_report(tmp_path / "report.csv") == left_out.of_report(tmp_path / "missing.csv") == nothing
+    assert left_out.in_words(nothing) == ""
     assert list(report.summary([])) == []
 
 

@@ -17,35 +17,12 @@ ROWS = [
     "train,e.jpg,,<filename> is stale; -,warning",
 ]
 COUNTS = {"photos": {"without a label file": 2, "broken XML": 1}, "boxes": {"empty": 1}}
-NONE: dict[str, dict[str, int]] = {"photos": {}, "boxes": {}}
 
 
 def write_report(folder: Path, rows: list[str]) -> Path:
     report = folder / "annotation_report.csv"
     report.write_text(HEADER + "".join(f"{row}\n" for row in rows))
     return report
-
-
-@pytest.mark.parametrize(("rows", "counts"), [(ROWS, COUNTS), (ROWS[4:], NONE), ([], NONE)])
-def test_what_was_left_out_by_reason(tmp_path: Path, rows: list[str], counts: object) -> None:
-    assert about.left_out(write_report(tmp_path, rows)) == counts
-
-
-def test_without_a_report_nothing_is_known_to_be_left_out(tmp_path: Path) -> None:
-    assert about.left_out(tmp_path / "none.csv") == NONE
-
-
-@pytest.mark.parametrize(
-    ("counts", "words"),
-    [
-        (NONE, ""),
-        (COUNTS, "3 photos (2 without a label file, 1 broken XML), 1 box (1 empty)"),
-        ({"photos": {"broken XML": 1}, "boxes": {}}, "1 photo (1 broken XML)"),
-        ({"photos": {}, "boxes": {"empty": 1, "inside out": 1}}, "2 boxes (1 empty, 1 inside out)"),
-    ],
-)
-def test_in_words(counts: dict[str, dict[str, int]], words: str) -> None:
-    assert about.in_words(counts) == words
 
 
 def test_the_record_is_that_of_the_training_and_of_the_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -98,6 +98,17 @@ def test_a_tar_with_an_evil_member(tmp_path, member, fault):
     assert {file.name for file in tmp_path.rglob("*") if file.is_file()} <= {"a", "ca.pem", "fine.jpg"}
 
 
+@pytest.mark.parametrize("name", ["2026-11-01 07:12:10.jpg", "a:b/c.jpg", "x/C:/a.jpg", "1:.jpg", "C:a.jpg"])
+def test_a_colon_is_a_letter_like_others(tmp_path, name):
+    assert archives.path_fault(name, {}) == ""
+    assert unpack(tar(tmp_path / "a", (name, b"1"))) == {name: b"1"}
+
+
+@pytest.mark.parametrize("name", ["C:/a.jpg", "c:/a.jpg", "C:\\a.jpg", "./C:/a.jpg", "C:"])
+def test_a_drive_is_outside_of_the_folder(name):
+    assert archives.path_fault(name, {}) == "would be written outside of the folder"
+
+
 def test_a_tar_that_is_cut_off_or_damaged(tmp_path):
     """Wherever it is cut, also between two files, where tarfile would take it for whole."""
     whole = tar(tmp_path / "a", ("a.jpg", CONTENT), ("b.jpg", CONTENT), mode="w").read_bytes()

@@ -1,32 +1,26 @@
 """`make dataset` and the label maps of ../shared/cases/11: what is taken, and what is said of it."""
 
-import os
-import subprocess
-import sys
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pytest
 
 from detector.base.errors import UserError
 from detector.data import labels
-from tests.support.stage import REPOSITORY
-from tools import dataset
+from tests.support import cases
+from tools.importing import label_maps
+from tools.importing import tree as trees
 
-CASES = REPOSITORY.parent / "shared/cases"
 CAT_DOG = labels.render(["cat", "dog"])
 GOOD = "item {\n  id: 1\n  name: 'cat'\n}\nitem {\n  id: 2\n  name: 'dog'\n}\n"
 SWAPPED = GOOD.replace("cat", "x").replace("dog", "cat").replace("x", "dog")
 BACKGROUND = "with id 0 left out: 0 is the background"
 
 
-@pytest.fixture(scope="module")
-def cases(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    if not CASES.exists():
-        pytest.skip("../shared/cases is not here")
-    root = tmp_path_factory.mktemp("cases")
-    command = [sys.executable, CASES / "11_label_map.py", root]
-    subprocess.run(command, env={**os.environ, "PYTHONPATH": str(CASES)}, check=True)
-    return root
+def chosen(folder: Path, classes: list[str]) -> tuple[str, str]:
+    """The label map of a source and its note, which begins alike for all."""
+    tree = trees.walk(folder)
+    text, note = label_maps.choose(tree, label_maps.find(tree), PurePosixPath(), classes)
+    return text, note.removeprefix("label map ")
 
 
 @pytest.mark.parametrize(
@@ -60,8 +54,8 @@ def cases(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("pbtxttxt", SWAPPED, "copied from label_map.pbtxt.txt: dog 1, cat 2"),
     ],
 )
-def test_case_11(cases: Path, case: str, text: str, note: str) -> None:
-    assert dataset.find_label_map(cases / case, ["cat", "dog"]) == (text, note)
+def test_case_11(case: str, text: str, note: str) -> None:
+    assert chosen(cases.built("11") / case, ["cat", "dog"]) == (text, note)
 
 
 def test_label_maps_that_say_the_same_are_one(tmp_path: Path) -> None:
@@ -69,9 +63,9 @@ def test_label_maps_that_say_the_same_are_one(tmp_path: Path) -> None:
     (tmp_path / "train/pets.pbtxt").write_bytes(b"\xef\xbb\xbf" + GOOD.encode())
     (tmp_path / "pets.pbtxt").write_text(GOOD)
     (tmp_path / "graph.pbtxt").write_text("node { name: 'input' }")
-    assert dataset.find_label_map(tmp_path, ["cat", "dog"]) == (GOOD, "copied from pets.pbtxt: cat 1, dog 2")
+    assert chosen(tmp_path, ["cat", "dog"]) == (GOOD, "copied from pets.pbtxt: cat 1, dog 2")
 
 
 def test_class_names_that_no_label_map_can_hold(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"SRC: the name 'a\\u200bb' holds the invisible character U\+200B; rename it"):
-        dataset.find_label_map(tmp_path, ["a\u200bb"])
+    with pytest.raises(UserError, match=r"the name 'a\\u200bb' holds the invisible character U\+200B; rename it"):
+        chosen(tmp_path, ["a\u200bb"])

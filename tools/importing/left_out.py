@@ -1,0 +1,69 @@
+"""What a source has that looks like an image or a label and is not taken: each file with the reason, in words."""
+
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import PurePosixPath
+
+from detector.base.errors import MOST_NAMES, few, printable
+from detector.pictures import images
+from tools.importing import splits
+
+MASK = "segmentation masks, which are no photos"
+NO_LABEL = (
+    "photos without a label file, in folders without any; to use them, label them or put them beside labelled ones"
+)
+NOT_READ = "images of a format that is not read; save them as JPEG"
+NO_PHOTO = "label files without a photo"
+ANOTHER_LABEL = "label files of photos that have one already"
+SEVERAL_PHOTOS = "label files that could be of several photos; put each beside its photo"
+NO_ANNOTATION = "XML files that are no annotations"
+OTHER_FORMAT = "label files of another format than the one that is taken"
+PACKED = "archives, which were not unpacked, as the folder holds a dataset"
+NO_LIST = "labelled photos that no list of a split names"
+NO_SPLIT = "labelled photos outside of the folders of the splits"
+
+NO_LABELS_IN = {
+    splits.TEST: "photos of a test split without any label, which can measure nothing; test/ comes from the others",
+    splits.VALIDATION: "photos of a validation split without any label, which can measure nothing",
+}
+_OTHER = (".json", ".csv", ".record", ".tfrecord")
+
+
+def is_other_format(path: PurePosixPath, stems: Collection[str]) -> bool:
+    """Whether a file may hold labels of another format than VOC's, by its suffix; a text, if a photo has its stem."""
+    suffix = path.suffix.lower()
+    return suffix in _OTHER or (suffix == ".txt" and path.stem in stems)
+
+
+def of_photo(photo: PurePosixPath, stems: Collection[str], is_mask: Callable[[PurePosixPath], bool]) -> str:
+    """Why a photo without a label is left out.
+
+    Args:
+        stems: of the labelled photos.
+    """
+    if photo.stem in stems and is_mask(photo):
+        return MASK
+    named = {splits.named(part) for part in photo.parent.parts}
+    return next((NO_LABELS_IN[split] for split in (splits.TEST, splits.VALIDATION) if split in named), NO_LABEL)
+
+
+def matters(path: PurePosixPath, fault: str) -> bool:
+    """Whether something that is no file to read is worth a line."""
+    looks = images.is_image(path.name) or path.suffix.lower() in (".xml", *_OTHER)
+    return looks or "folder" in fault or "cannot" in fault
+
+
+def lines(reasons: Mapping[PurePosixPath, str]) -> list[str]:
+    """A line for each reason: how many files, and their folders, or their names if they are few."""
+    counts = Counter(reasons.values())
+    return [
+        f"left out: {count} {reason} ({_places([p for p in reasons if reasons[p] == reason])})"
+        for reason, count in counts.items()
+    ]
+
+
+def _places(paths: Sequence[PurePosixPath]) -> str:
+    if len(paths) <= MOST_NAMES:
+        return ", ".join(printable(str(path)) for path in paths)
+    folders = Counter(path.parent for path in paths)
+    return few([f"{printable(str(folder))}/: {count}" for folder, count in folders.most_common()])

@@ -1,0 +1,65 @@
+"""Labels of other formats than PASCAL VOC's, as labelled photos of a source: formats/ reads them."""
+
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+
+from detector.annotations import voc
+from detector.base import errors
+from detector.base.errors import UserError, counted, few
+from tools.importing.formats import labelled as findings
+from tools.importing.formats import reading
+from tools.importing.formats.reading import Contents, Dataset
+from tools.importing.labelled import Found, Labelled
+from tools.importing.tree import Tree
+
+
+def read(tree: Tree) -> Contents:
+    return reading.read(tree.root)
+
+
+def best(contents: Contents) -> Dataset | None:
+    """The format that labels the most photos; of two that label as many, the one that keeps more."""
+    return max(contents.datasets, key=lambda one: len(one.photos), default=None)
+
+
+def taken(tree: Tree, dataset: Dataset) -> Found:
+    """The photos of a format.
+
+    Raises:
+        UserError: their meaning is in doubt.
+    """
+    _refuse(tree, dataset.errors)
+    found = Found(names=dataset.names, files=frozenset(map(PurePosixPath, dataset.files)))
+    for photo in dataset.photos:
+        path = _below(tree, photo.path)
+        label = next(name for name in (*dataset.files, photo.source) if photo.source.startswith(name))
+        found.labels[path] = Labelled(path, PurePosixPath(label), photo.xml, photo.split)
+        found.annotations[path] = voc.parse(photo.xml(path.name), None)[0]
+    found.left_out = {
+        _below(tree, path): f"photos that cannot be used: {fault.reason}" for path, fault in dataset.unusable.items()
+    }
+    found.notes = [f"labels read as {dataset.format}: {few(dataset.files)}", *findings.summary(dataset.notes)]
+    return found
+
+
+def notes(contents: Contents, without: Dataset | None = None) -> list[str]:
+    """Lines on the formats that are not taken."""
+    lines = [
+        f"not taken: {one.format}'s labels of {counted(len(one.photos), 'photo')} ({few(one.files)})"
+        for one in contents.datasets
+        if one is not without
+    ]
+    return lines + findings.summary(contents.notes)
+
+
+def _refuse(tree: Tree, faults: Sequence[UserError]) -> None:
+    """Raises: UserError: the one fault, or how many there are, after a line for each."""
+    if len(faults) == 1:
+        raise faults[0]
+    if faults:
+        errors.show([fault.line() for fault in faults])
+        raise UserError(tree.source, counted(len(faults), "error"), "fix them, and run the command again")
+
+
+def _below(tree: Tree, path: Path) -> PurePosixPath:
+    return PurePosixPath(path.relative_to(tree.root))

@@ -1,0 +1,83 @@
+"""The labelled photos of a source: by PASCAL VOC XML, or in another format; and why there are none."""
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from detector.base.errors import UserError, counted, few
+from tools.importing import left_out, other_formats, splits, voc_files
+from tools.importing import tree as trees
+from tools.importing.labelled import Found
+from tools.importing.pairs import Photo
+from tools.importing.tree import ARCHIVES, Tree
+
+GIVE = "give photos with labels in a format of docs/formats.md, say PASCAL VOC XML"
+_TOOL = "draw a box around each object, say with LabelImg"
+
+
+def read(tree: Tree, temporary: Path) -> tuple[Tree, Found]:
+    """The labelled photos of a source, and the source with its archives unpacked (in `temporary`) if that was needed.
+
+    Raises:
+        UserError: there are none.
+    """
+    found = _labelled(tree)
+    if not found.labels and tree.ending(*ARCHIVES):
+        tree = trees.with_archives(tree, temporary)
+        found = _labelled(tree)
+    if not found.labels:
+        _refuse(tree, found)
+    return tree, found
+
+
+def _labelled(tree: Tree) -> Found:
+    """By PASCAL VOC XML, or by the format that labels more photos."""
+    found = voc_files.read(tree)
+    if len(found.labels) == len(tree.photos) > 0:
+        return found
+    contents = other_formats.read(tree)
+    best = other_formats.best(contents)
+    if not best or (found.labels and len(best.photos) <= len(found.labels)):
+        found.notes += other_formats.notes(contents)
+        return found
+    taken = other_formats.taken(tree, best)
+    taken.notes += other_formats.notes(contents, best)
+    left = found.left_out | dict.fromkeys(found.files, left_out.OTHER_FORMAT)
+    taken.left_out |= {path: reason for path, reason in left.items() if path not in taken.files}
+    return taken
+
+
+def _refuse(tree: Tree, found: Found) -> None:
+    """Raises: UserError: what the source holds in place of labelled photos, and what to do."""
+    photos, labels = tree.photos, sorted(found.alone) + list(found.left_out)
+    if photos and labels:
+        fault = found.left_out.get(labels[0], left_out.NO_PHOTO)
+        both = f"{counted(len(photos), 'photo')} and {counted(len(labels), 'label file')}"
+        raise UserError(tree.source, f"{both}, none of which fits: {labels[0]}: {fault}", "give both the same name")
+    if found.notes:
+        raise UserError(tree.source, f"no labels that can be taken: {'; '.join(found.notes)}", GIVE)
+    if labels:
+        without = f"{counted(len(labels), 'label file')} without a photo"
+        raise UserError(tree.source, without, "put the photos there, too")
+    others = [str(path) for path in tree.files if left_out.is_other_format(path, {photo.stem for photo in photos})]
+    if photos and others:
+        without = f"{counted(len(photos), 'photo')} and no label that can be taken ({few(others)})"
+        raise UserError(tree.source, without, GIVE)
+    if photos:
+        raise UserError(tree.source, *_unlabelled(tree, photos))
+    hint = f"; {few(list(map(str, tree.other_images)))}: {left_out.NOT_READ}" if tree.other_images else ""
+    raise UserError(tree.source, f"holds no photo and no label{hint}", GIVE)
+
+
+def _unlabelled(tree: Tree, photos: Sequence[Photo]) -> tuple[str, str]:
+    """What photos without any label are, and what to do."""
+    masks = [photo for photo in photos if tree.is_mask(photo)]
+    stems = {photo.stem for photo in photos if photo not in masks}
+    folders = Counter(photo.parent.name for photo in photos)
+    classes = [name for name in folders if name and not splits.named(name)]
+    if masks and any(mask.stem in stems for mask in masks):
+        return f"{counted(len(masks), 'segmentation mask')} and no boxes", f"{_TOOL}; masks are not read"
+    if len(classes) > 1 and len(classes) == len([name for name in folders if not splits.named(name)]):
+        listed = few([f"{name} {folders[name]}" for name in classes])
+        return f"a folder for each class ({listed}) and no boxes: for image classification", _TOOL
+    return f"{counted(len(photos), 'photo')} and no label file", _TOOL
