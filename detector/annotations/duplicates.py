@@ -75,10 +75,10 @@ def fingerprint(name: str, sha256: str, thumbnail: Thumbnail) -> Fingerprint:
     return Fingerprint(sha256, source, perceptual.hashes(thumbnail), perceptual.shrunk(thumbnail).tobytes())
 
 
-def read(path: Path) -> Fingerprint:
-    """The fingerprint of a file; a `UserError` where it is no photo."""
+def read(path: Path, name: str) -> Fingerprint:
+    """The fingerprint of a file that the user calls `name`; a `UserError` where it is no photo."""
     content = images.read_bytes(path)
-    return fingerprint(path.name, hashlib.sha256(content).hexdigest(), images.glance(path, content)[1])
+    return fingerprint(name, hashlib.sha256(content).hexdigest(), images.glance(path, content)[1])
 
 
 def find(fingerprints: Mapping[Key, Fingerprint]) -> list[Copy[Key]]:
