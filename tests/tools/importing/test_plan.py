@@ -467,9 +467,13 @@ def test_receipts_list_what_was_left_out(tmp_path: Path) -> None:
 
 def test_lists_mean_photos_and_not_the_masks_of_the_same_name(tmp_path: Path) -> None:
     """As in VOC2007 and Oxford-IIIT Pets."""
-    pairs(tmp_path, "JPEGImages/{}.jpg + Annotations/{}.xml", count=3)
-    put(tmp_path, *(f"SegmentationClass/p{number}.png" for number in range(3)))
-    (tmp_path / "lists").mkdir()
-    (tmp_path / "lists/train.txt").write_text("p0 1\np1 -1\n")
-    (tmp_path / "lists/test.txt").write_text("p2 1\n")
-    assert {row.stem: row.split for row in planned(tmp_path).rows} == {"p0": "train", "p1": "train", "p2": "test"}
+    source = pairs(tmp_path / "source", "JPEGImages/{}.jpg + Annotations/{}.xml", count=3)
+    put(source, *(f"SegmentationClass/p{number}.png" for number in range(3)))
+    (source / "lists").mkdir()
+    (source / "lists/train.txt").write_text("p0 1\np1 -1\n")
+    (source / "lists/test.txt").write_text("p2 1\n")
+    assert {row.stem: row.split for row in planned(tmp_path, source).rows} == {
+        "p0": "train",
+        "p1": "train",
+        "p2": "test",
+    }
