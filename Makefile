@@ -10,7 +10,7 @@ TF ?= auto
 INSTALLER ?= auto
 
 # Only from the command line: a NAME or a STEPS that a shell happens to export must not steer a training.
-ARGUMENTS := STEPS BATCH DATASET FRESH SRC NAME SHA256 IMAGES OUTPUT TO A B PROJECT BUCKET LOCATION TPU_ACCOUNT COMMIT WORK_DIR
+ARGUMENTS := STEPS BATCH DATASET FRESH SRC NAME SHA256 IMAGE IMAGES OUTPUT TO A B PROJECT BUCKET LOCATION TPU_ACCOUNT COMMIT WORK_DIR
 KNOWN := $(ARGUMENTS) PYTHON TF INSTALLER
 # A mistyped variable would be ignored in silence. (What a make above this one was given is not ours to judge.)
 GIVEN := $(if $(filter 0,$(MAKELEVEL)),$(foreach name,$(.VARIABLES),$(if $(filter command,$(origin $(name))),$(name))))
@@ -95,6 +95,11 @@ dataset: install ## Import labelled photos: SRC=photos.zip|https:|gs:|kaggle: NA
 .PHONY: inspect
 inspect: install ## Look at a dataset before training, on one page: [DATASET=pets]
 	@python -m tools.inspect_dataset $(call option,--dataset=,DATASET)
+
+.PHONY: trace
+trace: install ## Follow a photo from its source to its detections: IMAGE=cat.12.jpg
+	@$(if $(value IMAGE),,echo "error: IMAGE is empty; run: make trace IMAGE=cat.12.jpg" >&2; exit 2;) \
+		python -m tools.trace_photo -- $(call quote,IMAGE)
 
 .PHONY: convert
 convert: install ## Copy a dataset for others: TO=coco|yolo|csv|voc [DATASET=pets OUTPUT=folder]

@@ -19,10 +19,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
+import numpy as np
 from tqdm import tqdm
 
-from detector.base import errors, files, paths
+from detector.base import errors, files, params, paths
 from detector.base.errors import UserError
+from detector.model import pipeline_config
+from detector.training.params import TrainParams
 from tools.checks import enough
 from tools.cloud import dvc_add
 from tools.importing import plan, receipts, sources, zip_archive
@@ -166,10 +169,25 @@ def descriptions(planned: Plan) -> Iterator[str]:
     ):
         if count:
             yield f"{count} {what}: xml2csv will report them"
-    few = [*enough.too_few(planned.photos_of_classes("train"), planned.photos_of_classes("test"))]
-    yield from few[: errors.MOST_LINES]
-    if len(few) > errors.MOST_LINES:
-        yield f"and {len(few) - errors.MOST_LINES} more classes with few photos"
+    yield from enough.too_few(planned.photos_of_classes("train"), planned.photos_of_classes("test"))
+    yield from small_objects(planned)
+
+
+def small_objects(planned: Plan) -> Iterator[str]:
+    """Whether the network of params.yaml sees the objects; without a word where that names none: doctor reports it."""
+    try:
+        train = params.load("train", TrainParams)
+    except UserError:
+        return
+    shares = [
+        ((xmax - xmin) / width, (ymax - ymin) / height)
+        for annotation in planned.annotations.values()
+        if annotation and annotation.size
+        for width, height in [annotation.size]
+        for xmin, ymin, xmax, ymax in [one.box for one in annotation.objects]
+    ]
+    size = pipeline_config.TEMPLATES[train.model][1]
+    yield from enough.too_small(np.array(shares, dtype=np.float64).reshape(-1, 2).clip(0, 1), train.model, size)
 
 
 if __name__ == "__main__":

@@ -46,7 +46,7 @@ REST = (
     Check("accelerator", machine.unused_hardware),
     Check("packages", machine.packages),
     Check("git", repository.history),
-    Check("annotations", data.annotations, ("dataset",)),
+    Check("annotations", data.annotations, ("dataset", "train")),
     Check("schedule", training.wasted_steps, ("train",)),
     Check("batch", data.large_batch, ("train", "dataset", "sample")),
     Check("remote", remote.configuration),

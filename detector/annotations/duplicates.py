@@ -15,16 +15,19 @@ Other names, such as `cat (1).jpg`, say nothing: what looks the same is a copy u
 `python -m tools.lab.copies FOLDER` lists the copies in a folder, plants others, and measures how many are found.
 """
 
+import hashlib
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Generic, TypeVar
 
 import numpy as np
 
 from detector.annotations import likeness, perceptual
 from detector.annotations.likeness import SIDE
+from detector.pictures import images
 from detector.pictures.images import Thumbnail
 
 SAME_BYTES = "the same bytes"
@@ -72,6 +75,12 @@ def fingerprint(name: str, sha256: str, thumbnail: Thumbnail) -> Fingerprint:
     return Fingerprint(sha256, source, perceptual.hashes(thumbnail), perceptual.shrunk(thumbnail).tobytes())
 
 
+def read(path: Path, name: str) -> Fingerprint:
+    """The fingerprint of a file that the user calls `name`; a `UserError` where it is no photo."""
+    content = images.read_bytes(path)
+    return fingerprint(name, hashlib.sha256(content).hexdigest(), images.glance(path, content)[1])
+
+
 def find(fingerprints: Mapping[Key, Fingerprint]) -> list[Copy[Key]]:
     """The copies among photos, sorted: as many as join each group, not every pair of it.
 
@@ -94,6 +103,12 @@ def groups(copies: Iterable[Copy[Key]]) -> list[list[Key]]:
     for number, key in enumerate(keys):
         members[forest.root(number)].append(key)
     return list(members.values())
+
+
+def first_of(copies: Iterable[Copy[Key]]) -> dict[Key, Key]:
+    """{each photo that has copies: the first of them}, as `splitting` wants it. SAME_SCENE joins none: no copies."""
+    joined = groups(copy for copy in copies if copy.reason != SAME_SCENE)
+    return {key: group[0] for group in joined for key in group}
 
 
 class _Forest:

@@ -5,7 +5,8 @@ picture is taken less its own blur, and one is shifted and scaled over the other
 Lucas and Kanade), because a shift of a twentieth already hides a copy.
 
 Frames of a camera that stands still share all details but those of what moved. So no part of the pictures may differ
-much: an animal of a tenth of the side that is elsewhere makes two photos of them.
+much: an animal of a tenth of the side that is elsewhere makes two photos of them. And a thing before a plain ground
+fits itself anywhere: two photos of which neither is a crop of the other must share more than one thing.
 """
 
 from typing import Any
@@ -19,8 +20,10 @@ _LIKELY = 0.2  # agreement before the best fit: of copies 0.24 and more, of five
 _STEPS = 3  # of Gauss and Newton; a fourth changes nothing
 _PART = 4  # pixels, the side of the parts that may not differ
 _DIFFERENCE = 1.0  # of a part, against the details of the whole; copies of whole pictures: 0.8 and less
-_PER_SHIFT = 40.0  # more for each side of shift, which blurs: crops by a twentieth 2.8 and less
-_MOST = 3.0
+_PER_SHIFT = 40.0  # more for each side of shift, which blurs: crops by a twentieth 2.8 and less, by a tenth 3.6
+_MOST = 5.0
+_STICKS_OUT = 0.02  # of a side; a crop out of its photo: 0.017 and less
+_SHARED = 1 / 3  # of the parts; one square on grey 0.30 and less, a slide under the microscope, moved, 0.39 and more
 
 _Floats = np.ndarray[Any, Any]  # of float32
 
@@ -34,29 +37,42 @@ def details(ones: _Floats, others: _Floats, windows: _Floats) -> _Floats:
     """
     one, other = _smooth(ones.astype(np.float32)), _smooth(others.astype(np.float32))
     windows = windows.astype(np.float32)
-    agreement = _agreement(one, other, windows)
+    agreement = _correlation(*_laid_over(one, other, windows))
     likely = agreement >= _LIKELY
     one, other, windows = one[likely], other[likely], windows[likely]
     for _ in range(_STEPS):
         windows = windows + _step(one, other, windows)
-    agreement[likely] = np.where(_differ_somewhere(one, other, windows), -1, _agreement(one, other, windows))
+    seen, target, inside = _laid_over(one, other, windows)
+    differs = _differs_somewhere(seen, target, inside, windows) | _shows_one_thing(seen, target, windows)
+    agreement[likely] = np.where(differs | (inside.mean((1, 2)) < _OVERLAP), -1, _correlation(seen, target, inside))
     return agreement
 
 
-def _agreement(one: _Floats, other: _Floats, windows: _Floats) -> _Floats:
+def _laid_over(one: _Floats, other: _Floats, windows: _Floats) -> tuple[_Floats, _Floats, _Floats]:
+    """The details of the one as seen through the windows, those of the other, and where there are both."""
     seen, inside = _seen(one - _blurred(one), windows)
-    return np.where(inside.mean((1, 2)) < _OVERLAP, -1, _correlation(seen, other - _blurred(other), inside))
+    return _centred(seen, inside), _centred(other - _blurred(other), inside), inside
 
 
-def _differ_somewhere(one: _Floats, other: _Floats, windows: _Floats) -> _Floats:
-    """(N,) bool: whether the details of a part differ by more than copies' do."""
-    seen, inside = _seen(one - _blurred(one), windows)
-    seen, target = _centred(seen, inside), _centred(other - _blurred(other), inside)
+def _differs_somewhere(seen: _Floats, target: _Floats, inside: _Floats, windows: _Floats) -> _Floats:
+    """(N,) bool: whether a part differs by more than those of copies do."""
     energy = (seen**2).sum((1, 2)) / np.maximum(inside.sum((1, 2)), 1)
     gain = (seen * target).sum((1, 2)) / np.maximum((target**2).sum((1, 2)), 1e-6)
     squares = _means((seen - gain[:, None, None] * target) ** 2, _PART).max((1, 2))
     shift = np.abs(windows - np.array([0, 0, 1, 1], np.float32)).max(1)
     return np.asarray(squares > energy * (_DIFFERENCE + _PER_SHIFT * shift).clip(max=_MOST))
+
+
+def _shows_one_thing(seen: _Floats, target: _Floats, windows: _Floats) -> _Floats:
+    """(N,) bool: whether each shows what the other does not, and what they share is in a few parts.
+
+    A crop lies within its photo. Where both stick out, two photos were taken, and one thing may lie on a plain table.
+    """
+    low, high = windows[:, :2], windows[:, 2:]
+    sticks_out = np.minimum(np.maximum(-low, high - 1).max(1), np.maximum(low, 1 - high).max(1))
+    shared = _means(seen * target, _PART)[:, ::_PART, ::_PART].clip(0)
+    parts = shared.sum((1, 2)) ** 2 / np.maximum((shared**2).sum((1, 2)), 1e-6)  # as many as share evenly
+    return np.asarray((sticks_out > _STICKS_OUT) & (parts < _SHARED * (SIDE // _PART) ** 2))
 
 
 def _step(one: _Floats, other: _Floats, windows: _Floats) -> _Floats:

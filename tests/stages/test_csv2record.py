@@ -171,7 +171,7 @@ def test_every_kind_of_image_is_read_by_tensorflow_as_it_is_seen(root, pets):
         decoded = decode(example["image/encoded"][0], channels=3).numpy()
         seen = np.asarray(images.open_upright(path))
         assert decoded.shape == seen.shape == (example["image/height"][0], example["image/width"][0], 3)
-        limit = 5 if kind == b"jpeg" and name not in COPIED else 0  # encoding a JPEG again costs a little
+        limit = 8 if kind == b"jpeg" and name not in COPIED else 0  # encoding a JPEG again costs a little
         assert np.abs(decoded.astype(int) - seen).max() <= limit, name
 
 

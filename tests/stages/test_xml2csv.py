@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from detector.annotations import report as reporting
+from detector.annotations import left_out as counting
 from detector.annotations import splitting
 from detector.data import labels, tables
 from tests.support import faults, seconds, stage
@@ -139,7 +139,7 @@ def test_what_cannot_be_used_is_left_out_by_name(root):
         assert [row for row in rows if matches(row, line) and row["action"] == "skipped"], line
     assert sorted(in_csv(root) + left_out(root)) == sorted(name.replace("\n", "\\n") for name in photos)
     assert in_csv(root) == ["b0.jpg", "b1.jpg", "b2.jpg", "z.jpg"]
-    counts = reporting.counts(root / REPORT)
+    counts = counting.of_report(root / REPORT)
     assert sum(counts["photos"].values()) == len(left_out(root))
     once = ("<name> is missing", "<bndbox> is missing", "corner missing", "outside", "a line", "not in pixels")
     assert counts["boxes"] == {"not a number": 3, **dict.fromkeys(once, 1)}

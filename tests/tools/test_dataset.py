@@ -56,7 +56,8 @@ def test_train_and_test_in_a_nested_zip(root, tmp_path):
         "  test: 4 images, 3 boxes (dog 3), 1 images without objects\n"
         "  too few training photos to learn from: dog 0, cat 6; take 50 or more of each class\n"
         "  no test photo shows cat: nothing is measured; put some into test/\n"
-        "  dog: 3 test photos: its AP50 is known to about +-0.37 (95 %); 20 photos give +-0.20, 100 +-0.10\n"
+        "  few test photos, and how far off their AP50 may be (95 %): dog 3 (+-0.37); "
+        "20 photos give +-0.20, 100 +-0.10\n"
         "next: make train DATASET=pets\n"
     )
     pets = root / "dataset/pets"

@@ -6,7 +6,7 @@ import re
 import shlex
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -52,11 +52,12 @@ class Labels(NamedTuple):
 
     path: Path
     classes: list[str]  # of its boxes
+    shares: list[tuple[float, float]]  # widths and heights of its boxes, of those of the photo
     faults: list[str]
 
 
-def annotations(dataset: DatasetParams) -> Iterator[Line]:
-    """The label map against the classes in the XML files; the files' other faults are counted."""
+def annotations(dataset: DatasetParams, train_params: TrainParams) -> Iterator[Line]:
+    """The label map against the classes in the XML files; the files' other faults are counted. Whether it is enough."""
     label_map = Path(dataset.dir) / paths.LABEL_MAP
     if not label_map.is_file():
         return  # reported by `label_map`
@@ -78,7 +79,27 @@ def annotations(dataset: DatasetParams) -> Iterator[Line]:
         what = f"{label_map}: no box in {train} is a {' or a '.join(without)}"
         yield note(what, f"label some, or take it out: {_edit(label_map)}")
     total = len(files[train]) + len(files[test])
+    if len(read) == total:
+        yield from _enough(read, known, train_params)
     yield ok(f"{dataset.dir}: read {len(read)} of {total} XML files, {boxes.total()} boxes in train/")
+
+
+def _enough(read: Sequence[Labels], classes: Sequence[str], train: TrainParams) -> Iterator[Line]:
+    """Whether there are photos enough of each class, and the objects large enough."""
+    import numpy as np  # late, as what follows: the fast part of the doctor needs none of them
+
+    from detector.model import pipeline_config
+    from tools.checks import enough
+
+    counts = {"train": dict.fromkeys(classes, 0), "test": dict.fromkeys(classes, 0)}
+    for xml in read:
+        for name in set(xml.classes) & set(classes):
+            counts[xml.path.parent.name][name] += 1
+    shares = np.array([share for xml in read for share in xml.shares], dtype=np.float64).reshape(-1, 2).clip(0, 1)
+    size = pipeline_config.TEMPLATES[train.model][1]
+    for words in (*enough.too_few(**counts), *enough.too_small(shares, train.model, size)):
+        what, _, remedy = words.rpartition("; ")
+        yield note(what, remedy)
 
 
 def _xml_files(folder: Path) -> list[Path]:
@@ -99,8 +120,11 @@ def _read(files: list[Path]) -> Iterator[Labels]:
         if time.monotonic() > deadline:
             return
         annotation, problems = voc.parse(path.read_bytes(), None)
-        classes = [box.name for box in annotation.objects] if annotation else []
-        yield Labels(path, classes, [problem.reason for problem in problems if problem.action == voc.SKIPPED])
+        objects, (width, height) = (annotation.objects, annotation.size or (0, 0)) if annotation else ((), (0, 0))
+        boxes = [one.box for one in objects] if width else []
+        shares = [((xmax - xmin) / width, (ymax - ymin) / height) for xmin, ymin, xmax, ymax in boxes]
+        faults = [problem.reason for problem in problems if problem.action == voc.SKIPPED]
+        yield Labels(path, [one.name for one in objects], shares, faults)
 
 
 def _unknown(name: str, files: list[Path], classes: list[str], label_map: Path) -> Line:

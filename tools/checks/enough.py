@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 import numpy.typing as npt
 
-from detector.base.errors import counted, few
+from detector.base.errors import few
 
 FEWEST_PHOTOS, ADVISED_PHOTOS = 20, 50  # of a class, to train on
 FEWEST_TEST_PHOTOS = 20  # of a class: from here on its interval is +-0.20 or less
@@ -51,22 +51,20 @@ def too_few(train: Mapping[str, int], test: Mapping[str, int]) -> Iterator[str]:
         yield f"few training photos: {_listed(more)}; with {ADVISED_PHOTOS} or more of each class the AP is higher"
     if none := [name for name, number in test.items() if not number]:
         yield f"no test photo shows {few(none)}: nothing is measured; put some into test/"
-    for name, number in test.items():
-        if 0 < number < FEWEST_TEST_PHOTOS:
-            known = (
-                f"{name}: {counted(number, 'test photo')}: its AP50 is known to about +-{half_width(number):.2f} (95 %)"
-            )
-            yield f"{known}; 20 photos give +-{half_width(20):.2f}, 100 +-{half_width(100):.2f}"
+    known = {name: number for name, number in test.items() if 0 < number < FEWEST_TEST_PHOTOS}
+    if known:
+        listed = few([f"{name} {number} (+-{half_width(number):.2f})" for name, number in _by_number(known)])
+        sure = f"{FEWEST_TEST_PHOTOS} photos give +-{half_width(FEWEST_TEST_PHOTOS):.2f}, 100 +-{half_width(100):.2f}"
+        yield f"few test photos, and how far off their AP50 may be (95 %): {listed}; {sure}"
 
 
-def too_small(boxes: npt.NDArray[np.float64], model: str, input_size: int, smallest_anchor: float) -> Iterator[str]:
+def too_small(boxes: npt.NDArray[np.float64], model: str, input_size: int) -> Iterator[str]:
     """Whether many objects are smaller than the network can see.
 
     Args:
         boxes: (N, 2) widths and heights as shares of the photo, in [0, 1].
         model: `train.model`, for the remedy.
         input_size: side of the network's input in pixels; photos are stretched to it.
-        smallest_anchor: its side, in pixels of the input.
     """
     share = small_share(boxes, input_size)
     if share < MOST_SMALL:
@@ -74,8 +72,7 @@ def too_small(boxes: npt.NDArray[np.float64], model: str, input_size: int, small
     larger = "" if "640x640" in model else ", or set train.model: ssd_mobilenet_v2_fpnlite_640x640"
     yield (
         f"{share:.0%} of the boxes are smaller than {SMALL_PIXELS} pixels of the network's {input_size}x{input_size} "
-        f"input (its smallest anchor: {smallest_anchor:.0f}): it hardly sees them; "
-        f"go closer, or cut the photos into parts{larger}"
+        f"input, half of its smallest anchor: it hardly sees them; go closer, or cut the photos into parts{larger}"
     )
 
 
@@ -87,4 +84,9 @@ def small_share(boxes: npt.NDArray[np.float64], input_size: int) -> float:
 
 
 def _listed(photos: Mapping[str, int]) -> str:
-    return few([f"{name} {number}" for name, number in sorted(photos.items(), key=lambda one: (one[1], one[0]))])
+    return few([f"{name} {number}" for name, number in _by_number(photos)])
+
+
+def _by_number(photos: Mapping[str, int]) -> list[tuple[str, int]]:
+    """The fewest first."""
+    return sorted(photos.items(), key=lambda one: (one[1], one[0]))

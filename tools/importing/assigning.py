@@ -46,7 +46,7 @@ def assign(dataset: Dataset, others: Collection[PurePosixPath]) -> Assigned:
         else:
             done.splits[path] = TRAIN, REST
     labelled = Counter(split for path, (split, _) in done.splits.items() if path in dataset.photos)
-    done.notes = _found(dataset) if labelled[TRAIN] and labelled[TEST] else []
+    done.notes = _found(dataset) if labelled[TRAIN] and labelled[TEST] else _validation(dataset)
     return done
 
 
@@ -70,6 +70,9 @@ def by_chance(
         reason = counted(len(classes), "labelled photo")
         raise UserError("SRC", reason, "a dataset needs at least one for train and one for test")
     test, rare = splits.by_chance({stems[photo]: classes[photo] for photo in classes}, share, group_of)
+    if not test:
+        reason = f"{counted(len(classes), 'labelled photo')}, all of one picture"
+        raise UserError("SRC", reason, "a dataset needs other photos for test than for train")
     for path in done.splits:
         is_test = stems[path] in test if path in classes else splitting.fraction(stems[path], TEST) < share
         done.splits[path] = (TEST if is_test else TRAIN), HASH
@@ -91,9 +94,7 @@ def _found(dataset: Dataset) -> list[str]:
     folders = {split: _places(dataset, split) for split in (TRAIN, VALIDATION, TEST)}
     named = " and ".join(", ".join(places) for split in (TRAIN, TEST) if (places := folders[split]))
     notes = [f"found {named}"] if named else []
-    if places := folders[VALIDATION]:
-        goes = "go" if len(places) > 1 else "goes"
-        notes.append(f"{few(places)} {goes} into train/, from which xml2csv takes its own validation split")
+    notes += _validation(dataset)
     if unknown := sorted({line for one in dataset.lists for line in one.unknown}):
         notes.append(f"{counted(len(unknown), 'line')} of the lists named no photo: {few(unknown)}")
     in_lists = {
@@ -101,6 +102,14 @@ def _found(dataset: Dataset) -> list[str]:
     }
     twice = len(in_lists[TEST] & (in_lists[TRAIN] | in_lists[VALIDATION]))
     return notes + ([f"{counted(twice, 'photo')} of test are in a list of train, too: taken for test"] if twice else [])
+
+
+def _validation(dataset: Dataset) -> list[str]:
+    """What becomes of a validation split."""
+    if not (places := _places(dataset, VALIDATION)):
+        return []
+    goes = "go" if len(places) > 1 else "goes"
+    return [f"{few(places)} {goes} into train/, from which xml2csv takes its own validation split"]
 
 
 def _places(dataset: Dataset, split: str) -> list[str]:

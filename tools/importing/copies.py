@@ -1,6 +1,5 @@
 """Copies of one picture among the photos of a source, so that our own split puts them all on one side."""
 
-import hashlib
 import os
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -9,9 +8,8 @@ from pathlib import Path, PurePosixPath
 from tqdm import tqdm
 
 from detector.annotations import duplicates
-from detector.annotations.duplicates import SAME_SCENE, Fingerprint
+from detector.annotations.duplicates import Fingerprint
 from detector.base.errors import UserError
-from detector.pictures import images
 from tools.importing.tree import Tree
 
 
@@ -24,14 +22,11 @@ def groups(tree: Tree, stems: Mapping[PurePosixPath, str]) -> dict[str, str]:
         prints = pool.map(lambda photo: _fingerprint(photo.name, tree.files[photo]), stems)
         shown = tqdm(prints, desc="copies", total=len(stems), unit="photo", disable=None, leave=False)
         known = {stems[photo]: one for photo, one in zip(stems, shown, strict=True) if one}
-    same = [copy for copy in duplicates.find(known) if copy.reason != SAME_SCENE]
-    return {name: group[0] for group in duplicates.groups(same) for name in group}
+    return duplicates.first_of(duplicates.find(known))
 
 
 def _fingerprint(name: str, path: Path) -> Fingerprint | None:
     try:
-        content = images.read_bytes(path)
-        _, thumbnail = images.glance(path, content)
+        return duplicates.read(path, name)
     except UserError:
         return None
-    return duplicates.fingerprint(name, hashlib.sha256(content).hexdigest(), thumbnail)

@@ -117,7 +117,7 @@ def by_folders(labelled: Iterable[Labelled], base: PurePosixPath) -> list[Datase
 def by_lists(tree: Tree, labelled: Collection[Labelled], others: Collection[PurePosixPath]) -> list[Dataset]:
     """A dataset for each folder of lists; of several that name the same photos, Main is taken, else the longest."""
     label_of = {one.photo: one.label for one in labelled}
-    folders = pairs.grouped(splits.lists(tree, [*label_of, *others]), lambda one: one.path.parent)
+    folders = pairs.grouped(splits.lists(tree, [*label_of], others), lambda one: one.path.parent)
     given = {folder: splits.joined(lists) for folder, lists in folders.items()}
     found: list[Dataset] = []
     for folder in sorted(given, key=lambda one: (one.name.casefold() != _MAIN, -len(given[one]), one)):

@@ -91,9 +91,9 @@ def by_folder(folder: PurePosixPath, base: PurePosixPath) -> Given | None:
     return None
 
 
-def lists(tree: Tree, photos: Collection[Photo]) -> list[NameList]:
+def lists(tree: Tree, labelled: Collection[Photo], others: Collection[Photo]) -> list[NameList]:
     """Every list that names a photo, sorted; those of one class where their folder has no other."""
-    names = _Names(photos)
+    names = _Names(labelled, others)
     found: list[NameList] = []
     for of_class in (False, True):
         plain = {one.path.parent for one in found}
@@ -147,12 +147,13 @@ def _lines(content: bytes) -> Iterator[str]:
 
 
 class _Names:
-    """Photos by what a line of a list may call them."""
+    """Photos by what a line of a list may call them; where a mask has a photo's name, the labelled one is meant."""
 
-    def __init__(self, photos: Collection[Photo]) -> None:
+    def __init__(self, labelled: Collection[Photo], others: Collection[Photo]) -> None:
+        self.labelled = frozenset(labelled)
         self.exact = defaultdict(list)
         self.loose = defaultdict(list)
-        for photo in photos:
+        for photo in (*labelled, *others):
             for name in {photo.name, photo.stem}:
                 self.exact[name].append(photo)
             self.loose[pairs.loosest(photo.name)].append(photo)
@@ -170,6 +171,7 @@ class _Names:
     def _named(self, name: str) -> Photo | None:
         path = PurePosixPath(name.replace("\\", "/"))
         candidates = self.exact.get(path.name) or self.loose.get(pairs.loosest(path.name)) or []
+        candidates = [photo for photo in candidates if photo in self.labelled] or candidates
         if len(candidates) < 2:
             return candidates[0] if candidates else None
         best = pairs.best(candidates, lambda photo: -pairs.shared_end(path.parent.parts, photo.parent.parts))

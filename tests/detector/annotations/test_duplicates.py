@@ -43,7 +43,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def originals(folder: Path) -> dict[str, duplicates.Fingerprint]:
-    return {path.name: copies.read(path.name, path.read_bytes()) for path in sorted(folder.iterdir())}
+    return {path.name: duplicates.read(path, path.name) for path in sorted(folder.iterdir())}
 
 
 @pytest.mark.parametrize("change", copies.CHANGES)
@@ -89,6 +89,15 @@ def test_an_animal_that_moved_before_a_camera_that_stands_still():
     assert len(duplicates.find(prints(here, here.resize((100, 75))))) == 1
 
 
+def test_one_thing_on_a_plain_ground_that_lies_elsewhere():
+    """But a crop of such a photo is a copy."""
+    here, there = Image.new("RGB", (200, 150), "white"), Image.new("RGB", (200, 150), "white")
+    here.paste(picture(1, (60, 45)), (50, 50))
+    there.paste(picture(1, (60, 45)), (64, 58))
+    assert duplicates.find(prints(here, there)) == []
+    assert len(duplicates.find(prints(here, here.crop((15, 10, 200, 150))))) == 1
+
+
 def test_many_that_look_the_same_are_a_still_camera():
     draw = np.random.default_rng(1)
     scene = np.asarray(picture(1)).astype(float)
@@ -100,6 +109,7 @@ def test_many_that_look_the_same_are_a_still_camera():
     found = duplicates.find(prints(*frames))
     assert {copy.reason for copy in found} == {SAME_SCENE}
     assert [len(group) for group in duplicates.groups(found)] == [22]
+    assert duplicates.first_of(found) == {}
 
 
 def test_names_of_a_roboflow_export():
@@ -111,7 +121,9 @@ def test_names_of_a_roboflow_export():
     named = {
         name: replace(one, source=source) for name, source, one in zip(names, sources, table.values(), strict=True)
     }
-    assert duplicates.find(named) == [Copy(names[0], names[1], LOOKS_SAME), Copy(names[0], names[2], SAME_SOURCE)]
+    found = duplicates.find(named)
+    assert found == [Copy(names[0], names[1], LOOKS_SAME), Copy(names[0], names[2], SAME_SOURCE)]
+    assert duplicates.first_of(found) == dict.fromkeys(names[:3], names[0])
 
 
 def blank() -> images.Thumbnail:
@@ -164,7 +176,7 @@ REAL = {
 def test_real_photos(tmp_path, archive):
     """The copies that real datasets hold; and of planted ones at least 95 of 100 are found."""
     paths = unpacked(SHARED / archive, tmp_path)
-    real = {name: copies.read(name, path.read_bytes()) for name, path in paths.items()}
+    real = {name: duplicates.read(path, name) for name, path in paths.items()}
     assert [" ".join(group) for group in duplicates.groups(duplicates.find(real))] == REAL[archive]
     chosen = dict(list(paths.items())[:: len(paths) // 10])
     added = {}

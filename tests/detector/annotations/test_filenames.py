@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from detector.annotations.duplicates import Fingerprint
 from detector.annotations.filenames import checked
 from detector.annotations.photos import Photo
 from detector.annotations.voc import ERROR, REPAIRED, Annotation
@@ -12,8 +13,9 @@ from detector.annotations.voc import ERROR, REPAIRED, Annotation
 def photo(path, filename=None, sha256=""):
     """Its <filename> is its own name, if none is given."""
     name = Path(path).name if filename is None else filename
-    annotation = Annotation(name, None, ())
-    return Photo(Path(path).parts[0], Path(path), f"{Path(path).stem}.xml", "", sha256 or path, None, annotation)
+    known = Fingerprint(sha256 or path, "", b"", b"")
+    label = f"{Path(path).stem}.xml"
+    return Photo(Path(path).parts[0], Path(path), label, fingerprint=known, annotation=Annotation(name, None, ()))
 
 
 OTHERS = (photo("test/b.jpg"), photo("train/c d.png"), photo("train/\u00e9.jpg"), photo("train/day2_a.jpg"))

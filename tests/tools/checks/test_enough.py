@@ -23,7 +23,7 @@ def test_too_few_photos() -> None:
         "too few training photos to learn from: cow 0, cat 19; take 50 or more of each class",
         "few training photos: dog 49; with 50 or more of each class the AP is higher",
         "no test photo shows dog: nothing is measured; put some into test/",
-        "cat: 5 test photos: its AP50 is known to about +-0.33 (95 %); 20 photos give +-0.20, 100 +-0.10",
+        "few test photos, and how far off their AP50 may be (95 %): cat 5 (+-0.33); 20 photos give +-0.20, 100 +-0.10",
     ]
 
 
@@ -32,11 +32,11 @@ def test_too_small_objects() -> None:
     assert small_share(boxes, 300) == pytest.approx(1 / 3)
     assert small_share(boxes, 640) == 0
     assert small_share(np.empty((0, 2)), 300) == 0
-    assert list(too_small(boxes, "ssd_mobilenet_v2_320x320", 300, 30)) == [
-        "33% of the boxes are smaller than 16 pixels of the network's 300x300 input (its smallest anchor: 30): it "
-        "hardly sees them; "
-        "go closer, or cut the photos into parts, or set train.model: ssd_mobilenet_v2_fpnlite_640x640"
+    assert list(too_small(boxes, "ssd_mobilenet_v2_320x320", 300)) == [
+        "33% of the boxes are smaller than 16 pixels of the network's 300x300 input, half of its smallest anchor: "
+        "it hardly sees them; go closer, or cut the photos into parts, or "
+        "set train.model: ssd_mobilenet_v2_fpnlite_640x640"
     ]
-    (line,) = too_small(boxes / 4, "ssd_mobilenet_v2_fpnlite_640x640", 640, 32)
+    (line,) = too_small(boxes / 4, "ssd_mobilenet_v2_fpnlite_640x640", 640)
     assert line.endswith("go closer, or cut the photos into parts")
-    assert list(too_small(boxes[1:], "ssd_mobilenet_v2_320x320", 300, 30)) == []
+    assert list(too_small(boxes[1:], "ssd_mobilenet_v2_320x320", 300)) == []

@@ -9,6 +9,14 @@ from tests.support.importing import counts, planned, refusal, targets
 HASHED = "found no test split: 10% for test/, by a hash of the file name"
 
 
+def tree(root: Path, *photos: str, files: dict[str, object] | None = None) -> Path:
+    """A source whose photos are all different."""
+    label_files.tree(root, *photos, files=files)
+    for photo in photos:
+        faults.image(root / photo, label_files.SIZE)
+    return root
+
+
 def coco(*photos: str, name: str = "cat") -> dict[str, object]:
     """A box of 10, 5, 20, 30 (x, y, width, height) in each photo."""
     images = [{"id": n, "file_name": photo, "width": 100, "height": 50} for n, photo in enumerate(photos)]
@@ -23,7 +31,7 @@ def numbered(folder: str, *numbers: int) -> list[str]:
 def test_coco_as_roboflow_exports_it(tmp_path: Path) -> None:
     files = {f"{split}/_annotations.coco.json": coco(*numbered("", *ns)) for split, ns in SPLITS.items()}
     photos = [photo for split, ns in SPLITS.items() for photo in numbered(split, *ns)]
-    made = planned(tmp_path, label_files.tree(tmp_path / "source", *photos, files=files))
+    made = planned(tmp_path, tree(tmp_path / "source", *photos, files=files))
     assert counts(made) == {"train": (5, 5), "test": (2, 2)}
     assert targets(made)[:2] == ["test/p5.jpg", "test/p5.xml"]
     assert made.notes[:2] == [
@@ -47,7 +55,7 @@ def test_coco_with_a_file_for_each_split(tmp_path: Path) -> None:
         "annotations/instances_train2017.json": coco(*numbered("", *range(5))),
         "annotations/instances_test2017.json": coco(*numbered("", 5, 6)),
     }
-    made = planned(tmp_path, label_files.tree(tmp_path / "source", *numbered("images", *range(7)), files=files))
+    made = planned(tmp_path, tree(tmp_path / "source", *numbered("images", *range(7)), files=files))
     assert counts(made) == {"train": (5, 5), "test": (2, 2)}
 
 
@@ -56,14 +64,14 @@ def test_yolo_s_classes_keep_their_order(tmp_path: Path) -> None:
     files = {photo.replace("images", "labels").replace("jpg", "txt"): "1 0.5 0.5 0.2 0.2\n" for photo in photos}
     files["labels/train/p0.txt"] = "0 0.5 0.5 0.2 0.2\n2 0.1 0.1 0.1 0.1\n"
     files["data.yaml"] = "train: images/train\ntest: images/test\nnames: [zebra, dog, ant]\n"
-    made = planned(tmp_path, label_files.tree(tmp_path / "source", *photos, files=files))
+    made = planned(tmp_path, tree(tmp_path / "source", *photos, files=files))
     assert counts(made) == {"train": (5, 6), "test": (2, 2)}
     assert "label map made from the labels: zebra 1, dog 2, ant 3" in made.notes
     assert not made.left_out
 
 
 def test_the_format_with_more_photos_is_taken(tmp_path: Path) -> None:
-    source = label_files.tree(tmp_path / "source", *numbered("", *range(6)))
+    source = tree(tmp_path / "source", *numbered("", *range(6)))
     for number in range(3):
         (source / f"p{number}.xml").write_text(faults.voc(f"p{number}.jpg", [("dog", faults.BOX)], label_files.SIZE))
     label_files.tree(source, files={"labels.json": coco(*numbered("", 0, 1, 2))})
@@ -78,7 +86,7 @@ def test_the_format_with_more_photos_is_taken(tmp_path: Path) -> None:
 
 
 def test_a_dataset_in_two_formats_with_photos_in_both(tmp_path: Path) -> None:
-    source = label_files.tree(tmp_path / "source", *numbered("voc", *range(4)), *numbered("coco", *range(4)))
+    source = tree(tmp_path / "source", *numbered("voc", *range(4)), *numbered("coco", *range(4)))
     for number in range(4):
         (source / f"voc/p{number}.xml").write_text(faults.voc(f"p{number}.jpg", size=label_files.SIZE))
     label_files.tree(source, files={"coco/labels.json": coco(*numbered("", *range(4)))})
@@ -91,11 +99,11 @@ def test_a_dataset_in_two_formats_with_photos_in_both(tmp_path: Path) -> None:
 def test_labels_whose_meaning_is_in_doubt(tmp_path: Path) -> None:
     files = {"labels.json": coco("p0.jpg", "p1.jpg")}
     files["labels.json"]["annotations"][1]["category_id"] = 8  # type: ignore[index]
-    error = refusal(tmp_path, label_files.tree(tmp_path / "source", *numbered("", 0, 1), files=files))
+    error = refusal(tmp_path, tree(tmp_path / "source", *numbered("", 0, 1), files=files))
     assert error.startswith("labels.json: ")
 
 
 def test_formats_that_are_known_but_not_read(tmp_path: Path) -> None:
     files = {"p0.json": {"classTitle": "cat", "objects": []}}
-    error = refusal(tmp_path, label_files.tree(tmp_path / "source", *numbered("", 0, 1), files=files))
+    error = refusal(tmp_path, tree(tmp_path / "source", *numbered("", 0, 1), files=files))
     assert "Supervisely, which is not read: export it as COCO or PASCAL VOC from Supervisely" in error

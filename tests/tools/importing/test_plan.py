@@ -397,6 +397,26 @@ def test_a_class_keeps_a_photo_in_train() -> None:
     assert set(kept) <= {*(f"class{n}" for n in range(5)), "cat"}
 
 
+def test_copies_stay_together(tmp_path: Path) -> None:
+    """Ten pictures that are there four times each, and a half of the photos for test."""
+    source = pairs(tmp_path / "source", "{}", 40)
+    for number in range(40):
+        faults.image(source / f"p{number}.jpg")
+        if number % 4:
+            shutil.copy(source / f"p{number - number % 4}.jpg", source / f"p{number}.jpg")
+    made = planned(tmp_path, source, 0.5)
+    split = {int(row.stem[1:]): row.split for row in made.rows}
+    assert all(split[number] == split[number - number % 4] for number in range(40))
+    assert len(set(split.values())) == 2
+    assert "40 photos are copies of 10 pictures: those of one picture are in one split" in made.notes
+    for number in range(1, 40):
+        shutil.copy(source / "p0.jpg", source / f"p{number}.jpg")
+    for number in range(10, 40):
+        (source / f"p{number}.jpg").unlink()
+        (source / f"p{number}.xml").unlink()
+    assert "10 labelled photos, all of one picture; " in refusal(tmp_path, source)
+
+
 FOLDERS = st.lists(st.sampled_from(["a", "b", "day 1", "images", "Ä", "x.y"]), max_size=3).map("/".join)
 
 
@@ -443,3 +463,17 @@ def test_receipts_list_what_was_left_out(tmp_path: Path) -> None:
     lines = (tmp_path / "target/receipts.csv").read_text().splitlines()
     assert len(lines) == 7
     assert lines[-1].startswith(',,other/x.jpg,,,,,"left out: photos without a label file,')
+
+
+def test_lists_mean_photos_and_not_the_masks_of_the_same_name(tmp_path: Path) -> None:
+    """As in VOC2007 and Oxford-IIIT Pets."""
+    source = pairs(tmp_path / "source", "JPEGImages/{}.jpg + Annotations/{}.xml", count=3)
+    put(source, *(f"SegmentationClass/p{number}.png" for number in range(3)))
+    (source / "lists").mkdir()
+    (source / "lists/train.txt").write_text("p0 1\np1 -1\n")
+    (source / "lists/test.txt").write_text("p2 1\n")
+    assert {row.stem: row.split for row in planned(tmp_path, source).rows} == {
+        "p0": "train",
+        "p1": "train",
+        "p2": "test",
+    }
