@@ -226,12 +226,13 @@ def test_a_broken_dataset_stops_dvc_and_loses_nothing(outputs: tuple[Project, di
     project, _ = outputs
     broken = project.root / "dataset/pets/train/image03.xml"
     broken.chmod(0o644)
-    broken.write_text("<annotation>")
+    broken.write_text(broken.read_text().replace("dog", "dgo"))
+    content = broken.read_text()
     done = project.run("dvc", "repro", code=255)
     assert "dataset/pets/train/image03.xml" in done.stderr
     assert "exited with 2" in done.stderr
     assert "Traceback" not in done.stdout + done.stderr
-    assert broken.read_text() == "<annotation>"
+    assert broken.read_text() == content
     assert len(list(broken.parent.iterdir())) == 16
 
 
