@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
 from detector.annotations import splitting
-from detector.base.errors import UserError, counted, few
+from detector.base.errors import MOST_NAMES, UserError, counted, few
 from tools.importing import left_out, splits
 from tools.importing.datasets import Dataset
 from tools.importing.splits import TEST, TRAIN, VALIDATION
@@ -116,5 +116,9 @@ def _places(dataset: Dataset, split: str) -> list[str]:
     """The folders or lists that name a split."""
     if dataset.lists:
         return [str(splits.below(one.path, dataset.root)) for one in dataset.lists if one.split == split]
-    places = {given.by for given in dataset.given.values() if given.split == split}
-    return sorted(f"{splits.below(place, dataset.root)}/" for place in places)
+    given = {photo: one for photo, one in dataset.given.items() if one.split == split}
+    folders = {one.by for photo, one in given.items() if one.by in photo.parents}
+    files = {one.by for one in given.values()} - folders  # labels that name a split; one for each photo has a folder
+    shown = files if len(files) <= MOST_NAMES else {path.parent for path in files}
+    ends = {*(f"{splits.below(one, dataset.root)}/" for one in folders | (shown - files))}
+    return sorted(ends | {str(splits.below(one, dataset.root)) for one in shown & files})

@@ -42,14 +42,17 @@ def taken(tree: Tree, dataset: Dataset) -> Found:
     return found
 
 
-def notes(contents: Contents, without: Dataset | None = None) -> list[str]:
-    """Lines on the formats that are not taken."""
-    lines = [
-        f"not taken: {one.format}'s labels of {counted(len(one.photos), 'photo')} ({few(one.files)})"
-        for one in contents.datasets
-        if one is not without
-    ]
-    return lines + findings.summary(contents.notes)
+def without_doubt(tree: Tree, dataset: Dataset) -> Found:
+    """The photos of a format that labels fewer; where its meaning is in doubt, all of them are left out."""
+    if not dataset.errors:
+        return taken(tree, dataset)
+    doubted = [photo.path for photo in dataset.photos] + list(dataset.unusable)
+    return Found(left_out=dict.fromkeys((_below(tree, path) for path in doubted), ""))
+
+
+def notes(contents: Contents) -> list[str]:
+    """Lines on the label files that cannot be read."""
+    return findings.summary(contents.notes)
 
 
 def _refuse(tree: Tree, faults: Sequence[UserError]) -> None:

@@ -144,7 +144,8 @@ def _row(found: Found, path: PurePosixPath, stem: str, split: str, why: str) -> 
 def _renamed(stems: Mapping[PurePosixPath, str]) -> Iterator[str]:
     changed = [f"{path} is {stem}{path.suffix}" for path, stem in stems.items() if stem != path.stem]
     if changed:
-        yield f"renamed: {counted(len(changed), 'file')}, whose names others have or no CSV can hold ({few(changed)})"
+        why = "whose names are used twice, too long, or not allowed"
+        yield f"renamed: {counted(len(changed), 'file')}, {why} ({few(changed)})"
 
 
 def _left_out(tree: Tree, found: Found, dataset: Dataset, taken: Collection[PurePosixPath]) -> dict[PurePosixPath, str]:
@@ -156,10 +157,11 @@ def _left_out(tree: Tree, found: Found, dataset: Dataset, taken: Collection[Pure
     reasons |= {one: left_out.of_photo(one, labelled, tree.is_mask) for one in tree.photos if one not in found.labels}
     reasons |= dict.fromkeys(found.alone, left_out.NO_PHOTO)
     stems = {photo.stem for photo in tree.photos}
+    read = found.files | {one.label for one in found.labels.values()}
     reasons |= {
         path: left_out.OTHER_FORMAT
         for path in tree.files
-        if left_out.is_other_format(path, stems) and path not in found.files | dataset.list_paths
+        if left_out.is_other_format(path, stems) and path not in read | dataset.list_paths
     }
     for inner in dataset.inner:
         reasons |= dict.fromkeys(

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from detector.base.errors import UserError, counted, few
+from detector.pictures import images
 from tools.importing import left_out, other_formats, splits, voc_files
 from tools.importing import tree as trees
 from tools.importing.labelled import Found
@@ -31,20 +32,44 @@ def read(tree: Tree, temporary: Path) -> tuple[Tree, Found]:
 
 
 def _labelled(tree: Tree) -> Found:
-    """By PASCAL VOC XML, or by the format that labels more photos."""
+    """By PASCAL VOC XML, or by the format that labels more photos; and photos that another one alone labels."""
     found = voc_files.read(tree)
     if len(found.labels) == len(tree.photos) > 0:
         return found
     contents = other_formats.read(tree)
     best = other_formats.best(contents)
     if not best or (found.labels and len(best.photos) <= len(found.labels)):
-        found.notes += other_formats.notes(contents)
-        return found
-    taken = other_formats.taken(tree, best)
-    taken.notes += other_formats.notes(contents, best)
-    left = found.left_out | dict.fromkeys(found.files, left_out.OTHER_FORMAT)
-    taken.left_out |= {path: reason for path, reason in left.items() if path not in taken.files}
+        taken = found
+    else:
+        taken = other_formats.taken(tree, best)
+        left = found.left_out | dict.fromkeys(found.files, left_out.OTHER_FORMAT)
+        taken.left_out |= {path: reason for path, reason in left.items() if path not in taken.files}
+        _join(taken, found, "PASCAL VOC")
+    for other in contents.datasets:
+        if other is not best or taken is found:
+            _join(taken, other_formats.without_doubt(tree, other), other.format)
+    taken.notes += other_formats.notes(contents)
     return taken
+
+
+def _join(taken: Found, more: Found, kind: str) -> None:
+    """Take the photos that another format alone labels; those under the name of one that is taken may be copies."""
+    stems = {photo.stem.casefold() for photo in taken.labels}
+    others = [photo for photo in more.labels if photo not in taken.labels]
+    new = [photo for photo in others if photo.stem.casefold() not in stems]
+    doubted = {path for path in more.left_out if images.is_image(path.name)}
+    taken.left_out |= dict.fromkeys({*others, *doubted} - taken.labels.keys(), left_out.IN_OTHER_FORMAT)
+    for photo in new:
+        taken.labels[photo], taken.annotations[photo] = more.labels[photo], more.annotations[photo]
+        del taken.left_out[photo]
+        taken.left_out.pop(more.labels[photo].label, None)
+    if new:
+        taken.files |= {more.labels[photo].label for photo in new}
+        taken.names = [*dict.fromkeys([*taken.names, *more.names])]
+        taken.notes.append(f"labels read as {kind}, too: {counted(len(new), 'photo')} without another label")
+    if left := [one.label for photo, one in more.labels.items() if photo not in new]:
+        files = few(sorted({str(label) for label in left}))
+        taken.notes.append(f"not taken: {kind}'s labels of {counted(len(left), 'photo')} ({files})")
 
 
 def _refuse(tree: Tree, found: Found) -> None:

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from detector.annotations import voc
 from tests.support import faults, label_files
 from tests.support.importing import counts, planned, refusal, targets
@@ -83,6 +85,28 @@ def test_the_format_with_more_photos_is_taken(tmp_path: Path) -> None:
     assert "label map made from the labels: cat 1" in made.notes
     assert {str(path) for path in made.left_out} == {"p0.xml", "p1.xml", "p2.xml"}
     assert HASHED in made.notes
+
+
+@pytest.mark.parametrize("of_coco", [(4, 5), (2, 3, 4, 5)])
+def test_photos_that_only_the_other_format_labels_are_taken_too(tmp_path: Path, of_coco: tuple[int, ...]) -> None:
+    source = tree(tmp_path / "source", *numbered("", *range(6)))
+    for number in set(range(6)) - set(of_coco):
+        (source / f"p{number}.xml").write_text(faults.voc(f"p{number}.jpg", [("dog", faults.BOX)], label_files.SIZE))
+    label_files.tree(source, files={"labels.json": coco(*numbered("", *of_coco))})
+    made = planned(tmp_path, source)
+    assert sum(photos for photos, _ in counts(made).values()) == 6
+    assert not made.left_out
+    assert [note for note in made.notes if "too: 2 photos without another label" in note]
+
+
+def test_a_photo_with_a_label_in_doubt_is_not_one_without_a_label(tmp_path: Path) -> None:
+    """A YOLO file whose classes nobody names: its photo must not become one without objects."""
+    source = tree(tmp_path / "source", *numbered("", *range(4)), files={"p3.txt": "0 0.5 0.5 0.2 0.2\n"})
+    for number in range(3):
+        (source / f"p{number}.xml").write_text(faults.voc(f"p{number}.jpg", [("dog", faults.BOX)], label_files.SIZE))
+    made = planned(tmp_path, source)
+    assert {str(row.photo) for row in made.rows} == {"p0.jpg", "p1.jpg", "p2.jpg"}
+    assert {str(path) for path in made.left_out} == {"p3.jpg", "p3.txt"}
 
 
 def test_a_dataset_in_two_formats_with_photos_in_both(tmp_path: Path) -> None:

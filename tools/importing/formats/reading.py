@@ -137,8 +137,9 @@ def _dataset(kind: str, reader: Reader, folder: Folder, files: list[str]) -> Dat
         name: _one(many, findings) for name, many in sorted(of_photo.items()) if folder.path(name) not in unusable
     }
     photos, undecodable = _photos(folder, labels)
-    if count := sum(not photo.boxes for photo in photos):
-        findings.note(files[0], "", f"{count} of {len(photos)} photos without a box", "taken as photos without objects")
+    for photo in photos:
+        if not photo.boxes:
+            findings.note(photo.file, photo.path.name, "a photo without a box", "taken as one without objects")
     names = tuple(name for name in reading.names if not _UNFIT.search(name))
     errors, notes = tuple(findings.errors), tuple(findings.notes)
     return Dataset(kind, tuple(files), tuple(photos), unusable | undecodable, names, errors, notes)

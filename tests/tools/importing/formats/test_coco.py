@@ -37,7 +37,7 @@ def test_corners_classes_and_photos_without_objects(tmp_path):
         "b.jpg": [],
     }
     assert (dataset.format, dataset.names, errors(dataset)) == ("COCO", ("dog", "cat"), [])
-    assert notes(dataset) == ["1 x 1 of 2 photos without a box: taken as photos without objects (labels.json)"]
+    assert notes(dataset) == ["1 x a photo without a box: taken as one without objects (labels.json: b.jpg)"]
     assert [photo.source for photo in dataset.photos] == ["labels.json: image 5", "labels.json: image 9"]
 
 

@@ -44,7 +44,7 @@ def test_shapes_splits_and_the_order_of_classes(tmp_path):
         "4 x a polygon, mask, ellipse or turned box",
         "1 x a points that makes no box",
         "1 x a track of a video",
-        "1 x 1 of 2 photos without a box",
+        "1 x a photo without a box",
     ]
 
 

@@ -16,7 +16,7 @@ def test_labels_beside_photos_with_classes_txt(tmp_path):
     dataset = only(root)
     assert boxes(root, dataset) == {"a.jpg": [("dog", BOX), ("cat", (0.0, 0.0, 50.0, 50.0))], "b.jpg": []}
     assert (dataset.names, errors(dataset)) == (("cat", "dog"), [])
-    assert "1 of 2 photos without a box" in notes(dataset)[0]
+    assert "a photo without a box" in notes(dataset)[0]
 
 
 def test_ultralytics_layout(tmp_path):
