@@ -826,7 +826,7 @@ def test_fresh_forgets_without_a_download(bucket: Server, tmp_path: Path) -> Non
     assert not any("ckpt" in path for method, path, *_ in bucket.log if method == "GET")
     keeps(bucket, 10)
     with machine("third") as task:
-        assert identity.begin(train, task, fresh=False) == f"resumes from step 10 of 500 in {task.step(10)}"
+        assert identity.begin(train, task, fresh=False) == f"resumes from step 10 of {train.steps} in {task.step(10)}"
 
 
 def test_all_workers_go_on_from_what_the_chief_took_from_the_bucket(bucket: Server) -> None:

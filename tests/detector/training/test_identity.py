@@ -60,7 +60,7 @@ def test_a_start_says_what_it_starts_from(work: work_dir.Work, kind: str, what: 
 def test_a_resumed_training_names_its_step_and_fresh_forgets(work: work_dir.Work) -> None:
     train = load()
     save(work, 57)
-    assert identity.begin(train, work, fresh=False) == f"resumes from step 57 of 500 in {work.step(57)}"
+    assert identity.begin(train, work, fresh=False) == f"resumes from step 57 of {train.steps} in {work.step(57)}"
     assert identity.begin(train, work, fresh=True).startswith("starts from ")
     assert work.latest() is None
 
@@ -100,10 +100,11 @@ def test_a_training_that_has_ended_is_resumed_until_the_code_changes(work: work_
     code = Path("detector/training/loop.py")
     code.parent.mkdir(parents=True)
     code.write_text("# some code\n")
-    save(work, 500)
+    steps = load().steps
+    save(work, steps)
     work.finish({"code": identity.code()})
     assert identity.begin(load(keep="7"), work, fresh=False) == (
-        f"resumes from step 500 of 500 in {work.step(500)}, where it has ended; "
+        f"resumes from step {steps} of {steps} in {work.step(steps)}, where it has ended; "
         "to train it again: PASSO_FRESH=1 dvc repro --force --single-item train_tpu"
     )
     compiled = code.parent / "__pycache__/loop.pyc"
@@ -111,7 +112,7 @@ def test_a_training_that_has_ended_is_resumed_until_the_code_changes(work: work_
     compiled.touch()
     Path("dataset/data").mkdir(parents=True)
     Path("dataset/data/train.csv").touch()  # part of the identity, not of the code
-    assert identity.begin(load(), work, fresh=False).startswith("resumes from step 500 of 500")
+    assert identity.begin(load(), work, fresh=False).startswith(f"resumes from step {steps} of {steps} ")
     code.write_text("# other code\n")
     assert identity.begin(load(), work, fresh=False).startswith("starts from ")
     assert work.latest() is None
