@@ -87,7 +87,7 @@ def test_training_on_the_measured_images_sees_what_inference_sees(root: Path) ->
     np.testing.assert_allclose(norm.gamma.numpy(), np.sqrt(norm.moving_variance.numpy() + norm.epsilon), rtol=1e-5)
     expected = raw_predictions(model, images)
     for ours, theirs in zip(raw_predictions(model, images, training=True), expected, strict=True):
-        np.testing.assert_allclose(ours, theirs, atol=0.1)  # of -80 to 10; channels that hardly vary enlarge roundings
+        np.testing.assert_allclose(ours, theirs, atol=0.5)  # of -80 to 10; channels that hardly vary enlarge roundings
         assert np.abs(ours - theirs).mean() < 0.01  # measured: 3e-4 with kernels of oneDNN, 3e-3 with those of Eigen
 
 
