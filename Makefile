@@ -53,7 +53,7 @@ OVERRIDES := $(strip $(call option,-S train.steps=,STEPS) $(call option,-S train
 	$(call option,-S dataset.dir=dataset/,DATASET) $(call option,-S train.work_dir=,WORK_DIR))
 # The last stages: what they need of the others runs. Without them DVC would draw the sample for a training on other data.
 LAST := evaluate predict
-RUN := $(if $(filter 1,$(value FRESH)),PASSO_FRESH=1 )$(if $(OVERRIDES),python -m tools.experiment $(OVERRIDES),dvc repro) $(LAST)
+RUN := $(if $(filter 1,$(value FRESH)),PASSO_FRESH=1 )python -m tools.pipeline $(if $(OVERRIDES),exp run $(OVERRIDES),repro) $(LAST)
 
 .PHONY: help
 help: ## List the commands

@@ -99,13 +99,13 @@ def test_train_reproduces_the_pipeline_or_runs_an_experiment(repository: Copy) -
     before = ["python", "-m", "tools.doctor", "--fast"]
     after = [["python", "-m", "tools.report"], ["python", "-m", "tools.summary"]]
     assert repository.make("train").returncode == 0
-    assert repository.recorded() == [before, ["dvc", "repro", *LAST], *after]
+    assert repository.recorded() == [before, ["python", "-m", "tools.pipeline", "repro", *LAST], *after]
 
     repository.calls.unlink()
     identity = {"GIT_COMMITTER_NAME": "a", "GIT_COMMITTER_EMAIL": "a@example.com"}
     assert repository.make("train", "STEPS=5000", "BATCH=256", "DATASET=my pets", **identity).returncode == 0
     overrides = ["-S", "train.steps=5000", "-S", "train.batch_size=256", "-S", "dataset.dir=dataset/my pets"]
-    run = ["python", "-m", "tools.experiment", *overrides, *LAST]
+    run = ["python", "-m", "tools.pipeline", "exp", "run", *overrides, *LAST]
     assert repository.recorded() == [[*before, *overrides], run, *after]
 
 
@@ -171,9 +171,12 @@ def test_inspect_takes_a_dataset(copy: Copy) -> None:
 
 
 def test_fresh_reaches_the_stage_through_dvc(repository: Copy) -> None:
-    assert "\nPASSO_FRESH=1 dvc repro evaluate predict\n" in repository.make("-n", "train", "FRESH=1").stdout
     assert (
-        "\nPASSO_FRESH=1 python -m tools.experiment -S train.steps='5' evaluate predict\n"
+        "\nPASSO_FRESH=1 python -m tools.pipeline repro evaluate predict\n"
+        in repository.make("-n", "train", "FRESH=1").stdout
+    )
+    assert (
+        "\nPASSO_FRESH=1 python -m tools.pipeline exp run -S train.steps='5' evaluate predict\n"
         in repository.make("-n", "train", "FRESH=1", "STEPS=5").stdout
     )
     assert "PASSO_FRESH" not in repository.make("-n", "train", "FRESH=0", FRESH="1").stdout
@@ -182,10 +185,12 @@ def test_fresh_reaches_the_stage_through_dvc(repository: Copy) -> None:
 
 def test_dry_run_shows_the_commands_and_runs_none(repository: Copy) -> None:
     shown = repository.make("-n", "train").stdout
-    assert "\ndvc repro evaluate predict\npython -m tools.report\npython -m tools.summary\n" in shown
+    assert (
+        "\npython -m tools.pipeline repro evaluate predict\npython -m tools.report\npython -m tools.summary\n" in shown
+    )
     assert "tools/install.py --tf='auto' --with='auto'" in shown
     assert (
-        "\npython -m tools.experiment -S train.steps='5000' evaluate predict\n"
+        "\npython -m tools.pipeline exp run -S train.steps='5000' evaluate predict\n"
         in repository.make("-n", "train", "STEPS=5000").stdout
     )
     assert repository.recorded() == []
@@ -194,7 +199,7 @@ def test_dry_run_shows_the_commands_and_runs_none(repository: Copy) -> None:
 def test_a_variable_of_the_shell_steers_no_training(repository: Copy) -> None:
     """WSL, for one, exports NAME."""
     repository.make("train", STEPS="1", NAME="desktop", DATASET="other")
-    assert repository.recorded()[1] == ["dvc", "repro", *LAST]
+    assert repository.recorded()[1] == ["python", "-m", "tools.pipeline", "repro", *LAST]
 
 
 @pytest.mark.parametrize("value", HOSTILE)
@@ -254,7 +259,7 @@ def test_an_experiment_needs_a_commit_and_a_name(copy: Copy) -> None:
     assert "git config user.name 'You' && git config user.email you@example.com" in done.stderr
     assert copy.recorded() == []
     assert copy.make("train", **nobody).returncode == 0  # dvc repro needs neither
-    assert copy.recorded()[1] == ["dvc", "repro", *LAST]
+    assert copy.recorded()[1] == ["python", "-m", "tools.pipeline", "repro", *LAST]
 
 
 def test_a_failed_set_up_stops_everything(repository: Copy) -> None:

@@ -27,14 +27,13 @@ from pathlib import Path
 from typing import IO, Any
 
 from detector.base import files
-from detector.base.errors import UserError
+from detector.base.errors import FULL, UserError
 
 KEY_DIGITS = 16
 STATE = "state.json"
 IDENTITY = "identity.json"
 LOCK = "lock"
 FINISHED = "finished.json"
-FULL = (errno.ENOSPC, errno.EDQUOT)  # the disk, or a user's share of it
 SPARE_BYTES = 2**20  # what a file system needs beside the files themselves
 RESUMES = "training resumes from the last checkpoint"
 Identity = Mapping[str, object]

@@ -2,12 +2,13 @@
 
 import re
 import shlex
-import subprocess
 from collections.abc import Collection
 from pathlib import Path
 
+from detector.base import errors
 from detector.base.errors import UserError
-from tools.cloud import dvc_config
+from tools.cloud import keeping
+from tools.cloud.project import project
 
 
 def folder(parent: Path, name: str, reserved: Collection[str], example: str) -> Path:
@@ -36,17 +37,20 @@ def refuse_missing(target: Path) -> None:
 
 
 def track(target: Path) -> None:
-    """`dvc add`, with the dvc of this environment.
+    """`dvc add`. Where DVC's cache cannot take the folder, the command ends with that, and exit code 1.
 
     Raises:
         UserError: it failed. The folder stays, so that the command can be repeated.
     """
-    command = [dvc_config.program(), "add", "--quiet", str(target)]
     try:
-        subprocess.run(command, check=True, capture_output=True, text=True)
-    except FileNotFoundError:
-        raise UserError("dvc", "not found", f"run: make install, then: dvc add {target}") from None
-    except subprocess.CalledProcessError as error:
-        reason = (error.stderr.strip().splitlines() or ["it failed"])[0].removeprefix("ERROR: ")
+        with project() as repo:
+            repo.add([str(target)])
+            not_kept = keeping.keep(repo, only=(str(target),))
+    except (UserError, OSError) as error:
+        fault = error if isinstance(error, UserError) else errors.refusal(error)
+        if fault is None:
+            raise
+        reason = fault.reason if fault.where == "DVC" else f"{fault.where}: {fault.reason}"
         remedy = "the data is copied; fix that and run the command again"
         raise UserError(f"dvc add {target}", reason, remedy) from error
+    errors.exit_with(not_kept)
