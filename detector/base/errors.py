@@ -23,9 +23,10 @@ REFUSED = {
     errno.EROFS: "that disk can only be read: copy the project to another one",
     errno.EIO: "check the disk",
     errno.ESTALE: "mount that disk again",
-    errno.EMFILE: "allow more open files: ulimit -n 4096",
+    **dict.fromkeys((errno.EMFILE, errno.ENFILE), "allow more open files: ulimit -n 4096"),
     errno.ENOMEM: "close other programs",
 }
+OF_THE_MACHINE = (errno.ENOMEM, errno.EMFILE, errno.ENFILE)  # no file is to blame
 IN_OTHER_WORDS = {  # of SQLite, in which DVC keeps its notes; of TensorFlow; of Python's tempfile
     "database or disk is full": errno.ENOSPC,
     "attempt to write a readonly database": errno.EROFS,

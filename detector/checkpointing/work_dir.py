@@ -34,6 +34,7 @@ STATE = "state.json"
 IDENTITY = "identity.json"
 LOCK = "lock"
 FINISHED = "finished.json"
+NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EINVAL)
 SPARE_BYTES = 2**20  # what a file system needs beside the files themselves
 RESUMES = "training resumes from the last checkpoint"
 Identity = Mapping[str, object]
@@ -303,8 +304,8 @@ def _unusable(folder: Path, error: OSError) -> UserError:
     if error.errno in FULL:
         place = next(place for place in (folder, *folder.absolute().parents) if place.is_dir())
         return _no_room(place, 0, is_quota=error.errno == errno.EDQUOT)
-    reason = f"cannot be written to: {error.strerror}"
-    return UserError(str(folder), reason, "choose another folder: train.work_dir in params.yaml")
+    what = "has no file locks, as network folders may" if error.errno in NO_LOCKS else "cannot be written to"
+    return UserError(str(folder), f"{what}: {error.strerror}", "choose another folder: train.work_dir in params.yaml")
 
 
 def _take(lock: IO[str]) -> None:

@@ -21,6 +21,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from detector.base import errors
 from detector.base.errors import UserError
 
 SUFFIXES = (
@@ -84,6 +85,8 @@ def read_bytes(path: str | Path) -> bytes:
     except FileNotFoundError:
         raise UserError(str(path), "image not found", "put it there, or remove its line or XML") from None
     except OSError as error:
+        if error.errno in errors.OF_THE_MACHINE:
+            raise
         raise UserError(str(path), f"cannot be read: {error.strerror}", "fix its permissions") from error
     if not content:
         raise UserError(str(path), "is an empty file", _REMEDY)

@@ -22,7 +22,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from detector.base import files
+from detector.base import errors, files
 from detector.base.errors import UserError
 from detector.storage import download as web
 from detector.storage import google
@@ -37,6 +37,7 @@ NPM_OPTIONS = (
     "--fetch-retry-maxtimeout=5000",
 )
 ARCHIVES = (".tar", ".tar.gz", ".tgz")
+MOST_FILES = 150_000  # all of COCO, with a few to spare
 MAX_RATIO = 200  # unpacked to packed; weights and photos come to about 1, XML to about 20
 RATIO_MATTERS = 2**28  # bytes unpacked, below which no ratio does harm
 MOST_NAME_BYTES = 255  # of a file, on every file system that is in use
@@ -189,6 +190,13 @@ def path_fault(name: str, seen: dict[str, str]) -> str:
     return "exists twice" if seen[folded] == name else f"differs from {seen[folded]!r} in upper and lower case alone"
 
 
+def check_count(count: int, name: str) -> None:
+    """Refuse an archive of more files than any dataset has that this is made for: it would fill the disk with names."""
+    if count > MOST_FILES:
+        reason = f"{count:,} files or more; at most {MOST_FILES:,} are unpacked"
+        raise UserError(name, reason, "unpack it yourself, and give the folder")
+
+
 def check_size(archive: Path, unpacked: int, free: int, name: str) -> None:
     """Refuse an archive that unpacks to too many bytes for its own size, or for the `free` bytes of the disk."""
     packed = max(archive.stat().st_size, 1)
@@ -211,7 +219,8 @@ def unpack_tar(archive: Path, folder: Path, name: str) -> None:
         with _opened_tar(archive) as stream, tarfile.open(fileobj=stream, mode="r:") as tar:
             unpacked = 0
             seen: dict[str, str] = {}
-            for member in tar:
+            for count, member in enumerate(tar, start=1):
+                check_count(count, name)
                 _check_member(member, name, seen)
                 unpacked += member.size
                 check_size(archive, max(unpacked, stream.tell()), free, name)
@@ -223,7 +232,8 @@ def unpack_tar(archive: Path, folder: Path, name: str) -> None:
             while stream.read(TAR_READ):  # to its end, where the checksum of a compressed archive is
                 check_size(archive, stream.tell(), free, name)
     except DAMAGE as error:
-        raise UserError(name, f"cannot be unpacked: {error}", "give a complete .tar or .tar.gz archive") from error
+        damage = UserError(name, f"cannot be unpacked: {error}", "give a complete .tar or .tar.gz archive")
+        raise errors.refusal(error) or damage from error
 
 
 def _check_member(member: tarfile.TarInfo, name: str, seen: dict[str, str]) -> None:

@@ -44,7 +44,8 @@ def track(target: Path) -> None:
     """
     try:
         with project() as repo:
-            repo.add([str(target)])
+            with keeping.reasons():
+                repo.add([str(target)])
             not_kept = keeping.keep(repo, only=(str(target),))
     except (UserError, OSError) as error:
         fault = error if isinstance(error, UserError) else errors.refusal(error)

@@ -46,6 +46,16 @@ def bucket() -> str:
     return address.removeprefix("gs://").partition("/")[0] if address.startswith("gs://") else ""
 
 
+def cache() -> Path:
+    """The folder of DVC's cache."""
+    return Path(_config()["cache"].get("dir") or DVC_DIR / "cache")
+
+
+def has_hardlink_locks() -> bool:
+    """Whether DVC locks without the system's file locks."""
+    return bool(_config()["core"].get("hardlink_lock"))
+
+
 def check(bucket: str) -> Mapping[str, Any]:
     """Whether `write` may set the default remote to this bucket; returns the settings that the remote has already.
 
