@@ -114,12 +114,13 @@ def refusal(error: BaseException) -> UserError | None:
     inner = innermost(error)
     if isinstance(inner, MemoryError):
         return UserError("memory", "there is not enough", f"{REFUSED[errno.ENOMEM]}, and run the command again")
-    number, where = None, "disk"
+    number, where, words = None, "disk", IN_OTHER_WORDS.copy()
     if isinstance(inner, OSError):
         number = inner.errno
         where = (inner.filename2 if number in FULL else None) or inner.filename or where
+        words |= {os.strerror(number): number for number in REFUSED}  # of shutil, which counts many up
     if number not in REFUSED:
-        number = next((meant for text, meant in IN_OTHER_WORDS.items() if text in str(inner)), None)
+        number = next((meant for text, meant in words.items() if text in str(inner)), None)
     if number is None:
         return None
     return UserError(str(where), os.strerror(number), f"{REFUSED[number]}, and run the command again")
