@@ -10,7 +10,7 @@ TF ?= auto
 INSTALLER ?= auto
 
 # Only from the command line: a NAME or a STEPS that a shell happens to export must not steer a training.
-ARGUMENTS := STEPS BATCH DATASET FRESH SRC NAME SHA256 IMAGE IMAGES OUTPUT TO A B PROJECT BUCKET LOCATION TPU_ACCOUNT COMMIT WORK_DIR
+ARGUMENTS := STEPS BATCH DATASET FRESH SRC NAME SHA256 IMAGE IMAGES OUTPUT TO A B PROJECT BUCKET LOCATION TPU_ACCOUNT COMMIT WORK_DIR REMOTE MINUTES
 KNOWN := $(ARGUMENTS) PYTHON TF INSTALLER
 # A mistyped variable would be ignored in silence. (What a make above this one was given is not ours to judge.)
 GIVEN := $(if $(filter 0,$(MAKELEVEL)),$(foreach name,$(.VARIABLES),$(if $(filter command,$(origin $(name))),$(name))))
@@ -152,6 +152,10 @@ push: _repository install ## Copy data, models and experiments to the bucket, an
 pull: _repository install ## Restore what make push has copied: [COMMIT=1a2b3c4] [BUCKET=my-pets]
 	@python -m tools.pull $(call option,--commit=,COMMIT) $(call option,--bucket=,BUCKET)
 
+.PHONY: check-data
+check-data: _repository install ## Is all data still as it was, here and in the bucket? [REMOTE=1 MINUTES=5]
+	@python -m tools.check_data $(call option,--remote=,REMOTE) $(call option,--minutes=,MINUTES)
+
 .PHONY: test
 test: install ## Run the tests: 15 minutes
 	@python -m pytest -m "not slow" -n 2 --dist loadfile
@@ -167,6 +171,10 @@ test-kill: install ## Kill a training 20 times, and check that its model is the 
 .PHONY: test-kill-bucket
 test-kill-bucket: install ## The same, but each time a new machine resumes from a bucket: 20 minutes
 	@python -m tests.kill.on_bucket
+
+.PHONY: test-faults
+test-faults: install ## Let each write, rename, open ... of small commands fail once: 15 minutes
+	@python -m tests.faults.every
 
 .PHONY: bench-train
 bench-train: install ## Compare our training speed with the Object Detection API's: half an hour

@@ -22,16 +22,17 @@ class Output:
         return f"{self.commit}: {self.path}" if self.commit else self.path
 
 
-def collect(repo: Any, experiments: Mapping[str, str], head: str = "") -> list[Output]:
+def collect(repo: Any, experiments: Mapping[str, str], head: str = "", older: Collection[str] = ()) -> list[Output]:
     """What belongs on the default remote.
 
     Args:
         repo: the project; the outputs of its working tree come first.
         experiments: the name by the commit.
         head: the last commit, whose outputs a newer run may have replaced in the working tree; empty to leave it out.
+        older: other commits.
     """
     outputs, config = [], repo.config
-    for revision in repo.brancher(revs=sorted({*experiments, head} - {""}), sha_only=True):
+    for revision in repo.brancher(revs=sorted({*experiments, *older, head} - {""}), sha_only=True):
         repo.config = config  # that of an older commit may not know the remote which config.local is about: DVC fails
         for out in filter(_belongs_there, repo.index.outs):
             output = Output(path_of(repo, out), object_name(out.hash_info.value), _remedy(repo, out))
@@ -40,6 +41,9 @@ def collect(repo: Any, experiments: Mapping[str, str], head: str = "") -> list[O
             elif name := experiments.get(revision):
                 remedy = f"dvc exp apply {name}, then dvc repro"
                 output = replace(output, commit=f"experiment {name}", remedy=remedy)
+            elif revision in older:
+                remedy = f"git switch --detach {revision[:10]}, then dvc repro"
+                output = replace(output, commit=commit_name(revision), remedy=remedy)
             outputs.append(output)
     return outputs
 
