@@ -66,8 +66,9 @@ def dvc() -> Iterator[Line]:
 def _unusable() -> Iterator[Line]:
     """Why DVC could not write its notes and its cache, or not lock them."""
     notes, cache = dvc_config.DVC_DIR / "tmp", dvc_config.cache()
-    places = dict.fromkeys(map(machine.existing, (dvc_config.DVC_DIR, notes, cache / "files" / "md5")))
-    for place in places:
+    found = map(machine.existing, (dvc_config.DVC_DIR, notes, cache / "files" / "md5"))
+    here = Path.cwd()
+    for place in dict.fromkeys(place.relative_to(here) if place.is_relative_to(here) else place for place in found):
         if not os.access(place, os.W_OK | os.X_OK):
             where = shlex.quote(str(place))
             yield error(f"{place}: DVC cannot write there", f"check it: ls -ld {where}; findmnt --target {where}")

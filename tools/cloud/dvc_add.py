@@ -5,7 +5,7 @@ import shlex
 from collections.abc import Collection
 from pathlib import Path
 
-from detector.base import errors
+from detector.base import errors, files
 from detector.base.errors import UserError
 from tools.cloud import keeping
 from tools.cloud.project import project
@@ -42,6 +42,7 @@ def track(target: Path) -> None:
     Raises:
         UserError: it failed. The folder stays, so that the command can be repeated.
     """
+    before = {path: path.read_bytes() if path.exists() else None for path in _written(target)}
     try:
         with project() as repo:
             with keeping.reasons():
@@ -51,7 +52,17 @@ def track(target: Path) -> None:
         fault = error if isinstance(error, UserError) else errors.refusal(error)
         if fault is None:
             raise
+        for path, content in before.items():  # where the disk is full, DVC leaves a part
+            if content is None:
+                path.unlink(missing_ok=True)
+            elif path.read_bytes() != content:
+                files.write_bytes(path, content)
         reason = fault.reason if fault.where == "DVC" else f"{fault.where}: {fault.reason}"
         remedy = "the data is copied; fix that and run the command again"
         raise UserError(f"dvc add {target}", reason, remedy) from error
     errors.exit_with(not_kept)
+
+
+def _written(target: Path) -> tuple[Path, Path]:
+    """What `dvc add` writes beside a folder."""
+    return Path(f"{target}.dvc"), target.with_name(".gitignore")
