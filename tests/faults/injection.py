@@ -93,7 +93,8 @@ class Injection:
     def _hear(self, event: str, arguments: tuple[Any, ...]) -> None:
         if event == "open" and self.is_inside(arguments[0]):
             is_write = arguments[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)
-            kind = OPEN if is_write else FOLDER if Path(self.root, arguments[0]).is_dir() else READ
+            is_file = Path(self.root, arguments[0]).is_file()  # a folder may be opened by its name in another one
+            kind = OPEN if is_write else READ if is_file else FOLDER
             self.call(kind, os.fspath(arguments[0]))
         elif event in EVENTS and self.is_inside(arguments[0]):
             self.call(EVENTS[event], os.fspath(arguments[0]))

@@ -1,5 +1,6 @@
 """Folders of the user's that DVC tracks: which names they may have, and `dvc add`."""
 
+import logging
 import re
 import shlex
 from collections.abc import Collection
@@ -45,7 +46,9 @@ def track(target: Path) -> None:
     before = {path: path.read_bytes() if path.exists() else None for path in _written(target)}
     try:
         with project() as repo:
-            with keeping.reasons():
+            from dvc.logger import set_loggers_level
+
+            with set_loggers_level(logging.CRITICAL):  # as with --quiet
                 repo.add([str(target)])
             not_kept = keeping.keep(repo, only=(str(target),))
     except (UserError, OSError) as error:
