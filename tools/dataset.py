@@ -19,7 +19,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
-import numpy as np
 from tqdm import tqdm
 
 from detector.base import errors, files, params, paths
@@ -187,7 +186,7 @@ def small_objects(planned: Plan) -> Iterator[str]:
         for xmin, ymin, xmax, ymax in [one.box for one in annotation.objects]
     ]
     size = pipeline_config.TEMPLATES[train.model][1]
-    yield from enough.too_small(np.array(shares, dtype=np.float64).reshape(-1, 2).clip(0, 1), train.model, size)
+    yield from enough.too_small(shares, train.model, size)
 
 
 if __name__ == "__main__":

@@ -71,7 +71,6 @@ def read(settings: DatasetParams) -> Dataset:
         raise UserError(str(folder), "not found", remedy)
     labelled, problems = datasets.read(settings)
     chosen, changes = datasets.validation(labelled["train"], settings.val_fraction, paths.images(folder, "train"))
-    problems = report.in_order([*problems, *changes])
     splits: dict[str, list[tuple[Path, LabelledImage]]] = {split: [] for split in paths.SPLITS}
     for split, found in labelled.items():
         for image in found:
