@@ -312,6 +312,22 @@ def test_frames_of_a_camera_that_stands_still_are_taken(root, pets):
     assert "warning: 22 photos: looks the same as more than 19 others: test/frame00.jpg" in done.stdout
 
 
+def test_photos_of_a_still_camera_on_which_a_small_animal_moved_are_taken(root, pets):
+    """Two in train and one in test: the same scene, and an animal of a twentieth of the side, elsewhere each time."""
+    scene = Image.open(faults.image(root / "scene.png", size=(16, 12))).resize((400, 300))
+    for number, split in enumerate(("test", "train", "train")):
+        frame, box = scene.copy(), (50 + 120 * number, 40 + 90 * number, 70 + 120 * number, 55 + 90 * number)
+        frame.paste((250, 20, 20), box)
+        path = pets / split / f"frame{number:02}.png"
+        frame.save(path)
+        path.with_suffix(".xml").write_text(faults.voc(path.name, objects=[("cat", box)], size=(400, 300)))
+    done = run(root)
+    assert (done.returncode, done.stderr, left_out(root)) == (0, "", [])
+    assert {reason for _, reason, _ in of_photos(root)} == {
+        "looks the same as others whose objects are elsewhere: 3 photos"
+    }
+
+
 def test_a_class_keeps_a_photo_to_learn_from(root, pets):
     """The photo that chance gives to val first is the only one with a dog."""
     names = [f"a{number}.jpg" for number in range(6)]

@@ -92,7 +92,7 @@ def make(tree: Tree, share: float, temporary: Path) -> Plan:
     photos = [photo for photo in sorted(dataset.photos) if photo in done.splits]
     stems = names.unique([*photos, *(path for path in others if path in done.splits)])
     if not assigning.has_both(done, photos):
-        group_of = copies.groups(tree, {photo: stems[photo] for photo in photos})
+        group_of = copies.groups(tree, {photo: stems[photo] for photo in photos}, found.annotations)
         assigning.by_chance(done, stems, {photo: found.classes(photo) for photo in photos}, share, group_of)
     classes = found.sorted_classes(photos)
     label_map, origin = label_maps.choose(tree, maps, dataset.root, classes)

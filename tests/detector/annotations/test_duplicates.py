@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 
 from detector.annotations import duplicates
-from detector.annotations.duplicates import LOOKS_SAME, SAME_BYTES, SAME_SCENE, SAME_SOURCE, Copy
+from detector.annotations.duplicates import LOOKS_SAME, MOVED, SAME_BYTES, SAME_SCENE, SAME_SOURCE, Copy
+from detector.annotations.voc import Annotation, VocObject
 from detector.pictures import images
 from tests.support.stage import REPOSITORY
 from tools.lab import copies
@@ -87,6 +88,24 @@ def test_an_animal_that_moved_before_a_camera_that_stands_still():
     there.paste(animal, (140, 100))
     assert duplicates.find(prints(here, there)) == []
     assert len(duplicates.find(prints(here, here.resize((100, 75))))) == 1
+
+
+def test_an_animal_too_small_to_see_that_moved():
+    """Its labels tell the two photos apart, and only those."""
+    scene, animal = picture(1), picture(2, (10, 8))
+    here, there = scene.copy(), scene.copy()
+    here.paste(animal, (20, 30))
+    there.paste(animal, (140, 100))
+    seen = prints(here, there, here.resize((100, 75)))
+    assert len(duplicates.find(seen)) == 2
+    boxes = {"0000": (20, 30, 30, 38), "0001": (140, 100, 150, 108), "0002": (20, 30, 30, 38)}
+    objects = {name: (VocObject("object 1", "cat", box),) for name, box in boxes.items()}
+    labelled = {name: one.labelled(Annotation("", (200, 150), objects[name])) for name, one in seen.items()}
+    found = duplicates.find(labelled)
+    assert [copy for copy in found if copy.reason == LOOKS_SAME] == [Copy("0000", "0002", LOOKS_SAME)]
+    (moved,) = (copy for copy in found if copy.reason == MOVED)
+    assert "0001" in (moved.first, moved.second)
+    assert duplicates.first_of(found) == {"0000": "0000", "0002": "0000"}
 
 
 def test_one_thing_on_a_plain_ground_that_lies_elsewhere():
