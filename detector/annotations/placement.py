@@ -1,7 +1,8 @@
 """Whether the objects of two photos that look the same are at the same places.
 
-They are in a copy. Where they are elsewhere, an animal walked before a camera that stands still, too small to change
-the look of the whole: two photos, both worth having.
+They are in a copy, even where two people labelled it: boxes drawn otherwise, or of another class, are about there.
+Where they are elsewhere, an animal walked before a camera that stands still, too small to change the look of the whole:
+two photos, both worth having.
 """
 
 import math
@@ -11,19 +12,17 @@ from detector.annotations.voc import Annotation
 
 FLIPPED_ACROSS, FLIPPED_DOWN = (1, 3), (2, 3)  # of `perceptual`'s flips
 _SHIFT, _SHIFT_OF_CROP = 0.1, 0.15  # of a side, of a centre; crops leave out a tenth at either end
-_GROWTH = 1.4  # of a width or height; crops of a tenth at both ends: 1.25
+_PER_SIDE = 0.25  # more for each side of the object: the larger, the more two people differ
 _SHARE = 0.5  # of the objects that must be where those of the other are; a crop may cut some off, a person forget one
 
 
 @dataclass(frozen=True)
 class Place:
-    """An object: its class, and its centre and sides as shares of those of the photo."""
+    """An object: its centre and its mean side, as shares of the photo's sides."""
 
-    name: str
     x: float
     y: float
-    width: float
-    height: float
+    side: float
 
 
 def of(annotation: Annotation | None) -> tuple[Place, ...] | None:
@@ -31,19 +30,19 @@ def of(annotation: Annotation | None) -> tuple[Place, ...] | None:
     if annotation is None or annotation.size is None:
         return None
     width, height = annotation.size
-    corners = [(one.name, *one.box) for one in annotation.objects]
+    boxes = [one.box for one in annotation.objects]
     return tuple(
         Place(
-            name, (xmin + xmax) / 2 / width, (ymin + ymax) / 2 / height, (xmax - xmin) / width, (ymax - ymin) / height
+            (xmin + xmax) / 2 / width, (ymin + ymax) / 2 / height, ((xmax - xmin) / width + (ymax - ymin) / height) / 2
         )
-        for name, xmin, ymin, xmax, ymax in corners
+        for xmin, ymin, xmax, ymax in boxes
     )
 
 
 def agree(
     ones: tuple[Place, ...] | None, others: tuple[Place, ...] | None, flip: int = 0, *, is_crop: bool = False
 ) -> bool:
-    """Whether most objects of each are where the other has one of that class and size; so they do where one is None.
+    """Whether most objects of each are where the other has one; so they do where one is None.
 
     Args:
         flip: of the others' picture; their labels may have been flipped with it, or forgotten.
@@ -64,11 +63,9 @@ def _matched(ones: tuple[Place, ...], others: tuple[Place, ...], shift: float) -
 
 
 def _is_same(one: Place, other: Place, shift: float) -> bool:
-    near = math.dist((one.x, one.y), (other.x, other.y)) <= shift
-    sides = ((one.width, other.width), (one.height, other.height))
-    return one.name == other.name and near and all(max(pair) <= _GROWTH * min(pair) for pair in sides)
+    return math.dist((one.x, one.y), (other.x, other.y)) <= shift + _PER_SIDE * (one.side + other.side) / 2
 
 
 def _flipped(one: Place, flip: int) -> Place:
     x = 1 - one.x if flip in FLIPPED_ACROSS else one.x
-    return Place(one.name, x, 1 - one.y if flip in FLIPPED_DOWN else one.y, one.width, one.height)
+    return Place(x, 1 - one.y if flip in FLIPPED_DOWN else one.y, one.side)

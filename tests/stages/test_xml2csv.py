@@ -263,7 +263,8 @@ def test_what_looks_like_a_test_photo_is_left_out_of_train(root, pets):
     with Image.open(pets / "test/b0.jpg") as b0, Image.open(pets / "test/b1.jpg") as b1:
         b0.save(pets / "train/a0.jpg", quality=60)
         ImageOps.mirror(b1).resize((128, 96)).save(pets / "train/new (1).png")
-    (pets / "train/new (1).xml").write_text(faults.voc("new (1).png", size=(128, 96)))
+    mirrored = 2 * (64 - 40.5), 2 * 6, 2 * (64 - 8), 2 * 30  # faults.BOX
+    (pets / "train/new (1).xml").write_text(faults.voc("new (1).png", [("cat", mirrored)], size=(128, 96)))
     done = run(root)
     assert (done.returncode, done.stderr) == (0, "")
     assert of_photos(root) == [

@@ -17,7 +17,7 @@ def places(*boxes: tuple[str, tuple[float, float, float, float]], size: tuple[in
 
 def test_a_place_is_a_share_of_the_photo():
     (place,) = places(CAT, size=(200, 100)) or ()
-    assert (place.x, place.y, place.width, place.height) == (0.1, 0.3, 0.1, 0.2)
+    assert (place.x, place.y) == (0.1, 0.3) and place.side == pytest.approx(0.15)
 
 
 def test_labels_without_a_frame_say_nothing():
@@ -29,11 +29,10 @@ def test_labels_without_a_frame_say_nothing():
     ("other", "flip", "is_crop", "same"),
     [
         (("cat", (10, 20, 30, 40)), 0, False, True),
-        (("cat", (18, 20, 38, 40)), 0, False, True),  # 0.08 to the right
-        (("cat", (22, 20, 42, 40)), 0, False, False),  # 0.12
-        (("cat", (22, 20, 42, 40)), 0, True, True),  # as a crop shifts it
-        (("dog", (10, 20, 30, 40)), 0, False, False),
-        (("cat", (5, 15, 35, 45)), 0, False, False),  # 1.5 times as large
+        (("cat", (24, 20, 44, 40)), 0, False, True),  # 0.14 to the right: a tenth, and a quarter of the sides of 0.2
+        (("cat", (26, 20, 46, 40)), 0, False, False),  # 0.16
+        (("cat", (26, 20, 46, 40)), 0, True, True),  # as a crop shifts it
+        (("dog", (12, 20, 40, 50)), 0, False, True),  # another person's labels
         (("cat", (70, 20, 90, 40)), 1, False, True),
         (("cat", (70, 20, 90, 40)), 0, False, False),
         (("cat", (10, 20, 30, 40)), 1, False, True),  # flipped without its labels
