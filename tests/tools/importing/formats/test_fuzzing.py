@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from detector.annotations import voc
 from detector.base.errors import UserError
 from tests.support.label_files import only, tree
+from tests.support.stage import child
 from tools.importing.formats import labelled, reading
 
 BOX = {
@@ -78,7 +79,7 @@ FILES: dict[str, tuple[str, object]] = {
     "YOLO's data": ("obj.data", "train = train.txt\nnames = classes.txt\n"),
     "CSV": ("a.csv", "filename,width,height,class,xmin,ymin,xmax,ymax\na.jpg,100,50,cat,1,2,3,4\n"),
     "RetinaNet": ("r.csv", "a.jpg,1,2,3,4,cat\na.jpg,,,,,\n"),
-    "AutoML": ("m.csv", "TRAIN,gs://b/a.jpg,cat,0.1,0.2,,,0.3,0.4,,\n"),
+    "AutoML": ("m.csv", "TRAIN,gs://b/a.jpg,cat,0.1,0.2,,,0.3,0.4,,\nTEST,b.jpg,cat,0.1,0.2,,,0.3,0.4,,\n"),
 }
 TOKENS = [
     *(b"NaN", b"-Infinity", b"1e999", b"-1", b"0", b"null", b"true", b"{}", b"[]", b'""', b'"x"', b"9" * 400, b"0.5"),
@@ -183,3 +184,9 @@ def test_a_damaged_file(root, kind, edits):
 @given(content=st.binary(max_size=200), name=st.sampled_from([name for name, _ in FILES.values()]))
 def test_any_bytes(root, content, name):
     check(root, name, content)
+
+
+def test_the_loop_of_make_test_fuzz():
+    done = child("-m", "tests.fuzz.readers", "--minutes=0.05", "--seed=2")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines()[-1].startswith("21 kinds of input, 0 failures, ")
