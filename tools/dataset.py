@@ -85,10 +85,11 @@ def opened(source: str, sha256: str) -> Iterator[tuple[Tree, list[str], Path]]:
             if sources.is_web(source) and not sha256:
                 notes.append(f"its sha256 is {files.sha256(path)}; SHA256=... refuses any other")
             path = zip_archive.unpack(path, Path(temporary) / "archive", sources.shown(source))
-        if tfrecords := records.find(path):
-            path, record_notes = records.unpack(tfrecords, Path(temporary) / "records")
-            notes += record_notes
         tree = trees.walk(path, sources.shown(source), is_folder=is_folder)
+        if tfrecords := records.find(tree):
+            path, unpacked = records.unpack(tfrecords, Path(temporary) / "records")
+            tree = trees.walk(path, tree.source, is_folder=is_folder)
+            notes += unpacked
         yield tree.below(PurePosixPath(inner), Path(temporary) / "packed"), notes, Path(temporary)
 
 

@@ -7,14 +7,9 @@ from detector.annotations import voc
 from detector.base import errors
 from detector.base.errors import UserError, counted, few
 from tools.importing.formats import labelled as findings
-from tools.importing.formats import reading
 from tools.importing.formats.reading import Contents, Dataset
 from tools.importing.labelled import Found, Labelled
 from tools.importing.tree import Tree
-
-
-def read(tree: Tree) -> Contents:
-    return reading.read(tree.root)
 
 
 def best(contents: Contents) -> Dataset | None:

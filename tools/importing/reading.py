@@ -8,6 +8,7 @@ from detector.base.errors import UserError, counted, few
 from detector.pictures import images
 from tools.importing import left_out, other_formats, splits, voc_files
 from tools.importing import tree as trees
+from tools.importing.formats import reading as formats
 from tools.importing.labelled import Found
 from tools.importing.pairs import Photo
 from tools.importing.tree import ARCHIVES, Tree
@@ -36,7 +37,7 @@ def _labelled(tree: Tree) -> Found:
     found = voc_files.read(tree)
     if len(found.labels) == len(tree.photos) > 0:
         return found
-    contents = other_formats.read(tree)
+    contents = formats.read(tree)
     best = other_formats.best(contents)
     if not best or (found.labels and len(best.photos) <= len(found.labels)):
         taken = found

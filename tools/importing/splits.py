@@ -49,14 +49,31 @@ _MOST_BYTES = 2**26  # of a list
 _FLAG = re.compile(r"\s+[+-]?\d+$")
 
 
-@lru_cache(2**16)
 def named(name: str) -> str:
     """The split that a folder or a list is named after, or empty."""
-    words = re.findall(r"[^\W\d_]+", unicodedata.normalize("NFC", name).casefold())
-    splits = {_WORDS[word] for word in words if word in _WORDS}
+    return mentioned(name) if _KNOWN.issuperset(_words(name)) else ""
+
+
+@lru_cache(2**16)
+def mentioned(name: str) -> str:
+    """The split that is among the words of a name, whatever the others are: instances_train2017.json; or empty."""
+    splits = {_WORDS[word] for word in _words(name) if word in _WORDS}
     if splits == {TRAIN, VALIDATION}:
         splits = {TRAIN}
-    return splits.pop() if len(splits) == 1 and _KNOWN.issuperset(words) else ""
+    return splits.pop() if len(splits) == 1 else ""
+
+
+def of_file(path: str) -> str:
+    """The split that the name of a label file mentions, else the innermost of its folders that mentions one."""
+    return next(filter(None, map(mentioned, reversed(path.split("/")))), "")
+
+
+def of_folders(path: str) -> str:
+    return of_file(path.rpartition("/")[0])
+
+
+def _words(name: str) -> list[str]:
+    return re.findall(r"[^\W\d_]+", unicodedata.normalize("NFC", name).casefold())
 
 
 def below(path: PurePosixPath, folder: PurePosixPath) -> PurePosixPath:

@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from detector.base.errors import UserError
+from tools.importing import splits
 from tools.importing.formats import labelled, text
-from tools.importing.formats.folder import Folder, folder_split, split_of
+from tools.importing.formats.folder import Folder
 from tools.importing.formats.labelled import Box, Corners, Findings, Labels, Reading
 
 _NO_BOX = "neither bbox nor polygons"
@@ -156,7 +157,7 @@ def _names(name: str, content: _Content, contents: Mapping[str, _Content], findi
 
 
 def _labels(name: str, content: _Content, names: Mapping[Hashable, str], findings: Findings) -> Iterator[Labels]:
-    split = split_of(name.rpartition("/")[2]) or folder_split(name)
+    split = splits.of_file(name)
     for number, many in content.annotations.items():
         if number not in content.images:
             for one in many:

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from detector.base.errors import UserError
+from tools.importing import splits
 from tools.importing.formats import labelled, text
-from tools.importing.formats.folder import Folder, folder_split, split_of
+from tools.importing.formats.folder import Folder
 from tools.importing.formats.labelled import Box, Findings, Labels, Reading
 
 
@@ -18,7 +19,7 @@ def read(folder: Folder, files: list[str], findings: Findings) -> Reading:
         except UserError as error:
             findings.errors.append(error)
             continue
-        split = split_of(name.rpartition("/")[2]) or folder_split(name)
+        split = splits.of_file(name)
         for index, entry in enumerate(document if isinstance(document, list) else []):
             item = f"[{index}]"
             values: Mapping[str, Any] = entry if isinstance(entry, dict) else {}

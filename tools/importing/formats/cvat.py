@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from lxml import etree
 
 from detector.base.errors import UserError
+from tools.importing import splits
 from tools.importing.formats import labelled, text
-from tools.importing.formats.folder import Folder, split_of
+from tools.importing.formats.folder import Folder
 from tools.importing.formats.labelled import Box, Corners, Findings, Labels, Reading
 
 _SHAPES = ("box", "polygon", "ellipse", "mask", "polyline", "points", "cuboid", "skeleton")
@@ -73,7 +74,7 @@ def _labels(image: etree._Element, name: str, findings: Findings) -> Labels:
             findings.note(name, item, "a polygon, mask, ellipse or turned box", labelled.ENCLOSING)
         boxes.append(Box(labelled.name(shape.get("label")), corners))
     size = labelled.size(image.get("width"), image.get("height"))
-    split = split_of(image.get("subset", ""))
+    split = splits.mentioned(image.get("subset", ""))
     return Labels(image.get("name", ""), name, f"image {image.get('id')}", tuple(boxes), size, split)
 
 

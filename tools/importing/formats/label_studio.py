@@ -10,8 +10,9 @@ from urllib.parse import unquote
 
 from detector.base.errors import UserError
 from detector.pictures import images
+from tools.importing import splits
 from tools.importing.formats import labelled, text
-from tools.importing.formats.folder import Folder, folder_split, split_of
+from tools.importing.formats.folder import Folder
 from tools.importing.formats.labelled import Box, Corners, Findings, Labels, Reading
 
 _UPLOADED = re.compile(r"^[0-9a-f]{8}-(?=.)")
@@ -82,7 +83,7 @@ def _labels(photo: str, results: list[Any], name: str, item: str, findings: Find
             findings.note(name, place, "a polygon, ellipse or turned rectangle", labelled.ENCLOSING)
         boxes.append(Box(_class(values), corners))
         sizes.append(size)
-    split = split_of(name.rpartition("/")[2]) or folder_split(name)
+    split = splits.of_file(name)
     known = next(filter(None, sizes), None)
     return Labels(photo, name, item, tuple(boxes), known, split, fractions=known is None)
 

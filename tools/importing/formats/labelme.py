@@ -10,8 +10,9 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from detector.base.errors import UserError
+from tools.importing import splits
 from tools.importing.formats import labelled, text
-from tools.importing.formats.folder import Folder, folder_split
+from tools.importing.formats.folder import Folder
 from tools.importing.formats.labelled import Box, Corners, Findings, Labels, Reading
 
 _AREAS = ("polygon", "rotation", "mask")
@@ -37,7 +38,7 @@ def _labels(folder: Folder, name: str, findings: Findings) -> Labels:
     photo = path if not is_beside and isinstance(path, str) and path else own
     boxes = [_box(shape, name, f"shapes[{index}]", findings) for index, shape in enumerate(shapes)]
     size = labelled.size(document.get("imageWidth"), document.get("imageHeight"))
-    return Labels(photo, name, "", tuple(boxes), size, folder_split(name))
+    return Labels(photo, name, "", tuple(boxes), size, splits.of_folders(name))
 
 
 def _box(shape: object, name: str, item: str, findings: Findings) -> Box:

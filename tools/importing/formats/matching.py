@@ -9,7 +9,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
 from detector.annotations import pairing
-from tools.importing.formats.folder import folder_split, is_image
+from tools.importing import splits
+from tools.importing.formats.folder import is_image
 from tools.importing.formats.labelled import Labels
 
 _DEPTH = 4  # folders of a path that are looked at, where its beginning is another machine's
@@ -20,7 +21,7 @@ _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://|[A-Za-z]:(?=[\\/])")
 def photos(labels: Sequence[Labels], available: Iterable[str]) -> dict[int, pairing.Match]:
     """{index in `labels`: its photo}; labels without one, or with several that could be meant, are left out."""
     matches: dict[int, pairing.Match] = {}
-    split_of = {name: folder_split(name) for name in sorted(available)}
+    split_of = {name: splits.of_folders(name) for name in sorted(available)}
     folders = {part for name in split_of for part in name.split("/")[:-1]}
     paths = [_clean(one.photo) for one in labels]
     _take(matches, {i: _joined(one.file, one.photo) for i, one in enumerate(labels)}, {name: name for name in split_of})
@@ -65,7 +66,7 @@ def _by_split(
     left: dict[str, list[int]] = defaultdict(list)
     for index, one in enumerate(labels):
         if index not in matches:
-            left[one.split or folder_split(paths[index])].append(index)
+            left[one.split or splits.of_folders(paths[index])].append(index)
     return dict(sorted(left.items(), reverse=True))
 
 

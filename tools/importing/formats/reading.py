@@ -1,6 +1,6 @@
 """A tree of photos with labels in any format but PASCAL VOC's XML -> for each photo its boxes, as VOC XML.
 
-    for dataset in read(Path("photos")).datasets: ...
+    for dataset in read(trees.walk(Path("photos"))).datasets: ...
 
 A label file is known by its content, its photos by pairing.py's rules. Unsound boxes are passed on as they are: whoever
 reads the XML decides about them, for all formats alike. What is left out is listed.
@@ -32,6 +32,7 @@ from tools.importing.formats import (
 )
 from tools.importing.formats.folder import Folder
 from tools.importing.formats.labelled import Box, Finding, Findings, Labels, Reading, Size
+from tools.importing.tree import Tree
 
 Reader = Callable[[Folder, list[str], Findings], Reading]
 READERS: dict[str, Reader] = {  # in the order of what they keep: of two that label the same photos, take the first
@@ -99,9 +100,9 @@ class Contents:
     notes: tuple[Finding, ...]
 
 
-def read(root: Path) -> Contents:
+def read(tree: Tree) -> Contents:
     """All labels in a tree that are not VOC XML. Raises nothing: see `Dataset.errors`."""
-    folder = Folder(root)
+    folder = Folder(tree)
     files = sniffing.by_format(folder)
     datasets = [_dataset(kind, reader, folder, files[kind]) for kind, reader in READERS.items() if kind in files]
     notes = [
@@ -158,9 +159,9 @@ def _one(many: Sequence[Labels], findings: Findings) -> Labels:
     for other in others:
         where, item = other.file, other.item or other.photo
         if _same(first, other):
-            splits = f"in {first.split or 'no split'} and in {other.split or 'no split'}"
+            both = f"in {first.split or 'no split'} and in {other.split or 'no split'}"
             done = f"taken once, {'in ' + first.split if first.split else 'without a split'}"
-            findings.note(where, item, f"a photo labelled twice alike, {splits}", done)
+            findings.note(where, item, f"a photo labelled twice alike, {both}", done)
         elif first.file == other.file and (first.size, first.fractions) == (other.size, other.fractions):
             findings.note(where, item, "a photo listed twice", "its boxes are taken together")
             first = replace(first, boxes=tuple(dict.fromkeys(first.boxes + other.boxes)))

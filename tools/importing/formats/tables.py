@@ -18,8 +18,9 @@ from dataclasses import dataclass
 
 from detector.base.errors import UserError
 from detector.pictures import images
+from tools.importing import splits
 from tools.importing.formats import labelled, text
-from tools.importing.formats.folder import Folder, folder_split, split_of
+from tools.importing.formats.folder import Folder
 from tools.importing.formats.labelled import Box, Findings, Labels, Reading
 
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
@@ -136,7 +137,7 @@ def _table(content: str, name: str, found: Layout, codes: Mapping[str, str], fin
     fractions = _are_fractions(corners) if found.fractions is None else found.fractions
     if fractions and found.fractions is None:
         findings.note(name, "", "all corners are from 0 to 1", "taken as shares of the photo's sides")
-    default = split_of(name.rpartition("/")[2]) or folder_split(name)
+    default = splits.of_file(name)
     photos: dict[tuple[str, str], list[_Row]] = {}
     for row in read_rows:
         if row.photo:
@@ -172,7 +173,7 @@ def _row(line: int, cells: list[str], found: Layout, codes: Mapping[str, str]) -
         labelled.flag(cell("truncated")),
     )
     size = labelled.size(_number(cell("width"), found.delimiter), _number(cell("height"), found.delimiter))
-    return _Row(line, split_of(cell("split")), cell("photo"), size, box if has_box else None)
+    return _Row(line, splits.mentioned(cell("split")), cell("photo"), size, box if has_box else None)
 
 
 def _number(cell: str, delimiter: str) -> float:

@@ -10,8 +10,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from detector.base.errors import UserError
+from tools.importing import splits
 from tools.importing.formats import labelled, tables, text
-from tools.importing.formats.folder import Folder, folder_split, split_of
+from tools.importing.formats.folder import Folder
 from tools.importing.formats.labelled import Box, Corners, Findings, Labels, Reading
 
 _CLASS = ("class", "label", "name", "type", "category", "object", "species")  # attributes that hold the class
@@ -100,7 +101,7 @@ def _labels(name: str, photo: str, regions: list[Region], key: str | None, findi
         elif kind != "rect":
             findings.note(name, item, "a polygon, circle or ellipse", labelled.ENCLOSING)
         boxes.append(Box(_value(attributes.get(key or "")), corners))
-    split = split_of(name.rpartition("/")[2]) or folder_split(name)
+    split = splits.of_file(name)
     return Labels(photo, name, photo, tuple(boxes), split=split)
 
 

@@ -16,8 +16,9 @@ from dataclasses import dataclass, field
 from functools import cache
 
 from detector.base.errors import UserError, few
+from tools.importing import splits
 from tools.importing.formats import labelled, text
-from tools.importing.formats.folder import Folder, folder_split
+from tools.importing.formats.folder import Folder
 from tools.importing.formats.labelled import Box, Corners, Findings, Labels, Reading
 
 _NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
@@ -63,7 +64,7 @@ def read(folder: Folder, files: list[str], findings: Findings) -> Reading:
     """
     sources = list(_all_names(folder, findings))
     nearest = cache(lambda above: _nearest(above, sources, findings))
-    splits = {place: split for one in sources for place, split in one.splits.items()}
+    given = {place: split for one in sources for place, split in one.splits.items()}
     files = [name for name in _label_files(folder, files) if not is_names(name)]
     labels: list[Labels] = []
     unnamed: list[str] = []
@@ -73,7 +74,7 @@ def read(folder: Folder, files: list[str], findings: Findings) -> Reading:
         if names:
             used.setdefault(names.file, names)
         photo = _photo(folder, name)
-        labels.append(_labels(folder, name, photo, _split(photo, splits, name), names, unnamed, findings))
+        labels.append(_labels(folder, name, photo, _split(photo, given, name), names, unnamed, findings))
     if unnamed:
         reason = f"ids without names: no classes.txt, data.yaml or obj.names for {few(unnamed)}"
         findings.error(files[0], "", reason, _GIVE_NAMES)
@@ -135,26 +136,26 @@ def _of_yaml(folder: Folder, name: str) -> _Names | None:
         names = dict(enumerate(names))
     if not isinstance(names, dict) or not all(isinstance(word, str | int) for pair in names.items() for word in pair):
         return None
-    splits: dict[str, str] = {}
+    given: dict[str, str] = {}
     for key, split in _SPLIT_KEYS.items():
         entries = content.get(key)
         for entry in entries if isinstance(entries, list) else [entries]:
             if isinstance(entry, str):
-                splits |= dict.fromkeys(_places(folder, name, entry), split)
+                given |= dict.fromkeys(_places(folder, name, entry), split)
     words = {str(key): str(word).strip() for key, word in names.items()}
-    return _Names(name, words, splits, "kpt_shape" in content, leads=True)
+    return _Names(name, words, given, "kpt_shape" in content, leads=True)
 
 
 def _of_data(folder: Folder, name: str) -> _Names:
     """obj.data: `train = data/train.txt`, a list of photos, and `names = data/obj.names`."""
     content = text.read(folder.path(name), name, _MOST_NAMES)
     values = {key.strip(): value.strip() for key, _, value in (line.partition("=") for line in content.splitlines())}
-    splits: dict[str, str] = {}
+    given: dict[str, str] = {}
     for key, split in _SPLIT_KEYS.items():
-        splits |= dict.fromkeys(_places(folder, name, values.get(key, "")), split)
+        given |= dict.fromkeys(_places(folder, name, values.get(key, "")), split)
     file = _place(folder, name, values.get("names", ""))
     is_there = file in folder.other_names
-    return _Names(file if is_there else name, _listed_names(folder, file) if is_there else {}, splits, leads=True)
+    return _Names(file if is_there else name, _listed_names(folder, file) if is_there else {}, given, leads=True)
 
 
 def _places(folder: Folder, name: str, entry: str) -> list[str]:
@@ -213,11 +214,11 @@ def _nearest(above: str, sources: list[_Names], findings: Findings) -> _Names | 
     return chosen[0] if chosen else None
 
 
-def _split(photo: str, splits: Mapping[str, str], file: str) -> str:
+def _split(photo: str, given: Mapping[str, str], file: str) -> str:
     """The split of a photo, without its suffix: that in which it or its folder is listed, or of the label's folder."""
     parts = photo.split("/")
     above = ["/".join(parts[:end]) + "/" for end in range(len(parts) - 1, 0, -1)]
-    return next((splits[place] for place in (photo, *above) if place in splits), "") or folder_split(file)
+    return next((given[place] for place in (photo, *above) if place in given), "") or splits.of_folders(file)
 
 
 # Boxes.

@@ -13,6 +13,7 @@ from detector.annotations import voc
 from detector.base.errors import UserError
 from tests.support.label_files import only, tree
 from tests.support.stage import child
+from tools.importing import tree as trees
 from tools.importing.formats import labelled, reading
 
 BOX = {
@@ -149,7 +150,7 @@ def check(root: Path, name: str, content: bytes) -> None:
     tree(root, files=files)
     start = time.monotonic()
     try:
-        contents = reading.read(root)
+        contents = reading.read(trees.walk(root))
     finally:
         for file in files:
             (root / file).unlink()

@@ -3,6 +3,7 @@
 import pytest
 
 from tests.support.label_files import boxes, errors, notes, only, splits, tree
+from tools.importing import tree as trees
 from tools.importing.formats import reading, tables
 
 HEADER = "filename,width,height,class,xmin,ymin,xmax,ymax\n"
@@ -56,7 +57,7 @@ def test_what_is_no_table_of_labels(tmp_path):
         "b.csv": "name,age\ncat,3\n",
         "c.csv": "filename,a,b,xmin,ymin,xmax,ymax\na.jpg,,,1,1,2,2\n",
     }
-    contents = reading.read(tree(tmp_path, "a.jpg", files=files))
+    contents = reading.read(trees.walk(tree(tmp_path, "a.jpg", files=files)))
     assert contents.datasets == ()
     assert [note.line() for note in contents.notes] == [
         "a.csv: a column score: detections of a model, not labels; passed over",

@@ -3,6 +3,7 @@
 import pytest
 
 from tests.support.label_files import boxes, errors, notes, only, splits, tree
+from tools.importing import tree as trees
 from tools.importing.formats import reading
 
 HALF = "0 0.5 0.5 0.5 0.5\n"  # of a photo of 100x50: 25, 12.5, 75, 37.5
@@ -119,7 +120,9 @@ def test_what_only_looks_like_yolo(tmp_path):
         "a.txt: numbers up to 40: pixels, not fractions of the photo; export it as YOLO, COCO or PASCAL VOC"
     ]
     kitti = "Car 0.00 0 1.85 387.63 181.54 423.81 203.12 1.67 1.87 3.69 -16.53 2.39 58.49 1.57\n"
-    contents = reading.read(tree(tmp_path / "kitti", "a.jpg", files={"a.txt": kitti, "notes.txt": "12 photos\n"}))
+    contents = reading.read(
+        trees.walk(tree(tmp_path / "kitti", "a.jpg", files={"a.txt": kitti, "notes.txt": "12 photos\n"}))
+    )
     assert contents.datasets == ()
     assert [note.line() for note in contents.notes] == [
         "a.txt: KITTI, which is not read; export it as PASCAL VOC, COCO or YOLO"
