@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from detector.annotations import shapes
 from detector.base.errors import UserError
 from tools.importing import splits
 from tools.importing.formats import labelled, text
@@ -39,5 +40,5 @@ def _box(annotation: object, name: str, item: str, findings: Findings) -> Box:
     if not isinstance(place, dict):
         findings.note(name, item, "no coordinates", labelled.LOST)
         return Box(labelled.name(values.get("label")), None)
-    x, y, width, height = (labelled.number(place.get(key)) for key in ("x", "y", "width", "height"))
+    x, y, width, height = (shapes.number(place.get(key)) for key in ("x", "y", "width", "height"))
     return Box(labelled.name(values.get("label")), (x - width / 2, y - height / 2, x + width / 2, y + height / 2))

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import unquote
 
+from detector.annotations import shapes
 from detector.base.errors import UserError
 from detector.pictures import images
 from tools.importing import splits
@@ -79,7 +80,7 @@ def _labels(photo: str, results: list[Any], name: str, item: str, findings: Find
         corners = _corners(values, size or (1, 1))
         if corners is None:
             findings.note(name, place, "a brush, point or other shape that makes no box", labelled.LOST)
-        elif "points" in values or "radiusX" in values or labelled.number(values.get("rotation", 0)):
+        elif "points" in values or "radiusX" in values or shapes.number(values.get("rotation", 0)):
             findings.note(name, place, "a polygon, ellipse or turned rectangle", labelled.ENCLOSING)
         boxes.append(Box(_class(values), corners))
         sizes.append(size)
@@ -96,16 +97,16 @@ def _class(values: Mapping[str, Any]) -> str:
 def _corners(values: Mapping[str, Any], size: labelled.Size) -> Corners | None:
     """The box of a region in pixels of `size`; its numbers are percent."""
     width, height = size[0] / 100, size[1] / 100
-    degrees = labelled.number(values.get("rotation", 0))
+    degrees = shapes.number(values.get("rotation", 0))
     points = values.get("points")
     if isinstance(points, list):
         flat = [labelled.numbers(point) for point in points]
-        return labelled.enclosing([(p[0] * width, p[1] * height) for p in flat if len(p) == 2])
-    x, y = labelled.number(values.get("x")) * width, labelled.number(values.get("y")) * height
+        return shapes.enclosing([(p[0] * width, p[1] * height) for p in flat if len(p) == 2])
+    x, y = shapes.number(values.get("x")) * width, shapes.number(values.get("y")) * height
     if "radiusX" in values:
-        rx, ry = labelled.number(values["radiusX"]) * width, labelled.number(values.get("radiusY")) * height
+        rx, ry = shapes.number(values["radiusX"]) * width, shapes.number(values.get("radiusY")) * height
         return labelled.ellipse(x, y, rx, ry, degrees)
     if "width" not in values or "height" not in values:
         return None
-    xmax, ymax = x + labelled.number(values["width"]) * width, y + labelled.number(values["height"]) * height
-    return labelled.turned((x, y, xmax, ymax), degrees, about=(x, y)) if degrees else (x, y, xmax, ymax)
+    xmax, ymax = x + shapes.number(values["width"]) * width, y + shapes.number(values["height"]) * height
+    return shapes.turned((x, y, xmax, ymax), degrees, about=(x, y)) if degrees else (x, y, xmax, ymax)

@@ -16,6 +16,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from detector.annotations import shapes
 from detector.base.errors import UserError
 from detector.pictures import images
 from tools.importing import splits
@@ -77,7 +78,7 @@ def _is_box(row: list[str]) -> bool:
     """Whether a row without a header is one of a table: RetinaNet's six cells, or AutoML's eleven."""
     if len(row) == 11:
         return row[0].strip().upper() in _AUTOML_SETS and images.is_image(row[1].strip())
-    corners = [labelled.number(cell) for cell in row[1:5]]
+    corners = [shapes.number(cell) for cell in row[1:5]]
     is_full = not any(map(math.isnan, corners)) and bool(row[5].strip())
     return images.is_image(row[0].strip()) and (is_full or not any(cell.strip() for cell in row[1:]))
 
@@ -178,7 +179,7 @@ def _row(line: int, cells: list[str], found: Layout, codes: Mapping[str, str]) -
 
 def _number(cell: str, delimiter: str) -> float:
     """A number, with a decimal comma where commas do not separate cells."""
-    return labelled.number(cell.replace(",", ".") if delimiter != "," and "." not in cell else cell)
+    return shapes.number(cell.replace(",", ".") if delimiter != "," and "." not in cell else cell)
 
 
 def _not_corners(read_rows: list[_Row]) -> int:

@@ -5,10 +5,12 @@ their enclosing box. VIA stores no size: boxes are on the photo as it is seen.
 """
 
 import json
+import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from detector.annotations import shapes
 from detector.base.errors import UserError
 from tools.importing import splits
 from tools.importing.formats import labelled, tables, text
@@ -114,13 +116,13 @@ def _value(value: object) -> str:
 def _corners(shape: Mapping[str, Any]) -> Corners | None:
     kind = shape.get("name")
     if kind == "rect":
-        x, y, width, height = (labelled.number(shape.get(key)) for key in ("x", "y", "width", "height"))
+        x, y, width, height = (shapes.number(shape.get(key)) for key in ("x", "y", "width", "height"))
         return x, y, x + width, y + height
     if kind in ("circle", "ellipse"):
         rx, ry = ("r", "r") if kind == "circle" else ("rx", "ry")
-        cx, cy, x, y, theta = (labelled.number(shape.get(key, 0)) for key in ("cx", "cy", rx, ry, "theta"))
-        return labelled.ellipse(cx, cy, x, y, theta * 57.29577951308232)
+        cx, cy, x, y, theta = (shapes.number(shape.get(key, 0)) for key in ("cx", "cy", rx, ry, "theta"))
+        return labelled.ellipse(cx, cy, x, y, math.degrees(theta))
     if kind in ("polygon", "polyline"):
         xs, ys = (labelled.numbers(shape.get(key)) for key in ("all_points_x", "all_points_y"))
-        return labelled.enclosing(list(zip(xs, ys, strict=False))) if len(xs) == len(ys) else None
+        return shapes.enclosing(list(zip(xs, ys, strict=False))) if len(xs) == len(ys) else None
     return None

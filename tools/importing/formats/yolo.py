@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 
+from detector.annotations import shapes
 from detector.base.errors import UserError, few
 from tools.importing import splits
 from tools.importing.formats import labelled, text
@@ -242,7 +243,7 @@ def _labels(
             findings.error(name, item, f"unknown class {values[0][:40]}; {names.file} has {known}", "add it there")
         elif word is None and name not in unnamed:
             unnamed.append(name)
-        corners = _corners([labelled.number(value) for value in values[1:]], bool(names and names.pose))
+        corners = _corners([shapes.number(value) for value in values[1:]], bool(names and names.pose))
         _note(name, item, len(values), corners, bool(names and names.pose), findings)
         boxes.append(Box(word or "", corners))
     return Labels("/" + photo, name, "", tuple(boxes), split=split, fractions=True)
@@ -253,7 +254,7 @@ def _class(token: str, names: _Names | None) -> str | None:
     key = str(int(float(token))) if re.fullmatch(r"\d{1,9}(\.0*)?", token) else token
     if names and key in names.names:
         return names.names[key]
-    is_name = not math.isfinite(labelled.number(token)) and (not names or token in names.names.values())
+    is_name = not math.isfinite(shapes.number(token)) and (not names or token in names.names.values())
     return token if is_name else None
 
 
@@ -262,7 +263,7 @@ def _corners(values: list[float], is_pose: bool) -> Corners | None:
     if len(values) in (4, 5) or (is_pose and len(values) > 4):
         x, y, width, height = values[:4]
         return x - width / 2, y - height / 2, x + width / 2, y + height / 2
-    return labelled.enclosing(labelled.pairs(values)) if len(values) >= 6 and len(values) % 2 == 0 else None
+    return shapes.enclosing(labelled.pairs(values)) if len(values) >= 6 and len(values) % 2 == 0 else None
 
 
 def _note(name: str, item: str, count: int, corners: Corners | None, is_pose: bool, findings: Findings) -> None:
