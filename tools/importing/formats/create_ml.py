@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from detector.annotations import shapes
-from detector.base.errors import UserError
 from tools.importing import splits
 from tools.importing.formats import labelled, text
 from tools.importing.formats.folder import Folder
@@ -14,23 +13,14 @@ from tools.importing.formats.labelled import Box, Findings, Labels, Reading
 def read(folder: Folder, files: list[str], findings: Findings) -> Reading:
     """The labels of some CreateML files of one dataset."""
     labels = []
-    for name in files:
-        try:
-            document = text.load_json(text.json_text(folder.path(name), name), name)
-        except UserError as error:
-            findings.errors.append(error)
-            continue
-        split = splits.of_file(name)
-        for index, entry in enumerate(document if isinstance(document, list) else []):
-            item = f"[{index}]"
-            values: Mapping[str, Any] = entry if isinstance(entry, dict) else {}
-            photo = values.get("image") or values.get("imagefilename")
-            many = values.get("annotations", values.get("annotation"))
-            if isinstance(photo, str) and isinstance(many, list):
-                boxes = [_box(one, name, f"{item}: annotation {n}", findings) for n, one in enumerate(many, 1)]
-                labels.append(Labels(photo, name, item, tuple(boxes), split=split))
-            else:
-                findings.error(name, item, "has no image or no list of annotations", "export it again")
+    for name, item, entry in text.entries(folder, files, findings.errors):
+        photo = entry.get("image") or entry.get("imagefilename")
+        many = entry.get("annotations", entry.get("annotation"))
+        if isinstance(photo, str) and isinstance(many, list):
+            boxes = [_box(one, name, f"{item}: annotation {n}", findings) for n, one in enumerate(many, 1)]
+            labels.append(Labels(photo, name, item, tuple(boxes), split=splits.of_file(name)))
+        else:
+            findings.error(name, item, "has no image or no list of annotations", "export it again")
     return Reading(labels, labelled.sorted_names(labels))
 
 

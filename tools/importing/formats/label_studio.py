@@ -9,7 +9,6 @@ from typing import Any
 from urllib.parse import unquote
 
 from detector.annotations import shapes
-from detector.base.errors import UserError
 from detector.pictures import images
 from tools.importing import splits
 from tools.importing.formats import labelled, text
@@ -24,20 +23,12 @@ def read(folder: Folder, files: list[str], findings: Findings) -> Reading:
     """The labels of some Label Studio files of one dataset."""
     names = {path.rpartition("/")[2] for path in folder.photos}
     labels = []
-    for name in files:
-        try:
-            document = text.load_json(text.json_text(folder.path(name), name), name)
-        except UserError as error:
-            findings.errors.append(error)
-            continue
-        for index, task in enumerate(document if isinstance(document, list) else []):
-            item = f"[{index}]"
-            values: Mapping[str, Any] = task if isinstance(task, dict) else {}
-            results = _results(values, name, item, findings)
-            if not (photo := _photo(values)):
-                findings.error(name, item, "names no photo", "export it again")
-            elif results is not None:
-                labels.append(_labels(_as_kept(photo, names), results, name, item, findings))
+    for name, item, task in text.entries(folder, files, findings.errors):
+        results = _results(task, name, item, findings)
+        if not (photo := _photo(task)):
+            findings.error(name, item, "names no photo", "export it again")
+        elif results is not None:
+            labels.append(_labels(_as_kept(photo, names), results, name, item, findings))
     return Reading(labels, labelled.sorted_names(labels))
 
 
