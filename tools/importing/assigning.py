@@ -15,7 +15,6 @@ from tools.importing.datasets import Dataset
 from tools.importing.splits import TEST, TRAIN, VALIDATION
 
 HASH = "hash of the file name"
-RARE = "no other photo of its class to train on"
 REST = "in no test split"
 
 

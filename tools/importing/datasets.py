@@ -11,8 +11,9 @@ from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
+from detector.annotations import pairing
 from detector.base.errors import UserError, counted
-from tools.importing import pairs, splits
+from tools.importing import splits
 from tools.importing.labelled import Labelled
 from tools.importing.pairs import Photo
 from tools.importing.splits import Given, NameList
@@ -117,7 +118,7 @@ def by_folders(labelled: Iterable[Labelled], base: PurePosixPath) -> list[Datase
 def by_lists(tree: Tree, labelled: Collection[Labelled], others: Collection[PurePosixPath]) -> list[Dataset]:
     """A dataset for each folder of lists; of several that name the same photos, Main is taken, else the longest."""
     label_of = {one.photo: one.label for one in labelled}
-    folders = pairs.grouped(splits.lists(tree, [*label_of], others), lambda one: one.path.parent)
+    folders = pairing.grouped(splits.lists(tree, [*label_of], others), lambda one: one.path.parent)
     given = {folder: splits.joined(lists) for folder, lists in folders.items()}
     found: list[Dataset] = []
     for folder in sorted(given, key=lambda one: (one.name.casefold() != _MAIN, -len(given[one]), one)):
@@ -152,7 +153,7 @@ def united(datasets: Sequence[Dataset], base: PurePosixPath) -> Sequence[Dataset
 def _plain(labelled: Sequence[Labelled], base: PurePosixPath) -> list[Dataset]:
     """The photos outside of all other datasets, as one for each folder that is next to theirs."""
     depth = len(base.parts) + 1
-    folders = pairs.grouped(labelled, lambda one: one.photo.parent.parts[:depth])
+    folders = pairing.grouped(labelled, lambda one: one.photo.parent.parts[:depth])
     return [Dataset(PurePosixPath(*parts), frozenset(one.photo for one in ones)) for parts, ones in folders.items()]
 
 
@@ -179,7 +180,7 @@ def _versions(signatures: Mapping[Photo, Hashable], labelled: Iterable[Labelled]
     """A dataset for each folder in which most of the photos are again and again; else one of all photos."""
     roots: Counter[PurePosixPath] = Counter()
     twins = 0
-    for photos in pairs.grouped(signatures, signatures.__getitem__).values():
+    for photos in pairing.grouped(signatures, signatures.__getitem__).values():
         folders = {photo.parent for photo in photos}
         if len(folders) > 1:
             twins += len(photos)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import PurePosixPath
 
-from detector.annotations import splitting
+from detector.annotations import pairing, splitting
 from tools.importing import pairs
 from tools.importing.pairs import Photo
 from tools.importing.tree import Tree
@@ -173,7 +173,7 @@ class _Names:
         for photo in (*labelled, *others):
             for name in {photo.name, photo.stem}:
                 self.exact[name].append(photo)
-            self.loose[pairs.loosest(photo.name)].append(photo)
+            self.loose[pairing.loosest(photo.name)].append(photo)
 
     def meant(self, line: str) -> Photo | None:
         """The photo that a line means, its quotes and as few of its flags as possible taken off."""
@@ -187,7 +187,7 @@ class _Names:
 
     def _named(self, name: str) -> Photo | None:
         path = PurePosixPath(name.replace("\\", "/"))
-        candidates = self.exact.get(path.name) or self.loose.get(pairs.loosest(path.name)) or []
+        candidates = self.exact.get(path.name) or self.loose.get(pairing.loosest(path.name)) or []
         candidates = [photo for photo in candidates if photo in self.labelled] or candidates
         if len(candidates) < 2:
             return candidates[0] if candidates else None

@@ -19,8 +19,8 @@ from tools.importing import zip_archive
 ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 MOST_ARCHIVES = 1000  # that are unpacked, those inside of others included
 _NOT_READ = (  # images that no stage can read
-    *(".arw", ".avif", ".cr2", ".cr3", ".dng", ".heic", ".heif", ".jp2", ".jxl", ".nef", ".orf", ".pgm", ".ppm"),
-    *(".psd", ".raf", ".rw2", ".svg", ".tga"),
+    *(".arw", ".cr2", ".cr3", ".dng", ".jp2", ".jxl", ".nef", ".orf", ".pgm", ".ppm", ".psd", ".raf", ".rw2", ".svg"),
+    ".tga",
 )
 _PNG_COLOUR_TYPE, _PNG_GREY, _PNG_PALETTE = 25, 0, 3  # the byte of a PNG's header, and two of its values
 
@@ -46,7 +46,7 @@ class Tree:
     @cached_property
     def other_images(self) -> list[PurePosixPath]:
         """Those of formats that cannot be read."""
-        return [path for path in self.ending(*_NOT_READ) if not images.is_image(path.name)]
+        return self.ending(*_NOT_READ)
 
     def ending(self, *suffixes: str) -> list[PurePosixPath]:
         """The files whose names end so, in upper or lower case."""
