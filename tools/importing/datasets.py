@@ -103,13 +103,17 @@ def _is_below(path: PurePosixPath, folder: PurePosixPath) -> bool:
     return path != folder and _is_in(path, folder)
 
 
-def by_folders(labelled: Iterable[Labelled], base: PurePosixPath) -> list[Dataset]:
-    """A dataset for each folder that has folders of splits, or label files that say their split."""
+def by_folders(labelled: Collection[Labelled], base: PurePosixPath) -> list[Dataset]:
+    """A dataset for each folder that has folders of splits, or label files that say their split.
+
+    Where all say the one that a folder around all of them is named after, they say nothing.
+    """
     found: dict[PurePosixPath, dict[Photo, Given]] = {}
+    do_say = {one.split for one in labelled} != {splits.of_file(str(base))}
     for one in labelled:
         folders = one.photo.parent, one.label.parent
         of_photo, of_label = (splits.by_folder(folder, base) for folder in folders)
-        if given := of_photo or of_label or (Given(one.split, one.label) if one.split else None):
+        if given := of_photo or of_label or (Given(one.split, one.label) if one.split and do_say else None):
             above = [of.by.parent if of else folder for of, folder in zip((of_photo, of_label), folders, strict=True)]
             found.setdefault(common(above), {})[one.photo] = given
     return [Dataset(root, frozenset(given), given) for root, given in sorted(found.items())]

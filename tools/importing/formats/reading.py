@@ -25,6 +25,7 @@ from tools.importing.formats import (
     labelled,
     labelme,
     matching,
+    pixels,
     sniffing,
     tables,
     via,
@@ -42,6 +43,8 @@ READERS: dict[str, Reader] = {  # in the order of what they keep: of two that la
     "LabelMe": labelme.read,
     "Label Studio": label_studio.read,
     "CreateML": create_ml.read,
+    "KITTI": pixels.kitti,
+    "OIDv4": pixels.oidv4,
     "YOLO": yolo.read,
     "CSV": tables.read,
 }
