@@ -1,9 +1,11 @@
 """Which label belongs to which photo: by name, exact first; a weaker reading of it only where it means a single one.
 
 Tools change names on the way: macOS decomposes letters, Windows forgets case, Label Studio and VoTT write URLs' %20,
-some write `photo.jpg.xml`, or a suffix that the photo no longer has.
+some write `photo.jpg.xml`, or a suffix that the photo no longer has. Label Studio puts eight digits before the name of
+what was uploaded to it: `0a1b2c3d-photo.jpg`.
 """
 
+import re
 import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Collection, Hashable, Iterable
@@ -13,6 +15,8 @@ from typing import TypeVar
 from urllib.parse import unquote
 
 from detector.pictures import images
+
+_UPLOADED = re.compile(r"(?<![^/])[0-9a-f]{8}-(?=[^/]+$)")  # of the last part of a path
 
 T = TypeVar("T")
 K = TypeVar("K", bound=Hashable)
@@ -31,10 +35,14 @@ def _decoded(name: str) -> str:
     return folded(unquote(name))
 
 
-def loosest(name: str) -> str:
-    """What all names have in common that may mean the same."""
+def without_suffix(name: str) -> str:
     decoded = unquote(name)
     return folded(decoded[: -len(PurePosixPath(decoded).suffix)] if images.is_image(decoded) else decoded)
+
+
+def loosest(name: str) -> str:
+    """What all names have in common that may mean the same."""
+    return _UPLOADED.sub("", without_suffix(name))
 
 
 KEYS: dict[str, Callable[[str], str]] = {  # in words: the key; each includes those before it
@@ -42,7 +50,8 @@ KEYS: dict[str, Callable[[str], str]] = {  # in words: the key; each includes th
     "Unicode normalization": composed,
     "upper and lower case": folded,
     "percent encoding": _decoded,
-    "an image suffix": loosest,
+    "an image suffix": without_suffix,
+    "the digits before an uploaded file's name": loosest,
 }
 
 

@@ -3,7 +3,6 @@
 A photo's name is that of the uploaded file, with or without the eight digits that Label Studio puts before it.
 """
 
-import re
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import unquote
@@ -15,20 +14,18 @@ from tools.importing.formats import labelled, text
 from tools.importing.formats.folder import Folder
 from tools.importing.formats.labelled import Box, Corners, Findings, Labels, Reading
 
-_UPLOADED = re.compile(r"^[0-9a-f]{8}-(?=.)")
 _KINDS = ("rectanglelabels", "polygonlabels", "ellipselabels", "brushlabels", "keypointlabels", "labels")
 
 
 def read(folder: Folder, files: list[str], findings: Findings) -> Reading:
     """The labels of some Label Studio files of one dataset."""
-    names = {path.rpartition("/")[2] for path in folder.photos}
     labels = []
     for name, item, task in text.entries(folder, files, findings.errors):
         results = _results(task, name, item, findings)
         if not (photo := _photo(task)):
             findings.error(name, item, "names no photo", "export it again")
         elif results is not None:
-            labels.append(_labels(_as_kept(photo, names), results, name, item, findings))
+            labels.append(_labels(photo, results, name, item, findings))
     return Reading(labels, labelled.sorted_names(labels))
 
 
@@ -37,12 +34,6 @@ def _photo(task: Mapping[str, Any]) -> str:
     places = data.values() if isinstance(data, dict) else task.values()
     texts = [unquote(place.rpartition("?d=")[2]) for place in places if isinstance(place, str)]
     return next(filter(images.is_image, texts), "")
-
-
-def _as_kept(photo: str, names: set[str]) -> str:
-    name = photo.replace("\\", "/").rpartition("/")[2]
-    without = _UPLOADED.sub("", name)
-    return without if name not in names and without in names else photo
 
 
 def _results(task: Mapping[str, Any], name: str, item: str, findings: Findings) -> list[Any] | None:
