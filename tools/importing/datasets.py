@@ -13,10 +13,11 @@ from pathlib import PurePosixPath
 
 from detector.annotations import pairing
 from detector.base.errors import UserError, counted
-from tools.importing import splits
+from tools.importing import name_lists, splits
 from tools.importing.labelled import Labelled
+from tools.importing.name_lists import NameList
 from tools.importing.pairs import Photo
-from tools.importing.splits import Given, NameList
+from tools.importing.splits import Given
 from tools.importing.tree import Tree
 
 MOST_TWINS = 0.5  # the share of photos that are in another folder, too, beyond which these are versions of one dataset
@@ -35,10 +36,6 @@ class Dataset:
     given: Mapping[Photo, Given] = field(default_factory=dict)
     lists: Sequence[NameList] = ()
     inner: Sequence["Dataset"] = ()
-
-    @property
-    def list_paths(self) -> set[PurePosixPath]:
-        return {one.path for one in self.lists}
 
     @property
     def splits(self) -> set[str]:
@@ -122,8 +119,8 @@ def by_folders(labelled: Collection[Labelled], base: PurePosixPath) -> list[Data
 def by_lists(tree: Tree, labelled: Collection[Labelled], others: Collection[PurePosixPath]) -> list[Dataset]:
     """A dataset for each folder of lists; of several that name the same photos, Main is taken, else the longest."""
     label_of = {one.photo: one.label for one in labelled}
-    folders = pairing.grouped(splits.lists(tree, [*label_of], others), lambda one: one.path.parent)
-    given = {folder: splits.joined(lists) for folder, lists in folders.items()}
+    folders = pairing.grouped(name_lists.find(tree, [*label_of], others), lambda one: one.path.parent)
+    given = {folder: name_lists.joined(lists) for folder, lists in folders.items()}
     found: list[Dataset] = []
     for folder in sorted(given, key=lambda one: (one.name.casefold() != _MAIN, -len(given[one]), one)):
         photos = frozenset(given[folder].keys() & label_of.keys())

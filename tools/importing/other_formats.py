@@ -24,7 +24,8 @@ def taken(tree: Tree, dataset: Dataset) -> Found:
         UserError: their meaning is in doubt.
     """
     _refuse(tree, dataset.errors)
-    found = Found(names=dataset.names, files=frozenset(map(PurePosixPath, dataset.files)))
+    files, descriptions = (frozenset(map(PurePosixPath, one)) for one in (dataset.files, dataset.descriptions))
+    found = Found(names=dataset.names, files=files, descriptions=descriptions)
     for photo in dataset.photos:
         path = _below(tree, photo.path)
         label = next(name for name in (*dataset.files, photo.source) if photo.source.startswith(name))

@@ -59,6 +59,7 @@ def _join(taken: Found, more: Found, kind: str) -> None:
     others = [photo for photo in more.labels if photo not in taken.labels]
     new = [photo for photo in others if photo.stem.casefold() not in stems]
     doubted = {path for path in more.left_out if images.is_image(path.name)}
+    taken.descriptions |= more.descriptions
     taken.left_out |= dict.fromkeys({*others, *doubted} - taken.labels.keys(), left_out.IN_OTHER_FORMAT)
     for photo in new:
         taken.labels[photo], taken.annotations[photo] = more.labels[photo], more.annotations[photo]
@@ -85,7 +86,7 @@ def _refuse(tree: Tree, found: Found) -> None:
     if labels:
         without = f"{counted(len(labels), 'label file')} without a photo"
         raise UserError(tree.source, without, "put the photos there, too")
-    others = [str(path) for path in tree.files if left_out.is_other_format(path, {photo.stem for photo in photos})]
+    others = [str(path) for path in tree.files if left_out.may_be_label(path, {photo.stem for photo in photos})]
     if photos and others:
         without = f"{counted(len(photos), 'photo')} and no label that can be taken ({few(others)})"
         raise UserError(tree.source, without, GIVE)

@@ -18,6 +18,7 @@ from detector.storage import archives
 from tools.importing import zip_archive
 
 ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
+HEAD = 1 << 16  # bytes that are read to tell what a file is
 MOST_ARCHIVES = 1000  # that are unpacked, those inside of others included
 _NOT_READ = (  # images that no stage can read
     *(".arw", ".cr2", ".cr3", ".dng", ".jp2", ".jxl", ".nef", ".orf", ".pgm", ".ppm", ".psd", ".raf", ".rw2", ".svg"),
@@ -61,6 +62,9 @@ class Tree:
             reason = f"cannot be read or copied: {error.strerror}"
             raise UserError(self.shown(path), reason, "fix that and run the command again") from error
 
+    def head(self, path: PurePosixPath) -> bytes:
+        return head(self.files[path])
+
     def shown(self, path: PurePosixPath) -> str:
         """The SRC= of a file or a folder of it."""
         if path == PurePosixPath():
@@ -92,6 +96,15 @@ class Tree:
         with self.files[path].open("rb") as file:
             header = file.read(_PNG_COLOUR_TYPE + 1)
         return header[_PNG_COLOUR_TYPE:] in (bytes([_PNG_GREY]), bytes([_PNG_PALETTE]))
+
+
+def head(file: Path) -> bytes:
+    """The first bytes of a file, by which it is known; none where it cannot be read."""
+    try:
+        with file.open("rb") as stream:
+            return stream.read(HEAD)
+    except OSError:
+        return b""
 
 
 def walk(root: Path, source: str = "", *, is_folder: bool = True) -> Tree:

@@ -5,9 +5,8 @@ from functools import cached_property
 from pathlib import Path
 
 from detector.pictures import images
+from tools.importing import tree as trees
 from tools.importing.tree import Tree
-
-HEAD = 1 << 16  # bytes that are read to tell what a file is
 
 
 def is_image(name: str) -> bool:
@@ -28,12 +27,7 @@ class Folder:
         return self._files[name]
 
     def head(self, name: str) -> bytes:
-        """The first bytes of a file; none where it cannot be read."""
-        try:
-            with self.path(name).open("rb") as file:
-                return file.read(HEAD)
-        except OSError:
-            return b""
+        return trees.head(self.path(name))
 
     @cached_property
     def photo_stems(self) -> set[str]:

@@ -53,10 +53,14 @@ class Labels:
 
 @dataclass(frozen=True)
 class Reading:
-    """All that the label files of a format say. names: the classes in the order of the format's ids, or sorted."""
+    """All that the label files of a format say.
+
+    names: the classes in the order of the format's ids, or sorted. descriptions: files that were read for these.
+    """
 
     labels: list[Labels]
     names: list[str]
+    descriptions: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

@@ -83,6 +83,7 @@ class Dataset:
 
     format: its name. files: its label files, below the root. photos: sorted by path. unusable: {photo: why its labels
     cannot be used}, which must not be taken for photos without labels. names: classes in the order of the format's ids.
+    descriptions: files that only say what classes are called, or which photos are in a split.
     errors: the meaning is in doubt; nothing may be imported. notes: what was left out, or taken otherwise than written.
     """
 
@@ -91,6 +92,7 @@ class Dataset:
     photos: tuple[Photo, ...]
     unusable: Mapping[Path, UserError]
     names: tuple[str, ...]
+    descriptions: tuple[str, ...]
     errors: tuple[UserError, ...]
     notes: tuple[Finding, ...]
 
@@ -144,9 +146,16 @@ def _dataset(kind: str, reader: Reader, folder: Folder, files: list[str]) -> Dat
     for photo in photos:
         if not photo.boxes:
             findings.note(photo.file, photo.path.name, "a photo without a box", "taken as one without objects")
-    names = tuple(name for name in reading.names if not _UNFIT.search(name))
-    errors, notes = tuple(findings.errors), tuple(findings.notes)
-    return Dataset(kind, tuple(files), tuple(photos), unusable | undecodable, names, errors, notes)
+    return Dataset(
+        format=kind,
+        files=tuple(files),
+        photos=tuple(photos),
+        unusable=unusable | undecodable,
+        names=tuple(name for name in reading.names if not _UNFIT.search(name)),
+        descriptions=tuple(reading.descriptions),
+        errors=tuple(findings.errors),
+        notes=tuple(findings.notes),
+    )
 
 
 def _check_names(reading: Reading, findings: Findings) -> None:

@@ -81,7 +81,8 @@ def read(folder: Folder, files: list[str], findings: Findings) -> Reading:
         findings.error(files[0], "", reason, _GIVE_NAMES)
     _check_pixels(labels, findings)
     words = [word for names in used.values() for word in names.names.values()]
-    return Reading(labels, list(dict.fromkeys(words)) or labelled.sorted_names(labels))
+    known = list(dict.fromkeys(words)) or labelled.sorted_names(labels)
+    return Reading(labels, known, [*filter(is_names, folder.others)])
 
 
 def _label_files(folder: Folder, files: list[str]) -> list[str]:
