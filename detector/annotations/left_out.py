@@ -49,7 +49,7 @@ def subject(filename: str, item: str) -> str:
 
 
 def in_words(counts: Mapping[str, Mapping[str, int]]) -> str:
-    """`3 photos (has no XML beside it 2, is an empty file 1), 1 box (empty 1)`; empty where nothing was left out."""
+    """`3 photos (has no label 2, is an empty file 1), 1 box (empty 1)`; empty where nothing was left out."""
     parts = []
     for things, kinds in counts.items():
         reasons = ", ".join(f"{kind} {number}" for kind, number in kinds.items())

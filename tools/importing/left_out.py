@@ -75,10 +75,10 @@ def matters(path: PurePosixPath, fault: str) -> bool:
 
 
 def lines(reasons: Mapping[PurePosixPath, str]) -> list[str]:
-    """A line for each reason: how many files, and their folders, or their names if they are few."""
+    """A line for each reason: how many files, their folders, or their names if they are few."""
     counts = Counter(reasons.values())
     return [
-        f"left out: {count} {reason} ({_places([p for p in reasons if reasons[p] == reason])})"
+        f"left out ({count:,}): {reason} ({_places([p for p in reasons if reasons[p] == reason])})"
         for reason, count in counts.items()
     ]
 
@@ -87,4 +87,8 @@ def _places(paths: Sequence[PurePosixPath]) -> str:
     if len(paths) <= MOST_NAMES:
         return ", ".join(printable(str(path)) for path in paths)
     folders = Counter(path.parent for path in paths)
-    return few([f"{printable(str(folder))}/: {count}" for folder, count in folders.most_common()])
+    return few([f"{_named(folder)}: {count}" for folder, count in folders.most_common()])
+
+
+def _named(folder: PurePosixPath) -> str:
+    return f"{printable(str(folder))}/" if folder.parts else "the top folder"

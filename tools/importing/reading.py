@@ -13,7 +13,7 @@ from tools.importing.labelled import Found
 from tools.importing.pairs import Photo
 from tools.importing.tree import ARCHIVES, Tree
 
-GIVE = "give photos with labels in a format of docs/formats.md, say PASCAL VOC XML"
+_FORMATS = "docs/formats.md lists the labels that are read"
 _TOOL = "draw a box around each object, say with LabelImg"
 
 
@@ -82,18 +82,18 @@ def _refuse(tree: Tree, found: Found) -> None:
         both = f"{counted(len(photos), 'photo')} and {counted(len(labels), 'label file')}"
         raise UserError(tree.source, f"{both}, none of which fits: {labels[0]}: {fault}", "give both the same name")
     if found.notes:
-        raise UserError(tree.source, f"no labels that can be taken: {'; '.join(found.notes)}", GIVE)
+        raise UserError(tree.source, f"no labels that can be taken: {'; '.join(found.notes)}", _FORMATS)
     if labels:
         without = f"{counted(len(labels), 'label file')} without a photo"
         raise UserError(tree.source, without, "put the photos there, too")
     others = [str(path) for path in tree.files if left_out.may_be_label(path, {photo.stem for photo in photos})]
     if photos and others:
         without = f"{counted(len(photos), 'photo')} and no label that can be taken ({few(others)})"
-        raise UserError(tree.source, without, GIVE)
+        raise UserError(tree.source, without, _FORMATS)
     if photos:
         raise UserError(tree.source, *_unlabelled(tree, photos))
     hint = f"; {few(list(map(str, tree.other_images)))}: {left_out.NOT_READ}" if tree.other_images else ""
-    raise UserError(tree.source, f"holds no photo and no label{hint}", GIVE)
+    raise UserError(tree.source, f"holds no photo and no label{hint}", f"give photos with labels: {_FORMATS}")
 
 
 def _unlabelled(tree: Tree, photos: Sequence[Photo]) -> tuple[str, str]:
