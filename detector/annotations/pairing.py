@@ -51,7 +51,7 @@ KEYS: dict[str, Callable[[str], str]] = {  # in words: the key; each includes th
     "upper and lower case": folded,
     "percent encoding": _decoded,
     "an image suffix": without_suffix,
-    "the digits before an uploaded file's name": loosest,
+    "Label Studio's prefix": loosest,
 }
 
 

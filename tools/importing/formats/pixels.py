@@ -4,7 +4,7 @@ Cat 10 20 110.5 220                                             OIDv4's toolkit,
 Car 0.00 0 -1.58 587.0 173.3 614.1 200.1 1.65 1.67 3.64 ...     KITTI: class, truncated, occluded, angle, then these
 
 A class of OIDv4's may have spaces; its files are in a folder Label beside the photos. An image of Open Images lies in
-the folder of each of its classes, with the boxes of that class alone: each gets the boxes of all. KITTI's label_2/x.txt
+the folder of each of its classes, with the boxes of that class alone: it is taken once, with all. KITTI's label_2/x.txt
 is of image_2/x.png; its regions DontCare are left out. An empty file is a photo without objects.
 """
 
@@ -29,19 +29,19 @@ _LINES = {
     ),
     "OIDv4": re.compile(rf"(?P<name>\S.*?)\s+{_FOUR}(?P<difficult>\s+difficult)?"),
 }
-_LEAST = 4  # a larger number is no share of a photo's side
+_MOST_SHARE = 4  # of a photo's side: a larger number is in pixels
 _LONGEST = 500  # letters of a line
 _IMAGE_ID = re.compile("[0-9a-f]{16}")  # of Open Images
 _DONT_CARE = "DontCare"
+_TAKEN = "the same image is taken, with all its boxes, from the folder of another class"
 
 
 def kind(lines: list[str]) -> str:
-    """KITTI or OIDv4, where most of the first lines of a text are so; else empty."""
+    """KITTI or OIDv4, where most of the first lines of a text are so, and one is surely in pixels; else empty."""
     some = [line.strip() for line in lines[:50] if line.strip()]
     for name in _LINES:
         matches = [match for line in some if (match := _match(name, line))]
-        in_pixels = [match for match in matches if max(_corners(match)) > _LEAST]
-        if len(in_pixels) * 2 > len(some):
+        if len(matches) * 2 > len(some) and any(max(_corners(match)) > _MOST_SHARE for match in matches):
             return name
     return ""
 
@@ -77,7 +77,7 @@ def _read(kind: str, folder: Folder, files: list[str], findings: Findings) -> Re
     if len(inverted) * 10 > len(boxes):
         reason = f"the last two numbers are smaller than the two before them in {len(inverted)} of {len(boxes)} boxes"
         findings.error(inverted[0], "", reason, "write each line as: class xmin ymin xmax ymax, in pixels")
-    labels = list(_of_all_classes(labels, findings))
+    labels = list(_of_all_classes(labels))
     return Reading(labels, labelled.sorted_names(labels))
 
 
@@ -118,16 +118,14 @@ def _photo(name: str) -> str:
     return f"../{images}/{stem}" if images != own else stem
 
 
-def _of_all_classes(labels: list[Labels], findings: Findings) -> Iterator[Labels]:
-    """The labels, those of one image of Open Images in several folders of classes put together."""
+def _of_all_classes(labels: list[Labels]) -> Iterator[Labels]:
+    """The labels; of an image of Open Images in several folders of classes, all its boxes are those of the first."""
     same: dict[tuple[str, str], list[Labels]] = defaultdict(list)
     for one in labels:
         folder, _, stem = one.photo.rpartition("/")
         is_image = folder == ".." and _IMAGE_ID.fullmatch(stem)
         same[(one.split, stem) if is_image else (one.file, "")].append(one)
-    for many in same.values():
-        boxes = tuple(dict.fromkeys(box for one in many for box in one.boxes))
-        for one in many:
-            if len(many) > 1:
-                findings.note(one.file, "", "an image in the folders of several classes", "it has the boxes of all")
-            yield replace(one, boxes=boxes)
+    for first, *others in same.values():
+        yield replace(first, boxes=tuple(box for one in (first, *others) for box in one.boxes))
+        for one in others:
+            yield replace(one, boxes=(), fault=UserError(one.file, _TAKEN, f"see {first.file}"))

@@ -41,7 +41,7 @@ UNSUPPORTED = {  # what to do with what is known, but not read
     "VoTT": "export it as PASCAL VOC or CSV from VoTT",
     "Datumaro": "export it as COCO, VOC or YOLO: datum convert -f coco",
     "COCO results": "these are detections of a model; give the labels",
-    **dict.fromkeys(_TEXTS, "convert it to PASCAL VOC, COCO or the CSV of docs/formats.md"),
+    **dict.fromkeys(_TEXTS, "convert it to COCO or PASCAL VOC"),
 }
 
 

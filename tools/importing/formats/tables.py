@@ -53,6 +53,8 @@ _AUTOML_SETS = ("TRAIN", "TRAINING", "VALIDATE", "VALIDATION", "TEST", "UNASSIGN
 _NO_CLASS = ("", "area", "confidence", "id", "index", "source", "unnamed0")  # columns that never hold the class
 _CODE = re.compile(r"/[mgt]/\w+")  # of a class of Open Images
 _DESCRIPTIONS = re.compile(rb'(\xef\xbb\xbf)?([^/\n]*\n)?"?/[mgt]/\w+"?,')  # code,name; also below a header
+_LONGEST = 2**16  # letters of a header; the csv module refuses cells of twice as many
+_PHOTO = re.compile("file|image|path", re.IGNORECASE)  # a part of all names of that column
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?")
 ONE_CLASS = "object"  # the name of the class where a table has none
 
@@ -78,7 +80,7 @@ class Layout:
 
 def layout(content: str) -> Layout | None:
     """The layout of a table of boxes by its first lines, or None."""
-    first = next((line for line in content.splitlines() if line.strip()), "")
+    first = next((line for line in content.splitlines() if line.strip()), "")[:_LONGEST]
     found = header(first)
     if found and ("box" in found.columns or found.columns.keys() >= {*CORNERS}):
         if "class" not in found.columns and len(found.unknown) == 1:  # such as cell_type
@@ -93,6 +95,9 @@ def layout(content: str) -> Layout | None:
 
 def header(line: str) -> Layout | None:
     """The columns that a line names, or None where a photo is not among them."""
+    line = line[:_LONGEST]
+    if not _PHOTO.search(line):  # as in each of a hundred thousand files of YOLO
+        return None
     for delimiter in DELIMITERS:
         row = next(csv.reader([line], delimiter=delimiter), [])
         words = [re.sub("[^a-z0-9]", "", cell.lower()) for cell in row]

@@ -79,6 +79,9 @@ FILES: dict[str, tuple[str, object]] = {
     "YOLO's names": ("data.yaml", "train: images/train\nval: [a, b]\nnames:\n  0: cat\n  1: 'dog'\n"),
     "YOLO's data": ("obj.data", "train = train.txt\nnames = classes.txt\n"),
     "CSV": ("a.csv", "filename,width,height,class,xmin,ymin,xmax,ymax\na.jpg,100,50,cat,1,2,3,4\n"),
+    "Global Wheat": ("w.csv", 'image_id,width,height,class,bbox\na,100,50,cat,"[1, 2, 3, 4]"\n'),
+    "OIDv4": ("a.txt", "cat 10 20 30 40\nTraffic light 1 2 3 4 difficult\n"),
+    "KITTI": ("a.txt", "cat 0.00 0 1.85 38.63 18.5 42.5 20 1.67 1.87 3.69 -16.53 2.39 58.49 1.57\n"),
     "RetinaNet": ("r.csv", "a.jpg,1,2,3,4,cat\na.jpg,,,,,\n"),
     "AutoML": ("m.csv", "TRAIN,gs://b/a.jpg,cat,0.1,0.2,,,0.3,0.4,,\nTEST,b.jpg,cat,0.1,0.2,,,0.3,0.4,,\n"),
 }
