@@ -13,6 +13,7 @@ Size = tuple[int, int]  # width, height in pixels
 
 ENCLOSING = "the enclosing box is taken"
 LOST = "written as an object without a box, which xml2csv reports"
+NUMBER = r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?"  # in one way alone, or a long one takes for ever
 _LONGEST_SIDE = 10_000_000  # pixels: no size beyond it can be meant
 
 

@@ -21,7 +21,7 @@ from tools.importing.formats import labelled, text
 from tools.importing.formats.folder import Folder
 from tools.importing.formats.labelled import Box, Findings, Labels, Reading
 
-_NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
+_NUMBER = labelled.NUMBER
 _FOUR = rf"(?P<corners>{_NUMBER}(?:\s+{_NUMBER}){{3}})"
 _LINES = {
     "KITTI": re.compile(

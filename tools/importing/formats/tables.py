@@ -55,7 +55,7 @@ _CODE = re.compile(r"/[mgt]/\w+")  # of a class of Open Images
 _DESCRIPTIONS = re.compile(rb'(\xef\xbb\xbf)?([^/\n]*\n)?"?/[mgt]/\w+"?,')  # code,name; also below a header
 _LONGEST = 2**16  # letters of a header; the csv module refuses cells of twice as many
 _PHOTO = re.compile("file|image|path", re.IGNORECASE)  # a part of all names of that column
-_NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?")
+_NUMBER = re.compile(labelled.NUMBER)
 ONE_CLASS = "object"  # the name of the class where a table has none
 
 

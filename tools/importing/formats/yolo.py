@@ -22,8 +22,7 @@ from tools.importing.formats import labelled, text
 from tools.importing.formats.folder import Folder
 from tools.importing.formats.labelled import Box, Corners, Findings, Labels, Reading
 
-_NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
-_LINE = re.compile(rf"\S+(?:[ \t]+{_NUMBER}){{4,}}[ \t]*")
+_LINE = re.compile(rf"\S+(?:[ \t]+{labelled.NUMBER}){{4,}}[ \t]*")
 _NAME_FILES = ("classes.txt", "obj.names", "labels.txt", "_darknet.labels", "predefined_classes.txt", "class_names.txt")
 _YAML_NAMES = re.compile(rb"(?m)^\{?[ ]?['\"]?names['\"]?[ ]*:")  # at the top of a data.yaml
 _GIVE_NAMES = "put classes.txt beside the labels, a name for each line, in the order of the ids"

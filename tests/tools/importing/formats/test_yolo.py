@@ -140,6 +140,12 @@ def test_text_that_is_known_but_not_read(tmp_path, kind, content):
     ]
 
 
+def test_a_long_line_is_soon_known(tmp_path):
+    """It took for ever: each number could be read in several ways."""
+    contents = reading.read(trees.walk(tree(tmp_path, "a.jpg", files={"a.txt": "0" + " 63" * 500 + " x\n"})))
+    assert (contents.datasets, contents.notes) == ((), ())
+
+
 def test_text_that_is_no_label(tmp_path):
     contents = reading.read(trees.walk(tree(tmp_path, "a.jpg", files={"notes.txt": "12 photos\n", "a.txt": "a cat\n"})))
     assert (contents.datasets, contents.notes) == ((), ())
