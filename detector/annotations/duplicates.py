@@ -30,7 +30,7 @@ from detector.annotations.likeness import SIDE
 from detector.annotations.placement import Place
 from detector.annotations.voc import Annotation
 from detector.pictures import images
-from detector.pictures.images import Thumbnail
+from detector.pictures.images import ImageInfo, Thumbnail
 
 SAME_BYTES = "the same bytes"
 LOOKS_SAME = "looks the same"
@@ -83,10 +83,11 @@ def fingerprint(name: str, sha256: str, thumbnail: Thumbnail) -> Fingerprint:
     return Fingerprint(sha256, source, perceptual.hashes(thumbnail), perceptual.shrunk(thumbnail).tobytes())
 
 
-def read(path: Path, name: str) -> Fingerprint:
-    """The fingerprint of a file that the user calls `name`; a `UserError` where it is no photo."""
+def read(path: Path, name: str) -> tuple[ImageInfo, Fingerprint]:
+    """What a file holds that the user calls `name`, and its fingerprint; a `UserError` where it is no photo."""
     content = images.read_bytes(path)
-    return fingerprint(name, hashlib.sha256(content).hexdigest(), images.glance(path, content)[1])
+    info, thumbnail = images.glance(path, content)
+    return info, fingerprint(name, hashlib.sha256(content).hexdigest(), thumbnail)
 
 
 def find(fingerprints: Mapping[Key, Fingerprint]) -> list[Copy[Key]]:

@@ -68,6 +68,8 @@ def readers(folder: Path) -> dict[str, Reader]:
         "JPEG": Reader(_picture("JPEG"), lambda content: images.glance("a.jpg", content)),
         "PNG": Reader(_picture("PNG"), lambda content: images.glance("a.png", content)),
         "list of a split": _imported(folder, "ImageSets/train.txt", b"c\nd.jpg\n", labelled),
+        "lists in JSON": _imported(folder, "split.json", b'{"train": ["c.jpg"], "test": ["d"]}', labelled),
+        "lists in CSV": _imported(folder, "split.csv", b"filename,split\nc.jpg,train\nd,test\n", labelled),
         "TFRecord": _imported(folder, "train.record", _record(folder), {"label_map.pbtxt": LABEL_MAP}),
         "zip": _imported(folder, "photos.zip", _zip(), {}),
     }

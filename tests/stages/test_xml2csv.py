@@ -203,7 +203,7 @@ def test_photos_without_a_label_file(root, pets, policy):
     (pets / "test/b0.txt").write_text("0 0.5 0.5 0.4 0.4\n")
     done = run(root)
     rows = of_photos(root)
-    without = "has no XML beside it"
+    without = "has no label"
     if policy == "error":
         assert done.returncode == 2
         assert rows == [("b0.jpg", without, "error"), ("a0.jpg", without, "error")]
@@ -225,7 +225,7 @@ def test_too_many_left_out(root, pets):
     done = run(root)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.splitlines()[0] == (
-        "error: dataset/pets: 5 of 9 photos cannot be used: has no XML beside it 5; label them; or, if they show no "
+        "error: dataset/pets: 5 of 9 photos cannot be used: has no label 5; label them; or, if they show no "
         "object, set dataset.unlabelled to background in params.yaml, or raise dataset.max_skipped in params.yaml"
     )
     faults.workspace(root, max_skipped=0.56)
@@ -238,9 +238,7 @@ def test_a_split_without_labels(root, pets):
         path.unlink()
     done = run(root)
     assert done.returncode == 2
-    assert done.stderr.startswith(
-        "error: dataset/pets/test: no photo is left of 3: has no XML beside it 3; label them; "
-    )
+    assert done.stderr.startswith("error: dataset/pets/test: no photo is left of 3: has no label 3; label them; ")
 
 
 def test_copies_and_names_in_both_splits(root, pets):
@@ -363,10 +361,9 @@ def test_what_was_repaired_in_the_label_map_and_doubtful_names(root, pets):
     assert (done.returncode, done.stderr) == (0, "")
     assert [line.partition(": ")[2].partition(": ")[2] for line in done.stdout.splitlines()[:-1]] == [
         "ids numbered from 1 without gaps: cat 11 is 1, dog 12 is 2, Cat 15 is 3; in label_map.pbtxt",
-        "class names: Cat 1, cat 6: the same name but for case, spaces or Unicode form; is it one class?; "
-        "if so, rename them in the XML",
-        "class names: classes with fewer than 3 boxes: Cat 1; is it a slip, or are photos missing?; "
-        "if so, rename them in the XML",
+        "class names: Cat 1, cat 6: the same name but for case, spaces or Unicode form; "
+        "rename them in the labels, if that is a slip",
+        "class names: classes with fewer than 3 boxes: Cat 1; rename them in the labels, if that is a slip",
     ]
 
 

@@ -35,6 +35,6 @@ def groups(
 
 def _fingerprint(name: str, path: Path) -> Fingerprint | None:
     try:
-        return duplicates.read(path, name)
+        return duplicates.read(path, name)[1]
     except UserError:
         return None

@@ -54,10 +54,6 @@ class Dataset:
     problems: list[FileProblem]
     classes: list[str]
 
-    def of_split(self, split: str) -> list[Photo]:
-        """The photos of train, val or test."""
-        return [photo for photo in self.photos if photo.split == split]
-
 
 def read(settings: DatasetParams) -> Dataset:
     """The dataset as the stages take it: the same photos, boxes, problems and splits.

@@ -44,7 +44,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def originals(folder: Path) -> dict[str, duplicates.Fingerprint]:
-    return {path.name: duplicates.read(path, path.name) for path in sorted(folder.iterdir())}
+    return {path.name: duplicates.read(path, path.name)[1] for path in sorted(folder.iterdir())}
 
 
 @pytest.mark.parametrize("change", copies.CHANGES)
@@ -195,7 +195,7 @@ REAL = {
 def test_real_photos(tmp_path, archive):
     """The copies that real datasets hold; and of planted ones at least 95 of 100 are found."""
     paths = unpacked(SHARED / archive, tmp_path)
-    real = {name: duplicates.read(path, name) for name, path in paths.items()}
+    real = {name: duplicates.read(path, name)[1] for name, path in paths.items()}
     assert [" ".join(group) for group in duplicates.groups(duplicates.find(real))] == REAL[archive]
     chosen = dict(list(paths.items())[:: len(paths) // 10])
     added = {}
