@@ -505,6 +505,7 @@ def test_help_is_quick_and_an_unknown_word_is_refused(tmp_path: Path) -> None:
     assert (done.returncode, "unrecognized arguments: again" in done.stderr) == (2, True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", ["ssd_mobilenet_v2_fpnlite_320x320"])
 def test_a_step_of_the_other_models(trained: Path, tmp_path: Path, model: str) -> None:
     copied(trained, tmp_path, **{"train.steps": "1", "train.model": model})
