@@ -10,7 +10,7 @@ TF ?= auto
 INSTALLER ?= auto
 
 # Only from the command line: a NAME or a STEPS that a shell happens to export must not steer a training.
-ARGUMENTS := STEPS BATCH DATASET FRESH SRC NAME SHA256 IMAGE IMAGES OUTPUT TO A B PROJECT BUCKET LOCATION TPU_ACCOUNT COMMIT WORK_DIR REMOTE MINUTES
+ARGUMENTS := STEPS BATCH DATASET FRESH SRC NAME SHA256 IMAGE IMAGES OUTPUT TO A B PROJECT BUCKET LOCATION TPU_ACCOUNT COMMIT MINUTES WORK_DIR REMOTE
 KNOWN := $(ARGUMENTS) PYTHON TF INSTALLER
 # A mistyped variable would be ignored in silence. (What a make above this one was given is not ours to judge.)
 GIVEN := $(if $(filter 0,$(MAKELEVEL)),$(foreach name,$(.VARIABLES),$(if $(filter command,$(origin $(name))),$(name))))
@@ -171,6 +171,10 @@ test-kill: install ## Kill a training 20 times, and check that its model is the 
 .PHONY: test-kill-bucket
 test-kill-bucket: install ## The same, but each time a new machine resumes from a bucket: 20 minutes
 	@python -m tests.kill.on_bucket
+
+.PHONY: test-fuzz
+test-fuzz: install ## Give damaged files to every reader, for some time: [MINUTES=10]
+	@python -m tests.fuzz.readers $(call option,--minutes=,MINUTES)
 
 .PHONY: test-faults
 test-faults: install ## Let each write, rename, open ... of small commands fail once: 15 minutes

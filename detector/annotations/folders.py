@@ -44,7 +44,12 @@ def listing(folder: Path) -> Listing:
 
 def shown(name: str) -> str:
     """A file's name as a report can hold it."""
-    return name if _is_writable(name) else errors.escaped(name)
+    return name if is_writable(name) else errors.escaped(name)
+
+
+def is_writable(name: str) -> bool:
+    """Whether a CSV and a record can hold the file name."""
+    return not any(unicodedata.category(letter) in _UNWRITABLE for letter in name)
 
 
 def _sort_in(entry: os.DirEntry[str], result: Listing) -> None:
@@ -74,7 +79,7 @@ def _images_below(folder: str) -> int:
 
 
 def _fault(entry: os.DirEntry[str]) -> Problem | None:
-    if not _is_writable(entry.name):
+    if not is_writable(entry.name):
         return Problem("", "its name holds a control character or is not UTF-8", "rename it", SKIPPED)
     if not _is_true(entry.is_file):
         is_broken = entry.is_symlink() and not Path(entry.path).exists()
@@ -89,8 +94,3 @@ def _is_true(question: Callable[[], bool]) -> bool:
         return question()
     except OSError:
         return False
-
-
-def _is_writable(name: str) -> bool:
-    """Whether a CSV and a record can hold the file name."""
-    return not any(unicodedata.category(letter) in _UNWRITABLE for letter in name)
