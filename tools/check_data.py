@@ -112,7 +112,8 @@ def read(cache: Cache, names: Iterable[str], notes: Path, seconds: float) -> tup
             times[name] = int(time.time())
         if time.monotonic() > deadline:
             break
-    files.write_text(notes, json.dumps(times) + "\n")
+    with contextlib.suppress(OSError):  # on a disk that is full, or can only be read, the next time starts anew
+        files.write_text(notes, json.dumps(times) + "\n")
     return faults, count
 
 
