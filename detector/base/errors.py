@@ -20,7 +20,6 @@ FULL = (errno.ENOSPC, errno.EDQUOT)  # the disk, or a user's share of it
 REFUSED = {
     **dict.fromkeys(FULL, "make room"),
     **dict.fromkeys((errno.EACCES, errno.EPERM), "change its permissions"),
-    **dict.fromkeys((errno.EEXIST, errno.ENOTDIR, errno.ENAMETOOLONG), "choose another name or place"),
     errno.EROFS: "that disk can only be read: copy the project to another one",
     errno.EIO: "check the disk",
     errno.ESTALE: "mount that disk again",

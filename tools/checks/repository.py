@@ -1,5 +1,6 @@
 """What DVC needs of git, and of itself."""
 
+import contextlib
 import fcntl
 import os
 import shlex
@@ -9,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from detector.base import files, paths
+from detector.base.errors import UserError
 from tools.checks import machine
 from tools.checks.lines import Line, error, note, ok
 from tools.cloud import dvc_config, keeping
@@ -102,9 +104,7 @@ def hidden() -> Iterator[Line]:
 
 def kept() -> Iterator[Line]:
     """What the next run of dvc may remove, though nothing else has it."""
-    if not dvc_config.DVC_DIR.is_dir():
-        return  # reported by `dvc`
-    with project() as repo:
+    with contextlib.suppress(UserError), project() as repo:  # without a project, others report it
         for path in keeping.lacking(repo):
             what = f"{path}: not in DVC's cache, and dvc repro, exp run or checkout may remove it"
             yield note(what, f"make room in {dvc_config.cache()}, and run: make train, or dvc commit {path}")
