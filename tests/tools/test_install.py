@@ -1,5 +1,6 @@
 """tools/install.py on locks of one hand-made package, with the real pip and uv and no network."""
 
+import fcntl
 import hashlib
 import os
 import shutil
@@ -128,6 +129,10 @@ def test_after_a_kill_the_next_one_waits_for_its_orphan(tmp_path: Path) -> None:
         time.sleep(0.01)
     process.kill()
     process.communicate(timeout=30)
+    handle = os.open(project.root, os.O_RDONLY)
+    with pytest.raises(BlockingIOError):
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    os.close(handle)
     assert project.install()[::2] == (0, "")
     assert project.packages() == {"alpha"}
 
