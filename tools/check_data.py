@@ -75,7 +75,9 @@ def check(repo: Any, remote: Remote | None, seconds: float) -> list[str]:
     print(f"{cache.root}: {summary(objects, here, checked)}{again}")
     there = at_remote(remote, objects) if remote else {}
     if remote:
-        print(f"{remote.url}: {summary(objects, there, len(objects) - list(there.values()).count(MISSING))}")
+        unknown = sum(remote.md5(name) is None for name in objects if name in remote.digests)
+        more = f"; {unknown:,} of them have no md5 there: not compared" if unknown else ""
+        print(f"{remote.url}: {summary(objects, there, len(objects) - list(there.values()).count(MISSING))}{more}")
     findings = []
     for name, output in objects.items():
         places = [(cache.root, here.get(name, "")), *([(remote.url, there.get(name, ""))] if remote else [])]

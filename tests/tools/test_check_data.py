@@ -73,6 +73,14 @@ def test_what_the_remote_has_lost_or_damaged(project: Project, gcs: Server) -> N
     project.well("check_data", "--remote=1")
 
 
+def test_an_object_without_an_md5_is_not_called_right(project: Project, gcs: Server) -> None:
+    project.well("push")
+    gcs.put("bucket", "part", b"hello")
+    request(gcs, "POST", HELLO, "/compose", sourceObjects=[{"name": "part"}])
+    last = project.well("check_data", "--remote=1").splitlines()[-1]
+    assert last.endswith(" of 4 objects; 1 of them have no md5 there: not compared")
+
+
 def test_a_clone_without_its_data(project: Project) -> None:
     project.well("push")
     clone = project.clone()
