@@ -68,9 +68,7 @@ def labelled(folder: Path) -> list[Picture]:
                 size = annotation.size or images.check(path).size
                 pictures.append(Picture(path, path.name, size, annotation.objects))
     if not pictures:
-        raise UserError(
-            str(folder), "holds no photo with a PASCAL VOC XML of its name", "give another, or the zip in it"
-        )
+        raise UserError(str(folder), "holds no photo with an XML of its name", "give another, or the zip in it")
     return pictures
 
 
