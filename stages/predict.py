@@ -101,7 +101,7 @@ def predict(
     start = time.monotonic()
     results, problems = detect_all(detector, inputs, output, threshold)
     predictions.write(output, results, detector.names)
-    print(summary(results, detector.names, time.monotonic() - start, shown))
+    errors.say(summary(results, detector.names, time.monotonic() - start, shown))
     return results, problems
 
 
@@ -133,7 +133,7 @@ def test_split(threshold: float) -> None:
 def report(problems: Sequence[UserError], outcome: str) -> None:
     """Print each error on its own line; raises the last one, if any."""
     for problem in problems[:-1]:
-        print(f"error: {problem.line()}", file=sys.stderr)
+        errors.say(f"error: {problem.line()}", file=sys.stderr)
     if problems:
         count = f"{len(problems)} in all; " if len(problems) > 1 else ""
         raise UserError(problems[-1].line(), count + outcome)

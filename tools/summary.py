@@ -107,7 +107,7 @@ def lines(training: Mapping[str, Any], metrics: Mapping[str, Any], skipped: str,
 def main() -> None:
     """Read, print."""
     check_trained()
-    print("\n".join(lines(read(TRAINED), read(MEASURED), left_out.in_words(left_out.of_report()), speed.read())))
+    errors.say(*lines(read(TRAINED), read(MEASURED), left_out.in_words(left_out.of_report()), speed.read()))
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from detector.base import errors
 from tools.cloud.cache import Cache, object_name
 from tools.cloud.remote import Remote
 
@@ -91,5 +92,5 @@ def show_elsewhere(remote: Remote, cache: Cache, outputs: Sequence[Output], miss
     commits = {output.commit for output in outputs if not cache.is_complete(output.stored_as, elsewhere)} - {""}
     if commits:
         remedy = "run: make push, on the machine that has it"
-        print(f"neither here nor on {remote.url} is all the data of {', '.join(sorted(commits))}; {remedy}")
+        errors.say(f"neither here nor on {remote.url} is all the data of {', '.join(sorted(commits))}; {remedy}")
     return elsewhere

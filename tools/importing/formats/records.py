@@ -17,7 +17,7 @@ import numpy as np
 from tqdm import tqdm
 
 from detector.annotations.voc_writer import LabelledBox, voc_xml
-from detector.base import files, paths
+from detector.base import errors, files, paths
 from detector.base.errors import UserError
 from detector.data import labels, records
 from detector.pictures import images
@@ -112,7 +112,8 @@ def unpack(sources: Mapping[Path, str], folder: Path) -> tuple[Path, list[str]]:
 
 def _examples(path: Path) -> Iterator[tuple[int, dict[str, list[Any]]]]:
     try:
-        yield from enumerate(tqdm(records.read(path), desc=path.name, unit="image", disable=None, leave=False), start=1)
+        shown = errors.printable(path.name)
+        yield from enumerate(tqdm(records.read(path), desc=shown, unit="image", disable=None, leave=False), start=1)
     except UserError as error:
         raise UserError(error.where, error.reason, "fetch that record again", error.item) from error
 
