@@ -375,7 +375,7 @@ ARCHIVE = "pretrained.source=https://a.example/b c.tar.gz"
         (damaged, FROM_START, "model/start/cats/ckpt-1.index: neither a backbone nor a detector; run: dvc exp run"),
         (
             None,
-            ["pretrained.source=~/no"],
+            ["pretrained.source='~/no'"],
             "pretrained.source: ~/no: not found; run: dvc exp run -S pretrained.source=",
         ),
         (None, [ARCHIVE], "pretrained.sha256: an archive from the web needs its 64 digits; run: curl -L 'https://a."),
@@ -456,6 +456,24 @@ def test_values_of_one_run_are_those_that_are_checked(project: Project) -> None:
             result.stderr == f"error: -S: '{value}' is not understood; give section.key=value, say train.steps=1000\n"
         )
     assert project.doctor("--slow").returncode == 2
+
+
+def test_a_value_that_dvc_cannot_read_is_refused_with_the_quotes_that_it_needs(project: Project) -> None:
+    """It passed, and the training that came after it ended in DVC's LexerNoViableAltException."""
+    for value in (
+        "train.work_dir=~/work",
+        "train.config_override=model { }",
+        "train.config_override=a(b",
+        "train.seed==",
+    ):
+        result = project.doctor("--fast", "-S", value)
+        assert (result.returncode, result.stdout) == (2, "")
+        remedy = "a text needs quotes in the quotes of the shell: -S \"train.work_dir='~/work'\""
+        assert result.stderr == f"error: -S: {value!r} is not understood; {remedy}\n"
+    assert project.doctor("--fast", "-S", "train.work_dir='~/work'").returncode == 0
+    assert "work_dir: " in project.doctor("--work-dir=~/work (2) = {mine}").stdout
+    (line,) = project.doctor("--fast", "--steps=5; x").stderr.splitlines()
+    assert line.startswith("error: params.yaml: train.steps: '5; x' is not allowed; give a whole number from 1 to ")
 
 
 def test_a_command_that_fixes_a_run_keeps_its_dataset_steps_and_batch(project: Project) -> None:
