@@ -11,6 +11,7 @@ from typing import TextIO
 
 MOST_LINES = 20  # that one command prints
 MOST_NAMES = 3  # in one line
+MOST_LETTERS = 4000  # of one line
 EXIT_FINDINGS = 1  # of a command that checks
 EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 128 + signal.SIGINT  # what a shell reports for Ctrl-C; never 0, or DVC would record a finished stage
@@ -65,7 +66,12 @@ def printable(text: str) -> str:
 
 
 def escaped(text: str) -> str:
-    """A text in which what would steer the terminal, or cannot be seen, is shown as its escape: a\\n.jpg."""
+    """A text in which what would steer the terminal, or cannot be seen, is shown as its escape: a\\n.jpg.
+
+    Of a text that no screen holds, its two ends.
+    """
+    if len(text) > MOST_LETTERS:
+        text = f"{text[: MOST_LETTERS // 2]} ... {text[-MOST_LETTERS // 2 :]}"
     return "".join(
         letter if letter.isprintable() else letter.encode("unicode_escape").decode("ascii") for letter in text
     )

@@ -390,11 +390,13 @@ def test_picture_names_never_meet(names: list[str]) -> None:
 
 def test_a_name_that_is_not_text_is_reported(tmp_path: Path) -> None:
     folder = os.fsencode(tmp_path)
-    for name in (b"good.png", b"bad\xff.png", b"two\nlines.png"):
+    for name in (b"good.png", b"bad\xff.png", b"two\nlines.png", b"<img src=x>.png", b"=HYPERLINK(a).png"):
         Path(os.fsdecode(folder + b"/" + name)).touch()
     readable, problems = photos.find([tmp_path])
     assert [photo.name for photo in readable] == ["good.png"]
     assert sorted(problem.line() for problem in problems) == [
-        r"'bad\udcff.png': the file name is not a line of UTF-8; rename it",
-        r"'two\nlines.png': the file name is not a line of UTF-8; rename it",
+        r"'<img src=x>.png': its name is not allowed: it holds <; rename it",
+        r"'=HYPERLINK(a).png': its name is not allowed: it is a formula to a spreadsheet; rename it",
+        r"'bad\udcff.png': its name is not allowed: it is not UTF-8; rename it",
+        r"'two\nlines.png': its name is not allowed: it holds the invisible character U+000A; rename it",
     ]
