@@ -108,6 +108,7 @@ def predict(
 def own_photos(arguments: Sequence[str], output: Path, threshold: float) -> None:
     """`make predict`: photos in any folder -> `output`, where no file of the user is touched."""
     inputs, problems = photos.find(arguments, skip=photos.written(output))
+    outcome = "nothing was written"
     if not inputs and not problems:
         raise UserError(" ".join(arguments), "only predict's own pictures there", "give the folder of photos")
     if inputs:
@@ -117,7 +118,8 @@ def own_photos(arguments: Sequence[str], output: Path, threshold: float) -> None
         results, unreadable = predict(detector, inputs, output, output, threshold)
         photos.release(output, [*predictions.RESULTS, *(pictures[result.filename] for result in results)])
         problems += unreadable
-    report(problems, f"{output} has the others" if inputs else "nothing was written")
+        outcome = f"{output} has the others" if results else f"{output} has no others"
+    report(problems, outcome)
 
 
 def test_split(threshold: float) -> None:

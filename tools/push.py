@@ -14,6 +14,7 @@ Exit code 0: everything is there and right. 1: what is not, a line each. 2: the 
 """
 
 import argparse
+import shlex
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
@@ -93,7 +94,7 @@ def show_to_do(local_experiments: Mapping[str, str]) -> None:
         names = ", ".join(sorted(local_experiments.values()))
         errors.say(f"not pushed, for there is no git remote: experiments {names}; run: git remote add origin ADDRESS")
     if changed := git.uncommitted(str(dvc_config.CONFIG), "dvc.lock", "dvc.yaml", "params.yaml", "*.dvc"):
-        remedy = f"git add {' '.join(changed)} && git commit -m 'As pushed', then: make push"
+        remedy = f"git add {shlex.join(changed)} && git commit -m 'As pushed', then: make push"
         errors.say(f"a fresh clone needs these as they are now: {remedy}")
 
 

@@ -51,7 +51,10 @@ def find(arguments: Iterable[str | Path], skip: Collection[Path] = ()) -> tuple[
 
 
 def _no_images(argument: str) -> UserError:
-    if files.expanded(argument).exists() or glob.has_magic(argument):
+    path = files.expanded(argument)
+    is_glob = "*" in argument or "?" in argument  # a [ alone may be part of a name
+    place = next(one for one in (path, *path.parents) if not (is_glob and glob.has_magic(str(one))))
+    if place.exists():
         return UserError(argument, "no images there", f"images end in {', '.join(images.SUFFIXES)}")
     return UserError(argument, "not found", "give a folder, a file, or a glob in quotes")
 

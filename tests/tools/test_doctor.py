@@ -333,7 +333,7 @@ ARCHIVE = "pretrained.source=https://a.example/b c.tar.gz"
         (None, ["train.keep=abc"], "params.yaml: train.keep: 'abc' is not allowed; give a whole number from 1 to 1000"),
         (None, ["train.stepz=5"], "params.yaml: train.stepz: unknown key (its value is 5); did you mean steps?: "),
         (None, ["trian.steps=5"], "params.yaml: trian: unknown section; there are sample, dataset, pretrained"),
-        (None, ["train.config_override=modle {}"], "params.yaml: train.config_override: 1:1 : "),
+        (None, ["train.config_override='modle {}'"], "params.yaml: train.config_override: 1:1 : "),
         (None, [WARMUP], "train.config_override: warmup_steps 501 is more than total_steps 300; leave it out, or dvc"),
         (None, [PEAK], "train.config_override: warmup_learning_rate 0.0001 is over the peak, 1e-05; leave it out, or"),
         (
@@ -561,6 +561,18 @@ def test_a_disk_that_is_too_small(project: Project) -> None:
         r"error: disk: \d+\.\d GB free, about 60\.1 GB needed for 1001 checkpoints in /dev/shm/passo; "
         r"run: dvc exp run -S train\.keep=1\n",
         result.stderr,
+    )
+
+
+def test_a_read_only_file_system_is_no_matter_of_permissions(project: Project) -> None:
+    mounts = [line.split() for line in Path("/proc/mounts").read_text().splitlines()]
+    places = [Path(place) for _, place, _, options, *_ in mounts if "ro" in options.split(",") and Path(place).is_dir()]
+    if not places:
+        pytest.skip("nothing is mounted read-only here")
+    result = project.doctor("--fast", f"--work-dir={places[0]}")
+    assert result.stderr.splitlines()[-1] == (
+        f"error: train.work_dir {places[0]}: {places[0]} is on a read-only file system; "
+        "run: dvc exp run -S train.work_dir=FOLDER"
     )
 
 

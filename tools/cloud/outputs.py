@@ -1,5 +1,6 @@
 """What DVC tracks: the outputs that dvc.lock and the .dvc files name, and the objects that they consist of."""
 
+import shlex
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -53,7 +54,9 @@ def left_to_dvc(repo: Any, command: str) -> list[str]:
     """What is not pushed or pulled here, a line each."""
     outs = [out for out in repo.index.outs if _is_stored(out) and not _belongs_there(out)]
     fault = "has its own remote, or is stored as DVC 2 did"
-    return [f"{path}: {fault}; run: dvc {command} {path}" for path in sorted(_path(repo, out) for out in outs)]
+    return [
+        f"{path}: {fault}; run: dvc {command} {shlex.quote(path)}" for path in sorted(_path(repo, out) for out in outs)
+    ]
 
 
 def _is_stored(out: Any) -> bool:
@@ -69,7 +72,8 @@ def _path(repo: Any, out: Any) -> str:
 
 
 def _remedy(repo: Any, out: Any) -> str:
-    return f"dvc add {_path(repo, out)}" if out.stage.is_data_source else f"dvc repro {out.stage.addressing}"
+    command = ["add", _path(repo, out)] if out.stage.is_data_source else ["repro", out.stage.addressing]
+    return shlex.join(["dvc", *command])
 
 
 def by_object(cache: Cache, outputs: Sequence[Output]) -> dict[str, Output]:
