@@ -179,6 +179,10 @@ test-kill: install ## Kill a training 20 times, and check that its model is the 
 test-kill-bucket: install ## The same, but each time a new machine resumes from a bucket: 20 minutes
 	@$(PY) -m tests.kill.on_bucket
 
+.PHONY: test-attacks
+test-attacks: install ## Try hostile names, archives, labels and pictures, and print how many held: a minute
+	@$(PY) -m tests.test_attacks
+
 .PHONY: bench-train
 bench-train: install ## Compare our training speed with the Object Detection API's: half an hour
 	@$(PY) -m tools.lab.bench_train

@@ -29,5 +29,10 @@ def unfit(name: str) -> str:
     return next((letter for letter in name if letter in _MARKUP or _steers(letter)), "")
 
 
+def cell(text: str) -> str:
+    """A text for a CSV that people open in a spreadsheet: as text, where it is a formula."""
+    return f"'{text}" if _FORMULA.match(text) else text
+
+
 def _steers(letter: str) -> bool:
     return letter not in _MARKS and unicodedata.category(letter) in _STEERING

@@ -83,7 +83,10 @@ def kept(digest: str) -> Path | None:
 
 def shown(url: str) -> str:
     """An address as it may stand in a message: without password, and without query, which may hold a signature."""
-    parts = urllib.parse.urlsplit(url)
+    try:
+        parts = urllib.parse.urlsplit(url)
+    except ValueError:  # brackets that are not closed
+        return f"{url.partition('://')[0]}://..."
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 

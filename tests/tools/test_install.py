@@ -148,6 +148,16 @@ def test_settings_of_pip_that_would_install_others_or_elsewhere_count_for_nothin
     assert not (tmp_path / "target").exists()
 
 
+@pytest.mark.skipif(not shutil.which("uv"), reason="uv is not installed")
+def test_settings_of_uv_that_would_install_others_count_for_nothing(tmp_path: Path) -> None:
+    project = Project(tmp_path / "project")
+    (tmp_path / "constraint").write_text("alpha<1\n")
+    constraint = dict.fromkeys(("UV_CONSTRAINT", "UV_OVERRIDE", "UV_BUILD_CONSTRAINT"), str(tmp_path / "constraint"))
+    code, _, err = project.install("uv", **constraint, UV_NO_BINARY="1", UV_SYSTEM_PYTHON="1", UV_PYTHON="3.8")
+    assert (code, err) == (0, "")
+    assert project.packages() == {"alpha"}
+
+
 def test_a_setting_of_pip_that_may_be_the_reason_is_named(tmp_path: Path) -> None:
     project = Project(tmp_path / "project")
     (tmp_path / "pip.conf").write_text("[global]\nindex-url = https://user:secret@127.0.0.1:9/simple\n")

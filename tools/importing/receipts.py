@@ -39,4 +39,4 @@ def _line(row: Row, folder: Path) -> list[str]:
 def _text(path: object) -> str:
     """A path as a CSV can hold it."""
     name = str(path or "")
-    return errors.escaped(name) if naming.unfit(name) else name
+    return naming.cell(errors.escaped(name) if naming.unfit(name) else name)
