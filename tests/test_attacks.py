@@ -20,6 +20,7 @@ import sys
 import tarfile
 import tempfile
 import time
+import warnings
 import zipfile
 import zlib
 from collections import Counter
@@ -437,7 +438,7 @@ def _tar(folder: Path, content: bytes) -> None:
 
 def zipped(name: str, content: bytes = b"x", mode: int = 0o100644, **fields: Any) -> bytes:
     packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w") as file:
+    with zipfile.ZipFile(packed, "w") as file, warnings.catch_warnings(action="ignore"):  # of a name twice
         file.writestr("fine/a.jpg", b"1")
         info = zipfile.ZipInfo(name)
         info.external_attr = mode << 16

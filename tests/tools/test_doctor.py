@@ -712,7 +712,7 @@ def test_a_remote_that_is_only_in_the_local_configuration_is_reported(project: P
 def test_make_train_begins_with_it(project: Project) -> None:
     (project.root / ".venv" / "bin").mkdir(parents=True)
     shutil.copy(REPOSITORY / "Makefile", project.root)
-    for name, script in (("python", f'exec {sys.executable} "$@"'), ("dvc", "echo started")):
+    for name, script in (("python", f'PYTHONPATH={REPOSITORY} exec {sys.executable} "$@"'), ("dvc", "echo started")):
         path = project.root / ".venv" / "bin" / name
         path.write_text(f"#!/bin/sh\n{script}\n")
         path.chmod(0o755)
