@@ -10,7 +10,7 @@ TF ?= auto
 INSTALLER ?= auto
 
 # Only from the command line: a NAME or a STEPS that a shell happens to export must not steer a training.
-ARGUMENTS := STEPS BATCH DATASET FRESH SRC NAME SHA256 IMAGE IMAGES OUTPUT TO A B PROJECT BUCKET LOCATION TPU_ACCOUNT COMMIT WORK_DIR
+ARGUMENTS := STEPS BATCH DATASET FRESH SRC NAME SHA256 IMAGE IMAGES OUTPUT TO A B PROJECT BUCKET LOCATION TPU_ACCOUNT COMMIT MINUTES WORK_DIR
 KNOWN := $(ARGUMENTS) PYTHON TF INSTALLER
 # A mistyped variable would be ignored in silence. (What a make above this one was given is not ours to judge.)
 GIVEN := $(if $(filter 0,$(MAKELEVEL)),$(foreach name,$(.VARIABLES),$(if $(filter command,$(origin $(name))),$(name))))
@@ -182,6 +182,10 @@ test-kill-bucket: install ## The same, but each time a new machine resumes from 
 .PHONY: test-attacks
 test-attacks: install ## Try 950 hostile names, archives, labels and pictures, and print how many held
 	@$(PY) -m tests.test_attacks
+
+.PHONY: test-fuzz
+test-fuzz: install ## Give damaged files to every reader, for some time: [MINUTES=10]
+	@$(PY) -m tests.fuzz.readers $(call option,--minutes=,MINUTES)
 
 .PHONY: bench-train
 bench-train: install ## Compare our training speed with the Object Detection API's: half an hour

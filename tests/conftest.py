@@ -1,9 +1,14 @@
-"""Tests send Ctrl-C and hang-ups, which a shell that runs `make test &`, or nohup, has its children ignore: undone."""
+"""What all tests share.
+
+They send Ctrl-C and hang-ups, which a shell that runs `make test &`, or nohup, has its children ignore: undone here. A
+machine that is busy is no error, so hypothesis sets no deadline.
+"""
 
 import signal
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
 from tests.support import web as web_server
 from tests.support.gcs_server import Server, serve
@@ -11,6 +16,9 @@ from tests.support.gcs_server import Server, serve
 for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
     if signal.getsignal(number) == signal.SIG_IGN:
         signal.signal(number, handler)
+
+settings.register_profile("passo", deadline=None)
+settings.load_profile("passo")
 
 
 @pytest.fixture

@@ -14,21 +14,16 @@ import filecmp
 import re
 import shutil
 import tempfile
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
-import numpy as np
 from tqdm import tqdm
 
-from detector.base import errors, files, params, paths
+from detector.base import errors, files, paths
 from detector.base.errors import UserError
-from detector.model import pipeline_config
-from detector.training.params import TrainParams
-from tools.checks import enough
 from tools.cloud import dvc_add
-from tools.importing import plan, receipts, sources, zip_archive
+from tools.importing import descriptions, plan, receipts, sources, zip_archive
 from tools.importing import tree as trees
 from tools.importing.formats import records
 from tools.importing.plan import Plan
@@ -44,7 +39,7 @@ def main() -> None:
     with readable(sources.shown(arguments.src)), opened(arguments.src, arguments.sha256) as (tree, notes, temporary):
         planned = plan.make(tree, arguments.test_fraction, temporary / "whole")
         is_new = copy(planned, target)
-        notes = [*notes, *planned.notes, *descriptions(planned)]
+        notes = [*notes, *planned.notes, *descriptions.lines(planned, target)]
     dvc_add.track(target)
     errors.say(f"{target}: {'imported' if is_new else 'exists already, with the same content'}")
     errors.say(*(f"  {errors.printable(note)}" for note in notes))
@@ -86,10 +81,11 @@ def opened(source: str, sha256: str) -> Iterator[tuple[Tree, list[str], Path]]:
             if sources.is_web(source) and not sha256:
                 notes.append(f"its sha256 is {files.sha256(path)}; SHA256=... refuses any other")
             path = zip_archive.unpack(path, Path(temporary) / "archive", sources.shown(source))
-        if tfrecords := records.find(path):
-            path, record_notes = records.unpack(tfrecords, Path(temporary) / "records")
-            notes += record_notes
         tree = trees.walk(path, sources.shown(source), is_folder=is_folder)
+        if tfrecords := records.find(tree):
+            path, unpacked = records.unpack(tfrecords, Path(temporary) / "records")
+            tree = trees.walk(path, tree.source, is_folder=is_folder)
+            notes += unpacked
         yield tree.below(PurePosixPath(inner), Path(temporary) / "packed"), notes, Path(temporary)
 
 
@@ -147,47 +143,6 @@ def is_same(planned: Plan, target: Path) -> bool:
 
 def has_content(path: Path, content: Path | bytes) -> bool:
     return path.read_bytes() == content if isinstance(content, bytes) else filecmp.cmp(content, path, shallow=False)
-
-
-def descriptions(planned: Plan) -> Iterator[str]:
-    """Lines on the content: images and boxes of each split, and what xml2csv is going to report."""
-    for split in ("train", "test"):
-        rows = [row for row in planned.rows if row.split == split]
-        inside = [planned.annotations[row.photo] for row in rows if row.photo and row.label]
-        boxes = Counter(
-            one.name or "without a class" for annotation in inside if annotation for one in annotation.objects
-        )
-        pictures = sum(row.photo is not None for row in rows)
-        empty = sum(one is not None and not one.objects and not one.class_names for one in inside)
-        classes = ", ".join(f"{name} {boxes[name]}" for name in sorted(boxes)) or "none"
-        yield f"{split}: {pictures} images, {boxes.total()} boxes ({classes}), {empty} images without objects"
-    labelled = [row for row in planned.rows if row.photo and row.label]
-    for count, what in (
-        (sum(not row.label for row in planned.rows), "images without XML"),
-        (sum(not row.photo for row in planned.rows), "XML files without image"),
-        (sum(planned.annotations[row.photo] is None for row in labelled if row.photo), "XML files that cannot be read"),
-    ):
-        if count:
-            yield f"{count} {what}: xml2csv will report them"
-    yield from enough.too_few(planned.photos_of_classes("train"), planned.photos_of_classes("test"))
-    yield from small_objects(planned)
-
-
-def small_objects(planned: Plan) -> Iterator[str]:
-    """Whether the network of params.yaml sees the objects; without a word where that names none: doctor reports it."""
-    try:
-        train = params.load("train", TrainParams)
-    except UserError:
-        return
-    shares = [
-        ((xmax - xmin) / width, (ymax - ymin) / height)
-        for annotation in planned.annotations.values()
-        if annotation and annotation.size
-        for width, height in [annotation.size]
-        for xmin, ymin, xmax, ymax in [one.box for one in annotation.objects]
-    ]
-    size = pipeline_config.TEMPLATES[train.model][1]
-    yield from enough.too_small(np.array(shares, dtype=np.float64).reshape(-1, 2).clip(0, 1), train.model, size)
 
 
 if __name__ == "__main__":

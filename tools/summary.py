@@ -2,12 +2,12 @@
 
     python -m tools.summary
 
-In:  model/train/train.json, results/evaluate/metrics.json, dataset/data/annotation_report.csv, logs/speed.json; whether
-     the model, report and pictures exist
-Out: at most 14 lines on the terminal
+In:  model/train/train.json, results/evaluate/metrics.json, dataset/data/{annotation_report,train,test}.csv,
+     logs/speed.json; whether the model, report and pictures exist
+Out: at most 20 lines on the terminal
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from detector.base import errors, paths
 from detector.base.errors import UserError
 from detector.training import speed
 from detector.weights import recipe
+from tools.checks import enough
 from tools.page.inputs import read_metrics
 
 CLASSES = 12  # shown one by one; the rest is counted
@@ -77,11 +78,18 @@ def longer(training: Mapping[str, Any], seconds_per_step: float) -> str:
     return f"{command:<42} train longer{minutes}: the last validation was the best"
 
 
-def lines(training: Mapping[str, Any], metrics: Mapping[str, Any], skipped: str, seconds_per_step: float) -> list[str]:
-    """The summary, at most 14 lines.
+def lines(
+    training: Mapping[str, Any],
+    metrics: Mapping[str, Any],
+    skipped: str,
+    warnings: Sequence[str],
+    seconds_per_step: float,
+) -> list[str]:
+    """The summary.
 
     Args:
         skipped: how many photos and boxes of the dataset were, and why; empty where none were.
+        warnings: what the dataset is too small for.
         seconds_per_step: of the training on this machine; 0 where unknown.
     """
     score = f"AP {number(metrics, 'AP')}, AP50 {number(metrics, 'AP50')}"
@@ -95,6 +103,7 @@ def lines(training: Mapping[str, Any], metrics: Mapping[str, Any], skipped: str,
         *([f"  {'per class':<12}{per_class(metrics)}"] if metrics.get("per_class") else []),
         *([f"  {'start':<12}{shown}"] if (shown := recipe.described(training.get("start") or {})) else []),
         *([f"  {'left out':<12}{skipped}"] if skipped else []),
+        *(f"  {'warning':<12}{words}" for words in warnings),
         *places,
         "Next:",
         "  make predict IMAGES=folder                 your own photos",
@@ -107,7 +116,9 @@ def lines(training: Mapping[str, Any], metrics: Mapping[str, Any], skipped: str,
 def main() -> None:
     """Read, print."""
     check_trained()
-    errors.say(*lines(read(TRAINED), read(MEASURED), left_out.in_words(left_out.of_report()), speed.read()))
+    training, metrics = read(TRAINED), read(MEASURED)
+    warnings = [*enough.of_training(str(training.get("model")))]
+    errors.say(*lines(training, metrics, left_out.in_words(left_out.of_report()), warnings, speed.read()))
 
 
 if __name__ == "__main__":

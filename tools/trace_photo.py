@@ -129,7 +129,7 @@ def in_record(path: Path, name: str) -> str:
         if example["image/filename"] == [name.encode()]:
             count = len(example.get("image/object/class/label", []))
             digest = example["image/key/sha256"][0].decode()
-            boxes = left_out.counted(count, left_out.BOXES)
+            boxes = errors.counted(count, "box")
             return f"{path}: record {number}, at byte {offset}: {boxes}, image sha256 {digest}"
     return f"{path}: not in it; run: dvc repro csv2record"
 

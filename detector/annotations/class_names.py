@@ -26,18 +26,15 @@ def doubts(boxes: Mapping[str, int]) -> list[str]:
     """
     same = _same(boxes)
     known = {name for group in same for name in group}
-    lines = [
-        f"{_listed(group, boxes)}: the same name but for case, spaces or Unicode form; is it one class?"
-        for group in same
-    ]
+    lines = [f"{_listed(group, boxes)}: the same name but for case, spaces or Unicode form" for group in same]
     lines += [
-        f"{_listed(pair, boxes)}: the names differ by a letter or two; is {pair[1]} a typing error?"
+        f"{_listed(pair, boxes)}: {_shown(pair[1])} may be a typing error, it differs by a letter or two"
         for pair in _typing_errors(boxes)
         if pair[1] not in known
     ]
     if rare := sorted(name for name, number in boxes.items() if 0 < number < ONE_OFF):
         listed = few([f"{_shown(name)} {boxes[name]}" for name in rare])
-        lines.append(f"classes with fewer than {ONE_OFF} boxes: {listed}; is it a slip, or are photos missing?")
+        lines.append(f"classes with fewer than {ONE_OFF} boxes: {listed}")
     return lines
 
 

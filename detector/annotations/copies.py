@@ -2,36 +2,42 @@
 
 in test and in train     the training photo is left out, where bytes or looks prove it
 within train             `Photo.group` is the first name of the copies; the validation split takes all or none
-not proved               a warning: names of a Roboflow export, scenes of a camera that stands still
+not proved               a warning: names of a Roboflow export, frames of a camera that stands still
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from detector.annotations import duplicates
-from detector.annotations.duplicates import LOOKS_SAME, MOST_COPIES, SAME_BYTES, SAME_SCENE, SAME_SOURCE, Copy
+from detector.annotations.duplicates import LOOKS_SAME, MOST_COPIES, MOVED, SAME_BYTES, SAME_SCENE, SAME_SOURCE, Copy
 from detector.annotations.photos import Photo
 from detector.annotations.voc import SKIPPED, WARNING, Problem
 
 Key = tuple[str, str]  # split and name
 
 _PROVED = (SAME_BYTES, LOOKS_SAME)
+_STILL_CAMERA = {
+    SAME_SCENE: f"looks the same as more than {MOST_COPIES - 1} others",
+    MOVED: "looks the same as others whose objects are elsewhere",
+}
 _BY_TIME = "all are taken; if the camera stood still, let test/ hold other days or places than train/"
 
 
 def settled(everything: Sequence[Photo]) -> list[Photo]:
     """All photos: copies in train of test photos are left out, the others have their group."""
     photos = {_key(photo): photo for photo in everything}
-    copies = duplicates.find({key: one.fingerprint for key, one in photos.items() if one.is_sound and one.fingerprint})
+    sound = [(key, one.fingerprint, one.annotation) for key, one in photos.items() if one.is_sound]
+    copies = duplicates.find({key: one.labelled(annotation) for key, one, annotation in sound if one})
     for copy, tests in _across(_of(copies, _PROVED)):
         photos[copy] = photos[copy].noting(_left_out(photos[copy], [photos[test] for test in tests]))
     for copy, tests in _across(_of(copies, (*_PROVED, SAME_SOURCE))):
         if photos[copy].is_sound:
             reason = f"may show a test photo: {photos[tests[0]].path} has the same name before .rf."
             photos[copy] = photos[copy].noting(Problem("", reason, "both are taken", WARNING))
-    for group in duplicates.groups(_of(copies, (SAME_SCENE,))):
-        reason = f"looks the same as more than {MOST_COPIES - 1} others: {len(group)} photos"
-        photos |= {key: photos[key].noting(Problem("", reason, _BY_TIME, WARNING)) for key in group}
+    for kind, words in _STILL_CAMERA.items():
+        for group in duplicates.groups(_of(copies, (kind,))):
+            problem = Problem("", f"{words}: {len(group)} photos", _BY_TIME, WARNING)
+            photos |= {key: photos[key].noting(problem) for key in group}
     photos |= dict(_grouped(photos, duplicates.groups(_of(copies, (*_PROVED, SAME_SOURCE)))))
     return [photos[_key(photo)] for photo in everything]
 

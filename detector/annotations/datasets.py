@@ -27,7 +27,7 @@ from detector.data import labels
 from detector.data.params import DatasetParams
 
 SPLITS = ("test", "train")
-UNLABELLED = "has no XML beside it"
+UNLABELLED = "has no label"
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ def of_classes(everything: Iterable[Photo], classes: Iterable[str], label_map: P
     if unused := [name for name in untaught if not boxes["test"][name]]:
         yield _warning(label_map, "classes in no photo", unused, "label some, or take them out of the label map")
     for doubt in class_names.doubts(boxes["train"] + boxes["test"]):
-        yield _warning(label_map, "class names", [doubt], "if so, rename them in the XML")
+        yield _warning(label_map, "class names", [doubt], "rename them in the labels, if that is a slip")
 
 
 def _warning(path: Path, kind: str, names: Sequence[str], remedy: str) -> FileProblem:
@@ -179,7 +179,7 @@ def _unlabelled(photo: Photo, policy: str) -> Photo:
     if policy == "background":
         problem = Problem("", UNLABELLED, "taken as a photo without objects", WARNING)
         return replace(photo, annotation=Annotation("", photo.info.size, ())).noting(problem)
-    remedy = "label it; without objects, an XML without <object>"
+    remedy = "label it; if it shows no object, with an XML that has no <object>"
     return photo.noting(Problem("", UNLABELLED, remedy, ERROR if policy == ERROR else SKIPPED))
 
 

@@ -6,8 +6,8 @@ A copy of a training photo in the test split makes a detector look better than i
 - the same look: perceptual hashes propose pairs (`perceptual`), and each is laid over the other and compared in its
   details (`likeness`). Brightness, contrast, colour and aspect ratio do not matter, and a tenth of each side may be
   missing at either end. Not known as copies: photos turned by 90 degrees or by a few, larger crops, and photos on
-  which something was added. More than 20 photos that look the same are frames of a camera that stands still, and no
-  copies;
+  which something was added. Two kinds are frames of a camera that stands still, and no copies: photos whose labels
+  say that the objects moved (`placement`), and more than 20 photos that look the same;
 - the name in a Roboflow export, `IMG_1_jpg.rf.<hash>.jpg`: the same before `.rf.` means made from one photo. It is no
   proof: two uploads may have shared that name.
 
@@ -19,20 +19,23 @@ import hashlib
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Generic, TypeVar
 
 import numpy as np
 
-from detector.annotations import likeness, perceptual
+from detector.annotations import likeness, perceptual, placement
 from detector.annotations.likeness import SIDE
+from detector.annotations.placement import Place
+from detector.annotations.voc import Annotation
 from detector.pictures import images
-from detector.pictures.images import Thumbnail
+from detector.pictures.images import ImageInfo, Thumbnail
 
 SAME_BYTES = "the same bytes"
 LOOKS_SAME = "looks the same"
 SAME_SCENE = "looks the same, as many do"
+MOVED = "looks the same, but its objects are elsewhere"
 SAME_SOURCE = "made from the same photo, by its name"
 
 MOST_COPIES = 20  # of one photo
@@ -50,13 +53,18 @@ class Fingerprint:
     """What a photo is recognised by.
 
     sha256: of the file. source: what a Roboflow export calls the photo that it was made from, or empty.
-    hashes: of `perceptual`. thumbnail: grey, SIDE x SIDE.
+    hashes: of `perceptual`. thumbnail: grey, SIDE x SIDE. places: of its labelled objects; None where not known.
     """
 
     sha256: str
     source: str
     hashes: bytes
     thumbnail: bytes
+    places: tuple[Place, ...] | None = None
+
+    def labelled(self, annotation: Annotation | None) -> "Fingerprint":
+        """The fingerprint of the photo with its labels."""
+        return replace(self, places=placement.of(annotation))
 
 
 @dataclass(frozen=True)
@@ -75,10 +83,11 @@ def fingerprint(name: str, sha256: str, thumbnail: Thumbnail) -> Fingerprint:
     return Fingerprint(sha256, source, perceptual.hashes(thumbnail), perceptual.shrunk(thumbnail).tobytes())
 
 
-def read(path: Path, name: str) -> Fingerprint:
-    """The fingerprint of a file that the user calls `name`; a `UserError` where it is no photo."""
+def read(path: Path, name: str) -> tuple[ImageInfo, Fingerprint]:
+    """What a file holds that the user calls `name`, and its fingerprint; a `UserError` where it is no photo."""
     content = images.read_bytes(path)
-    return fingerprint(name, hashlib.sha256(content).hexdigest(), images.glance(path, content)[1])
+    info, thumbnail = images.glance(path, content)
+    return info, fingerprint(name, hashlib.sha256(content).hexdigest(), thumbnail)
 
 
 def find(fingerprints: Mapping[Key, Fingerprint]) -> list[Copy[Key]]:
@@ -106,8 +115,8 @@ def groups(copies: Iterable[Copy[Key]]) -> list[list[Key]]:
 
 
 def first_of(copies: Iterable[Copy[Key]]) -> dict[Key, Key]:
-    """{each photo that has copies: the first of them}, as `splitting` wants it. SAME_SCENE joins none: no copies."""
-    joined = groups(copy for copy in copies if copy.reason != SAME_SCENE)
+    """{each photo that has copies: the first of them}, as `splitting` wants it; frames of a still camera are none."""
+    joined = groups(copy for copy in copies if copy.reason not in (SAME_SCENE, MOVED))
     return {key: group[0] for group in joined for key in group}
 
 
@@ -139,14 +148,20 @@ class _Forest:
 def _links(prints: Sequence[Fingerprint]) -> list[tuple[int, int, str]]:
     forest = _Forest(len(prints))
     same_bytes = forest.join(_equal([one.sha256 for one in prints]))
-    alike = list(_alike(prints, forest))
+    alike, moved = _alike(prints, forest)
     sizes = Counter(forest.root(first) for first, _ in alike)  # less one
     many = {pair for pair in alike if sizes[forest.root(pair[0])] >= MOST_COPIES}
     few = [pair for pair in alike if pair not in many]
     proved = _Forest(len(prints))
     proved.join([*same_bytes, *few])
     same_source = proved.join(_equal([one.source for one in prints]))
-    reasons = ((SAME_BYTES, same_bytes), (LOOKS_SAME, few), (SAME_SCENE, many), (SAME_SOURCE, same_source))
+    reasons = (
+        (SAME_BYTES, same_bytes),
+        (LOOKS_SAME, few),
+        (SAME_SCENE, many),
+        (MOVED, forest.join(moved)),
+        (SAME_SOURCE, same_source),
+    )
     return sorted((first, second, reason) for reason, pairs in reasons for first, second in pairs)
 
 
@@ -158,17 +173,28 @@ def _equal(values: Sequence[str]) -> Iterator[Pair]:
             yield first[value], number
 
 
-def _alike(prints: Sequence[Fingerprint], forest: _Forest) -> Iterator[Pair]:
-    """Joins the photos that look the same, the closest first; of equal files the first stands for all."""
+def _alike(prints: Sequence[Fingerprint], forest: _Forest) -> tuple[list[Pair], list[Pair]]:
+    """Joins the photos that look the same, the closest first; of equal files the first stands for all.
+
+    Returns:
+        The pairs that were joined, and those that were not, as their objects are elsewhere.
+    """
     chosen = np.array([number for number in range(len(prints)) if forest.root(number) == number], np.int64)
     table = np.frombuffer(b"".join(prints[number].hashes for number in chosen), np.uint64).reshape(len(chosen), 14)
     pictures = np.frombuffer(b"".join(prints[number].thumbnail for number in chosen), np.uint8)
     pictures = pictures.reshape(-1, SIDE, SIDE)
     candidates = perceptual.candidates(table)
+    joined, moved = list[Pair](), list[Pair]()
     for start in range(0, len(candidates), _BATCH):
         batch = candidates[start : start + _BATCH]
         batch = batch[[forest.apart(pair) for pair in chosen[batch[:, :2]].tolist()]]
         ones, others, crops, flips = batch.T
         seen = perceptual.flipped(pictures[others], flips)
         agreement = likeness.details(pictures[ones], seen, perceptual.windows(crops))
-        yield from forest.join(chosen[batch[agreement >= SAME_DETAILS, :2]].tolist())
+        for one, other, crop, flip in batch[agreement >= SAME_DETAILS].tolist():
+            pair = int(chosen[one]), int(chosen[other])
+            if placement.agree(prints[pair[0]].places, prints[pair[1]].places, flip, is_crop=crop > 0):
+                joined += forest.join([pair])
+            else:
+                moved.append(pair)
+    return joined, moved

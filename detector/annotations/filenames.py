@@ -4,29 +4,18 @@ Photos are renamed after labelling, tools write %s or a path of another machine.
 there, too, may have been swapped with that one's.
 """
 
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from detector.annotations import pairing, partners
 from detector.annotations.photos import Photo
 from detector.annotations.voc import REPAIRED, Problem
 
-_exact: Callable[[str], str] = pairing.KEYS["Unicode normalization"]
-_same_case: Callable[[str], str] = pairing.KEYS["upper and lower case"]
-_without_suffix: Callable[[str], str] = pairing.KEYS["an image suffix"]
-
 
 def checked(photos: Sequence[Photo]) -> list[Photo]:
     """The photos; whose XML has another <filename> than theirs, with a line on it."""
-    by_name, by_stem = _by_key(photos, _same_case), _by_key(photos, _without_suffix)
+    by_name = pairing.grouped(photos, lambda photo: pairing.folded(photo.path.name))
+    by_stem = pairing.grouped(photos, lambda photo: pairing.without_suffix(photo.path.name))
     return [_checked(photo, by_name, by_stem) for photo in photos]
-
-
-def _by_key(photos: Iterable[Photo], key: Callable[[str], str]) -> Mapping[str, list[Photo]]:
-    groups = defaultdict(list)
-    for photo in photos:
-        groups[key(photo.path.name)].append(photo)
-    return groups
 
 
 def _checked(photo: Photo, by_name: Mapping[str, list[Photo]], by_stem: Mapping[str, list[Photo]]) -> Photo:
@@ -35,10 +24,12 @@ def _checked(photo: Photo, by_name: Mapping[str, list[Photo]], by_stem: Mapping[
     own, filename = photo.path.name, partners.base_name(photo.annotation.filename)
     if not filename:
         return photo.noting_in_label(Problem("", "<filename> is missing", f"taken as {own}", REPAIRED))
-    if _exact(filename) == _exact(own):
+    if pairing.composed(filename) == pairing.composed(own):
         return photo
-    is_own = _without_suffix(filename) == _without_suffix(own)
-    others = by_name.get(_same_case(filename), []) or ([] if is_own else by_stem.get(_without_suffix(filename), []))
+    stem = pairing.without_suffix(filename)
+    others = by_name.get(pairing.folded(filename), [])
+    if not others and stem != pairing.without_suffix(own):
+        others = by_stem.get(stem, [])
     if another := next((other for other in others if _is_another(other, photo, filename)), None):
         reason = f"<filename> is {filename}, the image beside it is {own}"
         remedy = f"is it the annotation of {another.path}? If not, write {own} there"
@@ -50,7 +41,7 @@ def _is_another(other: Photo, photo: Photo, filename: str) -> bool:
     """Whether it is another picture, and not what `photo` was made of: pet_flip.jpg of pet.jpg, day1_pet.jpg."""
     if other.path == photo.path or (other.sha256 and other.sha256 == photo.sha256):
         return False
-    name, part = _without_suffix(photo.path.name), _without_suffix(filename)
+    name, part = pairing.without_suffix(photo.path.name), pairing.without_suffix(filename)
     if name == part:  # pet.png, which says pet.jpg
         return other.split == photo.split
     begins, ends = name.startswith(part), name.endswith(part)

@@ -13,12 +13,13 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from detector.base import paths
+from detector.base.errors import counted
 
 REPORT = paths.DATA / "annotation_report.csv"
 SKIPPED = "skipped"  # the action
 PHOTOS, BOXES, FILES = "photos", "boxes", "files"
 Counts = dict[str, dict[str, int]]  # {"photos": {kind: how many}, "boxes": {...}}, the most frequent kind first
-_SINGULAR = {PHOTOS: "photo", BOXES: "box", FILES: "file"}
+SINGULAR = {PHOTOS: "photo", BOXES: "box", FILES: "file"}
 _KIND_ENDS = re.compile(r": |; ")
 
 
@@ -48,14 +49,9 @@ def subject(filename: str, item: str) -> str:
 
 
 def in_words(counts: Mapping[str, Mapping[str, int]]) -> str:
-    """`3 photos (has no XML beside it 2, is an empty file 1), 1 box (empty 1)`; empty where nothing was left out."""
+    """`3 photos (has no label 2, is an empty file 1), 1 box (empty 1)`; empty where nothing was left out."""
     parts = []
     for things, kinds in counts.items():
         reasons = ", ".join(f"{kind} {number}" for kind, number in kinds.items())
-        parts += [f"{counted(sum(kinds.values()), things)} ({reasons})"] if kinds else []
+        parts += [f"{counted(sum(kinds.values()), SINGULAR[things])} ({reasons})"] if kinds else []
     return ", ".join(parts)
-
-
-def counted(number: int, things: str) -> str:
-    """`1 box`, `2 boxes`, of a plural."""
-    return f"{number} {_SINGULAR[things] if number == 1 else things}"

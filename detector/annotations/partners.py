@@ -5,7 +5,6 @@ else it names the photo in its <filename>. Of several photos with one stem, <fil
 (GDAL's cat.jpg.aux.xml) is passed over where a photo has its own.
 """
 
-from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath, PurePosixPath
@@ -64,7 +63,7 @@ class _Partners:
         self.problems: list[tuple[str, Problem]] = []
 
     def by_exact_name(self) -> None:
-        by_stem = _grouped((PurePath(photo).stem, photo) for photo in self.photos)
+        by_stem = pairing.grouped(self.photos, lambda photo: PurePath(photo).stem)
         for name in [name for name in self.open if _stem(name) in self.photos]:
             self._mean(name, _stem(name))
         for name in list(self.open):
@@ -76,21 +75,20 @@ class _Partners:
                 self._mean(name, photos[0])
 
     def by_other_spelling(self) -> None:
-        stems = _unique((PurePath(photo).stem, photo) for photo in self.free)
-        names = _unique((_stem(name), name) for name in self.open)
+        stems = pairing.unique(self.free, lambda photo: PurePath(photo).stem)
+        names = pairing.unique(self.open, _stem)
         for stem, match in pairing.match(names, stems).items():
             reason = f"its name is written otherwise: it differs from the photo's in {match.differs_by}"
             self._mean(names[stem], stems[match.name], reason)
 
     def by_filename(self) -> None:
-        annotations = ((name, self.labels[name].annotation) for name in self.open)
-        names = _unique((base_name(one.filename), name) for name, one in annotations if one)
+        names = pairing.unique(self.open, self._filename)
         for filename, match in pairing.match(names, self.free).items():
             self._mean(names[filename], match.name, "paired by <filename>: no photo has the XML's own name")
 
     def result(self) -> Pairing:
         chosen = {}
-        for photo, names in _grouped((photo, name) for name, photo in sorted(self.meant.items())).items():
+        for photo, names in pairing.grouped(sorted(self.meant), self.meant.__getitem__).items():
             own = [name for name in names if not self.labels[name].is_other] or names[:1]
             if len(own) > 1:
                 self._doubt(photo, f"several XML files: {', '.join(own)}", "remove all but one")
@@ -109,10 +107,13 @@ class _Partners:
         if reason:
             self.problems.append((name, Problem("", reason, f"taken for {photo}", REPAIRED)))
 
+    def _filename(self, name: str) -> str:
+        annotation = self.labels[name].annotation
+        return base_name(annotation.filename) if annotation else ""
+
     def _decide(self, name: str, photos: Sequence[str]) -> None:
         """Which of several photos of one stem an XML means."""
-        annotation = self.labels[name].annotation
-        filename = base_name(annotation.filename) if annotation else ""
+        filename = self._filename(name)
         if match := pairing.match([filename], photos).get(filename):
             self._mean(name, match.name)
             return
@@ -131,15 +132,3 @@ class _Partners:
 
 def _stem(name: str) -> str:
     return name[: -len(".xml")]
-
-
-def _grouped(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
-    groups = defaultdict(list)
-    for key, value in pairs:
-        groups[key].append(value)
-    return groups
-
-
-def _unique(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """{key: value} of the keys that stand for one value."""
-    return {key: values[0] for key, values in _grouped(pairs).items() if len(values) == 1}

@@ -1,6 +1,5 @@
 """The photos of a split's folder with their XML: each file read once, with everything that is wrong in it."""
 
-import hashlib
 import os
 from collections.abc import Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +13,6 @@ from detector.annotations.partners import Label
 from detector.annotations.report import FileProblem
 from detector.annotations.voc import ERROR, SKIPPED, Annotation, Problem
 from detector.base.errors import UserError
-from detector.pictures import images
 from detector.pictures.images import ImageInfo
 
 OTHER_LABELS = (".json", ".txt")  # labelme's, and YOLO's
@@ -117,10 +115,8 @@ def _read_image(photo: Photo, fault: Problem | None) -> Photo:
     if fault:
         return photo.noting(fault)
     try:
-        content = images.read_bytes(photo.path)
-        info, thumbnail = images.glance(photo.path, content)
-        digest = hashlib.sha256(content).hexdigest()
-        return replace(photo, info=info, fingerprint=duplicates.fingerprint(photo.path.name, digest, thumbnail))
+        info, fingerprint = duplicates.read(photo.path, photo.path.name)
+        return replace(photo, info=info, fingerprint=fingerprint)
     except UserError as error:
         return photo.noting(Problem("", error.reason, error.remedy, SKIPPED))
 

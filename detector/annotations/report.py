@@ -63,9 +63,8 @@ def summary(problems: Iterable[FileProblem]) -> Iterator[str]:
             kinds[one.problem.action, left_out.subject(one.path.name, one.problem.item), kind].append(one)
     for (action, things, kind), same in sorted(kinds.items()):
         names = list(dict.fromkeys(f"{one.path.parent.name}/{one.path.name}" for one in same))
-        words = (
-            f"{left_out.counted(len(same), things)}: {kind}: {errors.few(names)}" if len(same) > 1 else same[0].line()
-        )
+        count = errors.counted(len(same), left_out.SINGULAR[things])
+        words = f"{count}: {kind}: {errors.few(names)}" if len(same) > 1 else same[0].line()
         yield errors.printable(f"{action}: {words}")
 
 

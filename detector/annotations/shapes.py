@@ -29,6 +29,7 @@ ENCLOSED = "the box that encloses it is taken"
 REDRAW = "draw its box again"
 
 Box = tuple[float, float, float, float]  # pixels, (xmin, ymin, xmax, ymax)
+Point = tuple[float, float]
 
 
 class UnusableShapeError(Exception):
@@ -57,34 +58,51 @@ def read(element: etree._Element) -> Shape:
     Raises:
         UnusableShapeError: it has none, or one in doubt.
     """
-    corners, turned = element.find("bndbox"), element.find("robndbox")
+    corners, robndbox = element.find("bndbox"), element.find("robndbox")
     if corners is not None and any(corners.find(tag) is not None for tag in CORNERS):
-        shape = _turned_in_cvat(_upright(corners), _rotation(element))
-    elif turned is not None:
-        cx, cy, w, h, angle = _numbers(turned, TURNED)
-        repair = (f"turned: by {math.degrees(angle):.4g} degrees", ENCLOSED)
-        shape = Shape(enclosing_turned(cx, cy, w, h, angle), (repair,), encloses=True)
+        shape, degrees = _upright(corners), _rotation(element)
+        shape = _turned(shape, degrees) if degrees % 180 else shape
+    elif robndbox is not None:
+        cx, cy, w, h, angle = _numbers(robndbox, TURNED)
+        shape = _turned(Shape((cx - w / 2, cy - h / 2, cx + w / 2, cy + h / 2)), math.degrees(angle))
     else:
         shape = _outline([child for child in element if child.tag in OUTLINES])
     _refuse_useless(shape.box)
     return shape
 
 
-def number(text: str | None) -> float | None:
-    """A finite number, or None; `float` alone would also take 1_000, nan and inf."""
+def number(value: object) -> float:
+    """A number, also where it is written as text; NaN for anything else, as are 1_000 and True, which `float` takes."""
+    if isinstance(value, bool) or (isinstance(value, str) and "_" in value):
+        return math.nan
     try:
-        value = float(text or "")
-    except ValueError:
+        return float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError):
+        return math.nan
+
+
+def enclosing(points: Sequence[Point]) -> Box | None:
+    """The box around some points; None around fewer than two, or where one is not a number."""
+    flat = [value for point in points for value in point]
+    if len(points) < 2 or not all(map(math.isfinite, flat)):
         return None
-    return value if math.isfinite(value) and "_" not in str(text) else None
+    xs, ys = flat[::2], flat[1::2]
+    return min(xs), min(ys), max(xs), max(ys)
 
 
-def enclosing_turned(cx: float, cy: float, w: float, h: float, angle: float) -> Box:
-    """The upright box around one of centre (cx, cy), w wide and h high, that is turned by `angle` radians."""
-    cosine, sine = abs(math.cos(angle)), abs(math.sin(angle))
-    across, down = (abs(w) * cosine + abs(h) * sine) / 2, (abs(w) * sine + abs(h) * cosine) / 2
-    xmin, ymin, xmax, ymax = (round(x, DECIMALS) for x in (cx - across, cy - down, cx + across, cy + down))
-    return xmin, ymin, xmax, ymax
+def turned(box: Box, degrees: float, about: Point | None = None) -> Box | None:
+    """The box around one that is turned clockwise, about its centre or another point; None where it is endless."""
+    xmin, ymin, xmax, ymax = box
+    if not math.isfinite(degrees):
+        return None
+    x0, y0 = about or ((xmin + xmax) / 2, (ymin + ymax) / 2)
+    cos, sin = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
+    return enclosing(
+        [
+            (x0 + (x - x0) * cos - (y - y0) * sin, y0 + (x - x0) * sin + (y - y0) * cos)
+            for x, y in ((xmin, ymin), (xmax, ymin), (xmax, ymax), (xmin, ymax))
+        ]
+    )
 
 
 def _numbers(element: etree._Element, tags: Sequence[str]) -> list[float]:
@@ -98,7 +116,7 @@ def _as_numbers(tags: Iterable[str], texts: Iterable[str | None]) -> list[float]
     values, wrong = [], []
     for tag, text in zip(tags, texts, strict=True):
         value = number(text)
-        if value is None:
+        if not math.isfinite(value):
             wrong.append(f"{tag} {(text or '').strip()!r}")
         else:
             values.append(value)
@@ -120,16 +138,17 @@ def _rotation(element: etree._Element) -> float:
     """CVAT's attribute, in degrees; 0 where there is none."""
     for attribute in element.iterfind("attributes/attribute"):
         if (attribute.findtext("name") or "").strip().casefold() == "rotation":
-            return number(attribute.findtext("value")) or 0.0
+            degrees = number(attribute.findtext("value"))
+            return degrees if math.isfinite(degrees) else 0.0
     return 0.0
 
 
-def _turned_in_cvat(shape: Shape, degrees: float) -> Shape:
-    if degrees % 180 == 0:
-        return shape
-    xmin, ymin, xmax, ymax = shape.box
-    box = enclosing_turned((xmin + xmax) / 2, (ymin + ymax) / 2, xmax - xmin, ymax - ymin, math.radians(degrees))
-    return Shape(box, (*shape.repairs, (f"turned: by {degrees:.4g} degrees", ENCLOSED)), encloses=True)
+def _turned(shape: Shape, degrees: float) -> Shape:
+    if not (box := turned(shape.box, degrees)):
+        raise UnusableShapeError("not a number: the box that encloses it is endless")
+    xmin, ymin, xmax, ymax = (round(value, DECIMALS) for value in box)
+    repair = (f"turned: by {degrees:.4g} degrees", ENCLOSED)
+    return Shape((xmin, ymin, xmax, ymax), (*shape.repairs, repair), encloses=True)
 
 
 def _outline(elements: Sequence[etree._Element]) -> Shape:
@@ -138,9 +157,9 @@ def _outline(elements: Sequence[etree._Element]) -> Shape:
     ys = [y for element in elements for y in _coordinates(element, "y")]
     if not xs and not ys:
         raise UnusableShapeError("<bndbox> is missing", "draw its box")
-    if len(xs) != len(ys) or len(xs) < 2:
+    if len(xs) != len(ys) or not (box := enclosing([*zip(xs, ys, strict=True)])):
         raise UnusableShapeError(f"not a polygon: {len(xs)} x and {len(ys)} y")
-    return Shape((min(xs), min(ys), max(xs), max(ys)), ((f"polygon: of {len(xs)} points", ENCLOSED),), encloses=True)
+    return Shape(box, ((f"polygon: of {len(xs)} points", ENCLOSED),), encloses=True)
 
 
 def _coordinates(element: etree._Element, axis: str) -> list[float]:
@@ -154,8 +173,6 @@ def _coordinates(element: etree._Element, axis: str) -> list[float]:
 
 def _refuse_useless(box: Box) -> None:
     xmin, ymin, xmax, ymax = box
-    if not all(map(math.isfinite, box)):
-        raise UnusableShapeError("not a number: the box that encloses it is endless")
     thin = [
         f"{axis}min and {axis}max are {_apart(low, high)}" for axis, low, high in _sides(box) if _is_thin(low, high)
     ]

@@ -173,7 +173,7 @@ def _text(root: etree._Element, tag: str) -> str | None:
 
 def _size(root: etree._Element) -> tuple[int, int] | None:
     width, height = (shapes.number(root.findtext(f"size/{tag}")) for tag in ("width", "height"))
-    if width is None or height is None or not 1 <= width <= MAX_SIDE or not 1 <= height <= MAX_SIDE:
+    if not (1 <= width <= MAX_SIDE and 1 <= height <= MAX_SIDE):
         return None
     return int(width), int(height)
 

@@ -84,8 +84,9 @@ def few(names: Sequence[str]) -> str:
 
 
 def counted(number: int, noun: str) -> str:
-    """`1 file`, `2 files`."""
-    return f"{number} {noun}" + ("s" if number != 1 else "")
+    """`1 file`, `2 boxes`, `1,000 photos`."""
+    plural = "" if number == 1 else "es" if noun.endswith(("s", "x")) else "s"
+    return f"{number:,} {noun}{plural}"
 
 
 def exit_with(findings: Sequence[str]) -> None:

@@ -505,13 +505,9 @@ def test_help_is_quick_and_an_unknown_word_is_refused(tmp_path: Path) -> None:
     assert (done.returncode, "unrecognized arguments: again" in done.stderr) == (2, True)
 
 
-@pytest.mark.parametrize("model", ["ssd_mobilenet_v2_fpnlite_320x320"])
+@pytest.mark.slow
+@pytest.mark.parametrize("model", ["ssd_mobilenet_v2_fpnlite_320x320", "ssd_mobilenet_v2_fpnlite_640x640"])
 def test_a_step_of_the_other_models(trained: Path, tmp_path: Path, model: str) -> None:
     copied(trained, tmp_path, **{"train.steps": "1", "train.model": model})
     ran("train_tpu", tmp_path)
     assert json.loads((tmp_path / paths.TRAIN / "train.json").read_text())["model"] == model
-
-
-@pytest.mark.slow
-def test_a_step_of_the_largest_model(trained: Path, tmp_path: Path) -> None:
-    test_a_step_of_the_other_models(trained, tmp_path, "ssd_mobilenet_v2_fpnlite_640x640")

@@ -74,9 +74,9 @@ def test_renamed_photos(done, folder, kind, count):
 def test_photos_without_xml(done):
     result = done("12")
     without = ["pet12.jpg", "pet2.jpg", "pet5.jpg", "pet9.jpg"]
-    assert (result.run.returncode, sorted(result.of("has no XML beside it"))) == (0, without)
+    assert (result.run.returncode, sorted(result.of("has no label"))) == (0, without)
     assert len(result.images) == 12
-    assert "left out: 4 photos (has no XML beside it 4); " in result.run.stdout
+    assert "left out: 4 photos (has no label 4); " in result.run.stdout
 
 
 def test_photos_without_xml_as_without_objects(done):
@@ -93,7 +93,7 @@ def test_photos_without_xml_as_without_objects(done):
 def test_a_test_split_without_labels(done):
     result = done("12", "unlabelled_test")
     assert result.run.returncode == 2
-    assert "dataset/pets/test: no photo is left of 4: has no XML beside it 4; label them" in result.run.stderr
+    assert "dataset/pets/test: no photo is left of 4: has no label 4; label them" in result.run.stderr
 
 
 def test_boxes_on_the_pixels_as_stored(done):
@@ -113,7 +113,7 @@ def test_photos_of_one_stem(done):
     """pet5.xml says pet5.jpg, pet6.xml pet6.jpg: the others are photos without a label."""
     result = done("14")
     assert (result.run.returncode, len(result.images)) == (0, 12)
-    assert result.of("has no XML beside it") == ["pet5.png", "pet6.JPEG"]
+    assert result.of("has no label") == ["pet5.png", "pet6.JPEG"]
 
 
 def test_boxes_a_few_pixels_outside(done):

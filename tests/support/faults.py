@@ -108,7 +108,7 @@ def empty_file(folder, stem="a0"):
 
 def image_without_xml(folder, stem="a0"):
     (folder / f"train/{stem}.xml").unlink()
-    return "train", f"{stem}.jpg", "", "has no XML beside it"
+    return "train", f"{stem}.jpg", "", "has no label"
 
 
 def broken_xml(folder, stem="a0"):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from tools.importing import tree as trees
 from tools.importing.formats import labelled, reading
 from tools.importing.formats.reading import Dataset
 
@@ -27,7 +28,7 @@ def tree(root: Path, *photos: str, files: Mapping[str, object] | None = None) ->
 
 def only(root: Path) -> Dataset:
     """The only dataset of a tree, with the notes of the tree in its own."""
-    contents = reading.read(root)
+    contents = reading.read(trees.walk(root))
     (dataset,) = contents.datasets
     return dataset
 

@@ -13,6 +13,7 @@ from xml.sax.saxutils import escape
 import pytest
 from PIL import Image
 
+from detector.annotations import splitting
 from tests.support import stage
 from tests.support.stage import REPOSITORY, child
 from tools import inspect_dataset
@@ -124,6 +125,16 @@ def test_counts_and_verdict(pets: Dataset) -> None:
     assert "1 photo without a box: used as showing no object." in page.text
     assert re.search(r"All \d photos \d boxes \d photos? \d box(es)? 6 photos 5 boxes 10", page.text)
     assert "JPEG 11" in page.text and "all 200 × 100 pixels" in page.text and "no photo is turned by EXIF" in page.text
+
+
+def test_a_photo_that_was_kept_from_validation_is_counted_once(pets: Dataset) -> None:
+    names = [f"a{number}.jpg" for number in range(6)]
+    rare = min(names, key=splitting.fraction)  # chance gives it to val first
+    for name in names:
+        pets.add(f"train/{name}", [("dog" if name == rare else "cat", (20, 20, 120, 80))])
+    pets.add("test/b.jpg", [("cat", (20, 20, 120, 80))])
+    text = make().text
+    assert "1 × not for validation: the last photos of a class" in text
 
 
 def test_each_photo_is_embedded_once_however_often_it_is_shown(pets: Dataset) -> None:

@@ -89,6 +89,32 @@ def test_what_was_left_out_is_counted_with_the_reasons(tmp_path: Path) -> None:
     assert not any("left out" in line for line in trained(tmp_path))
 
 
+def test_what_the_photos_are_too_few_or_their_objects_too_small_for(tmp_path: Path) -> None:
+    trained(tmp_path, model="ssd_mobilenet_v2_320x320")
+    (tmp_path / "model/train/label_map.pbtxt").write_text("item { id: 1 name: 'cat' }\n")
+    tables = tmp_path / "dataset/data"
+    tables.mkdir(parents=True)
+
+    def warnings(train: list[str], test: list[str]) -> list[str]:
+        for split, rows in {"train": train, "test": test}.items():
+            text = "\n".join(["filename,width,height,class,xmin,ymin,xmax,ymax,is_crowd", *rows])
+            (tables / f"{split}.csv").write_text(text + "\n")
+        lines = trained(tmp_path, model="ssd_mobilenet_v2_320x320")
+        return [line for line in lines if line.startswith("  warning")]
+
+    large, none = "{}.jpg,100,100,cat,10,10,90,90,0", "{}.jpg,100,100,,,,,,"
+    assert warnings([large.format(k) for k in range(50)], [large.format(k) for k in range(20)]) == []
+    twice = [large.format(k // 2) for k in range(38)] + [none.format(99)]  # 19 photos show a cat
+    assert warnings(twice, [large.format(k) for k in range(20)]) == [
+        "  warning     too few training photos to learn from: cat 19; take 50 or more of each class"
+    ]
+    small = [f"{k}.jpg,100,100,cat,10,10,15,15,0" for k in range(50)]  # 15 of 300 pixels
+    (line,) = warnings(small, [large.format(k) for k in range(20)])
+    assert line.startswith("  warning     71% of the boxes are smaller than 16 pixels of the network's 300x300 input")
+    (tables / "test.csv").unlink()
+    assert not any("warning" in line for line in trained(tmp_path, model="ssd_mobilenet_v2_320x320"))
+
+
 def test_what_more_steps_would_cost_where_the_last_validation_was_the_best(tmp_path: Path) -> None:
     def last(**changes: object) -> str:
         return trained(tmp_path, **changes)[-2]

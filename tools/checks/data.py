@@ -86,16 +86,14 @@ def annotations(dataset: DatasetParams, train_params: TrainParams) -> Iterator[L
 
 def _enough(read: Sequence[Labels], classes: Sequence[str], train: TrainParams) -> Iterator[Line]:
     """Whether there are photos enough of each class, and the objects large enough."""
-    import numpy as np  # late, as what follows: the fast part of the doctor needs none of them
-
-    from detector.model import pipeline_config
+    from detector.model import pipeline_config  # late: the fast part of the doctor needs neither
     from tools.checks import enough
 
     counts = {"train": dict.fromkeys(classes, 0), "test": dict.fromkeys(classes, 0)}
     for xml in read:
         for name in set(xml.classes) & set(classes):
             counts[xml.path.parent.name][name] += 1
-    shares = np.array([share for xml in read for share in xml.shares], dtype=np.float64).reshape(-1, 2).clip(0, 1)
+    shares = [share for xml in read for share in xml.shares]
     size = pipeline_config.TEMPLATES[train.model][1]
     for words in (*enough.too_few(**counts), *enough.too_small(shares, train.model, size)):
         what, _, remedy = words.rpartition("; ")

@@ -3,19 +3,23 @@
 Rules of thumb for warnings, in plain sentences; nothing is refused for them.
 """
 
+import csv
 import math
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 
-import numpy as np
-import numpy.typing as npt
-
-from detector.base.errors import few
+from detector.base import paths
+from detector.base.errors import UserError, few
+from detector.data import labels
+from detector.model import pipeline_config
 
 FEWEST_PHOTOS, ADVISED_PHOTOS = 20, 50  # of a class, to train on
 FEWEST_TEST_PHOTOS = 20  # of a class: from here on its interval is +-0.20 or less
 SMALL_PIXELS = 16  # of the network's input: half of the smallest anchor of every model here
 MOST_SMALL = 0.1  # the share of small boxes from which on a word is due
 _Z = 1.96  # standard normal: 95 % lie within
+
+Share = tuple[float, float]  # width and height of a box, as shares of those of its photo
 
 
 def interval(share: float, photos: int) -> tuple[float, float]:
@@ -35,6 +39,37 @@ def half_width(photos: int) -> float:
     """How far off, up or down, a share measured on so many photos may be: that of one half, the widest."""
     low, high = interval(0.5, photos)
     return (high - low) / 2
+
+
+def of_training(model: str) -> Iterator[str]:
+    """What the photos that were last trained and measured on are too few for, their objects too small for.
+
+    Args:
+        model: `train.model` of that training.
+
+    Returns:
+        Nothing where its tables or its label map are missing.
+    """
+    photos, shares = dict[str, dict[str, int]](), list[Share]()
+    try:
+        classes = labels.read(paths.TRAIN / paths.LABEL_MAP)
+        for split in ("train", "test"):
+            with paths.csv(split).open(encoding="utf-8", newline="") as table:
+                rows = [row for row in csv.DictReader(table) if row["class"]]
+            counts = Counter(name for name, _ in {(row["class"], row["filename"]) for row in rows})
+            photos[split] = {name: counts[name] for name in classes}
+            shares += map(_share, rows)
+        size = pipeline_config.TEMPLATES[model][1]
+    except (UserError, OSError, KeyError, ValueError, ZeroDivisionError):
+        return
+    yield from too_few(**photos)
+    yield from too_small(shares, model, size)
+
+
+def _share(row: Mapping[str, str]) -> Share:
+    """The share of the photo's sides that a box takes."""
+    xmin, ymin, xmax, ymax = (float(row[name]) for name in ("xmin", "ymin", "xmax", "ymax"))
+    return (xmax - xmin) / float(row["width"]), (ymax - ymin) / float(row["height"])
 
 
 def too_few(train: Mapping[str, int], test: Mapping[str, int]) -> Iterator[str]:
@@ -58,11 +93,10 @@ def too_few(train: Mapping[str, int], test: Mapping[str, int]) -> Iterator[str]:
         yield f"few test photos, and how far off their AP50 may be (95 %): {listed}; {sure}"
 
 
-def too_small(boxes: npt.NDArray[np.float64], model: str, input_size: int) -> Iterator[str]:
+def too_small(boxes: Sequence[Share], model: str, input_size: int) -> Iterator[str]:
     """Whether many objects are smaller than the network can see.
 
     Args:
-        boxes: (N, 2) widths and heights as shares of the photo, in [0, 1].
         model: `train.model`, for the remedy.
         input_size: side of the network's input in pixels; photos are stretched to it.
     """
@@ -76,11 +110,15 @@ def too_small(boxes: npt.NDArray[np.float64], model: str, input_size: int) -> It
     )
 
 
-def small_share(boxes: npt.NDArray[np.float64], input_size: int) -> float:
+def small_share(boxes: Sequence[Share], input_size: int) -> float:
     """The share of boxes whose side, the root of their area, is under `SMALL_PIXELS` of the input; 0 without boxes."""
-    if not len(boxes):
-        return 0.0
-    return float(np.mean(np.sqrt(boxes[:, 0] * boxes[:, 1]) * input_size < SMALL_PIXELS))
+    small = (SMALL_PIXELS / input_size) ** 2
+    return sum(_side(width) * _side(height) < small for width, height in boxes) / max(1, len(boxes))
+
+
+def _side(share: float) -> float:
+    """What of a side is in the photo."""
+    return min(max(share, 0.0), 1.0)
 
 
 def _listed(photos: Mapping[str, int]) -> str:

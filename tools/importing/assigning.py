@@ -15,7 +15,6 @@ from tools.importing.datasets import Dataset
 from tools.importing.splits import TEST, TRAIN, VALIDATION
 
 HASH = "hash of the file name"
-RARE = "no other photo of its class to train on"
 REST = "in no test split"
 
 
@@ -92,8 +91,8 @@ def has_both(done: Assigned, photos: Collection[PurePosixPath]) -> bool:
 def _found(dataset: Dataset) -> list[str]:
     """What the splits were taken from, and what lists name that is not there."""
     folders = {split: _places(dataset, split) for split in (TRAIN, VALIDATION, TEST)}
-    named = " and ".join(", ".join(places) for split in (TRAIN, TEST) if (places := folders[split]))
-    notes = [f"found {named}"] if named else []
+    named = [*folders[TRAIN], *folders[TEST]]
+    notes = [f"splits found: {', '.join(named)}"] if named else []
     notes += _validation(dataset)
     if unknown := sorted({line for one in dataset.lists for line in one.unknown}):
         notes.append(f"{counted(len(unknown), 'line')} of the lists named no photo: {few(unknown)}")
@@ -115,7 +114,9 @@ def _validation(dataset: Dataset) -> list[str]:
 def _places(dataset: Dataset, split: str) -> list[str]:
     """The folders or lists that name a split."""
     if dataset.lists:
-        return [str(splits.below(one.path, dataset.root)) for one in dataset.lists if one.split == split]
+        shared = {one.path for one in dataset.lists if one.split != split}  # split.json
+        paths = [one.path for one in dataset.lists if one.split == split]
+        return [f"{split} of " * (path in shared) + str(splits.below(path, dataset.root)) for path in paths]
     given = {photo: one for photo, one in dataset.given.items() if one.split == split}
     folders = {one.by for photo, one in given.items() if one.by in photo.parents}
     files = {one.by for one in given.values()} - folders  # labels that name a split; one for each photo has a folder

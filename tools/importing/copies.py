@@ -9,24 +9,32 @@ from tqdm import tqdm
 
 from detector.annotations import duplicates
 from detector.annotations.duplicates import Fingerprint
+from detector.annotations.voc import Annotation
 from detector.base.errors import UserError
 from tools.importing.tree import Tree
 
 
-def groups(tree: Tree, stems: Mapping[PurePosixPath, str]) -> dict[str, str]:
-    """{name of a photo that has copies: the first name of all of these}; `stems`: {photo: its name}.
+def groups(
+    tree: Tree, stems: Mapping[PurePosixPath, str], annotations: Mapping[PurePosixPath, Annotation | None]
+) -> dict[str, str]:
+    """{name of a photo that has copies: the first name of all of these}.
 
     Photos that cannot be read are copies of nothing: xml2csv will report them.
+
+    Args:
+        stems: {photo: its name}.
+        annotations: of the photos.
     """
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         prints = pool.map(lambda photo: _fingerprint(photo.name, tree.files[photo]), stems)
         shown = tqdm(prints, desc="copies", total=len(stems), unit="photo", disable=None, leave=False)
-        known = {stems[photo]: one for photo, one in zip(stems, shown, strict=True) if one}
+        read = zip(stems, shown, strict=True)
+        known = {stems[photo]: one.labelled(annotations.get(photo)) for photo, one in read if one}
     return duplicates.first_of(duplicates.find(known))
 
 
 def _fingerprint(name: str, path: Path) -> Fingerprint | None:
     try:
-        return duplicates.read(path, name)
+        return duplicates.read(path, name)[1]
     except UserError:
         return None

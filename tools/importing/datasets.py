@@ -11,11 +11,13 @@ from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
+from detector.annotations import pairing
 from detector.base.errors import UserError, counted
-from tools.importing import pairs, splits
+from tools.importing import name_lists, splits
 from tools.importing.labelled import Labelled
+from tools.importing.name_lists import NameList
 from tools.importing.pairs import Photo
-from tools.importing.splits import Given, NameList
+from tools.importing.splits import Given
 from tools.importing.tree import Tree
 
 MOST_TWINS = 0.5  # the share of photos that are in another folder, too, beyond which these are versions of one dataset
@@ -34,10 +36,6 @@ class Dataset:
     given: Mapping[Photo, Given] = field(default_factory=dict)
     lists: Sequence[NameList] = ()
     inner: Sequence["Dataset"] = ()
-
-    @property
-    def list_paths(self) -> set[PurePosixPath]:
-        return {one.path for one in self.lists}
 
     @property
     def splits(self) -> set[str]:
@@ -102,13 +100,17 @@ def _is_below(path: PurePosixPath, folder: PurePosixPath) -> bool:
     return path != folder and _is_in(path, folder)
 
 
-def by_folders(labelled: Iterable[Labelled], base: PurePosixPath) -> list[Dataset]:
-    """A dataset for each folder that has folders of splits, or label files that say their split."""
+def by_folders(labelled: Collection[Labelled], base: PurePosixPath) -> list[Dataset]:
+    """A dataset for each folder that has folders of splits, or label files that say their split.
+
+    Where all say the one that a folder around all of them is named after, they say nothing.
+    """
     found: dict[PurePosixPath, dict[Photo, Given]] = {}
+    do_say = {one.split for one in labelled} != {splits.of_file(str(base))}
     for one in labelled:
         folders = one.photo.parent, one.label.parent
         of_photo, of_label = (splits.by_folder(folder, base) for folder in folders)
-        if given := of_photo or of_label or (Given(one.split, one.label) if one.split else None):
+        if given := of_photo or of_label or (Given(one.split, one.label) if one.split and do_say else None):
             above = [of.by.parent if of else folder for of, folder in zip((of_photo, of_label), folders, strict=True)]
             found.setdefault(common(above), {})[one.photo] = given
     return [Dataset(root, frozenset(given), given) for root, given in sorted(found.items())]
@@ -117,8 +119,8 @@ def by_folders(labelled: Iterable[Labelled], base: PurePosixPath) -> list[Datase
 def by_lists(tree: Tree, labelled: Collection[Labelled], others: Collection[PurePosixPath]) -> list[Dataset]:
     """A dataset for each folder of lists; of several that name the same photos, Main is taken, else the longest."""
     label_of = {one.photo: one.label for one in labelled}
-    folders = pairs.grouped(splits.lists(tree, [*label_of], others), lambda one: one.path.parent)
-    given = {folder: splits.joined(lists) for folder, lists in folders.items()}
+    folders = pairing.grouped(name_lists.find(tree, [*label_of], others), lambda one: one.path.parent)
+    given = {folder: name_lists.joined(lists) for folder, lists in folders.items()}
     found: list[Dataset] = []
     for folder in sorted(given, key=lambda one: (one.name.casefold() != _MAIN, -len(given[one]), one)):
         photos = frozenset(given[folder].keys() & label_of.keys())
@@ -152,7 +154,7 @@ def united(datasets: Sequence[Dataset], base: PurePosixPath) -> Sequence[Dataset
 def _plain(labelled: Sequence[Labelled], base: PurePosixPath) -> list[Dataset]:
     """The photos outside of all other datasets, as one for each folder that is next to theirs."""
     depth = len(base.parts) + 1
-    folders = pairs.grouped(labelled, lambda one: one.photo.parent.parts[:depth])
+    folders = pairing.grouped(labelled, lambda one: one.photo.parent.parts[:depth])
     return [Dataset(PurePosixPath(*parts), frozenset(one.photo for one in ones)) for parts, ones in folders.items()]
 
 
@@ -179,7 +181,7 @@ def _versions(signatures: Mapping[Photo, Hashable], labelled: Iterable[Labelled]
     """A dataset for each folder in which most of the photos are again and again; else one of all photos."""
     roots: Counter[PurePosixPath] = Counter()
     twins = 0
-    for photos in pairs.grouped(signatures, signatures.__getitem__).values():
+    for photos in pairing.grouped(signatures, signatures.__getitem__).values():
         folders = {photo.parent for photo in photos}
         if len(folders) > 1:
             twins += len(photos)

@@ -3,6 +3,7 @@
 from collections.abc import Hashable, Mapping, Sequence
 from pathlib import PurePosixPath
 
+from detector.annotations import pairing
 from detector.base import paths
 from detector.base.errors import UserError, few
 from detector.data import labels
@@ -44,7 +45,7 @@ def choose(
     if not maps:
         return _made(tree, classes)
     own = root / paths.LABEL_MAP
-    near = pairs.grouped([own] if own in maps else sorted(maps), lambda path: pairs.distance(path.parent, root))
+    near = pairing.grouped([own] if own in maps else sorted(maps), lambda path: pairs.distance(path.parent, root))
     for distance in sorted(near):
         parsed = {path: labels.parse(maps[path], tree.shown(path), classes) for path in near[distance]}
         whole = {path: one for path, one in parsed.items() if set(classes) <= set(one.names)}

@@ -28,7 +28,8 @@ class Found:
 
     annotations: of each photo; None where its label cannot be read. alone: VOC XML whose photo is missing. left_out:
     other label files, and photos that must not be taken for such without labels, with the reason. names: the classes in
-    the order of the format's ids, if it has one. files: all label files that were read.
+    the order of the format's ids, if it has one. files: all label files that were read. descriptions: files that only
+    say what classes are called, or which photos are in a split.
     """
 
     labels: dict[Photo, Labelled] = field(default_factory=dict)
@@ -38,6 +39,7 @@ class Found:
     notes: list[str] = field(default_factory=list)
     names: Sequence[str] = ()
     files: frozenset[PurePosixPath] = frozenset()
+    descriptions: frozenset[PurePosixPath] = frozenset()
 
     def classes(self, photo: Photo) -> Collection[str]:
         """The classes of a photo's objects, whether or not their boxes are sound."""

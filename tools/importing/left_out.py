@@ -1,5 +1,6 @@
 """What a source has that looks like an image or a label and is not taken: each file with the reason, in words."""
 
+import re
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import PurePosixPath
@@ -7,6 +8,7 @@ from pathlib import PurePosixPath
 from detector.base.errors import MOST_NAMES, few, printable
 from detector.pictures import images
 from tools.importing import splits
+from tools.importing.tree import Tree
 
 MASK = "segmentation masks, which are no photos"
 NO_LABEL = (
@@ -27,13 +29,31 @@ NO_LABELS_IN = {
     splits.TEST: "photos of a test split without any label, which can measure nothing; test/ comes from the others",
     splits.VALIDATION: "photos of a validation split without any label, which can measure nothing",
 }
-_OTHER = (".json", ".csv", ".record", ".tfrecord")
+_TEXTS = (".json", ".jsonl", ".ndjson", ".csv", ".tsv")
+_OTHER = (*_TEXTS, ".mat", ".parquet", ".record", ".tfrecord")
+_BETWEEN_NAMES = re.compile(rb"[\r\n\t\"',;:|/\\\[\]{}()]+")
 
 
-def is_other_format(path: PurePosixPath, stems: Collection[str]) -> bool:
+def may_be_label(path: PurePosixPath, stems: Collection[str]) -> bool:
     """Whether a file may hold labels of another format than VOC's, by its suffix; a text, if a photo has its stem."""
     suffix = path.suffix.lower()
     return suffix in _OTHER or (suffix == ".txt" and path.stem in stems)
+
+
+def is_other_format(tree: Tree, path: PurePosixPath, stems: Collection[str]) -> bool:
+    """Whether a file holds labels of another format than VOC's: it may, and has the name of a photo or names one.
+
+    So README.json, classes.csv and dataset-metadata.json do not.
+
+    Args:
+        stems: of the photos.
+    """
+    if not may_be_label(path, stems):
+        return False
+    if path.stem in stems or path.suffix.lower() not in _TEXTS:
+        return True
+    words = (word.decode(errors="replace").strip() for word in _BETWEEN_NAMES.split(tree.head(path)))
+    return any(word in stems or word.rpartition(".")[0] in stems for word in words)
 
 
 def of_photo(photo: PurePosixPath, stems: Collection[str], is_mask: Callable[[PurePosixPath], bool]) -> str:
@@ -55,10 +75,10 @@ def matters(path: PurePosixPath, fault: str) -> bool:
 
 
 def lines(reasons: Mapping[PurePosixPath, str]) -> list[str]:
-    """A line for each reason: how many files, and their folders, or their names if they are few."""
+    """A line for each reason: how many files, their folders, or their names if they are few."""
     counts = Counter(reasons.values())
     return [
-        f"left out: {count} {reason} ({_places([p for p in reasons if reasons[p] == reason])})"
+        f"left out ({count:,}): {reason} ({_places([p for p in reasons if reasons[p] == reason])})"
         for reason, count in counts.items()
     ]
 
@@ -67,4 +87,8 @@ def _places(paths: Sequence[PurePosixPath]) -> str:
     if len(paths) <= MOST_NAMES:
         return ", ".join(printable(str(path)) for path in paths)
     folders = Counter(path.parent for path in paths)
-    return few([f"{printable(str(folder))}/: {count}" for folder, count in folders.most_common()])
+    return few([f"{_named(folder)}: {count}" for folder, count in folders.most_common()])
+
+
+def _named(folder: PurePosixPath) -> str:
+    return f"{printable(str(folder))}/" if folder.parts else "the top folder"

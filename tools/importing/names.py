@@ -3,12 +3,12 @@
 Two stems are one name where a file system that knows no upper case, or one Unicode form alone, would take them for it.
 """
 
-import unicodedata
 from collections import Counter
 from collections.abc import Collection, Iterable
 from functools import reduce
 from pathlib import PurePosixPath
 
+from detector.annotations import pairing
 from detector.base import naming
 from tools.importing import pairs
 
@@ -17,7 +17,7 @@ _MOST_BYTES = 240  # of a stem; a file name may have 255
 
 def unique(paths: Iterable[PurePosixPath]) -> dict[PurePosixPath, str]:
     """{path: a stem for it}; of those that would get the same name, the first has the best claim to it."""
-    groups = pairs.grouped(paths, lambda path: _folded(writable(path.stem)))
+    groups = pairing.grouped(paths, lambda path: pairing.folded(writable(path.stem)))
     chosen: dict[PurePosixPath, str] = {}
     taken: set[str] = set()
     for alone in (True, False):  # a name that is unique stays
@@ -26,7 +26,7 @@ def unique(paths: Iterable[PurePosixPath]) -> dict[PurePosixPath, str]:
                 prefixes = _prefixes(inside)
                 for path in inside:
                     chosen[path] = _free(prefixes[path] + writable(path.stem), taken)
-                    taken.add(_folded(chosen[path]))
+                    taken.add(pairing.folded(chosen[path]))
     return chosen
 
 
@@ -55,11 +55,7 @@ def _free(stem: str, taken: Collection[str]) -> str:
     """The stem, cut where it is too long, with a number behind it where it is taken."""
     stem = stem.encode()[:_MOST_BYTES].decode(errors="ignore")
     number, name = 1, stem
-    while _folded(name) in taken:
+    while pairing.folded(name) in taken:
         number += 1
         name = f"{stem}_{number}"
     return name
-
-
-def _folded(name: str) -> str:
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())

@@ -7,14 +7,9 @@ from detector.annotations import voc
 from detector.base import errors
 from detector.base.errors import UserError, counted, few
 from tools.importing.formats import labelled as findings
-from tools.importing.formats import reading
 from tools.importing.formats.reading import Contents, Dataset
 from tools.importing.labelled import Found, Labelled
 from tools.importing.tree import Tree
-
-
-def read(tree: Tree) -> Contents:
-    return reading.read(tree.root)
 
 
 def best(contents: Contents) -> Dataset | None:
@@ -29,7 +24,8 @@ def taken(tree: Tree, dataset: Dataset) -> Found:
         UserError: their meaning is in doubt.
     """
     _refuse(tree, dataset.errors)
-    found = Found(names=dataset.names, files=frozenset(map(PurePosixPath, dataset.files)))
+    files, descriptions = (frozenset(map(PurePosixPath, one)) for one in (dataset.files, dataset.descriptions))
+    found = Found(names=dataset.names, files=files, descriptions=descriptions)
     for photo in dataset.photos:
         path = _below(tree, photo.path)
         label = next(name for name in (*dataset.files, photo.source) if photo.source.startswith(name))

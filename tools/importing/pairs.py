@@ -9,7 +9,7 @@
 Names are compared as `detector/annotations/pairing.py` has it.
 """
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -17,7 +17,7 @@ from pathlib import PurePosixPath
 from typing import TypeAlias, TypeVar
 from urllib.parse import unquote
 
-from detector.annotations import pairing
+from detector.annotations import pairing, partners
 from detector.pictures import images
 
 # Folders that say what kind of file is in them, and nothing of which.
@@ -35,7 +35,6 @@ Label: TypeAlias = PurePosixPath
 Photo: TypeAlias = PurePosixPath
 Size = tuple[int, int]
 T = TypeVar("T")
-K = TypeVar("K", bound=Hashable)
 
 
 @dataclass(frozen=True)
@@ -96,38 +95,25 @@ def _deepest(paths: Iterable[PurePosixPath]) -> int:
     return max((len(path.parent.parts) for path in paths), default=0)
 
 
-def loosest(name: str) -> str:
-    """What names that may mean the same have in common."""
-    return list(pairing.KEYS.values())[-1](name)
-
-
-def grouped(values: Iterable[T], key: Callable[[T], K]) -> dict[K, list[T]]:
-    """{key: the values that have it}, both in the order in which they come."""
-    groups = defaultdict(list)
-    for value in values:
-        groups[key(value)].append(value)
-    return groups
-
-
 def _in_places(
     labels: list[Label], photos: list[Photo], place_of: Callable[[PurePosixPath], Hashable]
 ) -> dict[Label, Pair]:
     """Pairs by name within each place."""
     pairs: dict[Label, Pair] = {}
-    offered = grouped(photos, place_of)
-    for where, inside in grouped(labels, place_of).items():
+    offered = pairing.grouped(photos, place_of)
+    for where, inside in pairing.grouped(labels, place_of).items():
         pairs |= _in_one_place(inside, offered.get(where, []))
     return pairs
 
 
 def _in_one_place(labels: list[Label], photos: list[Photo]) -> dict[Label, Pair]:
     """Pairs by name of labels and photos; those that share theirs with another one are left out."""
-    wanted = _unique(labels, lambda path: path.stem)
-    by_name = _unique(photos, lambda path: path.name)
+    wanted = pairing.unique(labels, lambda path: path.stem)
+    by_name = pairing.unique(photos, lambda path: path.name)
     whole = {label: Pair(by_name[name]) for name, label in wanted.items() if _means_whole(name, by_name, wanted)}
     used = {pair.photo for pair in whole.values()}
     names = [name for name, label in wanted.items() if label not in whole]
-    available = _unique([photo for photo in photos if photo not in used], lambda path: path.stem)
+    available = pairing.unique([photo for photo in photos if photo not in used], lambda path: path.stem)
     matches = pairing.match(names, available)
     return whole | {wanted[name]: Pair(available[one.name], one.differs_by) for name, one in matches.items()}
 
@@ -137,36 +123,27 @@ def _means_whole(name: str, by_name: Mapping[str, Photo], wanted: Collection[str
     return name in by_name and PurePosixPath(name).stem not in wanted
 
 
-def _unique(paths: Iterable[PurePosixPath], key: Callable[[PurePosixPath], str]) -> dict[str, PurePosixPath]:
-    return {name: inside[0] for name, inside in grouped(paths, key).items() if len(inside) == 1}
-
-
 def _own_name(label: Label, _: Tag) -> str:
     return label.stem
 
 
 def _tagged_name(_: Label, tag: Tag) -> str:
-    return basename(tag.filename)
-
-
-def basename(filename: str) -> str:
-    """The last part of a path of any system."""
-    return filename.replace("\\", "/").rpartition("/")[2].strip()
+    return partners.base_name(tag.filename)
 
 
 def _nearest(
     tags: Mapping[Label, Tag], photos: list[Photo], looks: Looks, name_of: Callable[[Label, Tag], str]
 ) -> dict[Label, Pair]:
     """Pairs by name wherever the two lie; of several photos the one that `_ranks` prefers."""
-    offered = grouped(photos, lambda path: loosest(path.stem))
+    offered = pairing.grouped(photos, lambda path: pairing.loosest(path.stem))
     choices: dict[Label, Photo] = {}
     for label, tag in tags.items():
         name = name_of(label, tag)
-        candidates = offered.get(loosest(name), []) if name else []
+        candidates = offered.get(pairing.loosest(name), []) if name else []
         if photo := _choose(label, tag, candidates, looks):
             choices[label] = photo
     pairs: dict[Label, Pair] = {}
-    for photo, labels in grouped(choices, choices.__getitem__).items():
+    for photo, labels in pairing.grouped(choices, choices.__getitem__).items():
         likeliest = best(labels, lambda label: _rank(label, tags[label], choices[label]))
         if len(likeliest) == 1:
             name = name_of(likeliest[0], tags[likeliest[0]])

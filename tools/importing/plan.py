@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 from detector.annotations import voc
 from detector.annotations.shapes import Box
 from detector.base.errors import counted, few
-from tools.importing import assigning, copies, datasets, label_maps, left_out, names, reading
+from tools.importing import assigning, copies, datasets, label_maps, left_out, name_lists, names, reading
 from tools.importing.datasets import Dataset
 from tools.importing.labelled import Found
 from tools.importing.tree import ARCHIVES, Tree
@@ -92,7 +92,7 @@ def make(tree: Tree, share: float, temporary: Path) -> Plan:
     photos = [photo for photo in sorted(dataset.photos) if photo in done.splits]
     stems = names.unique([*photos, *(path for path in others if path in done.splits)])
     if not assigning.has_both(done, photos):
-        group_of = copies.groups(tree, {photo: stems[photo] for photo in photos})
+        group_of = copies.groups(tree, {photo: stems[photo] for photo in photos}, found.annotations)
         assigning.by_chance(done, stems, {photo: found.classes(photo) for photo in photos}, share, group_of)
     classes = found.sorted_classes(photos)
     label_map, origin = label_maps.choose(tree, maps, dataset.root, classes)
@@ -157,11 +157,11 @@ def _left_out(tree: Tree, found: Found, dataset: Dataset, taken: Collection[Pure
     reasons |= {one: left_out.of_photo(one, labelled, tree.is_mask) for one in tree.photos if one not in found.labels}
     reasons |= dict.fromkeys(found.alone, left_out.NO_PHOTO)
     stems = {photo.stem for photo in tree.photos}
-    read = found.files | {one.label for one in found.labels.values()}
+    read = found.files | found.descriptions | {one.label for one in found.labels.values()}
     reasons |= {
         path: left_out.OTHER_FORMAT
         for path in tree.files
-        if left_out.is_other_format(path, stems) and path not in read | dataset.list_paths
+        if path not in read and left_out.is_other_format(tree, path, stems) and not name_lists.entries(tree, path)
     }
     for inner in dataset.inner:
         reasons |= dict.fromkeys(

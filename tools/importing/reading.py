@@ -8,11 +8,12 @@ from detector.base.errors import UserError, counted, few
 from detector.pictures import images
 from tools.importing import left_out, other_formats, splits, voc_files
 from tools.importing import tree as trees
+from tools.importing.formats import reading as formats
 from tools.importing.labelled import Found
 from tools.importing.pairs import Photo
 from tools.importing.tree import ARCHIVES, Tree
 
-GIVE = "give photos with labels in a format of docs/formats.md, say PASCAL VOC XML"
+_FORMATS = "docs/formats.md lists the labels that are read"
 _TOOL = "draw a box around each object, say with LabelImg"
 
 
@@ -36,7 +37,7 @@ def _labelled(tree: Tree) -> Found:
     found = voc_files.read(tree)
     if len(found.labels) == len(tree.photos) > 0:
         return found
-    contents = other_formats.read(tree)
+    contents = formats.read(tree)
     best = other_formats.best(contents)
     if not best or (found.labels and len(best.photos) <= len(found.labels)):
         taken = found
@@ -58,6 +59,7 @@ def _join(taken: Found, more: Found, kind: str) -> None:
     others = [photo for photo in more.labels if photo not in taken.labels]
     new = [photo for photo in others if photo.stem.casefold() not in stems]
     doubted = {path for path in more.left_out if images.is_image(path.name)}
+    taken.descriptions |= more.descriptions
     taken.left_out |= dict.fromkeys({*others, *doubted} - taken.labels.keys(), left_out.IN_OTHER_FORMAT)
     for photo in new:
         taken.labels[photo], taken.annotations[photo] = more.labels[photo], more.annotations[photo]
@@ -80,18 +82,18 @@ def _refuse(tree: Tree, found: Found) -> None:
         both = f"{counted(len(photos), 'photo')} and {counted(len(labels), 'label file')}"
         raise UserError(tree.source, f"{both}, none of which fits: {labels[0]}: {fault}", "give both the same name")
     if found.notes:
-        raise UserError(tree.source, f"no labels that can be taken: {'; '.join(found.notes)}", GIVE)
+        raise UserError(tree.source, f"no labels that can be taken: {'; '.join(found.notes)}", _FORMATS)
     if labels:
         without = f"{counted(len(labels), 'label file')} without a photo"
         raise UserError(tree.source, without, "put the photos there, too")
-    others = [str(path) for path in tree.files if left_out.is_other_format(path, {photo.stem for photo in photos})]
+    others = [str(path) for path in tree.files if left_out.may_be_label(path, {photo.stem for photo in photos})]
     if photos and others:
         without = f"{counted(len(photos), 'photo')} and no label that can be taken ({few(others)})"
-        raise UserError(tree.source, without, GIVE)
+        raise UserError(tree.source, without, _FORMATS)
     if photos:
         raise UserError(tree.source, *_unlabelled(tree, photos))
     hint = f"; {few(list(map(str, tree.other_images)))}: {left_out.NOT_READ}" if tree.other_images else ""
-    raise UserError(tree.source, f"holds no photo and no label{hint}", GIVE)
+    raise UserError(tree.source, f"holds no photo and no label{hint}", f"give photos with labels: {_FORMATS}")
 
 
 def _unlabelled(tree: Tree, photos: Sequence[Photo]) -> tuple[str, str]:

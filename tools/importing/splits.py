@@ -1,24 +1,19 @@
-"""Which split a photo is in: as the folders say that it lies in, else as lists of names say, else by chance.
+"""Which split a photo is in: as the folders say that it lies in, else as lists of names say (name_lists.py), else by
+chance.
 
 Folders and lists are known by their names, in any case: train, training, trainval; valid, validation, val, dev, eval;
 test, testing; also with words like `images` and `set`, and with numbers: train_images, Test Set, train2017.
-
-A list is a text file of that name, anywhere (ImageSets/Main/train.txt), with a photo a line: its name, with or without
-folders, suffix and quotes. VOC's flags (1, 0, -1) behind it are taken off only where the whole line names no photo.
 """
 
 import re
 import unicodedata
-from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import PurePosixPath
 
 from detector.annotations import splitting
 from tools.importing import pairs
-from tools.importing.pairs import Photo
-from tools.importing.tree import Tree
 
 TRAIN, VALIDATION, TEST = "train", "val", "test"
 _WORDS = {
@@ -43,20 +38,34 @@ _NEUTRAL = pairs.ROLES | {
     "zip",
 }
 _KNOWN = _NEUTRAL | _WORDS.keys()
-_OF_A_CLASS = re.compile(r"(.+)_(train|trainval|val|test)", re.IGNORECASE)  # cat_train.txt
-_LISTS = (".txt", ".lst")
-_MOST_BYTES = 2**26  # of a list
-_FLAG = re.compile(r"\s+[+-]?\d+$")
 
 
 @lru_cache(2**16)
 def named(name: str) -> str:
     """The split that a folder or a list is named after, or empty."""
-    words = re.findall(r"[^\W\d_]+", unicodedata.normalize("NFC", name).casefold())
-    splits = {_WORDS[word] for word in words if word in _WORDS}
+    return mentioned(name) if _KNOWN.issuperset(_words(name)) else ""
+
+
+@lru_cache(2**16)
+def mentioned(name: str) -> str:
+    """The split that is among the words of a name, whatever the others are: instances_train2017.json; or empty."""
+    splits = {_WORDS[word] for word in _words(name) if word in _WORDS}
     if splits == {TRAIN, VALIDATION}:
         splits = {TRAIN}
-    return splits.pop() if len(splits) == 1 and _KNOWN.issuperset(words) else ""
+    return splits.pop() if len(splits) == 1 else ""
+
+
+def of_file(path: str) -> str:
+    """The split that the name of a label file mentions, else the innermost of its folders that mentions one."""
+    return next(filter(None, map(mentioned, reversed(path.split("/")))), "")
+
+
+def of_folders(path: str) -> str:
+    return of_file(path.rpartition("/")[0])
+
+
+def _words(name: str) -> list[str]:
+    return re.findall(r"[^\W\d_]+", unicodedata.normalize("NFC", name).casefold())
 
 
 def below(path: PurePosixPath, folder: PurePosixPath) -> PurePosixPath:
@@ -72,16 +81,6 @@ class Given:
     by: PurePosixPath
 
 
-@dataclass(frozen=True)
-class NameList:
-    """A list of photos, those that it names; unknown: its other lines."""
-
-    path: PurePosixPath
-    split: str
-    photos: list[Photo]
-    unknown: list[str]
-
-
 @lru_cache(2**16)
 def by_folder(folder: PurePosixPath, base: PurePosixPath) -> Given | None:
     """The split of the outermost part of a folder's path below `base` that is named after one."""
@@ -89,97 +88,6 @@ def by_folder(folder: PurePosixPath, base: PurePosixPath) -> Given | None:
         if split := named(folder.parts[count]):
             return Given(split, PurePosixPath(*folder.parts[: count + 1]))
     return None
-
-
-def lists(tree: Tree, labelled: Collection[Photo], others: Collection[Photo]) -> list[NameList]:
-    """Every list that names a photo, sorted; those of one class where their folder has no other."""
-    names = _Names(labelled, others)
-    found: list[NameList] = []
-    for of_class in (False, True):
-        plain = {one.path.parent for one in found}
-        for path in tree.ending(*_LISTS):
-            split = _split_of_class(path.stem) if of_class else named(path.stem)
-            if split and path.parent not in plain and tree.files[path].stat().st_size <= _MOST_BYTES:
-                one = _read(path, split, tree.read(path), names)
-                found += [one] if one.photos else []
-    return found
-
-
-def _split_of_class(stem: str) -> str:
-    """The split of a list of one class, cat_train.txt, or empty."""
-    match = _OF_A_CLASS.fullmatch(stem)
-    return named(match[2]) if match else ""
-
-
-def joined(name_lists: Collection[NameList]) -> dict[Photo, Given]:
-    """The split of each listed photo: test where any list says so, else validation, else train."""
-    given: dict[Photo, Given] = {}
-    for split in (TRAIN, VALIDATION, TEST):
-        for one in name_lists:
-            given |= dict.fromkeys(one.photos, Given(split, one.path)) if one.split == split else {}
-    return given
-
-
-def _read(path: PurePosixPath, split: str, content: bytes, names: "_Names") -> NameList:
-    found: dict[Photo, None] = {}
-    unknown = []
-    for line in _lines(content):
-        if photo := names.meant(line):
-            found[photo] = None
-        else:
-            unknown.append(line)
-    return NameList(path, split, list(found), unknown)
-
-
-def _lines(content: bytes) -> Iterator[str]:
-    """The lines that hold something, comments left out."""
-    encodings = ("utf-16",) if content.startswith((b"\xff\xfe", b"\xfe\xff")) else ("utf-8-sig", "cp1252")
-    text = ""
-    for encoding in encodings:
-        try:
-            text = content.decode(encoding)
-            break
-        except UnicodeDecodeError:
-            continue
-    for line in text.splitlines():
-        if (line := line.strip()) and not line.startswith("#"):
-            yield line
-
-
-class _Names:
-    """Photos by what a line of a list may call them; where a mask has a photo's name, the labelled one is meant."""
-
-    def __init__(self, labelled: Collection[Photo], others: Collection[Photo]) -> None:
-        self.labelled = frozenset(labelled)
-        self.exact = defaultdict(list)
-        self.loose = defaultdict(list)
-        for photo in (*labelled, *others):
-            for name in {photo.name, photo.stem}:
-                self.exact[name].append(photo)
-            self.loose[pairs.loosest(photo.name)].append(photo)
-
-    def meant(self, line: str) -> Photo | None:
-        """The photo that a line means, its quotes and as few of its flags as possible taken off."""
-        while True:
-            if photo := self._named(line) or self._named(_unquoted(line)):
-                return photo
-            shorter = _FLAG.sub("", line)
-            if shorter == line:
-                return None
-            line = shorter
-
-    def _named(self, name: str) -> Photo | None:
-        path = PurePosixPath(name.replace("\\", "/"))
-        candidates = self.exact.get(path.name) or self.loose.get(pairs.loosest(path.name)) or []
-        candidates = [photo for photo in candidates if photo in self.labelled] or candidates
-        if len(candidates) < 2:
-            return candidates[0] if candidates else None
-        best = pairs.best(candidates, lambda photo: -pairs.shared_end(path.parent.parts, photo.parent.parts))
-        return best[0] if len(best) == 1 else None
-
-
-def _unquoted(line: str) -> str:
-    return line[1:-1].strip() if len(line) > 2 and line[0] == line[-1] and line[0] in "\"'" else line
 
 
 def by_chance(

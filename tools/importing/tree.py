@@ -1,7 +1,8 @@
 """One walk over a source: every regular file by its path in it, and what has the name of a file but is none.
 
-Hidden files and macOS's own are passed over. A link to a file is that file (DVC and git-annex keep data so); a link to
-a folder is not followed, nor is anything opened that could block, as a FIFO does.
+Hidden files and macOS's own are passed over. A link is what it leads to: DVC and git-annex keep files so, and people
+their photos on a larger disk. A folder is entered once, so that no link leads in a circle. Nothing is opened that could
+block, as a FIFO does.
 """
 
 import os
@@ -17,10 +18,11 @@ from detector.storage import archives
 from tools.importing import zip_archive
 
 ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
+HEAD = 1 << 16  # bytes that are read to tell what a file is
 MOST_ARCHIVES = 1000  # that are unpacked, those inside of others included
 _NOT_READ = (  # images that no stage can read
-    *(".arw", ".avif", ".cr2", ".cr3", ".dng", ".heic", ".heif", ".jp2", ".jxl", ".nef", ".orf", ".pgm", ".ppm"),
-    *(".psd", ".raf", ".rw2", ".svg", ".tga"),
+    *(".arw", ".cr2", ".cr3", ".dng", ".jp2", ".jxl", ".nef", ".orf", ".pgm", ".ppm", ".psd", ".raf", ".rw2", ".svg"),
+    ".tga",
 )
 _PNG_COLOUR_TYPE, _PNG_GREY, _PNG_PALETTE = 25, 0, 3  # the byte of a PNG's header, and two of its values
 
@@ -46,7 +48,7 @@ class Tree:
     @cached_property
     def other_images(self) -> list[PurePosixPath]:
         """Those of formats that cannot be read."""
-        return [path for path in self.ending(*_NOT_READ) if not images.is_image(path.name)]
+        return self.ending(*_NOT_READ)
 
     def ending(self, *suffixes: str) -> list[PurePosixPath]:
         """The files whose names end so, in upper or lower case."""
@@ -59,6 +61,9 @@ class Tree:
         except OSError as error:
             reason = f"cannot be read or copied: {error.strerror}"
             raise UserError(self.shown(path), reason, "fix that and run the command again") from error
+
+    def head(self, path: PurePosixPath) -> bytes:
+        return head(self.files[path])
 
     def shown(self, path: PurePosixPath) -> str:
         """The SRC= of a file or a folder of it."""
@@ -91,6 +96,15 @@ class Tree:
         with self.files[path].open("rb") as file:
             header = file.read(_PNG_COLOUR_TYPE + 1)
         return header[_PNG_COLOUR_TYPE:] in (bytes([_PNG_GREY]), bytes([_PNG_PALETTE]))
+
+
+def head(file: Path) -> bytes:
+    """The first bytes of a file, by which it is known; none where it cannot be read."""
+    try:
+        with file.open("rb") as stream:
+            return stream.read(HEAD)
+    except OSError:
+        return b""
 
 
 def walk(root: Path, source: str = "", *, is_folder: bool = True) -> Tree:
@@ -136,25 +150,42 @@ def _free(path: Path) -> Path:
 
 
 def _entries(root: Path) -> Iterator[tuple[PurePosixPath, Path, str]]:
-    """(path, where it is, why it is no file to read) of all that is not hidden."""
+    """(path, where it is, why it is no file to read) of all that is not hidden.
+
+    Links to folders come last, so that a folder has its own path wherever it has one; each folder is entered once.
+    """
     folders = [(PurePosixPath(), root)]
-    while folders:
-        below, folder = folders.pop()
+    links: list[tuple[PurePosixPath, Path]] = []
+    entered: set[tuple[int, int]] = set()
+    while folders or links:
+        below, folder = folders.pop() if folders else links.pop(0)
         try:
+            known = folder.stat()
             inside = sorted(os.scandir(folder), key=lambda entry: entry.name)
         except OSError as error:
             yield below, folder, f"cannot be read: {error.strerror}"
             continue
+        if (known.st_dev, known.st_ino) in entered:
+            yield below, folder, "is a link to a folder that is there already"
+            continue
+        entered.add((known.st_dev, known.st_ino))
         if not inside and _is_label_or_image(below):
             yield below, folder, "is a folder"
         for entry in inside:
             if archives.is_hidden(entry.name):
                 continue
             path = below / entry.name
-            if entry.is_dir(follow_symlinks=False):
-                folders.append((path, Path(entry.path)))
+            if _is_folder(entry):
+                (links if entry.is_symlink() else folders).append((path, Path(entry.path)))
             else:
                 yield path, Path(entry.path), _fault(entry)
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link that leads to itself
+        return False
 
 
 def _fault(entry: os.DirEntry[str]) -> str:
@@ -163,8 +194,6 @@ def _fault(entry: os.DirEntry[str]) -> str:
         mode = entry.stat().st_mode
     except OSError:
         return "is a broken link"
-    if stat.S_ISDIR(mode):
-        return "is a link to a folder, which is not followed"
     if not stat.S_ISREG(mode):
         return "is not a file"
     return "" if os.access(entry.path, os.R_OK) else "may not be read: permission denied"

@@ -6,7 +6,7 @@ from pathlib import PurePosixPath
 
 from tqdm import tqdm
 
-from detector.annotations import voc
+from detector.annotations import pairing, partners, voc
 from detector.base.errors import UserError, counted, few
 from detector.pictures import images
 from tools.importing import left_out, pairs
@@ -14,7 +14,6 @@ from tools.importing.labelled import Found, Labelled
 from tools.importing.pairs import Looks, Photo, Size, Tag
 from tools.importing.tree import Tree
 
-SIDECAR = ".aux.xml"  # GDAL's, of a picture that was looked at
 _HEAD = 256  # bytes
 
 
@@ -28,7 +27,7 @@ def read(tree: Tree) -> Found:
     for path in tqdm([*_candidates(tree)], unit="label", disable=None, leave=False):
         is_small = tree.files[path].stat().st_size <= voc.MAX_BYTES
         annotation, problems = voc.parse(tree.read(path) if is_small else b"", None)
-        if path.name.lower().endswith(SIDECAR) or any(one.kind == voc.NOT_VOC for one in problems):
+        if path.name.lower().endswith(partners.SIDECAR) or any(one.kind == voc.NOT_VOC for one in problems):
             found.left_out[path] = left_out.NO_ANNOTATION
         else:
             annotations[path] = annotation
@@ -64,9 +63,9 @@ def sizes(tree: Tree, photo: Photo) -> Collection[Size]:
 
 def _explain(found: Found, unpaired: Collection[PurePosixPath], photos: Collection[Photo]) -> None:
     """Sort the labels without a photo into those that have none at all, and those that are left out."""
-    stems = pairs.grouped(photos, lambda photo: pairs.loosest(photo.stem))
+    stems = pairing.grouped(photos, lambda photo: pairing.loosest(photo.stem))
     for label in sorted(unpaired):
-        candidates = stems.get(pairs.loosest(label.stem), [])
+        candidates = stems.get(pairing.loosest(label.stem), [])
         if not candidates:
             found.alone.add(label)
         else:

@@ -54,10 +54,6 @@ class Dataset:
     problems: list[FileProblem]
     classes: list[str]
 
-    def of_split(self, split: str) -> list[Photo]:
-        """The photos of train, val or test."""
-        return [photo for photo in self.photos if photo.split == split]
-
 
 def read(settings: DatasetParams) -> Dataset:
     """The dataset as the stages take it: the same photos, boxes, problems and splits.
@@ -71,7 +67,6 @@ def read(settings: DatasetParams) -> Dataset:
         raise UserError(str(folder), "not found", remedy)
     labelled, problems = datasets.read(settings)
     chosen, changes = datasets.validation(labelled["train"], settings.val_fraction, paths.images(folder, "train"))
-    problems = report.in_order([*problems, *changes])
     splits: dict[str, list[tuple[Path, LabelledImage]]] = {split: [] for split in paths.SPLITS}
     for split, found in labelled.items():
         for image in found:

@@ -82,12 +82,7 @@ def finding(slug: str, weight: str, words: tuple[str, str, str], cases: Sequence
 def boxes_in_photos(cases: Iterable[Case]) -> str:
     """`3 boxes in 2 photos`."""
     cases = list(cases)
-    return f"{counted_boxes(sum(len(case.odd) for case in cases))} in {counted(len(cases), 'photo')}"
-
-
-def counted_boxes(number: int) -> str:
-    """`1 box`, `2,000 boxes`."""
-    return f"{number:,} box" + ("es" if number != 1 else "")
+    return f"{counted(sum(len(case.odd) for case in cases), 'box')} in {counted(len(cases), 'photo')}"
 
 
 def place(photo: Photo) -> str:

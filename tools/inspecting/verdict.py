@@ -10,7 +10,7 @@ from tools.checks import enough
 from tools.inspecting import left_out
 from tools.inspecting.counts import ClassCount, Fit
 from tools.inspecting.dataset import Dataset, is_error
-from tools.inspecting.findings import LOOK, STOP, Finding, counted_boxes
+from tools.inspecting.findings import LOOK, STOP, Finding
 
 FIRST = 6  # findings that the top of the page lists
 KINDS = 3  # of problems, or classes, in one sentence
@@ -22,22 +22,22 @@ Splits = Mapping[str, tuple[int, int, int]]
 def headline(content: Dataset) -> str:
     """The verdict in one line."""
     boxes, stops = sum(len(photo.boxes) for photo in content.photos), sum(map(is_error, content.problems))
-    classes = f"{len(content.classes):,} class" + ("es" if len(content.classes) != 1 else "")
-    what = f"{_counted(len(content.photos), 'photo')}, {counted_boxes(boxes)}, {classes}"
+    classes = counted(len(content.classes), "class")
+    what = f"{counted(len(content.photos), 'photo')}, {counted(boxes, 'box')}, {classes}"
     if stops:
-        return f"{what}: {_counted(stops, 'error')} would stop a training"
+        return f"{what}: {counted(stops, 'error')} would stop a training"
     return f"{what}: nothing stops a training" if boxes else f"{what}: there is nothing to learn"
 
 
 def sentences(splits: Splits, problems: Iterable[FileProblem], fits: Sequence[Fit], size: int) -> list[str]:
     """Splits; what was left out or repaired, and why; whether the boxes suit the network's input of `size` pixels."""
     shown = (
-        f"{_counted(photos, 'photo')} with {counted_boxes(boxes)} in {name}"
+        f"{counted(photos, 'photo')} with {counted(boxes, 'box')} in {name}"
         for name, (photos, boxes, _) in splits.items()
     )
     result = [f"{', '.join(shown)}."]
     if empty := sum(without for _, _, without in splits.values()):
-        result.append(f"{_counted(empty, 'photo')} without a box: used as showing no object.")
+        result.append(f"{counted(empty, 'photo')} without a box: used as showing no object.")
     result += _of_problems(problems)
     if fits:
         side = f"Half of the boxes are larger than {fits[0].side:.0f} × {fits[0].side:.0f}"
@@ -79,10 +79,6 @@ def _matched(fits: Sequence[Fit]) -> str:
     poor = [f"{one.name} {_percent(one.matched)}" for one in fits[1:] if one.matched is not None and one.matched < POOR]
     few = f" ({', '.join(poor[:KINDS])})" if poor else ""
     return f"; {_percent(fits[0].matched)} have an anchor that fits{few}"
-
-
-def _counted(number: int, noun: str) -> str:
-    return counted(number, noun).replace(str(number), f"{number:,}", 1)
 
 
 def _percent(share: float) -> str:

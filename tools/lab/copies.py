@@ -94,7 +94,7 @@ def main() -> None:
     errors.show([problem.line() for problem in problems])
     paths = {photo.name: photo.path for photo in listed}
     started = time.process_time()
-    prints = {name: duplicates.read(path, name) for name, path in tqdm(paths.items(), disable=None, leave=False)}
+    prints = {name: duplicates.read(path, name)[1] for name, path in tqdm(paths.items(), disable=None, leave=False)}
     milliseconds = (time.process_time() - started) * 1000 / max(1, len(prints))
     copies, seconds = searched(prints)
     print(f"{len(prints)} photos: {milliseconds:.1f} ms each to decode and fingerprint, {seconds:.1f} s to search")

@@ -17,6 +17,7 @@ from detector.base import errors
 from detector.pictures import images
 from tools.converting import writers
 from tools.converting.writers import Picture
+from tools.importing import tree as trees
 from tools.importing import zip_archive
 from tools.importing.formats import reading
 
@@ -102,7 +103,7 @@ def _voc(folder: Path) -> Iterator[Read]:
 
 
 def _others(folder: Path) -> Iterator[Read]:
-    (dataset,) = reading.read(folder).datasets
+    (dataset,) = reading.read(trees.walk(folder)).datasets
     errors.exit_with([error.line() for error in dataset.errors])
     for photo in dataset.photos:
         annotation, _ = voc.parse(photo.xml(photo.path.name), None)

@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 
 from detector.annotations import duplicates
-from detector.annotations.duplicates import LOOKS_SAME, SAME_BYTES, SAME_SCENE, SAME_SOURCE, Copy
+from detector.annotations.duplicates import LOOKS_SAME, MOVED, SAME_BYTES, SAME_SCENE, SAME_SOURCE, Copy
+from detector.annotations.voc import Annotation, VocObject
 from detector.pictures import images
 from tests.support.stage import REPOSITORY
 from tools.lab import copies
@@ -43,7 +44,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def originals(folder: Path) -> dict[str, duplicates.Fingerprint]:
-    return {path.name: duplicates.read(path, path.name) for path in sorted(folder.iterdir())}
+    return {path.name: duplicates.read(path, path.name)[1] for path in sorted(folder.iterdir())}
 
 
 @pytest.mark.parametrize("change", copies.CHANGES)
@@ -87,6 +88,24 @@ def test_an_animal_that_moved_before_a_camera_that_stands_still():
     there.paste(animal, (140, 100))
     assert duplicates.find(prints(here, there)) == []
     assert len(duplicates.find(prints(here, here.resize((100, 75))))) == 1
+
+
+def test_an_animal_too_small_to_see_that_moved():
+    """Its labels tell the two photos apart, and only those."""
+    scene, animal = picture(1), picture(2, (10, 8))
+    here, there = scene.copy(), scene.copy()
+    here.paste(animal, (20, 30))
+    there.paste(animal, (140, 100))
+    seen = prints(here, there, here.resize((100, 75)))
+    assert len(duplicates.find(seen)) == 2
+    boxes = {"0000": (20, 30, 30, 38), "0001": (140, 100, 150, 108), "0002": (20, 30, 30, 38)}
+    objects = {name: (VocObject("object 1", "cat", box),) for name, box in boxes.items()}
+    labelled = {name: one.labelled(Annotation("", (200, 150), objects[name])) for name, one in seen.items()}
+    found = duplicates.find(labelled)
+    assert [copy for copy in found if copy.reason == LOOKS_SAME] == [Copy("0000", "0002", LOOKS_SAME)]
+    (moved,) = (copy for copy in found if copy.reason == MOVED)
+    assert "0001" in (moved.first, moved.second)
+    assert duplicates.first_of(found) == {"0000": "0000", "0002": "0000"}
 
 
 def test_one_thing_on_a_plain_ground_that_lies_elsewhere():
@@ -176,7 +195,7 @@ REAL = {
 def test_real_photos(tmp_path, archive):
     """The copies that real datasets hold; and of planted ones at least 95 of 100 are found."""
     paths = unpacked(SHARED / archive, tmp_path)
-    real = {name: duplicates.read(path, name) for name, path in paths.items()}
+    real = {name: duplicates.read(path, name)[1] for name, path in paths.items()}
     assert [" ".join(group) for group in duplicates.groups(duplicates.find(real))] == REAL[archive]
     chosen = dict(list(paths.items())[:: len(paths) // 10])
     added = {}

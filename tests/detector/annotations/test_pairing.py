@@ -19,6 +19,8 @@ from detector.annotations.pairing import Match, match
         ("a.jpg", "a", "an image suffix"),
         ("a", "A.JPEG", "an image suffix"),
         ("day%201/a.png", "Day 1/A", "an image suffix"),
+        ("0a1b2c3d-a%20b.jpg", "A b", "Label Studio's prefix"),
+        ("labels/0a1b2c3d-a", "labels/a", "Label Studio's prefix"),
     ],
 )
 def test_a_name_is_found_by_its_strongest_key(wanted: str, available: str, differs_by: str) -> None:

@@ -12,7 +12,7 @@ def lines():
         return FileProblem("train", Path("dataset/pets/train") / name, Problem(item, reason, "so", action))
 
     return [
-        *(one(f"{number}.jpg", "", "has no XML beside it") for number in range(4)),
+        *(one(f"{number}.jpg", "", "has no label") for number in range(4)),
         one("4.jpg", "", "does not decode to its end: x: y; z"),
         *(one("5.xml", f"object {number} (cat)", "empty: xmin") for number in (1, 2)),
         one("6.xml", "object 1 (\x1b[2J)", "outside: box"),
@@ -24,7 +24,7 @@ def lines():
 
 
 COUNTS = {
-    "photos": {"has no XML beside it": 4, "does not decode to its end": 1},
+    "photos": {"has no label": 4, "does not decode to its end": 1},
     "boxes": {"empty": 2, "outside": 1},
 }
 
@@ -33,7 +33,7 @@ def test_the_counts_are_those_of_the_file(tmp_path):
     report.write(tmp_path / "report.csv", lines())
     assert left_out.of_report(tmp_path / "report.csv") == report.count(lines()) == COUNTS
     assert left_out.in_words(COUNTS) == (
-        "5 photos (has no XML beside it 4, does not decode to its end 1), 3 boxes (empty 2, outside 1)"
+        "5 photos (has no label 4, does not decode to its end 1), 3 boxes (empty 2, outside 1)"
     )
 
 
@@ -53,7 +53,7 @@ def test_the_console_has_a_line_for_each_kind():
         "skipped: dataset/pets/train/6.xml: object 1 (\\x1b[2J): outside: box; so",
         "skipped: dataset/pets/train/7.xml: broken XML: no; so",
         "skipped: dataset/pets/train/4.jpg: does not decode to its end: x: y; z; so",
-        "skipped: 4 photos: has no XML beside it: train/0.jpg, train/1.jpg, train/2.jpg and 1 more",
+        "skipped: 4 photos: has no label: train/0.jpg, train/1.jpg, train/2.jpg and 1 more",
         "warning: dataset/pets/train/9.xml: many objects: 101; so",
     ]
 

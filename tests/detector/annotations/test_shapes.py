@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lxml import etree
 
-from detector.annotations.shapes import Shape, UnusableShapeError, enclosing_turned, read
+from detector.annotations.shapes import Shape, UnusableShapeError, read, turned
 
 ENDLESS = "not a number: the box that encloses it is endless"
 ENCLOSED = "the box that encloses it is taken"
@@ -105,7 +105,7 @@ def test_what_is_in_doubt_is_refused(text, reason):
 
 @given(st.floats(-1e4, 1e4), st.floats(0, 1e3), st.floats(0, 1e3), st.floats(-10, 10))
 def test_a_turned_box_is_inside_of_the_one_that_encloses_it(centre, w, h, angle):
-    xmin, ymin, xmax, ymax = enclosing_turned(centre, 0, w, h, angle)
+    xmin, ymin, xmax, ymax = turned((centre - w / 2, -h / 2, centre + w / 2, h / 2), math.degrees(angle))
     for x, y in ((w, h), (-w, h), (w, -h), (-w, -h)):
         across = centre + (x * math.cos(angle) - y * math.sin(angle)) / 2
         down = (x * math.sin(angle) + y * math.cos(angle)) / 2

@@ -4,7 +4,7 @@ import io
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from detector.base.errors import UserError
@@ -26,14 +26,12 @@ def record(*examples) -> bytes:
     return file.getvalue()
 
 
-@settings(deadline=None)
 @given(examples)
 def test_round_trip(example):
     assert records.decode(records.encode(example)) == example
     assert records.encode(dict(reversed(example.items()))) == records.encode(example)
 
 
-@settings(deadline=None)  # files on a busy disk
 @given(st.lists(examples, max_size=4))
 def test_file_round_trip(tmp_path_factory, content):
     path = tmp_path_factory.mktemp("records") / "a.record"

@@ -67,7 +67,7 @@ ROW = st.tuples(*[FLOATS] * 4, st.sampled_from([1, 2]), FLOATS)
 FILENAMES = st.text(st.characters(exclude_categories=("Cs", "Cc")), min_size=1)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.dictionaries(FILENAMES, st.lists(ROW, max_size=3), max_size=3))
 def test_what_is_read_is_what_was_written(tmp_path_factory: pytest.TempPathFactory, content: dict[str, list]) -> None:  # type: ignore[type-arg]
     path = tmp_path_factory.getbasetemp() / "round.csv"
@@ -218,7 +218,7 @@ ROWS = st.lists(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(ROWS, st.sampled_from([LABELS, DETECTIONS, HEADER + "\n", "note," + LABELS]), st.sampled_from(["\n", ""]))
 def test_both_readers_say_the_same(
     tmp_path_factory: pytest.TempPathFactory, rows: list[str], header: str, end: str
@@ -276,7 +276,7 @@ PIECES = [
 ]
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=600)
 @given(
     st.lists(
         st.tuples(

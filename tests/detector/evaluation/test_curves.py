@@ -79,7 +79,7 @@ def made(drawn: Sequence[tuple[Sequence[Sequence[float]], Sequence[Sequence[floa
     return truth, found[::-1]  # images are matched by name, not by place
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(IMAGES)
 def test_mean_of_the_interpolated_precision_is_cocos_ap50(drawn) -> None:  # type: ignore[no-untyped-def]
     truth, found = made(drawn)
@@ -166,7 +166,7 @@ def test_worst_image_first() -> None:
     assert [one.filename.removesuffix(".jpg") for one in ranked] == expected.split()
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(IMAGES, st.sampled_from([0.0, 0.5, 0.6, 1.0]), st.sampled_from([0.1, 0.5, 0.9]))
 def test_every_object_and_every_detection_is_accounted_for(drawn, score: float, iou: float) -> None:  # type: ignore[no-untyped-def]
     truth, found = made(drawn)

@@ -147,7 +147,7 @@ ROW = st.tuples(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(st.tuples(st.lists(ROW, max_size=3), st.lists(ROW, max_size=3)), max_size=4), st.randoms())
 def test_in_range_and_the_same_in_any_order_of_images(images: list[tuple[list, list]], random) -> None:  # type: ignore[type-arg, no-untyped-def]
     truth = [image(f"{number}.jpg", *(row[:5] for row in rows)) for number, (rows, _) in enumerate(images)]

@@ -69,7 +69,7 @@ IMAGES = st.lists(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(IMAGES)
 def test_every_draw_is_exactly_what_pycocotools_accumulates(images: list[tuple[list, list, int]]) -> None:  # type: ignore[type-arg]
     crowds = [[k for k, row in enumerate(rows) if row[5] < 0.4] for rows, _, _ in images]
@@ -223,7 +223,7 @@ def few_resamples() -> Iterator[None]:
         yield
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(IMAGES)
 def test_a_run_does_not_differ_from_itself(images: list[tuple[list, list, int]]) -> None:  # type: ignore[type-arg]
     truth = [image(f"{k}.jpg", (*BOX, CAT), *(row[:5] for row in rows)) for k, (rows, _, _) in enumerate(images)]
@@ -235,7 +235,7 @@ def test_a_run_does_not_differ_from_itself(images: list[tuple[list, list, int]])
         assert np.isnan(result.low) if len(images) == 1 else (result.low, result.high) == (0, 0)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(IMAGES, st.randoms())
 def test_swapping_the_two_turns_the_sign(images: list[tuple[list, list, int]], random) -> None:  # type: ignore[type-arg, no-untyped-def]
     truth = [image(f"{k}.jpg", (*BOX, CAT), *(row[:5] for row in rows)) for k, (rows, _, _) in enumerate(images)]

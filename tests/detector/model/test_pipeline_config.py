@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from detector.base.errors import UserError
@@ -56,7 +56,6 @@ def test_the_cosine_ends_with_the_training() -> None:
     assert schedule(config).warmup_steps == 40
 
 
-@settings(deadline=None)  # a busy machine is not an error
 @given(steps=st.integers(1, 100_000), batch_size=st.integers(1, 4096))
 def test_any_budget_gives_a_schedule_that_climbs_then_falls(steps: int, batch_size: int) -> None:
     found = schedule(build(steps=steps, batch_size=batch_size, learning_rate="auto"))

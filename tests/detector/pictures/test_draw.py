@@ -108,7 +108,7 @@ def test_unknown_class_shows_its_id() -> None:
     assert draw.draw_boxes(white, found, {}) == draw.draw_boxes(white, found, {7: "7"})
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.tuples(st.integers(1, 90), st.integers(1, 90)),
     st.lists(st.tuples(*[st.floats(-200, 200)] * 4, st.integers(1, 9), st.floats(0, 1)), max_size=5),

@@ -14,8 +14,8 @@ from tests.support.importing import counts, planned, refusal, targets
 from tools.importing.plan import Plan
 
 HASHED = "found no test split: 10% for test/, by a hash of the file name"
-FOLDERS = "found train/ and test/"
-LISTS = "found ImageSets/Main/train.txt and ImageSets/Main/test.txt"
+FOLDERS = "splits found: train/, test/"
+LISTS = "splits found: ImageSets/Main/train.txt, ImageSets/Main/test.txt"
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def labelled(made: Plan) -> tuple[int, int]:
         ("22", "double", (9, 3), FOLDERS),
         ("22", "doctype", (9, 3), FOLDERS),
         ("23", "in", (11, 3), FOLDERS),
-        ("24", "in", (17, 3), "found ImageSets/Main/Train.txt and ImageSets/Main/Test.txt"),
+        ("24", "in", (17, 3), "splits found: ImageSets/Main/Train.txt, ImageSets/Main/Test.txt"),
         ("25", "in", (27, 3), HASHED),
         ("26", "in", (13, 3), FOLDERS),
         ("33", "in", (13, 3), LISTS),
@@ -122,7 +122,9 @@ def test_photos_without_a_label(root: Path) -> None:
         Path("test/pet2.jpg"),
         *(Path(f"train/pet{n}.jpg") for n in (12, 5)),
     ]
-    assert "left out: 1 photos with labels of another format than the one that is taken (train/pet9.jpg)" in made.notes
+    assert (
+        "left out (1): photos with labels of another format than the one that is taken (train/pet9.jpg)" in made.notes
+    )
 
 
 def test_a_test_split_without_any_label(root: Path) -> None:
@@ -130,7 +132,7 @@ def test_a_test_split_without_any_label(root: Path) -> None:
     assert labelled(made) == (11, 1)
     assert HASHED in made.notes
     reason = "photos of a test split without any label, which can measure nothing; test/ comes from the others"
-    assert f"left out: 4 {reason} (test/: 4)" in made.notes
+    assert f"left out (4): {reason} (test/: 4)" in made.notes
 
 
 def test_the_filename_decides_between_photos_of_one_stem(root: Path) -> None:
@@ -146,7 +148,7 @@ def test_the_filename_decides_between_photos_of_one_stem(root: Path) -> None:
 
 def test_sidecars_are_passed_over(root: Path) -> None:
     made = planned(root, cases.built("22") / "aux")
-    assert "left out: 4 XML files that are no annotations (train/: 3, test/: 1)" in made.notes
+    assert "left out (4): XML files that are no annotations (train/: 3, test/: 1)" in made.notes
     made = planned(root, cases.built("22") / "double")
     assert targets(made, ".xml")[0] == "test/tile_0.xml"
 
@@ -172,7 +174,8 @@ def test_real_datasets_as_their_owners_left_them(name: str, root: Path) -> None:
         else:
             assert labelled(made) == (292, 72)
             assert (
-                "found ImageSets/Main/train.txt, ImageSets/Main/trainval.txt and ImageSets/Main/test.txt" in made.notes
+                "splits found: ImageSets/Main/train.txt, ImageSets/Main/trainval.txt, ImageSets/Main/test.txt"
+                in made.notes
             )
 
 

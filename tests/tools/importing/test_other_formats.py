@@ -37,7 +37,7 @@ def test_coco_as_roboflow_exports_it(tmp_path: Path) -> None:
     assert counts(made) == {"train": (5, 5), "test": (2, 2)}
     assert targets(made)[:2] == ["test/p5.jpg", "test/p5.xml"]
     assert made.notes[:2] == [
-        "found train/ and test/",
+        "splits found: train/, test/",
         "valid/ goes into train/, from which xml2csv takes its own validation split",
     ]
     assert "label map made from the labels: cat 1" in made.notes
@@ -125,6 +125,15 @@ def test_labels_whose_meaning_is_in_doubt(tmp_path: Path) -> None:
     files["labels.json"]["annotations"][1]["category_id"] = 8  # type: ignore[index]
     error = refusal(tmp_path, tree(tmp_path / "source", *numbered("", 0, 1), files=files))
     assert error.startswith("labels.json: ")
+
+
+def test_one_split_that_is_the_folder_of_all(tmp_path: Path) -> None:
+    """YOLO below train/ alone, in a folder for each class: one dataset, whose test split is ours."""
+    photos = [*numbered("train/cat", *range(3)), *numbered("train/dog", 3, 4)]
+    files = {photo.replace("jpg", "txt"): "0 0.5 0.5 0.2 0.2\n" for photo in photos}
+    made = planned(tmp_path, tree(tmp_path / "source", *photos, files={**files, "classes.txt": "cat\n"}))
+    assert sum(photos for photos, _ in counts(made).values()) == 5
+    assert HASHED in made.notes
 
 
 def test_formats_that_are_known_but_not_read(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from detector.data import labels
-from tests.support import faults
+from tests.support import faults, label_files
 from tests.support.importing import counts, planned, refusal, targets
 from tools.importing import receipts, splits
 from tools.importing.plan import Plan
@@ -131,9 +131,9 @@ def test_lists_of_names(tmp_path: Path) -> None:
     (source / "VOC/ImageSets/Layout/train.txt").write_text("p5 1\np3 1\n")  # another challenge
     made = planned(tmp_path, source)
     assert [path[:-4] for path in targets(made, ".jpg")] == ["test/p3", "test/p4", "train/p0", "train/p1", "train/p2"]
-    assert made.notes[0] == "found ImageSets/Main/trainval.txt and ImageSets/Main/test.txt"
+    assert made.notes[0] == "splits found: ImageSets/Main/trainval.txt, ImageSets/Main/test.txt"
     assert "1 line of the lists named no photo: absent" in made.notes
-    assert "left out: 5 labelled photos that no list of a split names (VOC/JPEGImages/: 5)" in made.notes
+    assert "left out (5): labelled photos that no list of a split names (VOC/JPEGImages/: 5)" in made.notes
 
 
 def test_lists_of_each_class_where_there_are_no_others(tmp_path: Path) -> None:
@@ -235,7 +235,7 @@ def test_a_dataset_inside_of_another_is_left_out(tmp_path: Path) -> None:
     pairs(source, "old/train/{}", 4, 10)
     made = planned(tmp_path, source)
     assert labelled(made) == 7
-    note = f"left out: 4 photos of a dataset of its own, which SRC={source}/old takes (source/old/train/: 4)"
+    note = f"left out (4): photos of a dataset of its own, which SRC={source}/old takes (source/old/train/: 4)"
     assert note.replace("(source/", "(") in made.notes
 
 
@@ -245,7 +245,7 @@ def test_photos_outside_of_the_splits_are_left_out_by_folder(tmp_path: Path) -> 
     pairs(source, "rejected/{}", 4, 10)
     made = planned(tmp_path, source)
     assert labelled(made) == 7
-    assert "left out: 4 labelled photos outside of the folders of the splits (rejected/: 4)" in made.notes
+    assert "left out (4): labelled photos outside of the folders of the splits (rejected/: 4)" in made.notes
 
 
 def test_archives_inside_of_a_folder(tmp_path: Path) -> None:
@@ -273,7 +273,7 @@ def test_masks_are_no_photos(tmp_path: Path) -> None:
     made = planned(tmp_path, source)
     assert labelled(made) == 5
     assert {row.photo.suffix for row in made.rows if row.photo} == {".jpg"}
-    assert "left out: 5 segmentation masks, which are no photos (annotations/trimaps/: 5)" in made.notes
+    assert "left out (5): segmentation masks, which are no photos (annotations/trimaps/: 5)" in made.notes
 
 
 def test_a_second_label_of_a_photo_is_left_out(tmp_path: Path) -> None:
@@ -281,7 +281,7 @@ def test_a_second_label_of_a_photo_is_left_out(tmp_path: Path) -> None:
     put(source, *(f"old labels/p{n}.xml" for n in range(5)))
     made = planned(tmp_path, source)
     assert {row.label.parent.name for row in made.rows if row.label} == {"annotations"}
-    assert "left out: 5 label files of photos that have one already (old labels/: 5)" in made.notes
+    assert "left out (5): label files of photos that have one already (old labels/: 5)" in made.notes
 
 
 def test_the_size_decides_between_two_photos(tmp_path: Path) -> None:
@@ -314,7 +314,8 @@ def test_one_label_that_could_be_of_several_photos(tmp_path: Path) -> None:
     made = planned(tmp_path, source)
     assert labelled(made) == 4
     assert (
-        "left out: 1 label files that could be of several photos; put each beside its photo (three/x.xml)" in made.notes
+        "left out (1): label files that could be of several photos; put each beside its photo (three/x.xml)"
+        in made.notes
     )
 
 
@@ -477,3 +478,39 @@ def test_lists_mean_photos_and_not_the_masks_of_the_same_name(tmp_path: Path) ->
         "p1": "train",
         "p2": "test",
     }
+
+
+def test_files_about_a_dataset_are_no_labels(tmp_path: Path) -> None:
+    """What has the suffix of a label file is listed only where it names a photo, or has the name of one."""
+    source = pairs(tmp_path / "source", "images/{}.jpg + xml/{}.xml", 4)
+    files = {
+        "README.json": {"title": "Pets"},
+        "dataset-metadata.json": {"licenses": [{"name": "CC0-1.0"}], "resources": ["images.zip"]},
+        "classes.csv": "id,name\n1,cat\n",
+        "notes.json": {"categories": [{"id": 0, "name": "cat"}]},
+        "metadata.jsonl": '{"file_name": "p1.jpg", "objects": {"bbox": [[1, 2, 3, 4]]}}\n',
+        "breeds.csv": "id,breed\np1,siamese\n",
+        "p2.json": {"anything": 1},
+    }
+    label_files.tree(source, files=files)
+    made = planned(tmp_path, source)
+    assert {str(path) for path in made.left_out} == {"breeds.csv", "metadata.jsonl", "p2.json"}
+
+
+def test_the_top_folder_has_a_name(tmp_path: Path) -> None:
+    source = pairs(tmp_path / "source", "images/{}.jpg + xml/{}.xml", 4)
+    put(source, *(f"q{number}.jpg" for number in range(4)))
+    (note,) = (note for note in planned(tmp_path, source).notes if note.startswith("left out (4): "))
+    assert note.endswith("(the top folder: 4)")
+
+
+def test_label_studio_s_names_where_the_photos_have_their_own(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    for number in range(4):
+        put(source, f"images/p{number}.jpg", f"Annotations/0a1b2c3{number}-p{number}.xml")
+    made = planned(tmp_path, source)
+    assert labelled(made) == 4 and not made.left_out
+    assert made.notes[1].startswith(
+        "4 photos paired though the name differs in Label Studio's prefix: "
+        "Annotations/0a1b2c30-p0.xml with images/p0.jpg, "
+    )

@@ -78,7 +78,8 @@ def test_a_zip_from_the_web_that_breaks_off(root, web, photos):
     done = bring(root, f"{web.https}/photos.zip")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith(
-        f"dataset/pets: imported\n  its sha256 is {digest}; SHA256=... refuses any other\n  found train/ and test/\n"
+        f"dataset/pets: imported\n  its sha256 is {digest}; SHA256=... refuses any other\n"
+        "  splits found: train/, test/\n"
     )
     assert web.log == [("/photos.zip", "", 200), ("/photos.zip", "bytes=1000-", 206)]
     copied = faults.tree(root / "dataset/pets")

@@ -1,6 +1,7 @@
 """Labels in other formats than PASCAL VOC -> the boxes of each photo, which become VOC XML: `reading.read`.
 
-coco yolo tables via labelme label_studio create_ml cvat    one reader each; docs/formats.md says what each takes
+coco yolo pixels tables via labelme label_studio create_ml cvat
+                                                            one reader each; docs/formats.md says what each takes
 records                                                     TFRecords, which hold their photos
 folder text sniffing                                        the files of a tree, by what they hold
 labelled matching                                           what a reader gives; which photo a name means

@@ -9,9 +9,11 @@ from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from detector.annotations import shapes
 from detector.base.errors import UserError
+from tools.importing import splits
 from tools.importing.formats import labelled, text
-from tools.importing.formats.folder import Folder, folder_split, split_of
+from tools.importing.formats.folder import Folder
 from tools.importing.formats.labelled import Box, Corners, Findings, Labels, Reading
 
 _NO_BOX = "neither bbox nor polygons"
@@ -98,19 +100,19 @@ def _annotation(entry: Mapping[str, Any], index: int, name: str, findings: Findi
     if len(bbox) == 4:
         x, y, width, height = bbox
         corners = (x, y, x + width, y + height)
-    elif corners := labelled.enclosing(list(_points(entry.get("segmentation")))):
+    elif corners := shapes.enclosing(list(_points(entry.get("segmentation")))):
         findings.note(name, item, "polygons without a bbox", labelled.ENCLOSING)
     else:
         findings.note(name, item, _NO_BOX, labelled.LOST)
     attributes = entry.get("attributes")
-    degrees = labelled.number(attributes.get("rotation", 0)) if isinstance(attributes, dict) else 0
+    degrees = shapes.number(attributes.get("rotation", 0)) if isinstance(attributes, dict) else 0
     if corners and degrees:
-        corners = labelled.turned(corners, degrees)
+        corners = shapes.turned(corners, degrees)
         findings.note(name, item, "a turned rectangle", labelled.ENCLOSING)
     return _Annotation(index, _id(entry.get("category_id")), corners, labelled.flag(entry.get("iscrowd")))
 
 
-def _points(segmentation: object) -> Iterator[labelled.Point]:
+def _points(segmentation: object) -> Iterator[shapes.Point]:
     """The points of polygons: a list of lists of x, y, x, y, ..., or one such list."""
     if isinstance(segmentation, list):
         for polygon in segmentation if segmentation and isinstance(segmentation[0], list) else [segmentation]:
@@ -156,7 +158,7 @@ def _names(name: str, content: _Content, contents: Mapping[str, _Content], findi
 
 
 def _labels(name: str, content: _Content, names: Mapping[Hashable, str], findings: Findings) -> Iterator[Labels]:
-    split = split_of(name.rpartition("/")[2]) or folder_split(name)
+    split = splits.of_file(name)
     for number, many in content.annotations.items():
         if number not in content.images:
             for one in many:

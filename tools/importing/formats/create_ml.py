@@ -3,32 +3,24 @@
 from collections.abc import Mapping
 from typing import Any
 
-from detector.base.errors import UserError
+from detector.annotations import shapes
+from tools.importing import splits
 from tools.importing.formats import labelled, text
-from tools.importing.formats.folder import Folder, folder_split, split_of
+from tools.importing.formats.folder import Folder
 from tools.importing.formats.labelled import Box, Findings, Labels, Reading
 
 
 def read(folder: Folder, files: list[str], findings: Findings) -> Reading:
     """The labels of some CreateML files of one dataset."""
     labels = []
-    for name in files:
-        try:
-            document = text.load_json(text.json_text(folder.path(name), name), name)
-        except UserError as error:
-            findings.errors.append(error)
-            continue
-        split = split_of(name.rpartition("/")[2]) or folder_split(name)
-        for index, entry in enumerate(document if isinstance(document, list) else []):
-            item = f"[{index}]"
-            values: Mapping[str, Any] = entry if isinstance(entry, dict) else {}
-            photo = values.get("image") or values.get("imagefilename")
-            many = values.get("annotations", values.get("annotation"))
-            if isinstance(photo, str) and isinstance(many, list):
-                boxes = [_box(one, name, f"{item}: annotation {n}", findings) for n, one in enumerate(many, 1)]
-                labels.append(Labels(photo, name, item, tuple(boxes), split=split))
-            else:
-                findings.error(name, item, "has no image or no list of annotations", "export it again")
+    for name, item, entry in text.entries(folder, files, findings.errors):
+        photo = entry.get("image") or entry.get("imagefilename")
+        many = entry.get("annotations", entry.get("annotation"))
+        if isinstance(photo, str) and isinstance(many, list):
+            boxes = [_box(one, name, f"{item}: annotation {n}", findings) for n, one in enumerate(many, 1)]
+            labels.append(Labels(photo, name, item, tuple(boxes), split=splits.of_file(name)))
+        else:
+            findings.error(name, item, "has no image or no list of annotations", "export it again")
     return Reading(labels, labelled.sorted_names(labels))
 
 
@@ -38,5 +30,5 @@ def _box(annotation: object, name: str, item: str, findings: Findings) -> Box:
     if not isinstance(place, dict):
         findings.note(name, item, "no coordinates", labelled.LOST)
         return Box(labelled.name(values.get("label")), None)
-    x, y, width, height = (labelled.number(place.get(key)) for key in ("x", "y", "width", "height"))
+    x, y, width, height = (shapes.number(place.get(key)) for key in ("x", "y", "width", "height"))
     return Box(labelled.name(values.get("label")), (x - width / 2, y - height / 2, x + width / 2, y + height / 2))

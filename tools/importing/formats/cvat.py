@@ -7,9 +7,11 @@ from collections.abc import Iterator
 
 from lxml import etree
 
+from detector.annotations import shapes
 from detector.base.errors import UserError
+from tools.importing import splits
 from tools.importing.formats import labelled, text
-from tools.importing.formats.folder import Folder, split_of
+from tools.importing.formats.folder import Folder
 from tools.importing.formats.labelled import Box, Corners, Findings, Labels, Reading
 
 _SHAPES = ("box", "polygon", "ellipse", "mask", "polyline", "points", "cuboid", "skeleton")
@@ -69,30 +71,30 @@ def _labels(image: etree._Element, name: str, findings: Findings) -> Labels:
         corners = _corners(shape)
         if corners is None:
             findings.note(name, item, f"a {shape.tag} that makes no box", labelled.LOST)
-        elif shape.tag != "box" or labelled.number(shape.get("rotation", "0")):
+        elif shape.tag != "box" or shapes.number(shape.get("rotation", "0")):
             findings.note(name, item, "a polygon, mask, ellipse or turned box", labelled.ENCLOSING)
         boxes.append(Box(labelled.name(shape.get("label")), corners))
     size = labelled.size(image.get("width"), image.get("height"))
-    split = split_of(image.get("subset", ""))
+    split = splits.mentioned(image.get("subset", ""))
     return Labels(image.get("name", ""), name, f"image {image.get('id')}", tuple(boxes), size, split)
 
 
 def _corners(shape: etree._Element) -> Corners | None:
-    degrees = labelled.number(shape.get("rotation", "0"))
+    degrees = shapes.number(shape.get("rotation", "0"))
     if shape.tag == "box":
         xtl, ytl, xbr, ybr = _numbers(shape, "xtl", "ytl", "xbr", "ybr")
-        return labelled.turned((xtl, ytl, xbr, ybr), degrees) if degrees else (xtl, ytl, xbr, ybr)
+        return shapes.turned((xtl, ytl, xbr, ybr), degrees) if degrees else (xtl, ytl, xbr, ybr)
     if shape.tag == "ellipse":
         cx, cy, rx, ry = _numbers(shape, "cx", "cy", "rx", "ry")
         return labelled.ellipse(cx, cy, rx, ry, degrees)
     if shape.tag == "mask":
         left, top, width, height = _numbers(shape, "left", "top", "width", "height")
-        return labelled.enclosing([(left, top), (left + width, top + height)])
+        return shapes.enclosing([(left, top), (left + width, top + height)])
     if shape.tag == "polygon":
         pairs = [point.split(",") for point in shape.get("points", "").split(";")]
-        return labelled.enclosing([(labelled.number(pair[0]), labelled.number(pair[-1])) for pair in pairs])
+        return shapes.enclosing([(shapes.number(pair[0]), shapes.number(pair[-1])) for pair in pairs])
     return None
 
 
 def _numbers(shape: etree._Element, *names: str) -> list[float]:
-    return [labelled.number(shape.get(name)) for name in names]
+    return [shapes.number(shape.get(name)) for name in names]

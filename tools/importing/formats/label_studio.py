@@ -3,39 +3,29 @@
 A photo's name is that of the uploaded file, with or without the eight digits that Label Studio puts before it.
 """
 
-import re
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import unquote
 
-from detector.base.errors import UserError
+from detector.annotations import shapes
 from detector.pictures import images
+from tools.importing import splits
 from tools.importing.formats import labelled, text
-from tools.importing.formats.folder import Folder, folder_split, split_of
+from tools.importing.formats.folder import Folder
 from tools.importing.formats.labelled import Box, Corners, Findings, Labels, Reading
 
-_UPLOADED = re.compile(r"^[0-9a-f]{8}-(?=.)")
 _KINDS = ("rectanglelabels", "polygonlabels", "ellipselabels", "brushlabels", "keypointlabels", "labels")
 
 
 def read(folder: Folder, files: list[str], findings: Findings) -> Reading:
     """The labels of some Label Studio files of one dataset."""
-    names = {path.rpartition("/")[2] for path in folder.photos}
     labels = []
-    for name in files:
-        try:
-            document = text.load_json(text.json_text(folder.path(name), name), name)
-        except UserError as error:
-            findings.errors.append(error)
-            continue
-        for index, task in enumerate(document if isinstance(document, list) else []):
-            item = f"[{index}]"
-            values: Mapping[str, Any] = task if isinstance(task, dict) else {}
-            results = _results(values, name, item, findings)
-            if not (photo := _photo(values)):
-                findings.error(name, item, "names no photo", "export it again")
-            elif results is not None:
-                labels.append(_labels(_as_kept(photo, names), results, name, item, findings))
+    for name, item, task in text.entries(folder, files, findings.errors):
+        results = _results(task, name, item, findings)
+        if not (photo := _photo(task)):
+            findings.error(name, item, "names no photo", "export it again")
+        elif results is not None:
+            labels.append(_labels(photo, results, name, item, findings))
     return Reading(labels, labelled.sorted_names(labels))
 
 
@@ -44,12 +34,6 @@ def _photo(task: Mapping[str, Any]) -> str:
     places = data.values() if isinstance(data, dict) else task.values()
     texts = [unquote(place.rpartition("?d=")[2]) for place in places if isinstance(place, str)]
     return next(filter(images.is_image, texts), "")
-
-
-def _as_kept(photo: str, names: set[str]) -> str:
-    name = photo.replace("\\", "/").rpartition("/")[2]
-    without = _UPLOADED.sub("", name)
-    return without if name not in names and without in names else photo
 
 
 def _results(task: Mapping[str, Any], name: str, item: str, findings: Findings) -> list[Any] | None:
@@ -78,11 +62,11 @@ def _labels(photo: str, results: list[Any], name: str, item: str, findings: Find
         corners = _corners(values, size or (1, 1))
         if corners is None:
             findings.note(name, place, "a brush, point or other shape that makes no box", labelled.LOST)
-        elif "points" in values or "radiusX" in values or labelled.number(values.get("rotation", 0)):
+        elif "points" in values or "radiusX" in values or shapes.number(values.get("rotation", 0)):
             findings.note(name, place, "a polygon, ellipse or turned rectangle", labelled.ENCLOSING)
         boxes.append(Box(_class(values), corners))
         sizes.append(size)
-    split = split_of(name.rpartition("/")[2]) or folder_split(name)
+    split = splits.of_file(name)
     known = next(filter(None, sizes), None)
     return Labels(photo, name, item, tuple(boxes), known, split, fractions=known is None)
 
@@ -95,16 +79,16 @@ def _class(values: Mapping[str, Any]) -> str:
 def _corners(values: Mapping[str, Any], size: labelled.Size) -> Corners | None:
     """The box of a region in pixels of `size`; its numbers are percent."""
     width, height = size[0] / 100, size[1] / 100
-    degrees = labelled.number(values.get("rotation", 0))
+    degrees = shapes.number(values.get("rotation", 0))
     points = values.get("points")
     if isinstance(points, list):
         flat = [labelled.numbers(point) for point in points]
-        return labelled.enclosing([(p[0] * width, p[1] * height) for p in flat if len(p) == 2])
-    x, y = labelled.number(values.get("x")) * width, labelled.number(values.get("y")) * height
+        return shapes.enclosing([(p[0] * width, p[1] * height) for p in flat if len(p) == 2])
+    x, y = shapes.number(values.get("x")) * width, shapes.number(values.get("y")) * height
     if "radiusX" in values:
-        rx, ry = labelled.number(values["radiusX"]) * width, labelled.number(values.get("radiusY")) * height
+        rx, ry = shapes.number(values["radiusX"]) * width, shapes.number(values.get("radiusY")) * height
         return labelled.ellipse(x, y, rx, ry, degrees)
     if "width" not in values or "height" not in values:
         return None
-    xmax, ymax = x + labelled.number(values["width"]) * width, y + labelled.number(values["height"]) * height
-    return labelled.turned((x, y, xmax, ymax), degrees, about=(x, y)) if degrees else (x, y, xmax, ymax)
+    xmax, ymax = x + shapes.number(values["width"]) * width, y + shapes.number(values["height"]) * height
+    return shapes.turned((x, y, xmax, ymax), degrees, about=(x, y)) if degrees else (x, y, xmax, ymax)

@@ -5,14 +5,15 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from detector.annotations import shapes
 from detector.base.errors import UserError, few
 
-Corners = tuple[float, float, float, float]  # xmin, ymin, xmax, ymax
+Corners = shapes.Box
 Size = tuple[int, int]  # width, height in pixels
-Point = tuple[float, float]
 
 ENCLOSING = "the enclosing box is taken"
 LOST = "written as an object without a box, which xml2csv reports"
+NUMBER = r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?"  # in one way alone, or a long one takes for ever
 _LONGEST_SIDE = 10_000_000  # pixels: no size beyond it can be meant
 
 
@@ -53,10 +54,14 @@ class Labels:
 
 @dataclass(frozen=True)
 class Reading:
-    """All that the label files of a format say. names: the classes in the order of the format's ids, or sorted."""
+    """All that the label files of a format say.
+
+    names: the classes in the order of the format's ids, or sorted. descriptions: files that were read for these.
+    """
 
     labels: list[Labels]
     names: list[str]
+    descriptions: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -100,24 +105,14 @@ def summary(notes: Iterable[Finding]) -> list[str]:
     ]
 
 
-def number(value: object) -> float:
-    """A number, also where it is written as text; NaN for anything else, which VOC's reader reports."""
-    if isinstance(value, bool) or (isinstance(value, str) and "_" in value):
-        return math.nan
-    try:
-        return float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError, OverflowError):
-        return math.nan
-
-
 def numbers(values: object) -> list[float]:
     """The numbers of a list; none where it is something else."""
-    return [number(value) for value in values] if isinstance(values, list | tuple) else []
+    return [shapes.number(value) for value in values] if isinstance(values, list | tuple) else []
 
 
 def size(width: object, height: object) -> Size | None:
     """(width, height), or None where they are missing or make no sense."""
-    sides = number(width), number(height)
+    sides = shapes.number(width), shapes.number(height)
     if not all(1 <= side <= _LONGEST_SIDE for side in sides):
         return None
     return int(sides[0]), int(sides[1])
@@ -125,7 +120,11 @@ def size(width: object, height: object) -> Size | None:
 
 def flag(value: object) -> bool:
     """Whether a flag is set: 1, true or yes, as number or text."""
-    return value is True or number(value) == 1 or (isinstance(value, str) and value.strip().lower() in ("true", "yes"))
+    return (
+        value is True
+        or shapes.number(value) == 1
+        or (isinstance(value, str) and value.strip().lower() in ("true", "yes"))
+    )
 
 
 def name(value: object) -> str:
@@ -138,33 +137,9 @@ def sorted_names(labels: Iterable[Labels]) -> list[str]:
     return sorted({box.name for one in labels for box in one.boxes} - {""})
 
 
-def enclosing(points: Sequence[Point]) -> Corners | None:
-    """The box around some points; None around fewer than two, or where one is not a number."""
-    flat = [value for point in points for value in point]
-    if len(points) < 2 or not all(map(math.isfinite, flat)):
-        return None
-    xs, ys = flat[::2], flat[1::2]
-    return min(xs), min(ys), max(xs), max(ys)
-
-
-def pairs(flat: Sequence[float]) -> list[Point]:
+def pairs(flat: Sequence[float]) -> list[shapes.Point]:
     """x, y, x, y, ... as points; an odd last one is left."""
     return list(zip(flat[::2], flat[1::2], strict=False))
-
-
-def turned(corners: Corners, degrees: float, about: Point | None = None) -> Corners | None:
-    """The box around a rectangle that is turned clockwise, about its centre or another point (pixels, y downwards)."""
-    xmin, ymin, xmax, ymax = corners
-    if not math.isfinite(degrees):
-        return None
-    x0, y0 = about or ((xmin + xmax) / 2, (ymin + ymax) / 2)
-    cos, sin = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
-    return enclosing(
-        [
-            (x0 + (x - x0) * cos - (y - y0) * sin, y0 + (x - x0) * sin + (y - y0) * cos)
-            for x, y in ((xmin, ymin), (xmax, ymin), (xmax, ymax), (xmin, ymax))
-        ]
-    )
 
 
 def ellipse(cx: float, cy: float, rx: float, ry: float, degrees: float = 0.0) -> Corners | None:

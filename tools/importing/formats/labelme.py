@@ -9,9 +9,11 @@ from math import dist
 from pathlib import PurePosixPath
 from typing import Any
 
+from detector.annotations import shapes
 from detector.base.errors import UserError
+from tools.importing import splits
 from tools.importing.formats import labelled, text
-from tools.importing.formats.folder import Folder, folder_split
+from tools.importing.formats.folder import Folder
 from tools.importing.formats.labelled import Box, Corners, Findings, Labels, Reading
 
 _AREAS = ("polygon", "rotation", "mask")
@@ -27,17 +29,17 @@ def _labels(folder: Folder, name: str, findings: Findings) -> Labels:
     own = PurePosixPath(name).stem  # the photo has the name of its JSON, whatever imagePath says after a renaming
     try:
         document = text.load_json(text.json_text(folder.path(name), name), name)
-        shapes = document.get("shapes") if isinstance(document, dict) else None
-        if not isinstance(shapes, list):
+        drawn = document.get("shapes") if isinstance(document, dict) else None
+        if not isinstance(drawn, list):
             raise UserError(name, "has no list of shapes", "save it in LabelMe again")
     except UserError as error:
         return Labels(own, name, "", (), fault=error)
     is_beside = str(PurePosixPath(name).with_suffix("")) in folder.photo_stems
     path = document.get("imagePath")
     photo = path if not is_beside and isinstance(path, str) and path else own
-    boxes = [_box(shape, name, f"shapes[{index}]", findings) for index, shape in enumerate(shapes)]
+    boxes = [_box(shape, name, f"shapes[{index}]", findings) for index, shape in enumerate(drawn)]
     size = labelled.size(document.get("imageWidth"), document.get("imageHeight"))
-    return Labels(photo, name, "", tuple(boxes), size, folder_split(name))
+    return Labels(photo, name, "", tuple(boxes), size, splits.of_folders(name))
 
 
 def _box(shape: object, name: str, item: str, findings: Findings) -> Box:
@@ -60,5 +62,5 @@ def _corners(kind: str, points: list[list[float]]) -> Corners | None:
         radius = dist((x, y), edge)
         return labelled.ellipse(x, y, radius, radius)
     if kind in _AREAS or kind == "rectangle":  # of which two corners are given, any two, or all four
-        return labelled.enclosing([(x, y) for x, y in points])
+        return shapes.enclosing([(x, y) for x, y in points])
     return None

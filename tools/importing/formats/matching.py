@@ -7,9 +7,11 @@ import posixpath
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 
 from detector.annotations import pairing
-from tools.importing.formats.folder import folder_split, is_image
+from tools.importing import splits
+from tools.importing.formats.folder import is_image
 from tools.importing.formats.labelled import Labels
 
 _DEPTH = 4  # folders of a path that are looked at, where its beginning is another machine's
@@ -20,7 +22,7 @@ _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://|[A-Za-z]:(?=[\\/])")
 def photos(labels: Sequence[Labels], available: Iterable[str]) -> dict[int, pairing.Match]:
     """{index in `labels`: its photo}; labels without one, or with several that could be meant, are left out."""
     matches: dict[int, pairing.Match] = {}
-    split_of = {name: folder_split(name) for name in sorted(available)}
+    split_of = {name: splits.of_folders(name) for name in sorted(available)}
     folders = {part for name in split_of for part in name.split("/")[:-1]}
     paths = [_clean(one.photo) for one in labels]
     _take(matches, {i: _joined(one.file, one.photo) for i, one in enumerate(labels)}, {name: name for name in split_of})
@@ -32,7 +34,7 @@ def photos(labels: Sequence[Labels], available: Iterable[str]) -> dict[int, pair
             for near in ((split,), ("", split)) if split else (_ANY,):
                 places = [name for name, own in free.items() if own in near]
                 wanted = {index: ends[index] for index in many if index in ends and index not in matches}
-                _take(matches, wanted, _unique((_end(name, depth), name) for name in places))
+                _take(matches, wanted, pairing.unique(places, partial(_end, depth=depth)))
     return matches
 
 
@@ -42,7 +44,8 @@ def _take(matches: dict[int, pairing.Match], wanted: Mapping[int, str], availabl
         asked = {index: name for index, name in wanted.items() if is_image(name) == has_suffix}
         if not asked:
             continue
-        offered = available if has_suffix else _unique((posixpath.splitext(k)[0], v) for k, v in available.items())
+        stems = pairing.unique(available, lambda name: posixpath.splitext(name)[0])
+        offered = available if has_suffix else {stem: available[name] for stem, name in stems.items()}
         found = pairing.match(set(asked.values()), offered)
         for index, name in asked.items():
             if name in found:
@@ -65,16 +68,8 @@ def _by_split(
     left: dict[str, list[int]] = defaultdict(list)
     for index, one in enumerate(labels):
         if index not in matches:
-            left[one.split or folder_split(paths[index])].append(index)
+            left[one.split or splits.of_folders(paths[index])].append(index)
     return dict(sorted(left.items(), reverse=True))
-
-
-def _unique(items: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """{name: photo} of the names that a single photo has."""
-    found: dict[str, list[str]] = defaultdict(list)
-    for name, photo in items:
-        found[name].append(photo)
-    return {name: many[0] for name, many in found.items() if len(many) == 1}
 
 
 def _clean(photo: str) -> str:

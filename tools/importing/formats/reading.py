@@ -1,6 +1,6 @@
 """A tree of photos with labels in any format but PASCAL VOC's XML -> for each photo its boxes, as VOC XML.
 
-    for dataset in read(Path("photos")).datasets: ...
+    for dataset in read(trees.walk(Path("photos"))).datasets: ...
 
 A label file is known by its content, its photos by pairing.py's rules. Unsound boxes are passed on as they are: whoever
 reads the XML decides about them, for all formats alike. What is left out is listed.
@@ -25,6 +25,7 @@ from tools.importing.formats import (
     labelled,
     labelme,
     matching,
+    pixels,
     sniffing,
     tables,
     via,
@@ -32,6 +33,7 @@ from tools.importing.formats import (
 )
 from tools.importing.formats.folder import Folder
 from tools.importing.formats.labelled import Box, Finding, Findings, Labels, Reading, Size
+from tools.importing.tree import Tree
 
 Reader = Callable[[Folder, list[str], Findings], Reading]
 READERS: dict[str, Reader] = {  # in the order of what they keep: of two that label the same photos, take the first
@@ -41,6 +43,8 @@ READERS: dict[str, Reader] = {  # in the order of what they keep: of two that la
     "LabelMe": labelme.read,
     "Label Studio": label_studio.read,
     "CreateML": create_ml.read,
+    "KITTI": pixels.kitti,
+    "OIDv4": pixels.oidv4,
     "YOLO": yolo.read,
     "CSV": tables.read,
 }
@@ -79,6 +83,7 @@ class Dataset:
 
     format: its name. files: its label files, below the root. photos: sorted by path. unusable: {photo: why its labels
     cannot be used}, which must not be taken for photos without labels. names: classes in the order of the format's ids.
+    descriptions: files that only say what classes are called, or which photos are in a split.
     errors: the meaning is in doubt; nothing may be imported. notes: what was left out, or taken otherwise than written.
     """
 
@@ -87,6 +92,7 @@ class Dataset:
     photos: tuple[Photo, ...]
     unusable: Mapping[Path, UserError]
     names: tuple[str, ...]
+    descriptions: tuple[str, ...]
     errors: tuple[UserError, ...]
     notes: tuple[Finding, ...]
 
@@ -99,9 +105,9 @@ class Contents:
     notes: tuple[Finding, ...]
 
 
-def read(root: Path) -> Contents:
+def read(tree: Tree) -> Contents:
     """All labels in a tree that are not VOC XML. Raises nothing: see `Dataset.errors`."""
-    folder = Folder(root)
+    folder = Folder(tree)
     files = sniffing.by_format(folder)
     datasets = [_dataset(kind, reader, folder, files[kind]) for kind, reader in READERS.items() if kind in files]
     notes = [
@@ -140,9 +146,16 @@ def _dataset(kind: str, reader: Reader, folder: Folder, files: list[str]) -> Dat
     for photo in photos:
         if not photo.boxes:
             findings.note(photo.file, photo.path.name, "a photo without a box", "taken as one without objects")
-    names = tuple(name for name in reading.names if not _UNFIT.search(name))
-    errors, notes = tuple(findings.errors), tuple(findings.notes)
-    return Dataset(kind, tuple(files), tuple(photos), unusable | undecodable, names, errors, notes)
+    return Dataset(
+        format=kind,
+        files=tuple(files),
+        photos=tuple(photos),
+        unusable=unusable | undecodable,
+        names=tuple(name for name in reading.names if not _UNFIT.search(name)),
+        descriptions=tuple(reading.descriptions),
+        errors=tuple(findings.errors),
+        notes=tuple(findings.notes),
+    )
 
 
 def _check_names(reading: Reading, findings: Findings) -> None:
@@ -158,9 +171,9 @@ def _one(many: Sequence[Labels], findings: Findings) -> Labels:
     for other in others:
         where, item = other.file, other.item or other.photo
         if _same(first, other):
-            splits = f"in {first.split or 'no split'} and in {other.split or 'no split'}"
+            both = f"in {first.split or 'no split'} and in {other.split or 'no split'}"
             done = f"taken once, {'in ' + first.split if first.split else 'without a split'}"
-            findings.note(where, item, f"a photo labelled twice alike, {splits}", done)
+            findings.note(where, item, f"a photo labelled twice alike, {both}", done)
         elif first.file == other.file and (first.size, first.fractions) == (other.size, other.fractions):
             findings.note(where, item, "a photo listed twice", "its boxes are taken together")
             first = replace(first, boxes=tuple(dict.fromkeys(first.boxes + other.boxes)))

@@ -23,7 +23,8 @@ from detector.data import labels, records
 from detector.pictures import images
 from detector.pictures.images import ImageInfo
 from detector.storage import archives
-from tools.importing.formats.folder import Folder, folder_split, split_of
+from tools.importing import splits
+from tools.importing.tree import Tree
 
 OTHER_LABEL_MAP = f"put the {paths.LABEL_MAP} of these records beside them"
 _RECORD = re.compile(r"[._-](?:tf)?records?(?:-\d{5}-of-\d{5})?$", re.IGNORECASE)
@@ -52,17 +53,12 @@ _CONTROL = re.compile(r"[\x00-\x1f\ufffe\uffff]")  # what XML cannot hold, or no
 _MOST_DECIMALS = 17  # that tell every float64 from its neighbours
 
 
-def find(root: Path) -> dict[Path, str]:
+def find(tree: Tree) -> dict[Path, str]:
     """{record: train, valid, test, or empty} of a tree; none where it has images or XML, too: those go first."""
-    folder = Folder(root)
-    if folder.photos or any(name.lower().endswith(".xml") for name in folder.others):
+    if tree.photos or tree.ending(".xml"):
         return {}
-    splits = {name: split_of(name.rpartition("/")[2]) or folder_split(name) for name in folder.others}
-    return {
-        folder.path(name): "valid" if split == "val" else split
-        for name, split in splits.items()
-        if _RECORD.search(name)
-    }
+    found = {file: splits.of_file(str(path)) for path, file in tree.files.items() if _RECORD.search(path.name)}
+    return {file: "valid" if split == splits.VALIDATION else split for file, split in found.items()}
 
 
 def _label_map(sources: Iterable[Path]) -> Path | None:

@@ -8,7 +8,7 @@ from collections import defaultdict
 from pathlib import PurePosixPath
 
 from detector.base.errors import UserError
-from tools.importing.formats import tables, text, yolo
+from tools.importing.formats import pixels, tables, text, yolo
 from tools.importing.formats.folder import Folder
 
 _TAG = re.compile(r"<([A-Za-z_][\w.:-]*)")
@@ -27,17 +27,22 @@ _JSON_LISTS: _Keys = {
     "CreateML": [("coordinates", "image"), ("coordinates", "imagefilename"), ("annotations", "image")],
     "COCO results": [("image_id", "category_id", "bbox")],
 }
+_TEXTS = {  # format: how its text begins
+    "DOTA": re.compile(r"(imagesource:.*\n)?(gsd:.*\n)?(-?[\d.]+\s+){8}[A-Za-z]\S*([ \t]+\d)?[ \t]*(\n|$)"),
+    "WIDER FACE": re.compile(r".+\.(?i:jpe?g|png|bmp)[ \t]*\n[ \t]*\d+[ \t]*\n[ \t]*-?\d+([ \t]+-?\d+){3,}"),
+    "keras-yolo3": re.compile(r"\S.*\.(?i:jpe?g|png|bmp)([ \t]+-?[\d.]+(,-?[\d.]+){4})+"),
+    "VisDrone": re.compile(r"-?\d+(,-?\d+){7},?[ \t]*(\n|$)"),
+    "MOT": re.compile(r"\d+(,[ ]*-?[\d.]+){8,9}[ \t]*(\n|$)"),
+    "ICDAR": re.compile(r"-?\d+(,-?\d+){7},.+"),
+}
 UNSUPPORTED = {  # what to do with what is known, but not read
     "VIA 3": "export it as COCO from VIA",
     "Supervisely": "export it as COCO or PASCAL VOC from Supervisely",
     "VoTT": "export it as PASCAL VOC or CSV from VoTT",
     "Datumaro": "export it as COCO, VOC or YOLO: datum convert -f coco",
     "COCO results": "these are detections of a model; give the labels",
-    "KITTI": "export it as PASCAL VOC, COCO or YOLO",
-    "DOTA": "export it as PASCAL VOC, COCO or YOLO",
+    **dict.fromkeys(_TEXTS, "convert it to COCO or PASCAL VOC"),
 }
-_KITTI = re.compile(r"[A-Za-z]\S*(\s+-?[\d.]+){14,15}")
-_DOTA = re.compile(r"(-?[\d.]+\s+){8}[A-Za-z]\S*(\s+\d)?")
 
 
 def by_format(folder: Folder) -> dict[str, list[str]]:
@@ -85,9 +90,7 @@ def _text(name: str, start: str) -> str:
         return "VIA"
     if tables.layout(start):
         return "CSV"
-    if name.lower().endswith(".txt") and not yolo.is_names(name):
-        for kind, pattern in (("KITTI", _KITTI), ("DOTA", _DOTA)):
-            if pattern.fullmatch(first.strip()):
-                return kind
-        return "YOLO" if yolo.is_labels("\n".join(lines)) else ""
-    return ""
+    if not name.lower().endswith(".txt") or yolo.is_names(name):
+        return ""
+    known = next((kind for kind, pattern in _TEXTS.items() if pattern.match("\n".join(lines))), "")
+    return known or pixels.kind(lines) or ("YOLO" if yolo.is_labels("\n".join(lines)) else "")

@@ -2,35 +2,44 @@
 
 filename,width,height,class,xmin,ymin,xmax,ymax     the Object Detection API's, in any order and by other usual names
 ImageID,...,LabelName,...,XMin,XMax,YMin,YMax,...   Open Images, in fractions; IsGroupOf becomes difficult
+image_id,width,height,bbox                          Global Wheat's: [x, y, width, height] in one cell
+Filename;Annotation tag;Upper left corner X;...     LISA's
 path,x1,y1,x2,y2,class                              RetinaNet's, without a header
 TRAIN,path,class,x,y,,,x,y,,                        AutoML's and TFLite Model Maker's, without a header, in fractions
 
 A row with a photo and nothing else is a photo without objects. The split is in the file's name, its folder's, or a
-column `split`. Open Images' codes become names where class-descriptions*.csv lies in the tree.
+column `split`. Open Images' codes become names where a table `code,name` lies in the tree: its own
+class-descriptions-boxable.csv, FiftyOne's metadata/classes.csv. A table that has no column for a class has one class.
 """
 
 import csv
 import io
 import math
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
+from detector.annotations import shapes
 from detector.base.errors import UserError
 from detector.pictures import images
+from tools.importing import splits
 from tools.importing.formats import labelled, text
-from tools.importing.formats.folder import Folder, folder_split, split_of
-from tools.importing.formats.labelled import Box, Findings, Labels, Reading
+from tools.importing.formats.folder import Folder
+from tools.importing.formats.labelled import Box, Corners, Findings, Labels, Reading
 
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
-_DELIMITERS = ",;\t|"
+DELIMITERS = ",;\t|"
 _NAMES = {  # a column, and what it is called without `_`, in the order of preference
     "photo": ("filename", "filepath", "imagepath", "path", "imagefilename", "image", "imagename", "imageid", "file"),
-    "class": ("class", "classname", "label", "labelname", "category", "categoryname", "object", "name"),
-    "xmin": ("xmin", "x1", "left", "xtl"),
-    "ymin": ("ymin", "y1", "top", "ytl"),
-    "xmax": ("xmax", "x2", "right", "xbr"),
-    "ymax": ("ymax", "y2", "bottom", "ybr"),
+    "class": (
+        *("class", "classname", "label", "labelname", "category", "categoryname", "object", "name"),
+        "annotationtag",
+    ),
+    "xmin": ("xmin", "x1", "left", "xtl", "upperleftcornerx"),
+    "ymin": ("ymin", "y1", "top", "ytl", "upperleftcornery"),
+    "xmax": ("xmax", "x2", "right", "xbr", "lowerrightcornerx"),
+    "ymax": ("ymax", "y2", "bottom", "ybr", "lowerrightcornery"),
+    "box": ("bbox", "boundingbox"),
     "width": ("width", "imagewidth"),
     "height": ("height", "imageheight"),
     "split": ("split", "subset", "set"),
@@ -41,34 +50,63 @@ _NAMES = {  # a column, and what it is called without `_`, in the order of prefe
 _RETINANET = dict(zip(("photo", *CORNERS, "class"), range(6), strict=True))
 _AUTOML = {"split": 0, "photo": 1, "class": 2, "xmin": 3, "ymin": 4, "xmax": 7, "ymax": 8}
 _AUTOML_SETS = ("TRAIN", "TRAINING", "VALIDATE", "VALIDATION", "TEST", "UNASSIGNED")
+_NO_CLASS = ("", "area", "confidence", "id", "index", "source", "unnamed0")  # columns that never hold the class
 _CODE = re.compile(r"/[mgt]/\w+")  # of a class of Open Images
+_DESCRIPTIONS = re.compile(rb'(\xef\xbb\xbf)?([^/\n]*\n)?"?/[mgt]/\w+"?,')  # code,name; also below a header
+_LONGEST = 2**16  # letters of a header; the csv module refuses cells of twice as many
+_PHOTO = re.compile("file|image|path", re.IGNORECASE)  # a part of all names of that column
+_NUMBER = re.compile(labelled.NUMBER)
+ONE_CLASS = "object"  # the name of the class where a table has none
 
 
 @dataclass(frozen=True)
 class Layout:
-    """How a table is to be read. columns: {what: its place in a row}. fractions: None where the numbers tell."""
+    """How a table is to be read. columns: {what: its place in a row}. fractions: None where the numbers tell.
+
+    unknown: the places of further columns, of which one may hold the class.
+    """
 
     delimiter: str
     columns: Mapping[str, int]
-    has_header: bool
-    fractions: bool | None
+    has_header: bool = True
+    fractions: bool | None = None
+    unknown: Sequence[int] = ()
+
+    @property
+    def in_one_cell(self) -> bool:
+        """Whether a box is `[x, y, width, height]` in one cell."""
+        return "box" in self.columns and not self.columns.keys() >= {*CORNERS}
 
 
 def layout(content: str) -> Layout | None:
     """The layout of a table of boxes by its first lines, or None."""
-    first = next((line for line in content.splitlines() if line.strip()), "")
-    for delimiter in _DELIMITERS:
+    first = next((line for line in content.splitlines() if line.strip()), "")[:_LONGEST]
+    found = header(first)
+    if found and ("box" in found.columns or found.columns.keys() >= {*CORNERS}):
+        if "class" not in found.columns and len(found.unknown) == 1:  # such as cell_type
+            return replace(found, columns={**found.columns, "class": found.unknown[0]}, unknown=())
+        return found
+    for delimiter in DELIMITERS:
         row = next(csv.reader([first], delimiter=delimiter), [])
+        if len(row) in (6, 11) and _is_box(row):
+            return Layout(delimiter, _RETINANET if len(row) == 6 else _AUTOML, False, len(row) == 11)
+    return None
+
+
+def header(line: str) -> Layout | None:
+    """The columns that a line names, or None where a photo is not among them."""
+    line = line[:_LONGEST]
+    if not _PHOTO.search(line):  # as in each of a hundred thousand files of YOLO
+        return None
+    for delimiter in DELIMITERS:
+        row = next(csv.reader([line], delimiter=delimiter), [])
         words = [re.sub("[^a-z0-9]", "", cell.lower()) for cell in row]
         found = {what: [words.index(name) for name in names if name in words] for what, names in _NAMES.items()}
         columns = {what: places[0] for what, places in found.items() if places}
-        if columns.keys() >= {"photo", *CORNERS}:
-            others = sorted(set(range(len(row))) - set(columns.values()))
-            if "class" not in columns and len(others) == 1:  # the only column that is left, such as cell_type
-                columns["class"] = others[0]
-            return Layout(delimiter, columns, True, True if {"imageid", "labelname"} <= set(words) else None)
-        if len(row) in (6, 11) and _is_box(row):
-            return Layout(delimiter, _RETINANET if len(row) == 6 else _AUTOML, False, len(row) == 11)
+        if "photo" in columns:
+            others = {place for place, word in enumerate(words) if word not in _NO_CLASS} - set(columns.values())
+            is_open_images = {"imageid", "labelname"} <= set(words)
+            return Layout(delimiter, columns, fractions=True if is_open_images else None, unknown=sorted(others))
     return None
 
 
@@ -76,7 +114,7 @@ def _is_box(row: list[str]) -> bool:
     """Whether a row without a header is one of a table: RetinaNet's six cells, or AutoML's eleven."""
     if len(row) == 11:
         return row[0].strip().upper() in _AUTOML_SETS and images.is_image(row[1].strip())
-    corners = [labelled.number(cell) for cell in row[1:5]]
+    corners = [shapes.number(cell) for cell in row[1:5]]
     is_full = not any(map(math.isnan, corners)) and bool(row[5].strip())
     return images.is_image(row[0].strip()) and (is_full or not any(cell.strip() for cell in row[1:]))
 
@@ -94,7 +132,8 @@ def rows(content: str, name: str, delimiter: str) -> Iterator[tuple[int, list[st
 
 def read(folder: Folder, files: list[str], findings: Findings) -> Reading:
     """The labels of some tables of one dataset."""
-    codes = _descriptions(folder)
+    described = _descriptions(folder, findings)
+    codes = {code: word for one in described.values() for code, word in one.items()}
     labels: list[Labels] = []
     for name in files:
         try:
@@ -104,7 +143,7 @@ def read(folder: Folder, files: list[str], findings: Findings) -> Reading:
             labels += _table(content, name, found, codes, findings)
         except UserError as error:
             findings.errors.append(error)
-    return Reading(labels, labelled.sorted_names(labels))
+    return Reading(labels, labelled.sorted_names(labels), [*described])
 
 
 @dataclass(frozen=True)
@@ -133,10 +172,21 @@ def _table(content: str, name: str, found: Layout, codes: Mapping[str, str], fin
     if found.columns is _RETINANET and (bad := _not_corners(read_rows)):
         findings.error(name, f"line {bad}", "x2, y2 are not right of and below x1, y1", "give the table a header")
         return
+    if found.in_one_cell:
+        findings.note(name, "", "boxes in one cell", "taken as [x, y, width, height]")
+        if bad := _beyond(read_rows):
+            reason = "[x, y, width, height] would reach out of the photo"
+            remedy = "if these are corners, put them into columns xmin, ymin, xmax, ymax"
+            findings.error(name, f"line {bad}", reason, remedy)
+    if "class" not in found.columns:
+        findings.note(name, "", "no column for a class", f"all boxes are of one class, {ONE_CLASS}")
+    for code in sorted({row.box.name for row in read_rows if row.box and _CODE.fullmatch(row.box.name)}):
+        done = "taken as its name; class-descriptions-boxable.csv of Open Images, put there, gives the real one"
+        findings.note(name, code, "a code in place of a class", done)
     fractions = _are_fractions(corners) if found.fractions is None else found.fractions
     if fractions and found.fractions is None:
         findings.note(name, "", "all corners are from 0 to 1", "taken as shares of the photo's sides")
-    default = split_of(name.rpartition("/")[2]) or folder_split(name)
+    default = splits.of_file(name)
     photos: dict[tuple[str, str], list[_Row]] = {}
     for row in read_rows:
         if row.photo:
@@ -152,7 +202,7 @@ def _table(content: str, name: str, found: Layout, codes: Mapping[str, str], fin
 def _not_labels(found: Layout) -> tuple[str, str] | None:
     if "score" in found.columns:
         return "a column score: detections of a model, not labels", "passed over"
-    if "class" not in found.columns:
+    if "class" not in found.columns and found.unknown:
         return "a table of boxes without a class", "passed over; give it a column class"
     return None
 
@@ -164,20 +214,26 @@ def _row(line: int, cells: list[str], found: Layout, codes: Mapping[str, str]) -
 
     corners = [_number(cell(what), found.delimiter) for what in CORNERS]
     word = codes.get(cell("class"), cell("class"))
-    has_box = bool(word) or any(cell(what) for what in CORNERS)
+    has_box = bool(word) or any(cell(what) for what in (*CORNERS, "box"))
     box = Box(
-        word,
-        (corners[0], corners[1], corners[2], corners[3]),
+        word if "class" in found.columns else ONE_CLASS,
+        _of_cell(cell("box")) if found.in_one_cell else (corners[0], corners[1], corners[2], corners[3]),
         labelled.flag(cell("difficult")),
         labelled.flag(cell("truncated")),
     )
     size = labelled.size(_number(cell("width"), found.delimiter), _number(cell("height"), found.delimiter))
-    return _Row(line, split_of(cell("split")), cell("photo"), size, box if has_box else None)
+    return _Row(line, splits.mentioned(cell("split")), cell("photo"), size, box if has_box else None)
+
+
+def _of_cell(cell: str) -> Corners:
+    """The box of a cell `[x, y, width, height]`."""
+    x, y, width, height = map(float, values) if len(values := _NUMBER.findall(cell)) == 4 else [math.nan] * 4
+    return x, y, x + width, y + height
 
 
 def _number(cell: str, delimiter: str) -> float:
     """A number, with a decimal comma where commas do not separate cells."""
-    return labelled.number(cell.replace(",", ".") if delimiter != "," and "." not in cell else cell)
+    return shapes.number(cell.replace(",", ".") if delimiter != "," and "." not in cell else cell)
 
 
 def _not_corners(read_rows: list[_Row]) -> int:
@@ -186,18 +242,27 @@ def _not_corners(read_rows: list[_Row]) -> int:
     return next((line for line, (x1, y1, x2, y2) in boxes if x2 < x1 or y2 < y1), 0)
 
 
+def _beyond(read_rows: list[_Row]) -> int:
+    """The first line whose box reaches out of its photo, if most do; else 0."""
+    sized = [(row.line, row.box.corners, row.size) for row in read_rows if row.box and row.box.corners and row.size]
+    beyond = [line for line, (_, _, right, bottom), (width, height) in sized if right > width or bottom > height]
+    return beyond[0] if len(beyond) * 2 > len(sized) else 0
+
+
 def _are_fractions(corners: list[float]) -> bool:
     finite = [value for value in corners if math.isfinite(value)]
     return any(0 < value < 1 for value in finite) and all(0 <= value <= 1 for value in finite)
 
 
-def _descriptions(folder: Folder) -> dict[str, str]:
-    """{code: name} of Open Images' class-descriptions*.csv."""
-    codes: dict[str, str] = {}
+def _descriptions(folder: Folder, findings: Findings) -> dict[str, dict[str, str]]:
+    """{table: {code: name}} of those that name Open Images' classes."""
+    found: dict[str, dict[str, str]] = {}
     for name in folder.others:
-        if "class-descriptions" in name.rpartition("/")[2].lower():
-            content = text.read(folder.path(name), name)
-            codes |= {
-                row[0]: row[1] for _, row in rows(content, name, ",") if len(row) == 2 and _CODE.fullmatch(row[0])
-            }
-    return codes
+        if name.lower().endswith(".csv") and _DESCRIPTIONS.match(folder.head(name)):
+            try:
+                cells = [row for _, row in rows(text.read(folder.path(name), name), name, ",")]
+            except UserError as error:
+                findings.errors.append(error)
+            else:
+                found[name] = {row[0]: row[1] for row in cells if len(row) == 2 and _CODE.fullmatch(row[0])}
+    return found

@@ -7,12 +7,13 @@ a time, so that the polygons of a large COCO file are never in memory together.
 import json
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
 from detector.base.errors import UserError
+from tools.importing.formats.folder import Folder
 
 MOST_BYTES = 512 * 2**20  # COCO's own instances_train2017.json has 448 MiB
 MOST_YAML = 2**16  # a thousand names of classes; ruamel.yaml reads 7 kB of a list in a second
@@ -60,6 +61,23 @@ def load_json(text: str, shown: str) -> Any:
     """A JSON document."""
     with _json_faults(shown):
         return _DECODER.decode(text)
+
+
+def entries(
+    folder: Folder, files: Sequence[str], errors: list[UserError]
+) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
+    """(file, place in it, entry) of files that are lists of objects; files that cannot be read are added to `errors`.
+
+    An entry that is no object is given as an empty one.
+    """
+    for name in files:
+        try:
+            document = load_json(json_text(folder.path(name), name), name)
+        except UserError as error:
+            errors.append(error)
+            continue
+        for index, entry in enumerate(document if isinstance(document, list) else []):
+            yield name, f"[{index}]", entry if isinstance(entry, dict) else {}
 
 
 def elements(text: str, shown: str) -> Iterator[tuple[str, int, Any]]:

@@ -5,13 +5,16 @@ their enclosing box. VIA stores no size: boxes are on the photo as it is seen.
 """
 
 import json
+import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from detector.annotations import shapes
 from detector.base.errors import UserError
+from tools.importing import splits
 from tools.importing.formats import labelled, tables, text
-from tools.importing.formats.folder import Folder, folder_split, split_of
+from tools.importing.formats.folder import Folder
 from tools.importing.formats.labelled import Box, Corners, Findings, Labels, Reading
 
 _CLASS = ("class", "label", "name", "type", "category", "object", "species")  # attributes that hold the class
@@ -100,7 +103,7 @@ def _labels(name: str, photo: str, regions: list[Region], key: str | None, findi
         elif kind != "rect":
             findings.note(name, item, "a polygon, circle or ellipse", labelled.ENCLOSING)
         boxes.append(Box(_value(attributes.get(key or "")), corners))
-    split = split_of(name.rpartition("/")[2]) or folder_split(name)
+    split = splits.of_file(name)
     return Labels(photo, name, photo, tuple(boxes), split=split)
 
 
@@ -113,13 +116,13 @@ def _value(value: object) -> str:
 def _corners(shape: Mapping[str, Any]) -> Corners | None:
     kind = shape.get("name")
     if kind == "rect":
-        x, y, width, height = (labelled.number(shape.get(key)) for key in ("x", "y", "width", "height"))
+        x, y, width, height = (shapes.number(shape.get(key)) for key in ("x", "y", "width", "height"))
         return x, y, x + width, y + height
     if kind in ("circle", "ellipse"):
         rx, ry = ("r", "r") if kind == "circle" else ("rx", "ry")
-        cx, cy, x, y, theta = (labelled.number(shape.get(key, 0)) for key in ("cx", "cy", rx, ry, "theta"))
-        return labelled.ellipse(cx, cy, x, y, theta * 57.29577951308232)
+        cx, cy, x, y, theta = (shapes.number(shape.get(key, 0)) for key in ("cx", "cy", rx, ry, "theta"))
+        return labelled.ellipse(cx, cy, x, y, math.degrees(theta))
     if kind in ("polygon", "polyline"):
         xs, ys = (labelled.numbers(shape.get(key)) for key in ("all_points_x", "all_points_y"))
-        return labelled.enclosing(list(zip(xs, ys, strict=False))) if len(xs) == len(ys) else None
+        return shapes.enclosing(list(zip(xs, ys, strict=False))) if len(xs) == len(ys) else None
     return None

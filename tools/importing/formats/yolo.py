@@ -15,13 +15,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 
+from detector.annotations import shapes
 from detector.base.errors import UserError, few
+from tools.importing import splits
 from tools.importing.formats import labelled, text
-from tools.importing.formats.folder import Folder, folder_split
+from tools.importing.formats.folder import Folder
 from tools.importing.formats.labelled import Box, Corners, Findings, Labels, Reading
 
-_NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
-_LINE = re.compile(rf"\S+(?:[ \t]+{_NUMBER}){{4,}}[ \t]*")
+_LINE = re.compile(rf"\S+(?:[ \t]+{labelled.NUMBER}){{4,}}[ \t]*")
 _NAME_FILES = ("classes.txt", "obj.names", "labels.txt", "_darknet.labels", "predefined_classes.txt", "class_names.txt")
 _YAML_NAMES = re.compile(rb"(?m)^\{?[ ]?['\"]?names['\"]?[ ]*:")  # at the top of a data.yaml
 _GIVE_NAMES = "put classes.txt beside the labels, a name for each line, in the order of the ids"
@@ -63,7 +64,7 @@ def read(folder: Folder, files: list[str], findings: Findings) -> Reading:
     """
     sources = list(_all_names(folder, findings))
     nearest = cache(lambda above: _nearest(above, sources, findings))
-    splits = {place: split for one in sources for place, split in one.splits.items()}
+    given = {place: split for one in sources for place, split in one.splits.items()}
     files = [name for name in _label_files(folder, files) if not is_names(name)]
     labels: list[Labels] = []
     unnamed: list[str] = []
@@ -73,13 +74,14 @@ def read(folder: Folder, files: list[str], findings: Findings) -> Reading:
         if names:
             used.setdefault(names.file, names)
         photo = _photo(folder, name)
-        labels.append(_labels(folder, name, photo, _split(photo, splits, name), names, unnamed, findings))
+        labels.append(_labels(folder, name, photo, _split(photo, given, name), names, unnamed, findings))
     if unnamed:
         reason = f"ids without names: no classes.txt, data.yaml or obj.names for {few(unnamed)}"
         findings.error(files[0], "", reason, _GIVE_NAMES)
     _check_pixels(labels, findings)
     words = [word for names in used.values() for word in names.names.values()]
-    return Reading(labels, list(dict.fromkeys(words)) or labelled.sorted_names(labels))
+    known = list(dict.fromkeys(words)) or labelled.sorted_names(labels)
+    return Reading(labels, known, [*filter(is_names, folder.others)])
 
 
 def _label_files(folder: Folder, files: list[str]) -> list[str]:
@@ -135,26 +137,26 @@ def _of_yaml(folder: Folder, name: str) -> _Names | None:
         names = dict(enumerate(names))
     if not isinstance(names, dict) or not all(isinstance(word, str | int) for pair in names.items() for word in pair):
         return None
-    splits: dict[str, str] = {}
+    given: dict[str, str] = {}
     for key, split in _SPLIT_KEYS.items():
         entries = content.get(key)
         for entry in entries if isinstance(entries, list) else [entries]:
             if isinstance(entry, str):
-                splits |= dict.fromkeys(_places(folder, name, entry), split)
+                given |= dict.fromkeys(_places(folder, name, entry), split)
     words = {str(key): str(word).strip() for key, word in names.items()}
-    return _Names(name, words, splits, "kpt_shape" in content, leads=True)
+    return _Names(name, words, given, "kpt_shape" in content, leads=True)
 
 
 def _of_data(folder: Folder, name: str) -> _Names:
     """obj.data: `train = data/train.txt`, a list of photos, and `names = data/obj.names`."""
     content = text.read(folder.path(name), name, _MOST_NAMES)
     values = {key.strip(): value.strip() for key, _, value in (line.partition("=") for line in content.splitlines())}
-    splits: dict[str, str] = {}
+    given: dict[str, str] = {}
     for key, split in _SPLIT_KEYS.items():
-        splits |= dict.fromkeys(_places(folder, name, values.get(key, "")), split)
+        given |= dict.fromkeys(_places(folder, name, values.get(key, "")), split)
     file = _place(folder, name, values.get("names", ""))
     is_there = file in folder.other_names
-    return _Names(file if is_there else name, _listed_names(folder, file) if is_there else {}, splits, leads=True)
+    return _Names(file if is_there else name, _listed_names(folder, file) if is_there else {}, given, leads=True)
 
 
 def _places(folder: Folder, name: str, entry: str) -> list[str]:
@@ -213,11 +215,11 @@ def _nearest(above: str, sources: list[_Names], findings: Findings) -> _Names | 
     return chosen[0] if chosen else None
 
 
-def _split(photo: str, splits: Mapping[str, str], file: str) -> str:
+def _split(photo: str, given: Mapping[str, str], file: str) -> str:
     """The split of a photo, without its suffix: that in which it or its folder is listed, or of the label's folder."""
     parts = photo.split("/")
     above = ["/".join(parts[:end]) + "/" for end in range(len(parts) - 1, 0, -1)]
-    return next((splits[place] for place in (photo, *above) if place in splits), "") or folder_split(file)
+    return next((given[place] for place in (photo, *above) if place in given), "") or splits.of_folders(file)
 
 
 # Boxes.
@@ -241,7 +243,7 @@ def _labels(
             findings.error(name, item, f"unknown class {values[0][:40]}; {names.file} has {known}", "add it there")
         elif word is None and name not in unnamed:
             unnamed.append(name)
-        corners = _corners([labelled.number(value) for value in values[1:]], bool(names and names.pose))
+        corners = _corners([shapes.number(value) for value in values[1:]], bool(names and names.pose))
         _note(name, item, len(values), corners, bool(names and names.pose), findings)
         boxes.append(Box(word or "", corners))
     return Labels("/" + photo, name, "", tuple(boxes), split=split, fractions=True)
@@ -252,7 +254,7 @@ def _class(token: str, names: _Names | None) -> str | None:
     key = str(int(float(token))) if re.fullmatch(r"\d{1,9}(\.0*)?", token) else token
     if names and key in names.names:
         return names.names[key]
-    is_name = not math.isfinite(labelled.number(token)) and (not names or token in names.names.values())
+    is_name = not math.isfinite(shapes.number(token)) and (not names or token in names.names.values())
     return token if is_name else None
 
 
@@ -261,7 +263,7 @@ def _corners(values: list[float], is_pose: bool) -> Corners | None:
     if len(values) in (4, 5) or (is_pose and len(values) > 4):
         x, y, width, height = values[:4]
         return x - width / 2, y - height / 2, x + width / 2, y + height / 2
-    return labelled.enclosing(labelled.pairs(values)) if len(values) >= 6 and len(values) % 2 == 0 else None
+    return shapes.enclosing(labelled.pairs(values)) if len(values) >= 6 and len(values) % 2 == 0 else None
 
 
 def _note(name: str, item: str, count: int, corners: Corners | None, is_pose: bool, findings: Findings) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from tests.support.label_files import boxes, errors, notes, only, splits, tree
+from tools.importing import tree as trees
 from tools.importing.formats import reading
 
 CAT = {"id": 7, "name": "cat"}
@@ -195,7 +196,7 @@ def test_detections_are_no_labels(tmp_path):
     root = tree(
         tmp_path, "a.jpg", files={"r.json": [{"image_id": 1, "category_id": 1, "bbox": [1, 1, 2, 2], "score": 0.5}]}
     )
-    contents = reading.read(root)
+    contents = reading.read(trees.walk(root))
     assert contents.datasets == ()
     assert [note.line() for note in contents.notes] == [
         "r.json: COCO results, which is not read; these are detections of a model; give the labels"

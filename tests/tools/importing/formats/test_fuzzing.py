@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from detector.annotations import voc
 from detector.base.errors import UserError
 from tests.support.label_files import only, tree
+from tests.support.stage import child
+from tools.importing import tree as trees
 from tools.importing.formats import labelled, reading
 
 BOX = {
@@ -77,8 +79,11 @@ FILES: dict[str, tuple[str, object]] = {
     "YOLO's names": ("data.yaml", "train: images/train\nval: [a, b]\nnames:\n  0: cat\n  1: 'dog'\n"),
     "YOLO's data": ("obj.data", "train = train.txt\nnames = classes.txt\n"),
     "CSV": ("a.csv", "filename,width,height,class,xmin,ymin,xmax,ymax\na.jpg,100,50,cat,1,2,3,4\n"),
+    "Global Wheat": ("w.csv", 'image_id,width,height,class,bbox\na,100,50,cat,"[1, 2, 3, 4]"\n'),
+    "OIDv4": ("a.txt", "cat 10 20 30 40\nTraffic light 1 2 3 4 difficult\n"),
+    "KITTI": ("a.txt", "cat 0.00 0 1.85 38.63 18.5 42.5 20 1.67 1.87 3.69 -16.53 2.39 58.49 1.57\n"),
     "RetinaNet": ("r.csv", "a.jpg,1,2,3,4,cat\na.jpg,,,,,\n"),
-    "AutoML": ("m.csv", "TRAIN,gs://b/a.jpg,cat,0.1,0.2,,,0.3,0.4,,\n"),
+    "AutoML": ("m.csv", "TRAIN,gs://b/a.jpg,cat,0.1,0.2,,,0.3,0.4,,\nTEST,b.jpg,cat,0.1,0.2,,,0.3,0.4,,\n"),
 }
 TOKENS = [
     *(b"NaN", b"-Infinity", b"1e999", b"-1", b"0", b"null", b"true", b"{}", b"[]", b'""', b'"x"', b"9" * 400, b"0.5"),
@@ -148,7 +153,7 @@ def check(root: Path, name: str, content: bytes) -> None:
     tree(root, files=files)
     start = time.monotonic()
     try:
-        contents = reading.read(root)
+        contents = reading.read(trees.walk(root))
     finally:
         for file in files:
             (root / file).unlink()
@@ -183,3 +188,9 @@ def test_a_damaged_file(root, kind, edits):
 @given(content=st.binary(max_size=200), name=st.sampled_from([name for name, _ in FILES.values()]))
 def test_any_bytes(root, content, name):
     check(root, name, content)
+
+
+def test_the_loop_of_make_test_fuzz():
+    done = child("-m", "tests.fuzz.readers", "--minutes=0.05", "--seed=2")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines()[-1].startswith("26 kinds of input, 0 failures, ")

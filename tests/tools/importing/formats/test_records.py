@@ -13,6 +13,7 @@ from detector.pictures import images
 from tests.support import faults, stage
 from tests.support import web as web_server
 from tests.support.importing import bring, refused, unpacked
+from tools.importing import tree as trees
 from tools.importing.formats import records
 
 
@@ -113,7 +114,7 @@ def test_exif_does_not_turn_an_image_without_its_boxes(tmp_path):
         content = jpeg(size=size, exif=exif)
         assert images.check("a", content).turned
         write(tmp_path / f"{number}/train.record", example(content))
-        folder, _ = records.unpack(records.find(tmp_path / str(number)), tmp_path / f"out{number}")
+        folder, _ = records.unpack(records.find(trees.walk(tmp_path / str(number))), tmp_path / f"out{number}")
         written = (folder / "train/train_000001.jpg").read_bytes()
         assert images.check("a", written).turned == (number == 2)
         assert sum(a != b for a, b in zip(content, written, strict=True)) == (number != 2)
@@ -141,7 +142,7 @@ def test_wrong_records(root, tmp_path, bad, reason):
 def test_a_class_that_xml_cannot_hold(tmp_path):
     write(tmp_path / "photos/train.record", example(jpeg(), text=b"cat\0", label=None))
     with pytest.raises(UserError, match=r"record 1: class 'cat\\x00' holds a control character"):
-        records.unpack(records.find(tmp_path / "photos"), tmp_path / "out")
+        records.unpack(records.find(trees.walk(tmp_path / "photos")), tmp_path / "out")
 
 
 def test_a_record_that_is_cut_off(root, tmp_path):
@@ -155,10 +156,10 @@ def test_images_go_before_records(tmp_path):
     """A dataset as the recipe keeps it, records in data/ beside train/ and test/, is one of images."""
     photos = faults.dataset(tmp_path / "photos")
     write(photos / "data/train.record", example(jpeg(1)))
-    assert records.find(photos) == {}
+    assert records.find(trees.walk(photos)) == {}
     write(photos / "train/train.record", example(jpeg(1)))
-    assert records.find(photos / "train") == {}  # beside XML
-    assert list(records.find(photos / "data")) == [photos / "data/train.record"]
+    assert records.find(trees.walk(photos / "train")) == {}  # beside XML
+    assert list(records.find(trees.walk(photos / "data"))) == [photos / "data/train.record"]
 
 
 def test_the_shortest_decimal_that_gives_the_fraction_again():
@@ -182,7 +183,7 @@ def test_names_folders_and_splits(tmp_path):
     (tmp_path / "in/records.md").write_text("hello")
     for folder in ("train", "valid"):
         (tmp_path / "in" / folder / "Pets_label_map.pbtxt").write_text("item { id: 1 name: 'cat' }")
-    sources = records.find(tmp_path / "in")
+    sources = records.find(trees.walk(tmp_path / "in"))
     assert {path.name: split for path, split in sources.items()} == {
         "Pets.tfrecord": "valid",
         "pet_faces_test.record-00000-of-00010": "test",
@@ -206,7 +207,7 @@ def test_names_folders_and_splits(tmp_path):
 def test_crowds_and_cut_off_objects(tmp_path):
     flags = {"image/object/is_crowd": [1], "image/object/truncated": [1], "image/object/view": [b"left"]}
     write(tmp_path / "train.record", example(jpeg()) | flags)
-    folder, notes = records.unpack(records.find(tmp_path), tmp_path / "out")
+    folder, notes = records.unpack(records.find(trees.walk(tmp_path)), tmp_path / "out")
     xml = (folder / "train/train_000001.xml").read_text()
     assert "<truncated>1</truncated>" in xml and "<difficult>1</difficult>" in xml
     assert notes[1] == "left out: image/object/view"

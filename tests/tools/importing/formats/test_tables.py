@@ -3,6 +3,7 @@
 import pytest
 
 from tests.support.label_files import boxes, errors, notes, only, splits, tree
+from tools.importing import tree as trees
 from tools.importing.formats import reading, tables
 
 HEADER = "filename,width,height,class,xmin,ymin,xmax,ymax\n"
@@ -50,13 +51,59 @@ def test_open_images(tmp_path):
     assert dataset.photos[0].split == "train" and notes(dataset) == []
 
 
+def test_open_images_from_fiftyone_and_without_names(tmp_path):
+    """FiftyOne's names have no header; codes without names stay, and are said."""
+    header = "ImageID,LabelName,XMin,XMax,YMin,YMax\n"
+    files = {"labels/detections.csv": header + "0a1b,/m/01yrx,0,0.5,0,1\n0a1b,/m/0bt9lr,0,0.5,0,0.5\n"}
+    files["metadata/classes.csv"] = '/m/01yrx,Cat\n/m/011k07,"Tortoise, or turtle"\n'
+    dataset = only(tree(tmp_path, "data/0a1b.jpg", files=files))
+    assert dataset.names == ("/m/0bt9lr", "Cat") and dataset.descriptions == ("metadata/classes.csv",)
+    assert notes(dataset) == [
+        "1 x a code in place of a class: taken as its name; class-descriptions-boxable.csv of Open Images, put there, "
+        "gives the real one (labels/detections.csv: /m/0bt9lr)"
+    ]
+
+
+def test_boxes_in_one_cell(tmp_path):
+    """Global Wheat: one class, and a column of where the photos are from."""
+    rows = 'a,100,50,"[10.0, 5, 20.5, 30]",usask_1\na,100,50,"[0, 0, 1, 2]",usask_1\nb,100,50,,ethz_1\n'
+    root = tree(tmp_path / "1", "a.jpg", "b.jpg", files={"train.csv": "image_id,width,height,bbox,source\n" + rows})
+    dataset = only(root)
+    assert boxes(root, dataset) == {"a.jpg": [("object", (10, 5, 30.5, 35)), ("object", (0, 0, 1, 2))], "b.jpg": []}
+    assert errors(dataset) == [] and notes(dataset)[:2] == [
+        "1 x boxes in one cell: taken as [x, y, width, height] (train.csv)",
+        "1 x no column for a class: all boxes are of one class, object (train.csv)",
+    ]
+    files = {"train.csv": 'filename,class,bbox\na.jpg,cat,"[1, 2, 3, 4]"\nb.jpg,cat,"1 2 3"\n'}
+    dataset = only(tree(tmp_path / "2", "a.jpg", "b.jpg", files=files))
+    assert dataset.names == ("cat",)
+    assert notes(dataset)[0] == "1 x a corner that is not a number: xml2csv reports it (train.csv: line 3)"
+    files = {"train.csv": 'filename,width,height,class,bbox\na.jpg,100,50,cat,"[60, 10, 90, 40]"\n'}
+    assert errors(only(tree(tmp_path / "3", "a.jpg", files=files))) == [
+        "train.csv: line 2: [x, y, width, height] would reach out of the photo; "
+        "if these are corners, put them into columns xmin, ymin, xmax, ymax"
+    ]
+
+
+def test_lisa(tmp_path):
+    header = (
+        "Filename;Annotation tag;Upper left corner X;Upper left corner Y;Lower right corner X;Lower right corner Y;"
+        "Occluded,On another road;Origin file;Origin frame number\n"
+    )
+    files = {"dayClip1/frameAnnotationsBOX.csv": header + "dayTraining/c--00001.jpg;stop;10;5;20;30;0,0;c.mp4;1\n"}
+    root = tree(tmp_path, "dayClip1/frames/c--00001.jpg", files=files)
+    dataset = only(root)
+    assert boxes(root, dataset) == {"dayClip1/frames/c--00001.jpg": [("stop", (10, 5, 20, 30))]}
+    assert errors(dataset) == notes(dataset) == []
+
+
 def test_what_is_no_table_of_labels(tmp_path):
     files = {
         "a.csv": "filename,width,height,class,xmin,ymin,xmax,ymax,score\na.jpg,9,9,cat,1,1,2,2,0.5\n",
         "b.csv": "name,age\ncat,3\n",
         "c.csv": "filename,a,b,xmin,ymin,xmax,ymax\na.jpg,,,1,1,2,2\n",
     }
-    contents = reading.read(tree(tmp_path, "a.jpg", files=files))
+    contents = reading.read(trees.walk(tree(tmp_path, "a.jpg", files=files)))
     assert contents.datasets == ()
     assert [note.line() for note in contents.notes] == [
         "a.csv: a column score: detections of a model, not labels; passed over",

@@ -6,6 +6,7 @@ import math
 import pytest
 
 from tests.support.label_files import boxes, errors, notes, only, tree
+from tools.importing import tree as trees
 from tools.importing.formats import reading
 
 
@@ -81,6 +82,6 @@ def test_faults(tmp_path):
     ]
     via3 = {"metadata": {"1": {"vid": "1", "xy": [2, 1, 1, 5, 5], "av": {"1": "cat"}}}}
     assert (
-        reading.read(tree(tmp_path / "3", "a.jpg", files={"via.json": via3})).notes[0].done
+        reading.read(trees.walk(tree(tmp_path / "3", "a.jpg", files={"via.json": via3}))).notes[0].done
         == "export it as COCO from VIA"
     )

@@ -3,6 +3,7 @@
 import pytest
 
 from tests.support.label_files import boxes, errors, notes, only, splits, tree
+from tools.importing import tree as trees
 from tools.importing.formats import reading
 
 HALF = "0 0.5 0.5 0.5 0.5\n"  # of a photo of 100x50: 25, 12.5, 75, 37.5
@@ -114,16 +115,50 @@ def test_a_list_of_names_in_each_folder(tmp_path):
 
 
 def test_what_only_looks_like_yolo(tmp_path):
-    root = tree(tmp_path / "pixels", "a.jpg", files={"a.txt": "cat 10 20 30 40"})
+    root = tree(tmp_path / "pixels", "a.jpg", files={"a.txt": "0 10 20 30 40", "classes.txt": "cat"})
     assert errors(only(root)) == [
         "a.txt: numbers up to 40: pixels, not fractions of the photo; export it as YOLO, COCO or PASCAL VOC"
     ]
-    kitti = "Car 0.00 0 1.85 387.63 181.54 423.81 203.12 1.67 1.87 3.69 -16.53 2.39 58.49 1.57\n"
-    contents = reading.read(tree(tmp_path / "kitti", "a.jpg", files={"a.txt": kitti, "notes.txt": "12 photos\n"}))
+
+
+@pytest.mark.parametrize(
+    ("kind", "content"),
+    [
+        ("WIDER FACE", "0--Parade/x 1.jpg\n2\n44 33 12 14 0 0 0 0 0 0\n1 2 3 4 0 0 0 0 0 0\n"),
+        ("VisDrone", "684,8,273,116,0,0,0,0\n406,119,265,70,0,0,0,0\n"),
+        ("MOT", "1,1,912,484,97,109,0,7,1\n2,1,912,484,97,109,0,7,1\n"),
+        ("ICDAR", "\ufeff377,117,463,117,465,130,378,130,Genaxis Theatre\n"),
+        ("keras-yolo3", "photos/x 1.jpg 50,100,150,200,0 30,50,200,120,3\n"),
+        ("DOTA", "imagesource:GoogleEarth\ngsd:0.14\n1 2 3.5 4 5 6 7 8 small-vehicle 0\n"),
+    ],
+)
+def test_text_that_is_known_but_not_read(tmp_path, kind, content):
+    contents = reading.read(trees.walk(tree(tmp_path, "x 1.jpg", files={"x 1.txt": content})))
     assert contents.datasets == ()
     assert [note.line() for note in contents.notes] == [
-        "a.txt: KITTI, which is not read; export it as PASCAL VOC, COCO or YOLO"
+        f"x 1.txt: {kind}, which is not read; convert it to COCO or PASCAL VOC"
     ]
+
+
+def test_a_long_line_is_soon_known(tmp_path):
+    """It took for ever: each number could be read in several ways."""
+    contents = reading.read(trees.walk(tree(tmp_path, "a.jpg", files={"a.txt": "0" + " 63" * 500 + " x\n"})))
+    assert (contents.datasets, contents.notes) == ((), ())
+
+
+def test_text_that_is_no_label(tmp_path):
+    contents = reading.read(trees.walk(tree(tmp_path, "a.jpg", files={"notes.txt": "12 photos\n", "a.txt": "a cat\n"})))
+    assert (contents.datasets, contents.notes) == ((), ())
+
+
+def test_label_studio_s_names_where_the_photos_have_their_own(tmp_path):
+    """Its YOLO export without images: eight digits before the name of what was uploaded; a second upload is another."""
+    names = ("0a1b2c3d-a%20b", "1a1b2c3d-c", "2a1b2c3d-d", "3a1b2c3d-d")
+    files = {f"labels/{name}.txt": HALF for name in names} | {"classes.txt": "cat\n", "notes.json": {"categories": []}}
+    root = tree(tmp_path, "photos/a b.jpg", "photos/c.jpg", "photos/d.jpg", files=files)
+    dataset = only(root)
+    assert list(boxes(root, dataset)) == ["photos/a b.jpg", "photos/c.jpg"]
+    assert "2 x no photo of this name, or several: its labels are left out" in notes(dataset)[0]
 
 
 def test_files_that_cannot_be_used(tmp_path):

@@ -1,0 +1,1 @@
+"""Damaged input for every reader, for as long as there is time: `make test-fuzz`."""
