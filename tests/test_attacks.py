@@ -52,6 +52,7 @@ from tools import overrides, report
 from tools.checks import lines, settings
 from tools.cloud import bucket_settings, git
 from tools.importing import sources, zip_archive
+from tools.importing import tree as trees
 from tools.importing.formats import reading
 
 SECONDS = 10  # of this process: others may keep the machine busy
@@ -495,6 +496,12 @@ def _zip(folder: Path, content: bytes) -> None:
 
 # ---------------------------------------------------------------- label files
 
+
+def read(folder: Path) -> reading.Contents:
+    """The labels of a folder."""
+    return reading.read(trees.walk(folder))
+
+
 LAUGHS = "".join(f'<!ENTITY l{n} "{f"&l{n - 1};" * 10}">' for n in range(1, 12))
 DOCTYPES = {
     "a file": '<!DOCTYPE a [<!ENTITY e SYSTEM "file:///etc/passwd">]>',
@@ -551,7 +558,7 @@ def as_voc(_: Path, content: bytes) -> None:
     "XML", {key: content.replace(b"annotation>", b"annotations>") for key, content in XMLS.items() if key[0] != "1"}
 )
 def as_cvat(folder: Path, content: bytes) -> None:
-    contents = reading.read(tree(folder, "a.jpg", files={"annotations.xml": content}))
+    contents = read(tree(folder, "a.jpg", files={"annotations.xml": content}))
     assert READ not in repr(contents)
 
 
@@ -570,7 +577,7 @@ def a_photo_elsewhere(folder: Path, place: str) -> None:
     """Label files name photos; what is read is in the tree."""
     box = coco("cat") | {"images": [{"id": 1, "file_name": place, "width": 100, "height": 50}]}
     source = tree(folder / "source", "a.jpg", files={"a.json": box})
-    for dataset in reading.read(source).datasets:
+    for dataset in read(source).datasets:
         assert all(photo.path.resolve().is_relative_to(source) for photo in dataset.photos)
 
 
@@ -597,7 +604,7 @@ JSONS = {
 
 @attack("COCO, YOLO, JSON", JSONS)
 def a_json(folder: Path, content: str) -> None:
-    for dataset in reading.read(tree(folder, "a.jpg", files={"a.json": content})).datasets:
+    for dataset in read(tree(folder, "a.jpg", files={"a.json": content})).datasets:
         assert all(error.line().isprintable() for error in dataset.errors)
 
 
@@ -617,7 +624,7 @@ LINES = {
 
 @attack("COCO, YOLO, JSON", LINES)
 def a_yolo_label(folder: Path, content: str) -> None:
-    for dataset in reading.read(tree(folder, "a.jpg", files={"a.txt": content, "classes.txt": "cat\n"})).datasets:
+    for dataset in read(tree(folder, "a.jpg", files={"a.txt": content, "classes.txt": "cat\n"})).datasets:
         assert all(error.line().isprintable() for error in dataset.errors)
 
 
@@ -651,7 +658,7 @@ YAMLS = {
 @attack("data.yaml", YAMLS)
 def of_a_yolo_dataset(folder: Path, content: str) -> None:
     source = tree(folder, "a.jpg", files={"a.txt": "0 0.5 0.5 0.5 0.5\n", "data.yaml": content})
-    contents = reading.read(source)
+    contents = read(source)
     assert READ not in repr(contents) and os.environ["HOME"] not in repr([one.names for one in contents.datasets])
 
 
@@ -703,7 +710,7 @@ def of_the_stages(folder: Path, row: str) -> None:
 @attack("CSV", {**ROWS, **{f"a photo at {place!a:.40}": f'"{place}",9,9,cat,1,2,3,4,0' for place in PLACES}})
 def to_import(folder: Path, row: str) -> None:
     source = tree(folder / "source", "a.jpg", files={"a.csv": (HEAD + row + "\n").encode(errors="surrogateescape")})
-    for dataset in reading.read(source).datasets:
+    for dataset in read(source).datasets:
         assert all(error.line().isprintable() for error in dataset.errors)
         assert all(photo.path.resolve().is_relative_to(source) for photo in dataset.photos)
 
