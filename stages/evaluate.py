@@ -47,8 +47,8 @@ def main() -> None:
     names = labels.by_id(label_map)
     evaluation = Evaluation(groundtruth, detections, losses, names, settings.score_threshold, settings.iou_threshold)
     write(evaluation, paths.images(dataset, "test"), settings.pictures)
-    print(results.summary(evaluation))
-    print(f"the {min(settings.pictures, len(groundtruth))} worst images: {paths.EVALUATE / PICTURES}")
+    errors.say(*results.summary(evaluation).split("\n"))
+    errors.say(f"the {min(settings.pictures, len(groundtruth))} worst images: {paths.EVALUATE / PICTURES}")
 
 
 def read_label_map(dataset: Path) -> dict[str, int]:

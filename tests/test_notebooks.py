@@ -71,7 +71,8 @@ class Runtime:
         """Environment of the kernel; its `make` installs nothing."""
         wrapper = self.root / "programs" / "make"
         wrapper.parent.mkdir(exist_ok=True)
-        wrapper.write_text(f'#!/bin/sh\nexec {shutil.which("make")} -o install "$@"\n')
+        own = f"[ -e .venv ] || ln -s {sys.prefix} .venv"
+        wrapper.write_text(f'#!/bin/sh\n{own}\nexec {shutil.which("make")} -o install "$@"\n')
         wrapper.chmod(0o755)
         unset = {"PYTHONPATH", "MAKEFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "MFLAGS"}
         return {

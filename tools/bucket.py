@@ -65,7 +65,7 @@ def check(wanted: str) -> None:
         exit_with([*bucket_findings(name, settings), *dvc_config.findings(name)])
     else:
         exit_with(bucket_findings(name, {}))
-    print(f"gs://{name}: private, and all settings are right")
+    errors.say(f"gs://{name}: private, and all settings are right")
 
 
 def bucket_findings(name: str, settings: Mapping[str, Any]) -> list[Finding]:
@@ -87,24 +87,23 @@ def set_up(arguments: argparse.Namespace) -> None:
     members = [member(account) for account in arguments.accounts.split(",") if account.strip()]
     for key, text, used in (("BUCKET", arguments.bucket, name), ("PROJECT", arguments.project, project)):
         if text != used:
-            print(f"{key}: {text} is taken as {used}")
+            errors.say(f"{key}: {text} is taken as {used}")
     dvc_config.check(name)
     with google.user_errors("Google Cloud"):
         bucket = google.make(project).bucket(name)
     changes = 0
     with google.user_errors(f"gs://{name}"):
         for line in put_in_order(bucket, project, arguments.location, members):
-            print(f"gs://{name}: {line}", flush=True)  # immediately: what comes next may fail
+            errors.say(f"gs://{name}: {line}")  # immediately: what comes next may fail
             changes += 1
     probe(bucket)
-    print(f"gs://{name}: wrote, read, listed and deleted a test object")
-    for line in (written := dvc_config.write(name)):
-        print(line)
+    errors.say(f"gs://{name}: wrote, read, listed and deleted a test object")
+    errors.say(*(written := dvc_config.write(name)))
     if not changes and not written:
-        print("nothing had to be changed")
+        errors.say("nothing had to be changed")
     if dvc_config.uncommitted():
         file = dvc_config.CONFIG
-        print(f"now: git add {file}\n     git commit -m 'DVC remote {dvc_config.url(name)}' {file}")
+        errors.say(f"now: git add {file}", f"     git commit -m 'DVC remote {dvc_config.url(name)}' {file}")
     exit_with(bucket_findings(name, {}))  # with the login that has just set it up
 
 

@@ -192,7 +192,7 @@ def main() -> None:
     arguments = parser().parse_args()
     first, second = read(arguments.first), read(arguments.second)
     check_comparable(first, second)
-    print("\n".join(lines(first, second, compare(first, second))))
+    errors.say(*lines(first, second, compare(first, second)))
 
 
 if __name__ == "__main__":

@@ -53,14 +53,15 @@ def main() -> None:
     kind = "full" if classes == old_classes else "detection"
     start = target.as_posix()
     changes = change_params({"pretrained": {"source": start, "start": start, "sha256": ""}, "train": {TYPE: kind}})
-    print(f"{start}: {'a copy of the last model' if is_new else 'exists, with the same model'}")
-    print("".join(f"  {PARAMS_FILE}: {line}\n" for line in changes), end="")
+    errors.say(f"{start}: {'a copy of the last model' if is_new else 'exists, with the same model'}")
+    errors.say(*(f"  {PARAMS_FILE}: {line}" for line in changes))
     if kind == "full":
-        print("full: training starts with every weight of it")
+        errors.say("full: training starts with every weight of it")
     else:
-        print(f"detection: it was trained for {', '.join(old_classes)}; {', '.join(classes)} are learnt from scratch")
-    print("next: make train STEPS=...")
-    print(f"to go back, in {PARAMS_FILE}: source: {recipe.AUTO}, start: {NO_START}, {TYPE}: detection")
+        old, new = ", ".join(old_classes), ", ".join(classes)
+        errors.say(f"detection: it was trained for {old}; {new} are learnt from scratch")
+    errors.say("next: make train STEPS=...")
+    errors.say(f"to go back, in {PARAMS_FILE}: source: {recipe.AUTO}, start: {NO_START}, {TYPE}: detection")
 
 
 def parse_arguments() -> argparse.Namespace:

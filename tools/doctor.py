@@ -1,6 +1,6 @@
 """Find everything that would end a training, or waste it, and the command that fixes it.
 
-    make doctor [STEPS=... BATCH=... DATASET=...]
+    make doctor [STEPS=... BATCH=... DATASET=... WORK_DIR=...]
     python -m tools.doctor [--fast] [-S train.steps=1000 ...]
 
 It prints a line for each check: `ok`; `note:` where training would run all the same; `error:` where training would
@@ -23,6 +23,7 @@ from functools import partial
 from typing import Any
 
 from detector.base import errors
+from tools import overrides
 from tools.checks import data, lines, machine, remote, repository, settings, training
 from tools.checks.lines import Check, Line
 
@@ -85,13 +86,16 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("--fast", action="store_true", help="errors only, without the network")
     parser.add_argument("-S", dest="set", action="append", default=[], metavar="KEY=VALUE", help="as of dvc exp run")
-    return parser.parse_args()
+    overrides.add_arguments(parser)
+    arguments = parser.parse_args()
+    arguments.set = [*overrides.given(arguments), *arguments.set]
+    return arguments
 
 
-def _for_this_run(reported: Iterable[Line], overrides: Sequence[str]) -> Iterator[Line]:
+def _for_this_run(reported: Iterable[Line], changes: Sequence[str]) -> Iterator[Line]:
     """The lines; a `dvc exp run` that fixes one keeps DATASET, STEPS and BATCH of the `make train` that is checked."""
     for line in reported:
-        kept = [one for one in overrides if one.startswith(KEPT) and f"-S {one.partition('=')[0]}=" not in line.remedy]
+        kept = [one for one in changes if one.startswith(KEPT) and f"-S {one.partition('=')[0]}=" not in line.remedy]
         options = "".join(f"-S {shlex.quote(one)} " for one in kept)
         yield replace(line, remedy=line.remedy.replace("dvc exp run -S", f"dvc exp run {options}-S"))
 
@@ -115,7 +119,7 @@ def _show_errors(reported: Iterable[Line]) -> int:
     """Print each error once, on stderr; returns how many there are."""
     mistakes = [line for line in dict.fromkeys(reported) if line.level == lines.ERROR]
     for line in mistakes:
-        print(line, file=sys.stderr)
+        errors.say(str(line), file=sys.stderr)
     return len(mistakes)
 
 
@@ -124,11 +128,11 @@ def _show(reported: Iterable[Line]) -> int:
     shown: set[Line] = set()
     for line in reported:
         if line not in shown:
-            print(line, flush=True)
+            errors.say(str(line))
             shown.add(line)
     levels = [line.level for line in shown]
     error_count, note_count = levels.count(lines.ERROR), levels.count(lines.NOTE)
-    print(f"errors: {error_count}, notes: {note_count}" if error_count or note_count else "in order")
+    errors.say(f"errors: {error_count}, notes: {note_count}" if error_count or note_count else "in order")
     return error_count
 
 

@@ -40,8 +40,7 @@ def main() -> None:
     if arguments.commit:
         with project() as repo:
             commit = bundles.pull(connect(repo), arguments.commit)
-            for line in git.switch(commit, as_is=dvc_config.CONFIG):
-                print(line)
+            errors.say(*git.switch(commit, as_is=dvc_config.CONFIG))
     with project() as repo:
         findings = pull(repo, with_experiments=not arguments.commit) + outputs.left_to_dvc(repo, "pull")
     errors.exit_with(findings)
@@ -53,8 +52,7 @@ def use(bucket: str) -> None:
     with google.user_errors(f"gs://{bucket}"):
         client = google_client.client(settings)
         next(iter(client.list_blobs(bucket, max_results=1, **google.request_options())), None)
-    for line in dvc_config.write(bucket):
-        print(line)
+    errors.say(*dvc_config.write(bucket))
 
 
 def pull(repo: Any, *, with_experiments: bool) -> list[str]:
@@ -62,7 +60,7 @@ def pull(repo: Any, *, with_experiments: bool) -> list[str]:
     remote, cache = connect(repo), Cache(repo)
     git_remote = experiments.git_remote() if with_experiments else ""
     if git_remote and (fault := experiments.pull(git_remote)):
-        print(f"not pulled from the git remote {git_remote}: experiments ({fault})")
+        errors.say(f"not pulled from the git remote {git_remote}: experiments ({fault})")
     cache.remove_leftovers()
     all_outputs = outputs.collect(repo, experiments.local() if git_remote else {})
     if not all_outputs:
@@ -77,7 +75,7 @@ def pull(repo: Any, *, with_experiments: bool) -> list[str]:
     here = [output for output in all_outputs if not output.commit]
     in_the_way = checkout(repo, [output for output in here if cache.is_complete(output.stored_as, faults)])
     right = f"{len(objects) - len(faults):,} of {len(objects):,} objects are here and right"
-    print(f"{remote.url}: {right}; fetched {len(absent - faults.keys()):,}")
+    errors.say(f"{remote.url}: {right}; fetched {len(absent - faults.keys()):,}")
     elsewhere = outputs.show_elsewhere(remote, cache, all_outputs, [objects[name] for name in faults])
     findings = [f"{objects[name].label}: {fault}" for name, fault in faults.items() if name not in elsewhere]
     return findings + run_findings + in_the_way

@@ -14,6 +14,7 @@ Exit code 0: everything is there and right. 1: what is not, a line each. 2: the 
 """
 
 import argparse
+import shlex
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
@@ -48,7 +49,7 @@ def push(repo: Any) -> list[str]:
 
     remote.refresh()
     missing = {name: output for name, output in objects.items() if not remote.has(name)}
-    print(f"{remote.url}: {summary(remote, objects, len(missing))}; sent {len(absent - missing.keys()):,}")
+    errors.say(f"{remote.url}: {summary(remote, objects, len(missing))}; sent {len(absent - missing.keys()):,}")
     elsewhere = outputs.show_elsewhere(remote, cache, all_outputs, missing.values())
     labels = {name: output.label for name, output in missing.items() if name not in elsewhere}
     for name in missing:
@@ -70,7 +71,7 @@ def push_commit(remote: Remote, cache: Cache, all_outputs: Sequence[Output], mis
         return [error.line()]
     names = [output.stored_as for output in all_outputs if commit and output.commit == outputs.commit_name(commit)]
     if names and all(cache.is_complete(name, missing) for name in names):
-        print(f"no git remote has the last commit, so it is there as well; anywhere: make pull COMMIT={commit}")
+        errors.say(f"no git remote has the last commit, so it is there as well; anywhere: make pull COMMIT={commit}")
     return []
 
 
@@ -91,10 +92,10 @@ def show_to_do(local_experiments: Mapping[str, str]) -> None:
     """Print what only the user can save: experiments (commit: name) without a git remote, and what is not committed."""
     if local_experiments:
         names = ", ".join(sorted(local_experiments.values()))
-        print(f"not pushed, for there is no git remote: experiments {names}; run: git remote add origin ADDRESS")
+        errors.say(f"not pushed, for there is no git remote: experiments {names}; run: git remote add origin ADDRESS")
     if changed := git.uncommitted(str(dvc_config.CONFIG), "dvc.lock", "dvc.yaml", "params.yaml", "*.dvc"):
-        remedy = f"git add {' '.join(changed)} && git commit -m 'As pushed', then: make push"
-        print(f"a fresh clone needs these as they are now: {remedy}")
+        remedy = f"git add {shlex.join(changed)} && git commit -m 'As pushed', then: make push"
+        errors.say(f"a fresh clone needs these as they are now: {remedy}")
 
 
 if __name__ == "__main__":

@@ -39,7 +39,7 @@ def main() -> None:
     """Read, render, write."""
     page = render(TEMPLATE, context())
     files.write_text(paths.REPORT, page)
-    print(f"{paths.REPORT}: {len(page.encode()) / 1e6:.1f} MB, opens in any browser, offline too")
+    errors.say(f"{paths.REPORT}: {len(page.encode()) / 1e6:.1f} MB, opens in any browser, offline too")
 
 
 def context() -> dict[str, Any]:

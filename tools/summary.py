@@ -118,7 +118,7 @@ def main() -> None:
     check_trained()
     training, metrics = read(TRAINED), read(MEASURED)
     warnings = [*enough.of_training(str(training.get("model")))]
-    print("\n".join(lines(training, metrics, left_out.in_words(left_out.of_report()), warnings, speed.read())))
+    errors.say(*lines(training, metrics, left_out.in_words(left_out.of_report()), warnings, speed.read()))
 
 
 if __name__ == "__main__":

@@ -3,12 +3,15 @@
 error: dataset/pets/train/cat.1.xml: object 2 (dog): xmin 90 is not left of xmax 40; swap or redraw the box
 """
 
+import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from typing import TextIO
 
 MOST_LINES = 20  # that one command prints
 MOST_NAMES = 3  # in one line
+MOST_LETTERS = 4000  # of one line
 EXIT_FINDINGS = 1  # of a command that checks
 EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 128 + signal.SIGINT  # what a shell reports for Ctrl-C; never 0, or DVC would record a finished stage
@@ -37,10 +40,24 @@ class UserError(Exception):
 
 def show(lines: Sequence[str], where_all_are: str = "") -> None:
     """Print errors on stderr, one line each: the first `MOST_LINES`, and how many more there are."""
-    for line in lines[:MOST_LINES]:
-        print(f"error: {line}", file=sys.stderr)
+    say(*(f"error: {line}" for line in lines[:MOST_LINES]), file=sys.stderr)
     if len(lines) > MOST_LINES:
-        print(f"and {len(lines) - MOST_LINES} more{where_all_are and f': see {where_all_are}'}", file=sys.stderr)
+        say(f"and {len(lines) - MOST_LINES} more{where_all_are and f': see {where_all_are}'}", file=sys.stderr)
+
+
+def say(*lines: str, file: TextIO | None = None) -> None:
+    """Print lines, on stdout or another stream, each escaped: all that commands print goes through here.
+
+    Where nobody reads any more, as in `make summary | head -1`, the rest goes nowhere, and the work goes on.
+    """
+    stream = file or sys.stdout
+    try:
+        stream.write("".join(f"{escaped(line)}\n" for line in lines))
+        stream.flush()
+    except BrokenPipeError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
 
 
 def printable(text: str) -> str:
@@ -49,7 +66,12 @@ def printable(text: str) -> str:
 
 
 def escaped(text: str) -> str:
-    """A text in which what would steer the terminal, or cannot be seen, is shown as its escape: a\\n.jpg."""
+    """A text in which what would steer the terminal, or cannot be seen, is shown as its escape: a\\n.jpg.
+
+    Of a text that no screen holds, its two ends.
+    """
+    if len(text) > MOST_LETTERS:
+        text = f"{text[: MOST_LETTERS // 2]} ... {text[-MOST_LETTERS // 2 :]}"
     return "".join(
         letter if letter.isprintable() else letter.encode("unicode_escape").decode("ascii") for letter in text
     )
@@ -100,16 +122,18 @@ def run(main: Callable[[], None], manual: str | None = None) -> None:
             _only_help(sys.argv[1:], manual)
         main()
     except UserError as error:
-        print(f"error: {error.line()}", file=sys.stderr)
+        say(f"error: {error.line()}", file=sys.stderr)
         sys.exit(EXIT_USER_ERROR)
     except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
+        say("interrupted", file=sys.stderr)
         sys.exit(EXIT_INTERRUPTED)
+    finally:
+        say()  # what argparse has printed
 
 
 def _only_help(arguments: Sequence[str], manual: str) -> None:
     if set(arguments) & {"-h", "--help"}:
-        print(manual.strip())
+        say(*manual.strip().split("\n"))
         sys.exit(0)
     if arguments:
         remedy = "values are in params.yaml; for one run: dvc exp run -S section.key=value"

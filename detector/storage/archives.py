@@ -22,7 +22,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from detector.base import files
+from detector.base import errors, files
 from detector.base.errors import UserError
 from detector.storage import download as web
 from detector.storage import google
@@ -77,7 +77,7 @@ def npm_package(package: str, *, answer_within: float) -> Iterator[Path]:
     with tempfile.TemporaryDirectory() as folder:  # old versions of npm have no --pack-destination
         command = [npm, f"--cache={folder}/cache", *NPM_OPTIONS]
         _call_npm(package, [*command, "view", package, "dist.tarball", "--fetch-retries=0"], folder, answer_within)
-        print(f"downloading {package} by npm", flush=True)
+        errors.say(f"downloading {package} by npm")
         _call_npm(package, [*command, "pack", package], folder, None)
         packages = sorted(Path(folder).glob("*.tgz"))
         if len(packages) != 1:

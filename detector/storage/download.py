@@ -83,7 +83,10 @@ def kept(digest: str) -> Path | None:
 
 def shown(url: str) -> str:
     """An address as it may stand in a message: without password, and without query, which may hold a signature."""
-    parts = urllib.parse.urlsplit(url)
+    try:
+        parts = urllib.parse.urlsplit(url)
+    except ValueError:  # brackets that are not closed
+        return f"{url.partition('://')[0]}://..."
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
@@ -135,7 +138,7 @@ def _fill(url: str, part: Path) -> None:
                 remedy = "run the command again: the download is resumed" if _version(part) else "try again"
                 raise _UnfinishedError(shown(url), str(error), remedy) from error
             if wait >= REPORTED_FROM:
-                print(f"{shown(url)}: {error}; trying again in {wait:.0f} s", file=sys.stderr)
+                errors.say(f"{shown(url)}: {error}; trying again in {wait:.0f} s", file=sys.stderr)
             time.sleep(wait)
 
 
@@ -185,7 +188,7 @@ def _receive(response: "Response", url: str, part: Path) -> None:
     name = urllib.parse.urlsplit(url).path.rpartition("/")[2]
     with (
         part.open("ab") as out,
-        tqdm(total=total, initial=start, unit="B", unit_scale=True, desc=name, disable=None) as bar,
+        tqdm(total=total, initial=start, unit="B", unit_scale=True, desc=errors.printable(name), disable=None) as bar,
     ):
         try:
             for chunk in response.raw.stream(CHUNK, decode_content=False):

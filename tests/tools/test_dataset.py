@@ -209,6 +209,27 @@ def test_a_file_name_that_is_not_text_is_given_one(root, tmp_path):
     assert (root / "dataset/pets/train/cão_.xml").exists()
 
 
+@pytest.mark.parametrize(
+    ("name", "new"),
+    [
+        ("<img src=x onerror=alert(1)>", "_img src=x onerror=alert(1)_"),
+        ("a\x1b[2J", "a_[2J"),
+        ("a\u202egpj", "a_gpj"),
+        ("=HYPERLINK(a)", "_HYPERLINK(a)"),
+        ("@SUM(1)|cmd", "_SUM(1)|cmd"),
+    ],
+)
+def test_a_name_that_html_a_terminal_or_a_spreadsheet_would_obey_is_changed(root, tmp_path, name, new):
+    source = faults.dataset(tmp_path / "source")
+    for suffix in ("jpg", "xml"):
+        (source / f"train/a0.{suffix}").rename(source / f"train/{name}.{suffix}")
+    done = bring(root, source)
+    assert "renamed: 1 file" in done.stdout and all(line.isprintable() for line in done.stdout.splitlines())
+    assert (root / f"dataset/pets/train/{new}.jpg").exists()
+    receipts = (root / "dataset/pets/receipts.csv").read_text()
+    assert "\x1b" not in receipts and "\u202e" not in receipts
+
+
 @pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="needs a file that not even root can read from start")
 @pytest.mark.parametrize("name", ["train/a0.xml", "train/a0.jpg", "label_map.pbtxt"])
 def test_an_unreadable_file(root, tmp_path, name):

@@ -333,7 +333,7 @@ ARCHIVE = "pretrained.source=https://a.example/b c.tar.gz"
         (None, ["train.keep=abc"], "params.yaml: train.keep: 'abc' is not allowed; give a whole number from 1 to 1000"),
         (None, ["train.stepz=5"], "params.yaml: train.stepz: unknown key (its value is 5); did you mean steps?: "),
         (None, ["trian.steps=5"], "params.yaml: trian: unknown section; there are sample, dataset, pretrained"),
-        (None, ["train.config_override=modle {}"], "params.yaml: train.config_override: 1:1 : "),
+        (None, ["train.config_override='modle {}'"], "params.yaml: train.config_override: 1:1 : "),
         (None, [WARMUP], "train.config_override: warmup_steps 501 is more than total_steps 300; leave it out, or dvc"),
         (None, [PEAK], "train.config_override: warmup_learning_rate 0.0001 is over the peak, 1e-05; leave it out, or"),
         (
@@ -375,7 +375,7 @@ ARCHIVE = "pretrained.source=https://a.example/b c.tar.gz"
         (damaged, FROM_START, "model/start/cats/ckpt-1.index: neither a backbone nor a detector; run: dvc exp run"),
         (
             None,
-            ["pretrained.source=~/no"],
+            ["pretrained.source='~/no'"],
             "pretrained.source: ~/no: not found; run: dvc exp run -S pretrained.source=",
         ),
         (None, [ARCHIVE], "pretrained.sha256: an archive from the web needs its 64 digits; run: curl -L 'https://a."),
@@ -456,6 +456,27 @@ def test_values_of_one_run_are_those_that_are_checked(project: Project) -> None:
             result.stderr == f"error: -S: '{value}' is not understood; give section.key=value, say train.steps=1000\n"
         )
     assert project.doctor("--slow").returncode == 2
+
+
+def test_a_value_that_dvc_cannot_read_is_refused_with_the_quotes_that_it_needs(project: Project) -> None:
+    """It passed, and the training that came after it ended in DVC's LexerNoViableAltException."""
+    for value in (
+        "train.work_dir=~/work",
+        "train.config_override=model { }",
+        "train.config_override=a(b",
+        "train.seed==",
+    ):
+        result = project.doctor("--fast", "-S", value)
+        assert (result.returncode, result.stdout) == (2, "")
+        remedy = "a text needs quotes in the quotes of the shell: -S \"train.work_dir='~/work'\""
+        assert result.stderr == f"error: -S: {value!r} is not understood; {remedy}\n"
+    assert project.doctor("--fast", "-S", "train.work_dir='~/work'").returncode == 0
+    home = project.root.parent
+    assert (
+        f"work_dir: {home}/work (2) = {{mine}} is writable" in project.doctor("--work-dir=~/work (2) = {mine}").stdout
+    )
+    (line,) = project.doctor("--fast", "--steps=5; x").stderr.splitlines()
+    assert line.startswith("error: params.yaml: train.steps: '5; x' is not allowed; give a whole number from 1 to ")
 
 
 def test_a_command_that_fixes_a_run_keeps_its_dataset_steps_and_batch(project: Project) -> None:
@@ -543,6 +564,18 @@ def test_a_disk_that_is_too_small(project: Project) -> None:
         r"error: disk: \d+\.\d GB free, about 60\.1 GB needed for 1001 checkpoints in /dev/shm/passo; "
         r"run: dvc exp run -S train\.keep=1\n",
         result.stderr,
+    )
+
+
+def test_a_read_only_file_system_is_no_matter_of_permissions(project: Project) -> None:
+    mounts = [line.split() for line in Path("/proc/mounts").read_text().splitlines()]
+    places = [Path(place) for _, place, _, options, *_ in mounts if "ro" in options.split(",") and Path(place).is_dir()]
+    if not places:
+        pytest.skip("nothing is mounted read-only here")
+    result = project.doctor("--fast", f"--work-dir={places[0]}")
+    assert result.stderr.splitlines()[-1] == (
+        f"error: train.work_dir {places[0]}: {places[0]} is on a read-only file system; "
+        "run: dvc exp run -S train.work_dir=FOLDER"
     )
 
 
@@ -682,7 +715,7 @@ def test_a_remote_that_is_only_in_the_local_configuration_is_reported(project: P
 def test_make_train_begins_with_it(project: Project) -> None:
     (project.root / ".venv" / "bin").mkdir(parents=True)
     shutil.copy(REPOSITORY / "Makefile", project.root)
-    for name, script in (("python", f'exec {sys.executable} "$@"'), ("dvc", "echo started")):
+    for name, script in (("python", f'PYTHONPATH={REPOSITORY} exec {sys.executable} "$@"'), ("dvc", "echo started")):
         path = project.root / ".venv" / "bin" / name
         path.write_text(f"#!/bin/sh\n{script}\n")
         path.chmod(0o755)

@@ -1,5 +1,6 @@
 """A check, and the lines that it prints: each with the command that fixes it."""
 
+import shlex
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -63,7 +64,9 @@ class Check:
             lines.append(mistake(refused))
         except OSError as failed:
             where = failed.filename or self.name
-            lines.append(error(f"{where}: cannot be read: {failed.strerror}", f"check it: ls -ld '{where}'"))
+            lines.append(
+                error(f"{where}: cannot be read: {failed.strerror}", f"check it: ls -ld {shlex.quote(str(where))}")
+            )
         except Exception as failed:  # a line and not a traceback: the other checks are of use without this one
             reason = f"{self.name}: cannot be checked: {type(failed).__name__}: {failed}"
             lines.append(error(reason, "run make install; if that does not help, please report it"))

@@ -117,7 +117,7 @@ def _start(folder: str) -> Iterator[Line]:
     dvc_add.refuse_missing(Path(folder))
     if not Path(folder).exists():
         is_ours = Path(folder) == NO_START
-        remedy = f"git checkout {folder}" if is_ours else f"dvc exp run -S pretrained.start={NO_START}"
+        remedy = f"git checkout {shlex.quote(folder)}" if is_ours else f"dvc exp run -S pretrained.start={NO_START}"
         yield error(f"pretrained.start: {folder}: not found", f"run: {remedy}")
 
 
@@ -178,6 +178,8 @@ def work_dir(train: TrainParams) -> Iterator[Line]:
     where = shlex.quote(str(place))
     if not place.is_dir():
         yield error(f"train.work_dir {folder}: {place} is not a folder", f"run: mv {where} {where}.old")
+    elif os.statvfs(place).f_flag & os.ST_RDONLY:
+        yield error(f"train.work_dir {folder}: {place} is on a read-only file system", f"run: {SET}.work_dir=FOLDER")
     elif not os.access(place, os.W_OK | os.X_OK):
         yield error(f"train.work_dir {folder}: {place} is not writable", f"run: chmod u+rwx {where}")
     else:

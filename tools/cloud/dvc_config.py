@@ -62,7 +62,7 @@ def check(bucket: str) -> Mapping[str, Any]:
         raise UserError(
             f"{CONFIG}.local",
             f"remote {name} goes to {settings['endpointurl']}, but STORAGE_EMULATOR_HOST is not set",
-            f"run: dvc remote modify --local --unset {name} endpointurl",
+            f"run: dvc remote modify --local --unset {shlex.quote(name)} endpointurl",
         )
     return settings
 

@@ -1,9 +1,11 @@
 """What DVC tracks: the outputs that dvc.lock and the .dvc files name, and the objects that they consist of."""
 
+import shlex
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from detector.base import errors
 from tools.cloud.cache import Cache, object_name
 from tools.cloud.remote import Remote
 
@@ -52,7 +54,9 @@ def left_to_dvc(repo: Any, command: str) -> list[str]:
     """What is not pushed or pulled here, a line each."""
     outs = [out for out in repo.index.outs if _is_stored(out) and not _belongs_there(out)]
     fault = "has its own remote, or is stored as DVC 2 did"
-    return [f"{path}: {fault}; run: dvc {command} {path}" for path in sorted(_path(repo, out) for out in outs)]
+    return [
+        f"{path}: {fault}; run: dvc {command} {shlex.quote(path)}" for path in sorted(_path(repo, out) for out in outs)
+    ]
 
 
 def _is_stored(out: Any) -> bool:
@@ -68,7 +72,8 @@ def _path(repo: Any, out: Any) -> str:
 
 
 def _remedy(repo: Any, out: Any) -> str:
-    return f"dvc add {_path(repo, out)}" if out.stage.is_data_source else f"dvc repro {out.stage.addressing}"
+    command = ["add", _path(repo, out)] if out.stage.is_data_source else ["repro", out.stage.addressing]
+    return shlex.join(["dvc", *command])
 
 
 def by_object(cache: Cache, outputs: Sequence[Output]) -> dict[str, Output]:
@@ -91,5 +96,5 @@ def show_elsewhere(remote: Remote, cache: Cache, outputs: Sequence[Output], miss
     commits = {output.commit for output in outputs if not cache.is_complete(output.stored_as, elsewhere)} - {""}
     if commits:
         remedy = "run: make push, on the machine that has it"
-        print(f"neither here nor on {remote.url} is all the data of {', '.join(sorted(commits))}; {remedy}")
+        errors.say(f"neither here nor on {remote.url} is all the data of {', '.join(sorted(commits))}; {remedy}")
     return elsewhere
