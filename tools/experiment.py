@@ -10,13 +10,15 @@ import logging
 import shlex
 import sys
 
+from detector.base import errors
+
 EXPECTED = "No file hash info found for"
 LOGGERS = ("dvc_data.index.checkout", "dvc_data.hashfile.checkout")
 
 
 def main() -> None:
     command = ["exp", "run", *sys.argv[1:]]
-    print(f"> dvc {shlex.join(command)}", flush=True)
+    print(f"> dvc {errors.without_secrets(shlex.join(command))}", flush=True)
     from dvc.cli import main as dvc  # late: it takes half a second
 
     for name in LOGGERS:
