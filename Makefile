@@ -74,10 +74,10 @@ help: ## List the commands
 install: ## Set up .venv: [TF=cpu|gpu|tpu PYTHON=python3.12]
 	@PATH=$(call quote,SYSTEM_PATH) $(call quote,PYTHON) tools/install.py --tf=$(call quote,TF) --with=$(call quote,INSTALLER)
 
-# What DVC needs of git, checked before anything is installed or trained.
+# What DVC needs of git, checked before anything is installed or trained. The repository may be one around this folder.
 .PHONY: _repository
 _repository:
-	@test -e .git || { echo "error: not a git repository (a downloaded zip?), and DVC needs one; run:" \
+	@test -e .git || git rev-parse --git-dir >/dev/null 2>&1 || { echo "error: not a git repository (a downloaded zip?), and DVC needs one; run:" \
 		"git init && git add . && git commit -m start" >&2; exit 2; }
 
 .PHONY: _experiment
@@ -119,7 +119,7 @@ convert: install ## Copy a dataset for others: TO=coco|yolo|csv|voc [DATASET=pet
 .PHONY: predict
 predict: install ## Detect in your own photos: IMAGES=folder|file|'glob' [OUTPUT=folder]
 	@$(if $(value IMAGES),,echo "error: IMAGES is empty; run: make predict IMAGES=folder" >&2; exit 2;) \
-		$(PY) -m stages.predict $(call option,--output=,OUTPUT) -- $(call quote,IMAGES)
+		$(PY) -m tools.cloud.lineage model/export; $(PY) -m stages.predict $(call option,--output=,OUTPUT) -- $(call quote,IMAGES)
 
 .PHONY: compare
 compare: _repository install ## Is run B better than run A, or is it chance? A=HEAD [B=exp2]
@@ -156,11 +156,11 @@ doctor: install ## Find what would stop a training, and print the command that f
 	@$(PY) -m tools.doctor $(OVERRIDES)
 
 .PHONY: push
-push: _repository install ## Copy data, models and experiments to the bucket, and check the copies
-	@$(PY) -m tools.push
+push: _repository install ## Copy data, models, experiments to the bucket, and check them: [BUCKET=my-pets]
+	@$(PY) -m tools.push $(call option,--bucket=,BUCKET)
 
 .PHONY: pull
-pull: _repository install ## Restore what make push has copied: [COMMIT=1a2b3c4] [BUCKET=my-pets]
+pull: _repository install ## Restore what make push has copied: [COMMIT=<40 digits>] [BUCKET=my-pets]
 	@$(PY) -m tools.pull $(call option,--commit=,COMMIT) $(call option,--bucket=,BUCKET)
 
 .PHONY: test

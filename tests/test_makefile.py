@@ -226,7 +226,8 @@ def test_a_variable_of_the_shell_steers_no_training(repository: Copy) -> None:
 def test_a_hostile_value_stays_one_word(value: str, copy: Copy) -> None:
     copy.make("predict", f"IMAGES={value}", f"OUTPUT={value}")
     word = value.replace("\n", " ")
-    assert copy.recorded() == [["python", "-m", "stages.predict", f"--output={word}", "--", word]]
+    before = ["python", "-m", "tools.cloud.lineage", "model/export"]
+    assert copy.recorded() == [before, ["python", "-m", "stages.predict", f"--output={word}", "--", word]]
     copy.calls.unlink()
     copy.make("dataset", f"SRC={value}", f"NAME={value}", f"SHA256={value}")
     assert [call[:3] for call in copy.recorded()] == [["python", "-m", "tools.dataset"]]

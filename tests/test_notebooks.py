@@ -233,6 +233,14 @@ def test_a_commands_output_is_complete_and_its_failure_is_reported(capsys: pytes
         colab.run("sh", "-c", "exit 3")
 
 
+def test_a_signed_address_is_not_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    """A notebook with its outputs is shared."""
+    source = "SRC=https://me:hidden@host/photos.zip?X-Goog-Signature=hidden"
+    with pytest.raises(colab.Stopped, match=r"^false 'SRC=https://host/photos\.zip' NAME=pets ended with 1") as caught:
+        colab.run("false", source, "NAME=pets")
+    assert "hidden" not in capsys.readouterr().out + str(caught.value)
+
+
 def test_what_a_command_leaves_behind_does_not_hold_the_cell(capsys: pytest.CaptureFixture[str]) -> None:
     began = time.monotonic()
     colab.run("sh", "-c", "setsid sleep 30 & printf '\\377 done'")

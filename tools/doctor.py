@@ -5,8 +5,9 @@
 
 It prints a line for each check: `ok`; `note:` where training would run all the same; `error:` where training would
 fail, where its results would not reach the bucket, or where anyone could read them. Exit code 1 with any error, else 0;
-2 for a wrong command line. It changes nothing. It does not start TensorFlow, which takes seconds: device files,
-nvidia-smi and the packages' own records tell enough. The network gets five seconds, or two more than PASSO_GCS_SECONDS.
+2 for a wrong command line. It changes nothing, but that a bucket which -S names counts as the user's (cloud/trust.py).
+It does not start TensorFlow, which takes seconds: device files, nvidia-smi and the packages' own records tell enough.
+The network gets five seconds, or two more than PASSO_GCS_SECONDS.
 
 --fast runs only what needs no network and half a second, and prints only errors; `make train` begins with it.
 -S is that of `dvc exp run`: a value to check in place of the one in params.yaml.
@@ -26,6 +27,7 @@ from detector.base import errors
 from tools import overrides
 from tools.checks import data, lines, machine, remote, repository, settings, training
 from tools.checks.lines import Check, Line
+from tools.cloud import trust
 
 KEPT = ("dataset.dir=", "train.steps=", "train.batch_size=")  # of `make train` DATASET=, STEPS=, BATCH=
 LEAST_SECONDS = 2.0  # for answers of the network, after all else has been printed
@@ -35,6 +37,7 @@ FAST = (
     Check("disk", machine.disk, ("train", "dataset", "sample")),
     Check("accelerator", machine.hardware, ("train",)),
     Check("dvc", repository.dvc),
+    Check("dvc", repository.readable),
     Check("label map", data.label_map, ("dataset",)),
     Check("schedule", training.schedule, ("train",)),
     Check("batch", training.batch, ("train",)),
@@ -74,6 +77,9 @@ class Background(threading.Thread):
 def main() -> None:
     arguments = _arguments()
     params, faults = settings.read(arguments.set)
+    for key, _, value in (override.partition("=") for override in arguments.set):
+        if key == "train.work_dir" and trust.is_in_bucket(value):
+            trust.remember(value)
     fast = [Check("git", partial(repository.repository, bool(arguments.set))), *FAST]
     if arguments.fast:
         sys.exit(1 if _show_errors(_for_this_run([*faults, *_lines(fast, params)], arguments.set)) else 0)

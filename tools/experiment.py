@@ -24,7 +24,7 @@ def main() -> None:
     arguments, others = parser.parse_known_args()
     options = [word for override in overrides.given(arguments) for word in ("-S", override)]
     command = ["exp", "run", *options, *others]
-    errors.say(f"> dvc {shlex.join(command)}")
+    errors.say(f"> dvc {errors.without_secrets(shlex.join(command))}")
     from dvc.cli import main as dvc  # late: it takes half a second
 
     for name in LOGGERS:

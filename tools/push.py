@@ -1,7 +1,7 @@
 """Store everything on the DVC remote, and check that it is there.
 
-    make push
-    python -m tools.push
+    make push [BUCKET=my-pets]
+    python -m tools.push [--bucket=my-pets]
 
 It sends what dvc.lock and the .dvc files name, as they are and as the last commit has them, the run-cache, and the
 experiments, whose names go to the git remote. If no git remote has the last commit, it goes along as a git bundle
@@ -9,6 +9,7 @@ experiments, whose names go to the git remote. If no git remote has the last com
 object must be there with the right md5, which Google Cloud Storage knows without a download.
 
 What others have made and store on another remote is printed, not a fault: experiments, or the last commit's data.
+A remote that you have never used needs BUCKET: cloud/trust.py.
 
 Exit code 0: everything is there and right. 1: what is not, a line each. 2: the remote cannot be used at all.
 """
@@ -20,15 +21,18 @@ from typing import Any
 
 from detector.base import errors
 from detector.base.errors import UserError
-from tools.cloud import bundles, dvc_config, experiments, git, outputs, transfer
+from tools.cloud import bucket_settings, bundles, dvc_config, experiments, git, outputs, transfer
 from tools.cloud.cache import Cache
 from tools.cloud.outputs import Output
 from tools.cloud.project import project
-from tools.cloud.remote import Remote, connect
+from tools.cloud.remote import Remote, connect, use
 
 
 def main() -> None:
-    argparse.ArgumentParser(prog="python -m tools.push", description=(__doc__ or "").partition("\n")[0]).parse_args()
+    parser = argparse.ArgumentParser(prog="python -m tools.push", description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--bucket", default="", help="where the data goes: for a remote that you have not used before")
+    if bucket := parser.parse_args().bucket:
+        use(bucket_settings.bucket_name(bucket))
     with project() as repo:
         findings = push(repo) + outputs.left_to_dvc(repo, "push")
     errors.exit_with(findings)
@@ -36,7 +40,7 @@ def main() -> None:
 
 def push(repo: Any) -> list[str]:
     """Send everything. Returns: what is not on the remote afterwards, a line each."""
-    remote, cache, head = connect(repo), Cache(repo), git.head()
+    remote, cache, head = connect(repo, "push"), Cache(repo), git.head()
     git_remote, local_experiments = experiments.git_remote(), experiments.local()
     all_outputs = outputs.collect(repo, local_experiments if git_remote else {}, head)
     if not all_outputs:

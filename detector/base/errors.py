@@ -4,6 +4,7 @@ error: dataset/pets/train/cat.1.xml: object 2 (dog): xmin 90 is not left of xmax
 """
 
 import os
+import re
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -40,7 +41,7 @@ class UserError(Exception):
 
 def show(lines: Sequence[str], where_all_are: str = "") -> None:
     """Print errors on stderr, one line each: the first `MOST_LINES`, and how many more there are."""
-    say(*(f"error: {line}" for line in lines[:MOST_LINES]), file=sys.stderr)
+    say(*(f"error: {without_secrets(line)}" for line in lines[:MOST_LINES]), file=sys.stderr)
     if len(lines) > MOST_LINES:
         say(f"and {len(lines) - MOST_LINES} more{where_all_are and f': see {where_all_are}'}", file=sys.stderr)
 
@@ -61,8 +62,8 @@ def say(*lines: str, file: TextIO | None = None) -> None:
 
 
 def printable(text: str) -> str:
-    """A text on one line, escaped: names are made by others."""
-    return escaped(" ".join(text.split()))
+    """A text on one line, escaped, for names are made by others; and without secrets."""
+    return escaped(without_secrets(" ".join(text.split())))
 
 
 def escaped(text: str) -> str:
@@ -75,6 +76,26 @@ def escaped(text: str) -> str:
     return "".join(
         letter if letter.isprintable() else letter.encode("unicode_escape").decode("ascii") for letter in text
     )
+
+
+def without_secrets(text: str) -> str:
+    """A text in which every word that may be an address is shown as `redacted` shows it."""
+    return re.sub(r"[^\s'\"]*(?:[:/]/|\?)[^\s'\"]*(?<![:;,.])", lambda word: redacted(word[0]), text)
+
+
+def redacted(address: str) -> str:
+    """An address, or a path, as it may be shown: without a login, and without a query, which may hold a signature.
+
+    By rule: it may be mistyped, and a parser would take the password of https:/user:secret@host for a part of a path.
+    It may follow a name: SRC=https://...
+    """
+    start, rest = re.findall(r"^((?:[\w-]+=)?[A-Za-z][\w+.-]*:?/+)?(.*)", address, re.DOTALL)[0]
+    is_address = ":" in start or "//" in start
+    login, _, place = rest.rpartition("@")
+    if ":" in login or (is_address and "@" in rest.partition("/")[0]):
+        rest = place
+    query = r"\?|%3[Ff]|[\s#&;](?=.*=)" if is_address else r"\?(?=.*=)"
+    return str(start + re.split(query, rest, maxsplit=1, flags=re.DOTALL)[0])
 
 
 def few(names: Sequence[str]) -> str:

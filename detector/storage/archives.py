@@ -25,7 +25,7 @@ from typing import Any
 from detector.base import errors, files
 from detector.base.errors import UserError
 from detector.storage import download as web
-from detector.storage import google
+from detector.storage import google, room
 
 TIMEOUT_SECONDS = 60
 NPM_OPTIONS = (
@@ -37,8 +37,6 @@ NPM_OPTIONS = (
     "--fetch-retry-maxtimeout=5000",
 )
 ARCHIVES = (".tar", ".tar.gz", ".tgz")
-MAX_RATIO = 200  # unpacked to packed; weights and photos come to about 1, XML to about 20
-RATIO_MATTERS = 2**28  # bytes unpacked, below which no ratio does harm
 MOST_NAME_BYTES = 255  # of a file, on every file system that is in use
 MOST_PATH_BYTES = 1024  # below the folder; a whole path may have 4,096
 TAR_READ = 2**16  # bytes read from a tar at once; no header that is not hostile is larger
@@ -189,15 +187,6 @@ def path_fault(name: str, seen: dict[str, str]) -> str:
     return "exists twice" if seen[folded] == name else f"differs from {seen[folded]!r} in upper and lower case alone"
 
 
-def check_size(archive: Path, unpacked: int, free: int, name: str) -> None:
-    """Refuse an archive that unpacks to too many bytes for its own size, or for the `free` bytes of the disk."""
-    packed = max(archive.stat().st_size, 1)
-    if unpacked > RATIO_MATTERS and unpacked > MAX_RATIO * packed:
-        raise UserError(name, f"{packed:,} bytes that unpack to {unpacked:,}: a zip bomb", "nothing was unpacked")
-    if unpacked > free:
-        raise UserError(name, f"unpacks to {unpacked:,} bytes, the disk has {free:,} free", "make room")
-
-
 def unpack_tar(archive: Path, folder: Path, name: str) -> None:
     """Unpack the regular files of a tar archive, all but hidden ones, into a new folder.
 
@@ -214,14 +203,14 @@ def unpack_tar(archive: Path, folder: Path, name: str) -> None:
             for member in tar:
                 _check_member(member, name, seen)
                 unpacked += member.size
-                check_size(archive, max(unpacked, stream.tell()), free, name)
+                room.check_size(archive, max(unpacked, stream.tell()), free, name)
                 content = tar.extractfile(member)
                 if content and not is_hidden(member.name):
                     with files.whole_file(folder / member.name) as temporary, temporary.open("wb") as out:
                         shutil.copyfileobj(content, out, TAR_READ)
             stream.expect_end()
             while stream.read(TAR_READ):  # to its end, where the checksum of a compressed archive is
-                check_size(archive, stream.tell(), free, name)
+                room.check_size(archive, stream.tell(), free, name)
     except DAMAGE as error:
         raise UserError(name, f"cannot be unpacked: {error}", "give a complete .tar or .tar.gz archive") from error
 

@@ -13,7 +13,7 @@ import pytest
 from detector.base import files
 from detector.base.errors import UserError
 from detector.data import labels
-from tests.support import faults
+from tests.support import dvc_project, faults
 from tests.support.importing import planned, refused, targets
 from tools.importing import zip_archive
 
@@ -78,6 +78,32 @@ def test_train_and_test_in_a_nested_zip(root, tmp_path):
     assert faults.run(root, "stages.xml2csv").returncode == 0
 
 
+PIPELINE = """stages:
+  count:
+    cmd: ls dataset/pets/train > count
+    deps: [dataset/pets/train]
+    params: [number]
+    outs: [count]
+"""
+
+
+@pytest.mark.parametrize("option", ["--temp", "--queue"])
+def test_an_experiment_elsewhere_has_what_was_just_imported(tmp_path, option):
+    """It is made of what git knows, and DVC's words for what it does not know help nobody."""
+    project = dvc_project.started(tmp_path / "project", PIPELINE)
+    project.commit()
+    source = faults.dataset(tmp_path / "source")
+    project.must(sys.executable, "-m", "tools.dataset", f"--src={source}", "--name=pets")
+    assert project.must("git", "status", "--porcelain").splitlines() == [
+        "A  dataset/.gitignore",
+        "A  dataset/pets.dvc",
+    ]
+    project.must("dvc", "exp", "run", option, "-n", "there", "-S", "number=2")
+    if option == "--queue":
+        project.must("dvc", "exp", "run", "--run-all")
+    assert "there" in project.must("dvc", "exp", "list")
+
+
 def test_a_second_import_changes_nothing_and_other_content_is_refused(root, tmp_path):
     source = faults.dataset(tmp_path / "source")
     assert bring(root, source).returncode == 0
@@ -94,7 +120,7 @@ def test_a_dataset_that_dvc_tracks_but_this_machine_does_not_have(root, tmp_path
     source = faults.dataset(tmp_path / "source")
     bring(root, source)
     shutil.rmtree(root / "dataset/pets")
-    refused(bring(root, source), "dataset/pets: tracked by DVC, but not here; run: dvc pull dataset/pets.dvc")
+    refused(bring(root, source), "dataset/pets: tracked by DVC, but not here; run: make pull")
 
 
 def test_the_source_is_only_read(root, tmp_path):

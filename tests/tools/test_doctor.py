@@ -48,7 +48,8 @@ class Project:
         self.environment = {name: value for name, value in os.environ.items() if not OF_THE_MACHINE.match(name)}
         path = f"{self.programs}:{Path(sys.executable).parent}:{os.environ['PATH']}"
         self.environment |= {"PATH": path, "HOME": str(self.root.parent), "PYTHONPATH": str(REPOSITORY)}
-        self.environment |= {"XDG_CONFIG_HOME": str(self.root.parent), "GIT_CONFIG_NOSYSTEM": "1"}
+        home = dict.fromkeys(("XDG_CONFIG_HOME", "XDG_STATE_HOME"), str(self.root.parent))
+        self.environment |= {**home, "GIT_CONFIG_NOSYSTEM": "1"}
         self.environment |= {
             "PASSO_GCS_SECONDS": "30",
             "NO_GCE_CHECK": "true",
@@ -328,7 +329,7 @@ ARCHIVE = "pretrained.source=https://a.example/b c.tar.gz"
             [],
             "dataset/tiny/label_map.pbtxt: line 1: cat: the id is -2; give every item its own id: 1, 2, ...: $EDITOR ",
         ),
-        (tracked_by_dvc, [], "dataset/tiny: tracked by DVC, but not here; run: dvc pull dataset/tiny.dvc"),
+        (tracked_by_dvc, [], "dataset/tiny: tracked by DVC, but not here; run: make pull"),
         (None, ["dataset.dir=dataset/pets"], "dataset/pets (dataset.dir): not found; run: make dataset SRC="),
         (None, ["train.keep=abc"], "params.yaml: train.keep: 'abc' is not allowed; give a whole number from 1 to 1000"),
         (None, ["train.stepz=5"], "params.yaml: train.stepz: unknown key (its value is 5); did you mean steps?: "),
@@ -356,7 +357,7 @@ ARCHIVE = "pretrained.source=https://a.example/b c.tar.gz"
         ),
         (None, [f"{TYPE}=none", "pretrained.source=gone"], "pretrained.source: gone: not found; run: dvc exp run -S"),
         (without_start, [], "pretrained.start: model/start/none: not found; run: git checkout model/start/none"),
-        (start_tracked_by_dvc, FROM_START, f"{START}: tracked by DVC, but not here; run: dvc pull {START}.dvc"),
+        (start_tracked_by_dvc, FROM_START, f"{START}: tracked by DVC, but not here; run: make pull"),
         (
             None,
             ["pretrained.source=package"],
@@ -683,14 +684,40 @@ def test_a_key_file_belongs_in_the_local_configuration(project: Project) -> None
     project.must("dvc", "remote", "add", "--quiet", "--default", "--force", "store", "gs://bucket/dvc")
     project.must("dvc", "remote", "modify", "--quiet", "store", "credentialpath", "no.json")
     project.commit()
-    lines = project.doctor().stdout.splitlines()
-    assert any(
-        line.startswith("note:  .dvc/config: credentialpath of remote store is for this machine only") for line in lines
-    )
+    (line,) = project.findings()
+    assert line.startswith("error: .dvc/config: remote.store.credentialpath: it comes with the repository, and is ")
+    assert project.doctor("--fast").stderr.splitlines() == [line], "make train does not begin"
+    project.must("dvc", "remote", "modify", "--unset", "store", "credentialpath")
+    project.must("dvc", "remote", "modify", "--local", "store", "credentialpath", "no.json")
+    project.commit()
     assert (
         f"error: credentials: {project.root}/no.json (credentialpath) is not a credentials file that can be read; "
         "run: dvc remote modify --local --unset store credentialpath && gcloud auth application-default login"
-    ) in lines
+    ) in project.doctor().stdout.splitlines()
+
+
+def test_a_merge_with_conflicts_is_found_before_dvc_meets_it(project: Project) -> None:
+    lock = project.root / "dvc.lock"
+    lock.write_text("schema: '2.0'\n<<<<<<< HEAD\nstages: {}\n=======\nstages: {a: {}}\n>>>>>>> theirs\n")
+    project.commit()
+    (line,) = project.findings()
+    assert line == (
+        "error: dvc.lock: git's conflict markers; run: git checkout --ours dvc.lock (or --theirs: the other side's "
+        "results), then git add dvc.lock && dvc checkout"
+    )
+    assert project.doctor("--fast").stderr.splitlines() == [line]
+
+
+def test_a_work_directory_in_a_bucket_that_others_chose(project: Project, gcs: Server) -> None:
+    project.params(**{"train.work_dir": "gs://theirs/work", "dataset.dir": "dataset/sample"})
+    project.commit()
+    (line,) = project.doctor("--fast").stderr.splitlines()
+    assert line == (
+        "error: train.work_dir: gs://theirs/work is in a bucket that you have not used before; if it is yours, "
+        "run: make train WORK_DIR=gs://theirs/work"
+    )
+    assert project.doctor("--fast", "-S", "train.work_dir=gs://theirs/work").stderr == ""
+    assert project.doctor("--fast").stderr == "", "it is in params.yaml from then on"
 
 
 def test_a_remote_that_is_only_in_the_local_configuration_is_reported(project: Project) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from detector.base.errors import UserError
+from detector.base.errors import UserError, without_secrets
 
 OK, NOTE, ERROR = "ok", "note", "error"
 
@@ -21,7 +21,7 @@ class Line:
     def __str__(self) -> str:
         label = self.level if self.level == OK else f"{self.level}:"
         text = f"{self.what}; {self.remedy}" if self.remedy else self.what
-        return f"{label:<6} {' '.join(text.split())}"
+        return f"{label:<6} {without_secrets(' '.join(text.split()))}"
 
 
 def ok(what: str) -> Line:

@@ -22,7 +22,7 @@ from detector.weights.params import NO_START, PretrainedParams
 from detector.weights.params import check as check_source
 from tools.checks import data, machine
 from tools.checks.lines import Line, error, mistake, note, ok
-from tools.cloud import dvc_add
+from tools.cloud import dvc_add, trust
 
 SET = "dvc exp run -S train"
 LEAVE_OUT = f"leave it out, or {SET}.config_override=''"
@@ -173,6 +173,9 @@ def work_dir(train: TrainParams) -> Iterator[Line]:
     """Training can write to its work directory, on this machine, which a bucket may mirror."""
     if train.work_dir.startswith(mirror.SCHEME):
         mirror.checked(train.work_dir)
+        if not trust.is_known(train.work_dir):
+            what = f"train.work_dir: {train.work_dir} is in a bucket that you have not used before"
+            yield error(what, f"if it is yours, run: make train WORK_DIR={shlex.quote(train.work_dir)}")
     folder = mirror.local_root(train.work_dir)
     place = machine.existing(Path(folder))
     where = shlex.quote(str(place))

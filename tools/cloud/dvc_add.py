@@ -1,13 +1,12 @@
-"""Folders of the user's that DVC tracks: which names they may have, and `dvc add`."""
+"""Folders of the user's that DVC tracks: which names they may have, `dvc add`, and `git add`."""
 
 import re
-import shlex
 import subprocess
 from collections.abc import Collection
 from pathlib import Path
 
 from detector.base.errors import UserError
-from tools.cloud import dvc_config
+from tools.cloud import dvc_config, git
 
 
 def folder(parent: Path, name: str, reserved: Collection[str], example: str) -> Path:
@@ -30,16 +29,15 @@ def folder(parent: Path, name: str, reserved: Collection[str], example: str) -> 
 
 def refuse_missing(target: Path) -> None:
     """Raises: UserError: DVC tracks this folder, and this machine does not have it."""
-    file = Path(f"{target}.dvc")
-    if file.exists() and not target.exists():
-        raise UserError(str(target), "tracked by DVC, but not here", f"run: dvc pull {shlex.quote(str(file))}")
+    if Path(f"{target}.dvc").exists() and not target.exists():
+        raise UserError(str(target), "tracked by DVC, but not here", "run: make pull")
 
 
 def track(target: Path) -> None:
-    """`dvc add`, with the dvc of this environment.
+    """`dvc add`, with the dvc of this environment; and `git add`, for dvc exp run --temp and --queue know nothing else.
 
     Raises:
-        UserError: it failed. The folder stays, so that the command can be repeated.
+        UserError: one of them failed. The folder stays, so that the command can be repeated.
     """
     command = [dvc_config.program(), "add", "--quiet", str(target)]
     try:
@@ -50,3 +48,9 @@ def track(target: Path) -> None:
         reason = (error.stderr.strip().splitlines() or ["it failed"])[0].removeprefix("ERROR: ")
         remedy = "the data is copied; fix that and run the command again"
         raise UserError(f"dvc add {target}", reason, remedy) from error
+    if git.is_here():
+        added = [str(path) for path in (Path(f"{target}.dvc"), target.parent / ".gitignore") if path.exists()]
+        try:
+            git.run("add", "--", *added)
+        except ValueError as error:
+            raise UserError(f"git add {' '.join(added)}", str(error), "fix that and run the command again") from error
