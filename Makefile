@@ -10,7 +10,7 @@ TF ?= auto
 INSTALLER ?= auto
 
 # Only from the command line: a NAME or a STEPS that a shell happens to export must not steer a training.
-ARGUMENTS := STEPS BATCH DATASET FRESH SRC NAME SHA256 IMAGE IMAGES OUTPUT TO A B PROJECT BUCKET LOCATION TPU_ACCOUNT COMMIT MINUTES WORK_DIR
+ARGUMENTS := STEPS BATCH DATASET FRESH SRC NAME SHA256 IMAGE IMAGES OUTPUT TO A B PROJECT BUCKET LOCATION TPU_ACCOUNT COMMIT MINUTES WORK_DIR REMOTE
 KNOWN := $(ARGUMENTS) PYTHON TF INSTALLER
 # A mistyped variable would be ignored in silence. (What a make above this one was given is not ours to judge.)
 GIVEN := $(if $(filter 0,$(MAKELEVEL)),$(foreach name,$(.VARIABLES),$(if $(filter command,$(origin $(name))),$(name))))
@@ -64,7 +64,7 @@ OVERRIDES := $(strip $(call option,--steps=,STEPS) $(call option,--batch=,BATCH)
 	$(call option,--work-dir=,WORK_DIR))
 # The last stages: what they need of the others runs. Without them DVC would draw the sample for a training on other data.
 LAST := evaluate predict
-RUN := $(if $(filter 1,$(value FRESH)),PASSO_FRESH=1 )$(if $(OVERRIDES),$(PY) -m tools.experiment $(OVERRIDES),$(BIN)/dvc repro) $(LAST)
+RUN := $(if $(filter 1,$(value FRESH)),PASSO_FRESH=1 )$(PY) -m tools.pipeline $(if $(OVERRIDES),exp run $(OVERRIDES),repro) $(LAST)
 
 .PHONY: help
 help: ## List the commands
@@ -163,6 +163,10 @@ push: _repository install ## Copy data, models, experiments to the bucket, and c
 pull: _repository install ## Restore what make push has copied: [COMMIT=<40 digits>] [BUCKET=my-pets]
 	@$(PY) -m tools.pull $(call option,--commit=,COMMIT) $(call option,--bucket=,BUCKET)
 
+.PHONY: check-data
+check-data: _repository install ## Is all data still as it was, here and in the bucket? [REMOTE=1 MINUTES=5]
+	@$(PY) -m tools.check_data $(call option,--remote=,REMOTE) $(call option,--minutes=,MINUTES)
+
 .PHONY: test
 test: install ## Run the tests: 15 minutes
 	@$(PY) -m pytest -m "not slow" -n 2 --dist loadfile
@@ -186,6 +190,10 @@ test-attacks: install ## Try 950 hostile names, archives, labels and pictures, a
 .PHONY: test-fuzz
 test-fuzz: install ## Give damaged files to every reader, for some time: [MINUTES=10]
 	@$(PY) -m tests.fuzz.readers $(call option,--minutes=,MINUTES)
+
+.PHONY: test-faults
+test-faults: install ## Let each write, rename, open ... of small commands fail once: 15 minutes
+	@$(PY) -m tests.faults.every
 
 .PHONY: bench-train
 bench-train: install ## Compare our training speed with the Object Detection API's: half an hour

@@ -37,7 +37,7 @@ from detector.prediction.params import PredictParams
 from detector.prediction.photos import Photo
 
 PICTURES = "pictures"
-AHEAD = 3  # photos decoded while the model runs
+AHEAD = 1  # photos decoded while the model runs: one may have 0.4 GB
 
 
 def detect_all(

@@ -84,10 +84,9 @@ def test_help_is_the_default_and_lists_every_target(copy: Copy) -> None:
 
 def test_the_command_set_is_complete() -> None:
     for_users = "help install train continue dataset inspect trace convert predict compare report summary status doctor"
-    for_buckets = "bucket bucket-check push pull push-records"
-    for_developers = (
-        "test test-slow test-kill test-kill-bucket test-attacks test-fuzz bench-train check format lock clean"
-    )
+    for_buckets = "bucket bucket-check push pull push-records check-data"
+    for_developers = "test test-slow test-kill test-kill-bucket test-attacks test-faults test-fuzz bench-train check"
+    for_developers += " format lock clean"
     assert sorted(TARGETS) == sorted(f"{for_users} {for_buckets} {for_developers}".split())
 
 
@@ -101,13 +100,13 @@ def test_train_reproduces_the_pipeline_or_runs_an_experiment(repository: Copy) -
     before = ["python", "-m", "tools.doctor", "--fast"]
     after = [["python", "-m", "tools.report"], ["python", "-m", "tools.summary"]]
     assert repository.make("train").returncode == 0
-    assert repository.recorded() == [before, ["dvc", "repro", *LAST], *after]
+    assert repository.recorded() == [before, ["python", "-m", "tools.pipeline", "repro", *LAST], *after]
 
     repository.calls.unlink()
     identity = {"GIT_COMMITTER_NAME": "a", "GIT_COMMITTER_EMAIL": "a@example.com"}
     assert repository.make("train", "STEPS=5000", "BATCH=256", "DATASET=my pets", **identity).returncode == 0
     overrides = ["--steps=5000", "--batch=256", "--dataset=my pets"]
-    run = ["python", "-m", "tools.experiment", *overrides, *LAST]
+    run = ["python", "-m", "tools.pipeline", "exp", "run", *overrides, *LAST]
     assert repository.recorded() == [[*before, *overrides], run, *after]
 
 
@@ -195,9 +194,12 @@ def test_inspect_takes_a_dataset(copy: Copy) -> None:
 
 
 def test_fresh_reaches_the_stage_through_dvc(repository: Copy) -> None:
-    assert "\nPASSO_FRESH=1 .venv/bin/dvc repro evaluate predict\n" in repository.make("-n", "train", "FRESH=1").stdout
     assert (
-        "\nPASSO_FRESH=1 .venv/bin/python -m tools.experiment --steps='5' evaluate predict\n"
+        "\nPASSO_FRESH=1 .venv/bin/python -m tools.pipeline repro evaluate predict\n"
+        in repository.make("-n", "train", "FRESH=1").stdout
+    )
+    assert (
+        "\nPASSO_FRESH=1 .venv/bin/python -m tools.pipeline exp run --steps='5' evaluate predict\n"
         in repository.make("-n", "train", "FRESH=1", "STEPS=5").stdout
     )
     assert "PASSO_FRESH" not in repository.make("-n", "train", "FRESH=0", FRESH="1").stdout
@@ -207,10 +209,11 @@ def test_fresh_reaches_the_stage_through_dvc(repository: Copy) -> None:
 def test_dry_run_shows_the_commands_and_runs_none(repository: Copy) -> None:
     shown = repository.make("-n", "train").stdout
     python = ".venv/bin/python -m"
-    assert f"\n.venv/bin/dvc repro evaluate predict\n{python} tools.report\n{python} tools.summary\n" in shown
+    run = f"\n{python} tools.pipeline repro evaluate predict\n{python} tools.report\n{python} tools.summary\n"
+    assert run in shown
     assert "tools/install.py --tf='auto' --with='auto'" in shown
     assert (
-        f"\n{python} tools.experiment --steps='5000' evaluate predict\n"
+        f"\n{python} tools.pipeline exp run --steps='5000' evaluate predict\n"
         in repository.make("-n", "train", "STEPS=5000").stdout
     )
     assert repository.recorded() == []
@@ -219,7 +222,7 @@ def test_dry_run_shows_the_commands_and_runs_none(repository: Copy) -> None:
 def test_a_variable_of_the_shell_steers_no_training(repository: Copy) -> None:
     """WSL, for one, exports NAME."""
     repository.make("train", STEPS="1", NAME="desktop", DATASET="other")
-    assert repository.recorded()[1] == ["dvc", "repro", *LAST]
+    assert repository.recorded()[1] == ["python", "-m", "tools.pipeline", "repro", *LAST]
 
 
 @pytest.mark.parametrize("value", HOSTILE)
@@ -280,7 +283,7 @@ def test_an_experiment_needs_a_commit_and_a_name(copy: Copy) -> None:
     assert "git config user.name 'You' && git config user.email you@example.com" in done.stderr
     assert copy.recorded() == []
     assert copy.make("train", **nobody).returncode == 0  # dvc repro needs neither
-    assert copy.recorded()[1] == ["dvc", "repro", *LAST]
+    assert copy.recorded()[1] == ["python", "-m", "tools.pipeline", "repro", *LAST]
 
 
 def test_a_failed_set_up_stops_everything(repository: Copy) -> None:

@@ -102,7 +102,7 @@ def copy(model: Mapping[str, Path], target: Path) -> bool:
             return False
         remedy = "choose another NAME; to start from that one, set pretrained.source and pretrained.start to it"
         raise UserError(str(target), "exists, with other content", remedy)
-    with files.whole_folder(target) as folder:
+    with files.whole_folder(target, is_new=True) as folder:
         for name, path in model.items():
             shutil.copyfile(path, folder / name)
     return True

@@ -41,12 +41,8 @@ def main() -> None:
     labelled, problems = datasets.read(replace(settings, dir=str(source)))
     refuse_errors(source, problems)
     splits = named({split: pictures(paths.images(source, split), labelled[split]) for split in ("train", "test")})
-    try:
-        with files.whole_folder(target) as folder:
-            writers.write(folder, arguments.to, splits, labels.read(source / paths.LABEL_MAP))
-    except OSError as error:
-        reason = f"cannot be written: {error.strerror}"
-        raise UserError(str(error.filename or target), reason, "fix that and run the command again") from error
+    with files.whole_folder(target, is_new=True) as folder:
+        writers.write(folder, arguments.to, splits, labels.read(source / paths.LABEL_MAP))
     errors.say(f"{target}: written as {arguments.to}")
     errors.say(*(f"  {line}" for line in summary(splits, problems, arguments.to)))
 

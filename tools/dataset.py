@@ -103,10 +103,12 @@ def errors_of(source: str, temporary: str) -> Iterator[None]:
 
 @contextmanager
 def readable(path: Path | str) -> Iterator[None]:
-    """An error of the operating system becomes a `UserError` about the file that it names, or `path`."""
+    """An error of the operating system becomes a `UserError` about its file, or `path`; a full disk does not."""
     try:
         yield
     except OSError as error:
+        if error.errno in errors.FULL:
+            raise
         reason = f"cannot be read or copied: {error.strerror}"
         raise UserError(str(error.filename or path), reason, "fix that and run the command again") from error
 
@@ -117,7 +119,7 @@ def copy(planned: Plan, target: Path) -> bool:
         if is_same(planned, target):
             return False
         raise UserError(str(target), "exists, with other content", "choose another NAME, or move it away")
-    with files.whole_folder(target) as folder:
+    with files.whole_folder(target, is_new=True) as folder:
         for name in ("train", "test"):
             (folder / name).mkdir()
         for path, content in tqdm(planned.targets.items(), unit="file", disable=None, leave=False):

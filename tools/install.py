@@ -3,13 +3,13 @@
     python3 tools/install.py [--tf auto|cpu|gpu|tpu] [--with auto|uv|pip]     (or: make install TF=... INSTALLER=...)
 
 In:  requirements/<tf>.lock, every package pinned and hashed: nothing is resolved
-Out: .venv, with bytecode compiled; .venv/installed holds the fingerprint of what it was made from
+Out: .venv, with bytecode compiled; .venv/installed holds the fingerprint of what it was made from, and what is in it
 
 `auto` is what the machine has: a TPU, else an NVIDIA GPU, else the CPU; and uv where it is installed, else pip, each
 with the index, proxies and certificates of its own configuration, and no other setting of it. Two packages come as
 source alone: the lock's setuptools builds them. When the lock, the Python, the choice of --tf or the project's path has
-changed, or an installation was interrupted, .venv is installed from scratch: it then holds what the lock holds and
-nothing else.
+changed, a package is gone, or an installation was interrupted, .venv is installed from scratch: it then holds what the
+lock holds and nothing else.
 
 Standard library only, in syntax that old Pythons read (annotations quoted): it must be able to refuse Python 3.6.
 """
@@ -103,12 +103,21 @@ def lock_file(tf: str) -> Path:
 def fingerprint(tf: str) -> str:
     """What .venv depends on: lock, Python, choice of TensorFlow, and its own path, which the scripts in it hold."""
     parts = [tf, "{}.{}".format(*sys.version_info[:2]), str(VENV), ""]
-    return hashlib.sha256("\n".join(parts).encode() + lock_file(tf).read_bytes()).hexdigest() + "\n"
+    return hashlib.sha256("\n".join(parts).encode() + lock_file(tf).read_bytes()).hexdigest()
+
+
+def modules() -> "set[str]":
+    """What can be imported from .venv. (Of its metadata, a user may install other versions.)"""
+    names = {path.name for path in VENV.glob("lib/python3*/site-packages/*")}
+    return {name for name in names if not name.endswith((".dist-info", "__pycache__"))}
 
 
 def is_installed(tf: str) -> bool:
     """Whether .venv is complete and made from the lock as it is now."""
-    return VENV_PYTHON.exists() and FINGERPRINT.is_file() and FINGERPRINT.read_text() == fingerprint(tf)
+    if not (VENV_PYTHON.exists() and FINGERPRINT.is_file()):
+        return False
+    lines = FINGERPRINT.read_text().splitlines()
+    return lines[:1] == [fingerprint(tf)] and set(lines[1:]) <= modules()
 
 
 def check_machine(tf: str) -> None:
@@ -130,10 +139,14 @@ def check_machine(tf: str) -> None:
 
 @contextmanager
 def one_at_a_time():  # type: ignore[no-untyped-def]
-    """Lock the project's folder, so that two `make` at the same time do not install into one .venv."""
+    """Lock the project's folder, so that two `make` at the same time do not install into one .venv.
+
+    pip and uv inherit the lock: after a kill of this process alone, the next one waits until they have ended, too.
+    """
     import fcntl
 
     handle = os.open(str(ROOT), os.O_RDONLY)
+    os.set_inheritable(handle, True)
     with suppress(OSError):  # a network folder without locks
         fcntl.flock(handle, fcntl.LOCK_EX)
     try:
@@ -193,7 +206,9 @@ def run(command: "list[str]", started: float) -> None:
     ours = {name: value for name, value in os.environ.items() if not name.startswith(("PIP_", "PYTHON", "UV_"))}
     environment = dict(ours, PIP_CONFIG_FILE=os.devnull, **settings)
     with tempfile.TemporaryFile() as output:
-        process = subprocess.Popen(command, cwd=str(ROOT), env=environment, stdout=output, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(
+            command, cwd=str(ROOT), env=environment, stdout=output, stderr=subprocess.STDOUT, close_fds=False
+        )
         try:
             wait(process, started)
         finally:
@@ -253,7 +268,7 @@ def install(tf: str, installer: str) -> None:
         locks = [path for path in (first, lock) if path.stat().st_size]
         for command in uv_commands(locks) if installer == "uv" else pip_commands(locks):
             run(command, started)
-    FINGERPRINT.write_text(fingerprint(tf))
+    FINGERPRINT.write_text("\n".join([fingerprint(tf), *sorted(modules()), ""]))
     print(f"  installed in {time.time() - started:.0f} s", flush=True)
 
 
@@ -277,6 +292,8 @@ def main() -> None:
 if __name__ == "__main__":
     try:
         main()
+    except OSError as error:
+        fail(str(error.filename or VENV), error.strerror or str(error), "see to that, and run make install again")
     except KeyboardInterrupt:
         sys.stderr.write("interrupted; make install starts again from scratch\n")
         sys.exit(130)

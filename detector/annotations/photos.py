@@ -12,6 +12,7 @@ from detector.annotations.folders import Listing
 from detector.annotations.partners import Label
 from detector.annotations.report import FileProblem
 from detector.annotations.voc import ERROR, SKIPPED, Annotation, Problem
+from detector.base import errors
 from detector.base.errors import UserError
 from detector.pictures.images import ImageInfo
 
@@ -106,6 +107,8 @@ def _read_label(path: Path, fault: Problem | None, classes: Collection[str] | No
         with path.open("rb") as file:
             content = file.read(voc.MAX_BYTES + 1)
     except OSError as error:
+        if error.errno in errors.OF_THE_MACHINE:
+            raise
         return Label(None, (Problem("", f"cannot be read: {error.strerror}", "fix its permissions", SKIPPED),))
     annotation, problems = voc.parse(content, classes)
     return Label(annotation, tuple(problems))

@@ -24,6 +24,7 @@ WARNING = "warning"  # taken as it is, and listed
 
 NOT_VOC = "not PASCAL VOC"  # the kind of an XML with another root
 MAX_BYTES = 2**24  # of an XML: thousands of objects need less
+MAX_OBJECTS = 10_000  # in an XML: of a photo that people have labelled, a crowd's
 MAX_SIDE = 1_000_000  # pixels that <size> may give
 MAX_DETECTIONS = 100  # in one image, as post_processing in the templates has it; COCO counts no more either
 
@@ -89,6 +90,9 @@ def parse(content: bytes, classes: Collection[str] | None) -> tuple[Annotation |
         return None, [Problem("", reason, "export it as PASCAL VOC", SKIPPED)]
     elements, wrapped = _object_elements(root)
     problems += wrapped
+    if len(elements) > MAX_OBJECTS:
+        reason = f"too many objects: {len(elements):,}, and at most {MAX_OBJECTS:,} are read"
+        return None, [Problem("", reason, "cut the photo into parts", SKIPPED)]
     objects, names = [], []
     for number, element in enumerate(elements, start=1):
         name, labelled, faults = _object(element, number, classes)

@@ -3,6 +3,7 @@
 error: dataset/pets/train/cat.1.xml: object 2 (dog): xmin 90 is not left of xmax 40; swap or redraw the box
 """
 
+import errno
 import os
 import re
 import signal
@@ -16,6 +17,26 @@ MOST_LETTERS = 4000  # of one line
 EXIT_FINDINGS = 1  # of a command that checks
 EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 128 + signal.SIGINT  # what a shell reports for Ctrl-C; never 0, or DVC would record a finished stage
+
+# What the system refuses, and what to do about it: of whatever library the error is, it is no bug.
+FULL = (errno.ENOSPC, errno.EDQUOT)  # the disk, or a user's share of it
+REFUSED = {
+    **dict.fromkeys(FULL, "make room"),
+    **dict.fromkeys((errno.EACCES, errno.EPERM), "change its permissions"),
+    errno.EROFS: "that disk can only be read: copy the project to another one",
+    errno.EIO: "check the disk",
+    errno.ESTALE: "mount that disk again",
+    **dict.fromkeys((errno.EMFILE, errno.ENFILE), "allow more open files: ulimit -n 4096"),
+    errno.ENOMEM: "close other programs",
+}
+OF_THE_MACHINE = (errno.ENOMEM, errno.EMFILE, errno.ENFILE)  # no file is to blame
+IN_OTHER_WORDS = {  # of SQLite, in which DVC keeps its notes; of TensorFlow; of Python's tempfile
+    "database or disk is full": errno.ENOSPC,
+    "attempt to write a readonly database": errno.EROFS,
+    "disk I/O error": errno.EIO,
+    **{os.strerror(number): number for number in (*FULL, errno.EROFS, errno.EIO)},
+    "No usable temporary directory found": errno.ENOSPC,
+}
 
 
 class UserError(Exception):
@@ -131,8 +152,27 @@ def innermost(error: BaseException) -> BaseException:
     return seen[-1]
 
 
+def refusal(error: BaseException) -> UserError | None:
+    """The user's error that an error is if the system has refused what was asked of it; None where it is another."""
+    inner = innermost(error)
+    if isinstance(inner, MemoryError):
+        return UserError("memory", "there is not enough", f"{REFUSED[errno.ENOMEM]}, and run the command again")
+    number, where, words = None, "disk", IN_OTHER_WORDS.copy()
+    if isinstance(inner, OSError):
+        number = inner.errno
+        where = (inner.filename2 if number in FULL else None) or inner.filename or where
+        words |= {os.strerror(number): number for number in REFUSED}  # of shutil, which counts many up
+    if number not in REFUSED:
+        number = next((meant for text, meant in words.items() if text in str(inner)), None)
+    if number is None:
+        return None
+    return UserError(str(where), os.strerror(number), f"{REFUSED[number]}, and run the command again")
+
+
 def run(main: Callable[[], None], manual: str | None = None) -> None:
     """Run a command's `main`: a `UserError` becomes one line on stderr and exit code 2, Ctrl-C exit code 130.
+
+    What the system refuses is the user's, too: a full disk, one that cannot be written to.
 
     Args:
         main: the command.
@@ -142,12 +182,15 @@ def run(main: Callable[[], None], manual: str | None = None) -> None:
         if manual:
             _only_help(sys.argv[1:], manual)
         main()
-    except UserError as error:
-        say(f"error: {error.line()}", file=sys.stderr)
-        sys.exit(EXIT_USER_ERROR)
     except KeyboardInterrupt:
         say("interrupted", file=sys.stderr)
         sys.exit(EXIT_INTERRUPTED)
+    except Exception as error:
+        mistake = error if isinstance(error, UserError) else refusal(error)
+        if mistake is None:
+            raise
+        say(f"error: {mistake.line()}", file=sys.stderr)
+        sys.exit(EXIT_USER_ERROR)
     finally:
         say()  # what argparse has printed
 

@@ -27,14 +27,14 @@ from pathlib import Path
 from typing import IO, Any
 
 from detector.base import errors, files
-from detector.base.errors import UserError
+from detector.base.errors import FULL, UserError
 
 KEY_DIGITS = 16
 STATE = "state.json"
 IDENTITY = "identity.json"
 LOCK = "lock"
 FINISHED = "finished.json"
-FULL = (errno.ENOSPC, errno.EDQUOT)  # the disk, or a user's share of it
+NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EINVAL)
 SPARE_BYTES = 2**20  # what a file system needs beside the files themselves
 RESUMES = "training resumes from the last checkpoint"
 Identity = Mapping[str, object]
@@ -247,6 +247,8 @@ def _state(folder: Path) -> dict[str, Any]:
     except FileNotFoundError as error:
         raise _DamageError(folder, f"{Path(error.filename).name} is missing") from error
     except OSError as error:
+        if error.errno in errors.OF_THE_MACHINE:
+            raise
         raise _DamageError(folder, f"cannot be read: {error.strerror}") from error
     except (ValueError, KeyError, TypeError) as error:
         raise _DamageError(folder, f"{STATE} is damaged") from error
@@ -258,10 +260,14 @@ def _number(folder: Path) -> int:
 
 
 def _best_step(folder: Path) -> int:
-    """The `best_step` of a step's state; 0 where it names none, or is damaged, which the next start reports."""
+    """The `best_step` of a step's state; 0 where it names none, or is damaged, which the next start reports.
+
+    Raises:
+        OSError: nobody knows which it is; that best must not be removed.
+    """
     try:
         return int(json.loads((folder / STATE).read_text())["state"]["best_step"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
         return 0
 
 
@@ -304,8 +310,8 @@ def _unusable(folder: Path, error: OSError) -> UserError:
     if error.errno in FULL:
         place = next(place for place in (folder, *folder.absolute().parents) if place.is_dir())
         return _no_room(place, 0, is_quota=error.errno == errno.EDQUOT)
-    reason = f"cannot be written to: {error.strerror}"
-    return UserError(str(folder), reason, "choose another folder: train.work_dir in params.yaml")
+    what = "has no file locks, as network folders may" if error.errno in NO_LOCKS else "cannot be written to"
+    return UserError(str(folder), f"{what}: {error.strerror}", "choose another folder: train.work_dir in params.yaml")
 
 
 def _take(lock: IO[str]) -> None:
@@ -398,6 +404,8 @@ def disk_errors(folder: Path, size: int = 0) -> Iterator[None]:
                 raise _no_room(folder, size, is_quota=full == errno.EDQUOT) from error
         # While a checkpoint is written, whatever the system reports is about the disk: it is gone, stale, or removed.
         if isinstance(error, OSError) and (size or number in (errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO)):
-            reason = f"cannot be {'written to' if size else 'used'}: {error.strerror}"
+            refused = errors.refusal(error)  # of many, shutil.Error has no number
+            what = refused.reason if refused else error.strerror
+            reason = f"cannot be {'written to' if size else 'used'}: {what}"
             raise UserError(str(error.filename or folder), reason, f"fix that and run again: {RESUMES}") from error
         raise

@@ -16,6 +16,7 @@ from detector.model.tensorflow_env import tf
 
 NAME = "ckpt-1"
 VARIABLE = "/.ATTRIBUTES/VARIABLE_VALUE"
+UNREADABLE = (tf.errors.OpError, IndexError)  # what TensorFlow raises of damaged bytes, ValueError apart
 
 
 def variables(prefix: str | Path) -> dict[str, tuple[int, ...]]:
@@ -26,7 +27,7 @@ def variables(prefix: str | Path) -> dict[str, tuple[int, ...]]:
     """
     try:
         listed = tf.train.list_variables(str(prefix))
-    except (tf.errors.OpError, ValueError) as error:
+    except (*UNREADABLE, ValueError) as error:
         reason = "not found" if not Path(f"{prefix}.index").exists() else "a damaged checkpoint"
         raise UserError(str(prefix), reason, "give the path without .index") from error
     shapes = {name.removesuffix(VARIABLE): tuple(shape) for name, shape in listed if name.endswith(VARIABLE)}
@@ -60,7 +61,7 @@ def restore(model: Any, prefix: str | Path, fine_tune_checkpoint_type: str) -> N
     """Restore every tensor that the type covers.
 
     Raises:
-        UserError: it names the checkpoint and the first tensor that is missing or has another shape.
+        UserError: it names the checkpoint and the first tensor that is missing or has another shape; it is damaged.
     """
     from detector.model import od_api  # late: the other functions need not load the API
 
@@ -68,6 +69,8 @@ def restore(model: Any, prefix: str | Path, fine_tune_checkpoint_type: str) -> N
     target = tf.train.Checkpoint(**od_api.restored_objects(model, fine_tune_checkpoint_type))
     try:
         target.restore(str(prefix)).expect_partial().assert_existing_objects_matched()
+    except UNREADABLE as error:
+        raise UserError(str(prefix), "a damaged checkpoint", "make it again, or restore it: dvc checkout") from error
     except (AssertionError, ValueError) as error:
         reason = f"does not fit this model: {str(error).splitlines()[0]}"
         if fine_tune_checkpoint_type == "detection":
@@ -91,7 +94,7 @@ def restore_all(checkpoint: Any, prefix: Path) -> None:
     """
     try:
         checkpoint.restore(str(prefix)).assert_consumed()
-    except (AssertionError, ValueError, tf.errors.OpError) as error:
+    except (AssertionError, ValueError, *UNREADABLE) as error:
         reason = f"does not fit this training: {str(error).splitlines()[0]}"
         remedy = "was it saved by other code? to train from scratch: make train FRESH=1"
         raise UserError(str(prefix), reason, remedy) from error

@@ -5,16 +5,23 @@ the suffix. What cannot be read becomes a `UserError` with the name of the file.
 and ignores EXIF orientation; `ImageInfo.plain` tells which files it reads as Pillow does.
 
 EXIF orientation turns a picture once: libheif and Pillow's TIFF reader apply it themselves, and then report 1.
+
+A few kilobytes may hold `MAX_PIXELS`. No more than these are decoded at any time, however many threads there are, and a
+picture is converted in strips: at most 12 bytes a pixel, 1.1 GB in all.
 """
 
 import io
+import threading
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from detector.base import errors
 from detector.base.errors import UserError
 
 SUFFIXES = (
@@ -22,6 +29,7 @@ SUFFIXES = (
     *(".tif", ".tiff", ".webp"),
 )
 MAX_PIXELS = 89_478_485  # a quarter of a GiB as RGB; above it Pillow warns of a decompression bomb
+STRIP_PIXELS = 2**20  # that are converted at once
 THUMBNAIL = 64  # pixels, the side of the grey square that stands for a picture where pictures are compared
 
 Thumbnail = np.ndarray[tuple[int, int], np.dtype[np.uint8]]  # (THUMBNAIL, THUMBNAIL)
@@ -77,6 +85,8 @@ def read_bytes(path: str | Path) -> bytes:
     except FileNotFoundError:
         raise UserError(str(path), "image not found", "put it there, or remove its line or XML") from None
     except OSError as error:
+        if error.errno in errors.OF_THE_MACHINE:
+            raise
         raise UserError(str(path), f"cannot be read: {error.strerror}", "fix its permissions") from error
     if not content:
         raise UserError(str(path), "is an empty file", _REMEDY)
@@ -93,23 +103,24 @@ def check(path: str | Path, content: bytes | None = None) -> ImageInfo:
     Raises:
         UserError: missing, not an image, truncated, undecodable, or more than `MAX_PIXELS`.
     """
-    return _examined(path, read_bytes(path) if content is None else content)[0]
+    content = read_bytes(path) if content is None else content
+    with _decoded(path, content, cheaply=True) as (image, raw_size, orientation):
+        return _info(image, raw_size, orientation, content)
 
 
 def glance(path: str | Path, content: bytes | None = None) -> tuple[ImageInfo, Thumbnail]:
     """What `check` tells, and the picture as seen, shrunk to a grey square whatever its shape; errors as in `check`."""
-    info, image = _examined(path, read_bytes(path) if content is None else content)
+    content = read_bytes(path) if content is None else content
     square = (THUMBNAIL, THUMBNAIL)
-    small = _to_rgb(path, image).resize(square, Image.Resampling.BOX, reducing_gap=2).convert("L")
-    return info, np.asarray(_turned(small, info.orientation))
+    with _decoded(path, content, cheaply=True) as (image, raw_size, orientation):
+        info = _info(image, raw_size, orientation, content)
+        small = _to_rgb(path, image).resize(square, Image.Resampling.BOX, reducing_gap=2).convert("L")
+    return info, np.asarray(_turned(small, orientation))
 
 
-def _examined(path: str | Path, content: bytes) -> tuple[ImageInfo, Image.Image]:
-    """What the file holds, and its picture as stored, in no more detail than `THUMBNAIL` needs."""
-    image, raw_size, orientation = _decoded(path, content, cheaply=True)
+def _info(image: Image.Image, raw_size: tuple[int, int], orientation: int, content: bytes) -> ImageInfo:
     size = (raw_size[1], raw_size[0]) if orientation >= 5 else raw_size
-    turned = orientation > 1
-    return ImageInfo(size, raw_size, _format(image), turned, _is_plain(image, content), orientation), image
+    return ImageInfo(size, raw_size, _format(image), orientation > 1, _is_plain(image, content), orientation)
 
 
 def open_upright(path: str | Path, content: bytes | None = None) -> Image.Image:
@@ -123,27 +134,62 @@ def open_raw(path: str | Path, content: bytes | None = None) -> Image.Image:
 
 
 def _open(path: str | Path, content: bytes | None, *, upright: bool) -> Image.Image:
-    image, _, orientation = _decoded(path, read_bytes(path) if content is None else content, cheaply=False)
-    rgb = _to_rgb(path, image)
-    rgb.info = {}  # so that EXIF orientation is not applied twice
-    return _turned(rgb, orientation) if upright else rgb
+    content = read_bytes(path) if content is None else content
+    with _decoded(path, content, cheaply=False) as (image, _, orientation):
+        rgb = _to_rgb(path, image)
+        rgb.info = {}  # so that EXIF orientation is not applied twice
+        return _turned(rgb, orientation) if upright else rgb
 
 
 def _turned(image: Image.Image, orientation: int) -> Image.Image:
     return image.transpose(_UPRIGHT[orientation]) if orientation in _UPRIGHT else image
 
 
-def _decoded(path: str | Path, content: bytes, *, cheaply: bool) -> tuple[Image.Image, tuple[int, int], int]:
-    """The decoded image, its size as stored (width, height) and its EXIF orientation."""
-    try:
+class _InFlight:
+    """So many pixels are decoded at a time, and no more, by all threads together."""
+
+    def __init__(self, most: int) -> None:
+        self._free, self._changed = most, threading.Condition()
+
+    @contextmanager
+    def __call__(self, pixels: int) -> Iterator[None]:
+        """Wait until they have room; they give it back in the end. Pixels: no more than there are."""
+        with self._changed:
+            self._changed.wait_for(lambda: pixels <= self._free)
+            self._free -= pixels
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._free += pixels
+                self._changed.notify_all()
+
+
+_in_flight = _InFlight(MAX_PIXELS)
+
+
+@contextmanager
+def _decoded(path: str | Path, content: bytes, *, cheaply: bool) -> Iterator[tuple[Image.Image, tuple[int, int], int]]:
+    """The decoded image, its size as stored (width, height) and its EXIF orientation; it is to be gone afterwards."""
+    with _errors_of(path, content):
         image = Image.open(io.BytesIO(content), formats=_formats(content))
         size = image.size
         if size[0] * size[1] > MAX_PIXELS:
             raise Image.DecompressionBombError(f"{size[0]}x{size[1]} pixels, the limit is {MAX_PIXELS:,}")
         if cheaply and _format(image) == "JPEG":
             image.draft(None, (THUMBNAIL, THUMBNAIL))
-        image.load()
-        return image, size, _orientation(image)
+    with _in_flight(image.width * image.height):
+        with _errors_of(path, content):
+            image.load()
+        yield image, size, _orientation(image)
+
+
+@contextmanager
+def _errors_of(path: str | Path, content: bytes) -> Iterator[None]:
+    try:
+        yield
+    except MemoryError:  # not the picture's fault
+        raise
     except UnidentifiedImageError:
         raise UserError(str(path), f"is not {_kind(content)} that can be read", _REMEDY) from None
     except ImportError as error:
@@ -206,18 +252,41 @@ def _to_rgb(path: str | Path, image: Image.Image) -> Image.Image:
 
 
 def _over_white(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I") or image.mode == "F":
-        return Image.fromarray(_to_8_bits(image)).convert("RGB")
-    if not image.has_transparency_data:
+    scale = _full_scale(image) if image.mode.startswith("I") or image.mode == "F" else 0
+    if not scale and not image.has_transparency_data:
         return image.convert("RGB")
+    rgb = Image.new("RGB", image.size)
+    for box in _strips(image.size):
+        strip = image.crop(box)
+        rgb.paste(_to_8_bits(strip, scale) if scale else _blended(strip), box[:2])
+    return rgb
+
+
+def _strips(size: tuple[int, int]) -> Iterator[tuple[int, int, int, int]]:
+    """Boxes (left, upper, right, lower) of whole rows, which make up the picture."""
+    width, height = size
+    rows = max(1, STRIP_PIXELS // max(1, width))
+    for top in range(0, height, rows):
+        yield 0, top, width, min(top + rows, height)
+
+
+def _blended(image: Image.Image) -> Image.Image:
     layer = image.convert("RGBA")
-    white = Image.new("RGBA", layer.size, "white")
-    return Image.alpha_composite(white, layer).convert("RGB")
+    return Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer).convert("RGB")
 
 
-def _to_8_bits(image: Image.Image) -> "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]":
-    """(H, W) uint8 of a grey picture in 16 or 32 bits: white is 65535, or the least usual full scale that fits."""
-    values = np.nan_to_num(np.asarray(image, dtype=np.float64), nan=0.0, posinf=0.0, neginf=0.0)
-    peak = values.max()
-    scale = 65535 if ";16" in image.mode else next((full for full in _FULL_SCALES if peak <= full), peak)
-    return np.rint(values.clip(0, scale) * (255 / scale)).astype(np.uint8)
+def _full_scale(image: Image.Image) -> float:
+    """The value of white in a grey picture of 16 or 32 bits: 65535, or the least usual full scale that fits."""
+    if ";16" in image.mode:
+        return 65535
+    peak = max(float(_values(image.crop(box)).max()) for box in _strips(image.size))
+    return next((full for full in _FULL_SCALES if peak <= full), peak)
+
+
+def _values(image: Image.Image) -> "np.ndarray[tuple[int, ...], np.dtype[np.float64]]":
+    return np.nan_to_num(np.asarray(image, dtype=np.float64), nan=0.0, posinf=0.0, neginf=0.0)
+
+
+def _to_8_bits(image: Image.Image, scale: float) -> Image.Image:
+    """A grey picture of 16 or 32 bits in RGB; `scale` is white."""
+    return Image.fromarray(np.rint(_values(image).clip(0, scale) * (255 / scale)).astype(np.uint8)).convert("RGB")

@@ -37,6 +37,7 @@ NPM_OPTIONS = (
     "--fetch-retry-maxtimeout=5000",
 )
 ARCHIVES = (".tar", ".tar.gz", ".tgz")
+MOST_FILES = 150_000  # all of COCO, with a few to spare
 MOST_NAME_BYTES = 255  # of a file, on every file system that is in use
 MOST_PATH_BYTES = 1024  # below the folder; a whole path may have 4,096
 TAR_READ = 2**16  # bytes read from a tar at once; no header that is not hostile is larger
@@ -187,6 +188,13 @@ def path_fault(name: str, seen: dict[str, str]) -> str:
     return "exists twice" if seen[folded] == name else f"differs from {seen[folded]!r} in upper and lower case alone"
 
 
+def check_count(count: int, name: str) -> None:
+    """Refuse an archive of more files than any dataset has that this is made for: it would fill the disk with names."""
+    if count > MOST_FILES:
+        reason = f"{count:,} files or more; at most {MOST_FILES:,} are unpacked"
+        raise UserError(name, reason, "unpack it yourself, and give the folder")
+
+
 def unpack_tar(archive: Path, folder: Path, name: str) -> None:
     """Unpack the regular files of a tar archive, all but hidden ones, into a new folder.
 
@@ -200,7 +208,8 @@ def unpack_tar(archive: Path, folder: Path, name: str) -> None:
         with _opened_tar(archive) as stream, tarfile.open(fileobj=stream, mode="r:") as tar:
             unpacked = 0
             seen: dict[str, str] = {}
-            for member in tar:
+            for count, member in enumerate(tar, start=1):
+                check_count(count, name)
                 _check_member(member, name, seen)
                 unpacked += member.size
                 room.check_size(archive, max(unpacked, stream.tell()), free, name)
@@ -212,7 +221,8 @@ def unpack_tar(archive: Path, folder: Path, name: str) -> None:
             while stream.read(TAR_READ):  # to its end, where the checksum of a compressed archive is
                 room.check_size(archive, stream.tell(), free, name)
     except DAMAGE as error:
-        raise UserError(name, f"cannot be unpacked: {error}", "give a complete .tar or .tar.gz archive") from error
+        damage = UserError(name, f"cannot be unpacked: {error}", "give a complete .tar or .tar.gz archive")
+        raise errors.refusal(error) or damage from error
 
 
 def _check_member(member: tarfile.TarInfo, name: str, seen: dict[str, str]) -> None:

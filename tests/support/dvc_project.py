@@ -18,7 +18,7 @@ from ruamel.yaml import YAML
 from detector.base import errors
 from tests.support.gcs_server import Server
 from tests.support.stage import REPOSITORY
-from tools import pull, push
+from tools import check_data, pull, push
 
 PIPELINE = """stages:
   copy:
@@ -70,7 +70,7 @@ class Project:
         return done.stdout
 
     def remote(self, command: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """`python -m tools.push` or `tools.pull`, in this process: DVC is imported once for all tests."""
+        """`python -m tools.push`, pull or check_data, in this process: DVC is imported once for all tests."""
         out, err, code = io.StringIO(), io.StringIO(), 0
         with contextlib.chdir(self.root), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             try:
@@ -78,7 +78,7 @@ class Project:
                     mock.patch.dict(os.environ, self.variables()),
                     mock.patch.object(sys, "argv", [command, *arguments]),
                 ):
-                    errors.run({"push": push.main, "pull": pull.main}[command])
+                    errors.run({"push": push.main, "pull": pull.main, "check_data": check_data.main}[command])
             except SystemExit as exit_:
                 code = int(exit_.code or 0)
         return subprocess.CompletedProcess([command, *arguments], code, out.getvalue(), err.getvalue())

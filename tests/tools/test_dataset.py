@@ -13,7 +13,7 @@ import pytest
 from detector.base import files
 from detector.base.errors import UserError
 from detector.data import labels
-from tests.support import dvc_project, faults
+from tests.support import disk, dvc_project, faults, importing
 from tests.support.importing import planned, refused, targets
 from tools.importing import zip_archive
 
@@ -114,6 +114,83 @@ def test_a_second_import_changes_nothing_and_other_content_is_refused(root, tmp_
     faults.pair(source / "train", "new.jpg")
     refused(bring(root, source), "dataset/pets: exists, with other content; choose another NAME")
     assert faults.tree(root / "dataset") == before
+
+
+def meanwhile(monkeypatch, happens):
+    """Something that happens while the photos are being copied."""
+    copyfile = shutil.copyfile
+
+    def copy(source, target):
+        if not seen:
+            seen.append(target)
+            happens()
+        return copyfile(source, target)
+
+    seen = []
+    monkeypatch.setattr(shutil, "copyfile", copy)
+
+
+def test_a_folder_that_appears_meanwhile_stays(root, tmp_path, monkeypatch):
+    source = faults.dataset(tmp_path / "source")
+    meanwhile(monkeypatch, lambda: files.write_text(root / "dataset/pets/thesis.txt", "mine"))
+    refused(importing.bring(root, source), "dataset/pets: appeared while its content was being written, and is left")
+    assert faults.tree(root / "dataset") == {"pets/thesis.txt": b"mine"}
+
+
+def test_of_two_imports_under_one_name_one_fails(root, tmp_path, monkeypatch):
+    first, second = faults.dataset(tmp_path / "first"), faults.dataset(tmp_path / "second", train=7)
+    done = []
+    meanwhile(monkeypatch, lambda: done.append(bring(root, second)))
+    refused(importing.bring(root, first), "dataset/pets: appeared while its content was being written, and is left")
+    assert done[0].returncode == 0
+    assert faults.tree(root / "dataset/pets/train") == faults.tree(second / "train")
+    assert importing.bring(root, second).stdout.startswith("dataset/pets: exists already, with the same content\n")
+
+
+def test_a_cache_on_a_full_disk(root, tmp_path):
+    """`dvc add` ends with 0 there, and a later checkout would remove the only copy."""
+    source = faults.dataset(tmp_path / "source")
+    with disk.small(tmp_path / "cache", "64k") as cache:
+        subprocess.run([DVC, "cache", "dir", "--local", cache], cwd=root, check=True)
+        done = bring(root, source)
+        assert (done.returncode, done.stdout) == (1, "")
+        fault = f"dataset/pets: not in DVC's cache, {cache}: No space left on device; make room there, and run the comm"
+        assert done.stderr.startswith(f"error: {fault}") and done.stderr.count("\n") == 1
+        assert faults.tree(root / "dataset/pets/train") == faults.tree(source / "train")
+        disk.enlarge(cache, "8m")
+        assert bring(root, source).returncode == 0
+        shutil.rmtree(root / "dataset/pets")
+        subprocess.run([DVC, "checkout", "--quiet"], cwd=root, check=True)
+    assert faults.tree(root / "dataset/pets/train") == faults.tree(source / "train")
+
+
+def test_a_full_disk_is_one_line_and_leaves_nothing(root, tmp_path):
+    source = faults.dataset(tmp_path / "source")
+    with disk.small(root / "dataset", "64k") as small:
+        done = bring(root, source)
+        refused(done, "dataset/pets: No space left on device; make room, and run the command again")
+        assert list(small.iterdir()) == []
+        disk.enlarge(small, "8m")
+        assert bring(root, source).returncode == 0
+
+
+def test_a_project_that_can_only_be_read_is_one_line(root, tmp_path):
+    source = faults.dataset(tmp_path / "source")
+    (root / "dataset").mkdir()
+    with disk.read_only(root / ".dvc"):
+        done = bring(root, source)
+        refused(done, "dvc add dataset/pets: ")
+        assert "Read-only file system" in done.stderr
+    with disk.read_only(root):
+        refused(bring(root, source, "other"), "dataset/")
+
+
+def test_an_empty_list_of_locks_is_no_reason_to_refuse(root, tmp_path):
+    """A kill, or a full disk, leaves it so."""
+    (root / ".dvc/tmp").mkdir(exist_ok=True)
+    (root / ".dvc/tmp/rwlock").touch()
+    assert subprocess.run([DVC, "status", "--quiet"], cwd=root, check=False, capture_output=True).returncode in (0, 255)
+    assert bring(root, faults.dataset(tmp_path / "source")).returncode == 0
 
 
 def test_a_dataset_that_dvc_tracks_but_this_machine_does_not_have(root, tmp_path):

@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from detector.base import files
 from detector.data import labels
 from detector.model import pipeline_config
-from tests.support import seconds, tiny
+from tests.support import disk, seconds, tiny
 from tests.support.gcs_server import Server
 from tests.support.service_account import EMAIL, write_key
 from tests.support.stage import REPOSITORY
@@ -742,18 +743,81 @@ def test_a_remote_that_is_only_in_the_local_configuration_is_reported(project: P
 def test_make_train_begins_with_it(project: Project) -> None:
     (project.root / ".venv" / "bin").mkdir(parents=True)
     shutil.copy(REPOSITORY / "Makefile", project.root)
-    for name, script in (("python", f'PYTHONPATH={REPOSITORY} exec {sys.executable} "$@"'), ("dvc", "echo started")):
-        path = project.root / ".venv" / "bin" / name
-        path.write_text(f"#!/bin/sh\n{script}\n")
-        path.chmod(0o755)
+    started = "> dvc repro evaluate predict\n"
+    python = project.root / ".venv" / "bin" / "python"
+    python.write_text(f'#!/bin/sh\nPYTHONPATH={REPOSITORY} exec {sys.executable} "$@"\n')
+    python.chmod(0o755)
     project.edit("params.yaml", "accelerator: auto", "accelerator: gpu")
     (line,) = [line for line in project.doctor().stdout.splitlines() if line.startswith("error: ")]
     result = project.run("make", "--no-print-directory", "train", "PYTHON=true")
     assert result.returncode == 2
     assert result.stderr.splitlines()[0] == line
-    assert "started" not in result.stdout
+    assert started not in result.stdout
     result = project.run("make", "--no-print-directory", "doctor", "PYTHON=true")
     assert line in result.stdout.splitlines()
     assert result.returncode == 2
     project.edit("params.yaml", "accelerator: gpu", "accelerator: auto")
-    assert "started" in project.run("make", "--no-print-directory", "train", "PYTHON=true").stdout
+    assert started in project.run("make", "--no-print-directory", "train", "PYTHON=true").stdout
+
+
+def test_a_folder_of_dvc_that_can_only_be_read(project: Project) -> None:
+    with disk.read_only(project.root / ".dvc"):
+        result = project.doctor("--fast")
+    assert result.returncode == 1
+    assert result.stderr == "error: .dvc: DVC cannot write there; check it: ls -ld .dvc; findmnt --target .dvc\n"
+
+
+def test_a_disk_of_the_cache_that_is_too_small(project: Project) -> None:
+    with disk.small(project.root.parent / "cache", "2m") as cache:
+        project.must("dvc", "cache", "dir", "--quiet", "--local", str(cache))
+        result = project.doctor("--fast")
+    assert result.returncode == 1
+    needed = r"error: disk: 0\.0 GB free, about 0\.2 GB needed for DVC's cache in .*/cache; free some: dvc gc --work"
+    assert re.match(needed, result.stderr) and result.stderr.count("\n") == 1
+
+
+def test_a_disk_without_file_locks(project: Project) -> None:
+    code = (
+        "import errno, fcntl, os, runpy, sys\n"
+        "def flock(*_): raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))\n"
+        "fcntl.flock = flock\n"
+        "sys.argv = ['doctor', '--fast']\n"
+        "runpy.run_module('tools.doctor', run_name='__main__')\n"
+    )
+    result = project.run(sys.executable, "-c", code)
+    what = ".dvc: this disk has no file locks, as network folders may: No locks available"
+    remedy = "run: dvc config --local core.hardlink_lock true"
+    assert (result.returncode, result.stderr) == (1, f"error: {what}; {remedy}\n")
+    project.must("sh", "-c", remedy.removeprefix("run: "))
+    assert project.run(sys.executable, "-c", code).returncode == 0
+
+
+def test_an_output_that_a_kill_has_hidden(project: Project) -> None:
+    old = project.root / "model" / f"{files.TEMPORARY}abc" / files.OLD / "train"
+    files.write_text(old / "best/ckpt-1.index", "trained")
+    result = project.doctor("--fast")
+    assert result.returncode == 1
+    what = "error: model/train: missing, since a kill came while it was replaced; the last one is "
+    assert result.stderr.startswith(f"{what}{old.relative_to(project.root)}; run: mv ")
+    project.must("sh", "-c", result.stderr.partition("run: ")[2].partition(" (or")[0])
+    assert (project.root / "model/train/best/ckpt-1.index").read_text() == "trained"
+    assert project.doctor("--fast").returncode == 0
+
+
+def test_what_only_the_working_tree_has(project: Project) -> None:
+    tiny.dataset(project.root)
+    project.params(**{"train.batch_size": "8"})
+    project.must("dvc", "add", "--quiet", "dataset/tiny")
+    project.commit()
+    assert project.findings() == []
+    shutil.rmtree(project.root / ".dvc/cache/files")
+    (line,) = project.findings()
+    assert line.startswith("note:  dataset/tiny: not in DVC's cache, and dvc repro, exp run or checkout may remove it")
+    project.must("sh", "-c", line.rpartition(", or ")[2])
+    assert project.findings() == []
+
+
+def test_an_empty_list_of_locks(project: Project) -> None:
+    (project.root / ".dvc/tmp").mkdir(exist_ok=True)
+    (project.root / ".dvc/tmp/rwlock").touch()
+    assert "note:  .dvc/tmp/rwlock: empty, and dvc refuses that" in project.doctor().stdout

@@ -7,13 +7,14 @@ import signal
 import subprocess
 import sys
 import tarfile
+import time
 import zipfile
 from importlib import metadata
 from pathlib import Path
 
 import pytest
 
-from tests.support import seconds
+from tests.support import disk, seconds
 from tools import install
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -196,6 +197,45 @@ def test_an_interrupted_installation_is_repeated(tmp_path: Path, colab: dict[str
     assert module.read_text() == "ANSWER = 42\n"
 
 
+def test_a_package_that_is_gone_is_installed_again(tmp_path: Path, colab: dict[str, str]) -> None:
+    project = Project(tmp_path / "project")
+    assert project.install(**colab)[0] == 0
+    package = next((project.root / ".venv").glob("lib/python3*/site-packages/alpha"))
+    (package.parent / "mine.py").write_text("")  # what a user adds is no reason
+    assert project.install(**colab) == (0, "", "")
+    shutil.rmtree(package)
+    assert project.install(**colab)[0] == 0
+    assert (package / "__init__.py").read_text() == "ANSWER = 42\n"
+
+
+def test_after_a_kill_the_next_one_waits_for_its_orphan(tmp_path: Path) -> None:
+    """Which would go on writing to the .venv that is just being emptied."""
+    project = Project(tmp_path / "project")
+    process = subprocess.Popen(
+        [sys.executable, "-u", "tools/install.py", "--tf=cpu", "--with=pip"],
+        cwd=project.root, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert process.stdout
+    assert process.stdout.readline().startswith("Installing")
+    while not (project.root / ".venv" / "bin").exists():
+        time.sleep(0.01)
+    process.kill()
+    process.communicate(timeout=30)
+    assert project.install()[::2] == (0, "")
+    assert project.packages() == {"alpha"}
+
+
+@pytest.mark.parametrize("place", [".", ".venv"])
+def test_a_disk_that_can_only_be_read_is_one_line(place: str, tmp_path: Path, colab: dict[str, str]) -> None:
+    project = Project(tmp_path / "project")
+    assert project.install(**colab)[0] == 0
+    project.write_lock("beta")
+    with disk.read_only(project.root / place):
+        code, _, err = project.install(**colab)
+    assert code == 2
+    assert err.startswith("error: ") and err.count("\n") == 1
+
+
 def test_ctrl_c_leaves_no_fingerprint(tmp_path: Path) -> None:
     project = Project(tmp_path / "project")
     process = subprocess.Popen(
@@ -243,19 +283,12 @@ def test_a_folder_that_is_not_an_environment_is_left_alone(tmp_path: Path) -> No
 
 
 def test_a_full_disk_is_reported_before_anything_is_installed(tmp_path: Path) -> None:
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(disk)]
-    if os.geteuid() or subprocess.run(mount, capture_output=True, check=False).returncode:
-        pytest.skip("a small disk cannot be mounted here")
-    try:
-        project = Project(disk / "project")
+    with disk.small(tmp_path / "disk", "8m") as small:
+        project = Project(small / "project")
         code, out, err = project.install()
         assert (code, out) == (2, "")
         assert "the packages need 2.6 GB of disk, 0.0 GB are free" in err
         assert not (project.root / ".venv").exists()
-    finally:
-        subprocess.run(["umount", str(disk)], check=True)
 
 
 def fake_command(folder: Path, name: str, script: str) -> None:

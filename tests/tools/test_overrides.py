@@ -75,6 +75,6 @@ def test_an_experiment_with_a_value_that_needs_quotes(tmp_path: Path) -> None:
     project = dvc_project.started(tmp_path / "project", pipeline)
     (project.root / "params.yaml").write_text("train:\n  work_dir: .work\n")
     project.commit()
-    done = child("-m", "tools.experiment", "--work-dir=~/it's (2)", "one", cwd=project.root)
+    done = child("-m", "tools.pipeline", "exp", "run", "--work-dir=~/it's (2)", "one", cwd=project.root)
     assert done.returncode == 0, done.stderr
     assert (project.root / "out").read_text() == "train:\n  work_dir: ~/it's (2)\n"

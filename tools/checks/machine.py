@@ -23,6 +23,7 @@ from detector.training import accelerators
 from detector.training.params import TrainParams
 from tools import install
 from tools.checks.lines import Line, error, note, ok
+from tools.cloud import dvc_config
 
 GB = 1e9
 AGAIN = "run: rm -f .venv/installed && make install"  # without the first command, make install finds nothing to do
@@ -46,13 +47,16 @@ def python() -> Iterator[Line]:
 
 
 def disk(train: TrainParams, dataset: DatasetParams, sample: SampleParams) -> Iterator[Line]:
-    """Free space where the environment goes, where results go, and where checkpoints go."""
+    """Free space where the environment goes, where results go, in DVC's cache, and where checkpoints go."""
     if not install.VENV.exists():
         needed = install.DISK_GB[accelerators.build() or "cpu"] * GB
         yield _space(Path(), needed, "the environment", "free some: df -h .")
     drawn = (sample.train_images + sample.test_images) * DRAWN_BYTES
     images = _size(paths.DATA) or _size(Path(dataset.dir)) or drawn
     yield _space(Path(), RESULTS_BYTES + 2 * images, "records, model and results", "free some: dvc gc --workspace")
+    cache = dvc_config.cache() if dvc_config.DVC_DIR.is_dir() else Path()
+    if existing(cache).stat().st_dev != Path().stat().st_dev:
+        yield _space(cache, RESULTS_BYTES / 2 + images, f"DVC's cache in {cache}", "free some: dvc gc --workspace")
     place, count = mirror.local_root(train.work_dir), train.keep + 1  # an old one is removed after a new one is written
     what = f"{count} checkpoints in {place}"
     yield _space(Path(place), count * CHECKPOINT_BYTES, what, "run: dvc exp run -S train.keep=1")

@@ -1,5 +1,7 @@
 """What DVC needs of git, and of itself."""
 
+import contextlib
+import fcntl
 import os
 import shlex
 import shutil
@@ -7,8 +9,12 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+from detector.base import files, paths
+from detector.base.errors import UserError
+from tools.checks import machine
 from tools.checks.lines import Line, error, note, ok
-from tools.cloud import trust
+from tools.cloud import dvc_config, keeping, trust
+from tools.cloud.project import project
 
 IDENTITY = "run: git config user.name 'You' && git config user.email you@example.com"
 FIRST_COMMIT = "git add . && git commit -m start"
@@ -53,8 +59,55 @@ def dvc() -> Iterator[Line]:
     missing = [path for path in remedies if not Path(path).exists()]
     for path in missing:
         yield error(f"{path}: not found, so this is not a pipeline", remedies[path])
-    if not missing:
-        yield ok("dvc: .dvc and dvc.yaml exist")
+    if missing:
+        return
+    faults = list(_unusable())
+    yield from faults or [ok("dvc: dvc.yaml exists, and .dvc can be used")]
+
+
+def _unusable() -> Iterator[Line]:
+    """Why DVC could not write its notes and its cache, or not lock them."""
+    notes, cache = dvc_config.DVC_DIR / "tmp", dvc_config.cache()
+    found = map(machine.existing, (dvc_config.DVC_DIR, notes, cache / "files" / "md5"))
+    here = Path.cwd()
+    for place in dict.fromkeys(place.relative_to(here) if place.is_relative_to(here) else place for place in found):
+        if not os.access(place, os.W_OK | os.X_OK):
+            where = shlex.quote(str(place))
+            yield error(f"{place}: DVC cannot write there", f"check it: ls -ld {where}; findmnt --target {where}")
+    if not dvc_config.has_hardlink_locks() and (fault := _lock_fault(dvc_config.DVC_DIR)):
+        what = f"{dvc_config.DVC_DIR}: this disk has no file locks, as network folders may: {fault}"
+        yield error(what, "run: dvc config --local core.hardlink_lock true")
+    if (notes / "rwlock").is_file() and not (notes / "rwlock").stat().st_size:
+        yield note(f"{notes}/rwlock: empty, and dvc refuses that (make repairs it)", f"run: rm {notes}/rwlock")
+
+
+def _lock_fault(folder: Path) -> str:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        pass
+    except OSError as failed:
+        return str(failed.strerror)
+    finally:
+        os.close(handle)
+    return ""
+
+
+def hidden() -> Iterator[Line]:
+    """An output whose last content a kill has left in a temporary folder, between two renames."""
+    for path in (paths.SAMPLE, paths.PRETRAINED, paths.TRAIN, paths.EXPORT, paths.EVALUATE, paths.PREDICT):
+        for old in files.hidden(path)[:1]:
+            what = f"{path}: missing, since a kill came while it was replaced; the last one is {old}"
+            yield error(what, f"run: mv {old} {path} (or remove it: rm -r {old.parents[1]})")
+
+
+def kept() -> Iterator[Line]:
+    """What the next run of dvc may remove, though nothing else has it."""
+    with contextlib.suppress(UserError), project() as repo:  # without a project, others report it
+        for path in keeping.lacking(repo):
+            what = f"{path}: not in DVC's cache, and dvc repro, exp run or checkout may remove it"
+            yield note(what, f"make room in {dvc_config.cache()}, and run: make train, or dvc commit {path}")
 
 
 def readable() -> Iterator[Line]:

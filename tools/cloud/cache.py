@@ -40,6 +40,11 @@ class Cache:
     def has(self, name: str) -> bool:
         return self.path(name).is_file()
 
+    def make_folders(self) -> None:
+        """Make the folders of all objects: where DVC cannot make one, it does not record a result. Raises: OSError."""
+        for number in range(256):
+            self.path(f"files/md5/{number:02x}").mkdir(parents=True, exist_ok=True)
+
     def damaged(self, names: Iterable[str]) -> dict[str, str]:
         """Of the objects that are here, those whose md5 is not their name, and what is wrong with each."""
         sizes = {name: self.path(name).stat().st_size for name in sorted(names) if self.has(name)}
@@ -58,6 +63,10 @@ class Cache:
         if not is_list(name) or not self.has(name) or mismatch(self.path(name), md5_in(name)):
             return {}
         return {entry["relpath"]: object_name(entry["md5"]) for entry in json.loads(self.path(name).read_bytes())}
+
+    def is_whole(self, name: str) -> bool:
+        """Whether this object and, of a folder, all of its files are here."""
+        return self.has(name) and all(map(self.has, self.files(name).values()))
 
     def is_complete(self, name: str, missing: Collection[str]) -> bool:
         """Whether neither this object nor, of a folder, one of its files is among the missing ones."""

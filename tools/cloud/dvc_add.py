@@ -1,12 +1,14 @@
 """Folders of the user's that DVC tracks: which names they may have, `dvc add`, and `git add`."""
 
+import logging
 import re
-import subprocess
 from collections.abc import Collection
 from pathlib import Path
 
+from detector.base import errors, files
 from detector.base.errors import UserError
-from tools.cloud import dvc_config, git
+from tools.cloud import git, keeping
+from tools.cloud.project import project
 
 
 def folder(parent: Path, name: str, reserved: Collection[str], example: str) -> Path:
@@ -34,23 +36,42 @@ def refuse_missing(target: Path) -> None:
 
 
 def track(target: Path) -> None:
-    """`dvc add`, with the dvc of this environment; and `git add`, for dvc exp run --temp and --queue know nothing else.
+    """`dvc add`, and `git add`, for dvc exp run --temp and --queue know nothing else.
+
+    Where DVC's cache cannot take the folder, the command ends with that, and exit code 1.
 
     Raises:
         UserError: one of them failed. The folder stays, so that the command can be repeated.
     """
-    command = [dvc_config.program(), "add", "--quiet", str(target)]
+    before = {path: path.read_bytes() if path.exists() else None for path in _written(target)}
     try:
-        subprocess.run(command, check=True, capture_output=True, text=True)
-    except FileNotFoundError:
-        raise UserError("dvc", "not found", f"run: make install, then: dvc add {target}") from None
-    except subprocess.CalledProcessError as error:
-        reason = (error.stderr.strip().splitlines() or ["it failed"])[0].removeprefix("ERROR: ")
+        with project() as repo:
+            from dvc.logger import set_loggers_level
+
+            with set_loggers_level(logging.CRITICAL):  # as with --quiet
+                repo.add([str(target)])
+            not_kept = keeping.keep(repo, only=(str(target),))
+    except (UserError, OSError) as error:
+        fault = error if isinstance(error, UserError) else errors.refusal(error)
+        if fault is None:
+            raise
+        for path, content in before.items():  # where the disk is full, DVC leaves a part
+            if content is None:
+                path.unlink(missing_ok=True)
+            elif path.read_bytes() != content:
+                files.write_bytes(path, content)
+        reason = fault.reason if fault.where == "DVC" else f"{fault.where}: {fault.reason}"
         remedy = "the data is copied; fix that and run the command again"
         raise UserError(f"dvc add {target}", reason, remedy) from error
     if git.is_here():
-        added = [str(path) for path in (Path(f"{target}.dvc"), target.parent / ".gitignore") if path.exists()]
+        added = [str(path) for path in _written(target) if path.exists()]
         try:
             git.run("add", "--", *added)
         except ValueError as error:
             raise UserError(f"git add {' '.join(added)}", str(error), "fix that and run the command again") from error
+    errors.exit_with(not_kept)
+
+
+def _written(target: Path) -> tuple[Path, Path]:
+    """What `dvc add` writes beside a folder."""
+    return Path(f"{target}.dvc"), target.with_name(".gitignore")

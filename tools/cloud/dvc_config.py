@@ -4,6 +4,8 @@ The URL belongs in .dvc/config, which is committed, or `dvc exp push` uploads no
 and credentials belong in .dvc/config.local, which git ignores.
 """
 
+import configparser
+import contextlib
 import os
 import shlex
 import sys
@@ -11,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from detector.base import errors
+from detector.base import errors, files
 from detector.base.errors import UserError
 from tools.cloud import bucket_settings, git, trust
 from tools.cloud.bucket_settings import Finding
@@ -49,6 +51,25 @@ def bucket() -> str:
     """The bucket of the default remote, or ""."""
     address = str(default()[1].get("url", ""))
     return address.removeprefix("gs://").partition("/")[0] if address.startswith("gs://") else ""
+
+
+def cache() -> Path:
+    """The folder of DVC's cache."""
+    return DVC_DIR / (_setting("cache", "dir") or "cache")
+
+
+def has_hardlink_locks() -> bool:
+    """Whether DVC locks without the system's file locks."""
+    return _setting("core", "hardlink_lock").lower() == "true"
+
+
+def _setting(section: str, key: str) -> str:
+    """A value as the user, the project or this clone sets it; read without DVC, whose import takes long."""
+    user = Path(os.environ.get("XDG_CONFIG_HOME") or files.expanded("~/.config"), "dvc", "config")
+    parser = configparser.ConfigParser(interpolation=None, strict=False)
+    with contextlib.suppress(configparser.Error, OSError, UnicodeDecodeError):  # DVC is going to report it
+        parser.read((user, CONFIG, f"{CONFIG}.local"), encoding="utf-8")
+    return parser.get(section, key, fallback="").strip("\"'")
 
 
 def check(bucket: str) -> Mapping[str, Any]:

@@ -24,24 +24,28 @@ class Output:
         return f"{self.commit}: {self.path}" if self.commit else self.path
 
 
-def collect(repo: Any, experiments: Mapping[str, str], head: str = "") -> list[Output]:
+def collect(repo: Any, experiments: Mapping[str, str], head: str = "", older: Collection[str] = ()) -> list[Output]:
     """What belongs on the default remote.
 
     Args:
         repo: the project; the outputs of its working tree come first.
         experiments: the name by the commit.
         head: the last commit, whose outputs a newer run may have replaced in the working tree; empty to leave it out.
+        older: other commits.
     """
     outputs, config = [], repo.config
-    for revision in repo.brancher(revs=sorted({*experiments, head} - {""}), sha_only=True):
+    for revision in repo.brancher(revs=sorted({*experiments, *older, head} - {""}), sha_only=True):
         repo.config = config  # that of an older commit may not know the remote which config.local is about: DVC fails
         for out in filter(_belongs_there, repo.index.outs):
-            output = Output(_path(repo, out), object_name(out.hash_info.value), _remedy(repo, out))
+            output = Output(path_of(repo, out), object_name(out.hash_info.value), _remedy(repo, out))
             if revision and revision == head:
                 output = replace(output, commit=commit_name(head), remedy="git stash, then dvc repro")
             elif name := experiments.get(revision):
                 remedy = f"dvc exp apply {name}, then dvc repro"
                 output = replace(output, commit=f"experiment {name}", remedy=remedy)
+            elif revision in older:
+                remedy = f"git switch --detach {revision[:10]}, then dvc repro"
+                output = replace(output, commit=commit_name(revision), remedy=remedy)
             outputs.append(output)
     return outputs
 
@@ -52,27 +56,30 @@ def commit_name(commit: str) -> str:
 
 def left_to_dvc(repo: Any, command: str) -> list[str]:
     """What is not pushed or pulled here, a line each."""
-    outs = [out for out in repo.index.outs if _is_stored(out) and not _belongs_there(out)]
+    outs = [out for out in repo.index.outs if is_stored(out) and not _belongs_there(out)]
     fault = "has its own remote, or is stored as DVC 2 did"
     return [
-        f"{path}: {fault}; run: dvc {command} {shlex.quote(path)}" for path in sorted(_path(repo, out) for out in outs)
+        f"{path}: {fault}; run: dvc {command} {shlex.quote(path)}"
+        for path in sorted(path_of(repo, out) for out in outs)
     ]
 
 
-def _is_stored(out: Any) -> bool:
+def is_stored(out: Any) -> bool:
+    """Whether an output is recorded, and its content belongs in the cache."""
     return bool(out.is_in_repo and out.use_cache and out.can_push and not out.stage.is_repo_import and out.hash_info)
 
 
 def _belongs_there(out: Any) -> bool:
-    return _is_stored(out) and not out.remote and out.hash_info.name == "md5"
+    return is_stored(out) and not out.remote and out.hash_info.name == "md5"
 
 
-def _path(repo: Any, out: Any) -> str:
+def path_of(repo: Any, out: Any) -> str:
+    """Of an output, from the project's root."""
     return str(repo.fs.relpath(out.fs_path, repo.root_dir))
 
 
 def _remedy(repo: Any, out: Any) -> str:
-    command = ["add", _path(repo, out)] if out.stage.is_data_source else ["repro", out.stage.addressing]
+    command = ["add", path_of(repo, out)] if out.stage.is_data_source else ["repro", out.stage.addressing]
     return shlex.join(["dvc", *command])
 
 

@@ -4,6 +4,7 @@ import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from detector.base.errors import UserError
@@ -29,8 +30,27 @@ def project() -> Iterator[Any]:
         os.chdir(Repo.find_root())
         trust.check_shared()
         with Repo() as repo:
+            _unlock(repo)
             yield repo
     except NotDvcRepoError as error:
         raise UserError(".", "not inside a DVC repository", "run from the project's root") from error
     except DvcException as error:
         raise UserError("DVC", reason(error), "fix that, and run the command again") from error
+
+
+def _unlock(repo: Any) -> None:
+    """A kill or a full disk leaves the list of files in use empty, with which DVC refuses every command."""
+    from dvc.lock import make_lock
+    from dvc.rwlock import RWLOCK_FILE, RWLOCK_LOCK
+
+    used = Path(repo.tmp_dir, RWLOCK_FILE)
+    if is_empty(used):
+        hardlink = repo.config["core"].get("hardlink_lock", False)
+        with make_lock(str(used.with_name(RWLOCK_LOCK)), tmp_dir=repo.tmp_dir, hardlink_lock=hardlink):
+            if is_empty(used):  # and not just being written
+                used.unlink()
+
+
+def is_empty(path: Path) -> bool:
+    """Whether a file exists, without content."""
+    return path.is_file() and not path.stat().st_size

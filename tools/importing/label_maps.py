@@ -77,6 +77,9 @@ def _made(tree: Tree, classes: Sequence[str]) -> tuple[str, str]:
     if not classes:
         reason = "no object with a class in any label"
         raise UserError(tree.source, reason, "label some, or put a label map beside them")
+    if len(classes) > labels.MOST_CLASSES:
+        reason = f"the labels have {len(classes):,} classes; at most {labels.MOST_CLASSES:,} are supported"
+        raise UserError(tree.source, reason, "is the name of a class in the place of something else?")
     for fault in filter(None, map(labels.fault, classes)):
         raise UserError(tree.source, fault, "rename it in the labels")
     numbered = ", ".join(f"{name} {number}" for number, name in enumerate(classes, 1))

@@ -8,6 +8,7 @@ import zipfile
 import zlib
 from pathlib import Path
 
+from detector.base import errors
 from detector.base.errors import UserError
 from detector.storage import archives, room
 from tools.importing import zip_names
@@ -48,6 +49,7 @@ def _unpack_zip(archive: Path, folder: Path, name: str) -> None:
     try:
         with zipfile.ZipFile(archive) as source:
             everything = source.infolist()
+            archives.check_count(len(everything), name)
             paths = zip_names.read(everything)
             members = [(info, path) for info, path in zip(everything, paths, strict=True) if not path.endswith("/")]
             _check(members, name)
@@ -57,7 +59,8 @@ def _unpack_zip(archive: Path, folder: Path, name: str) -> None:
                 if not archives.is_hidden(path):
                     _extract(source, info, folder / path)
     except _DAMAGE as error:
-        raise UserError(name, f"cannot be unpacked: {error}", "download or pack it again, as a plain zip") from error
+        damage = UserError(name, f"cannot be unpacked: {error}", "download or pack it again, as a plain zip")
+        raise errors.refusal(error) or damage from error
 
 
 def _check(members: list[tuple[zipfile.ZipInfo, str]], name: str) -> None:

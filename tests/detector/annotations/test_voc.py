@@ -226,3 +226,10 @@ def test_round_trip(objects, filename):
     assert [(one.name, one.box) for one in annotation.objects] == given_objects
     fitted, problems = fit(annotation, (10_000, 10_000), 0)
     assert (fitted.objects, problems) == (annotation.objects, [])
+
+
+def test_an_xml_with_more_objects_than_a_photo_can_have_is_left_out():
+    annotation, (problem,) = read(voc("a.jpg", [("cat", BOX)] * 10_001))
+    assert annotation is None
+    assert (problem.reason, problem.action) == ("too many objects: 10,001, and at most 10,000 are read", SKIPPED)
+    assert read(voc("a.jpg", [("cat", BOX)] * 10_000))[0] is not None

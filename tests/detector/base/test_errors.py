@@ -43,6 +43,26 @@ def test_our_own_mistake_keeps_its_traceback() -> None:
 
 
 @pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        ("OSError(errno.ENOSPC, 'x', 'in.jpg', None, 'out.jpg')", "out.jpg: No space left on device; make room"),
+        ("OSError(errno.EROFS, 'x', 'a.csv')", "a.csv: Read-only file system; that disk can only be read: copy the"),
+        ("PermissionError(errno.EACCES, 'x', 'a.csv')", "a.csv: Permission denied; change its permissions, and run"),
+        ("OSError(errno.EIO, 'x')", "disk: Input/output error; check the disk, and run the command again"),
+        ("sqlite3.OperationalError('database or disk is full')", "disk: No space left on device; make room, and run"),
+        ("RuntimeError('ckpt-1; No space left on device [Op:Save]')", "disk: No space left on device; make room, and"),
+        ("numpy.zeros(2**58)", "memory: there is not enough; close other programs, and run the command"),
+    ],
+)
+def test_what_the_system_refuses_is_one_line_too(error: str, line: str) -> None:
+    imports = "import errno, numpy, sqlite3\nfrom detector.base import errors"
+    done = child("-c", f"{imports}\ndef main(): raise {error}\nerrors.run(main)")
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"error: {line}")
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
     "module",
     [
         *(f"stages.{n}" for n in ("sample", "xml2csv", "csv2record", "pretrained", "evaluate")),

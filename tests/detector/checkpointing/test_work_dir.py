@@ -327,3 +327,29 @@ def test_a_quota_is_told_from_a_full_disk(tmp_path: Path) -> None:
         with pytest.raises(UserError) as caught, work_dir.disk_errors(tmp_path, 6_000_000):
             raise error
         assert caught.value.line().startswith(line)
+
+
+def test_a_folder_without_file_locks_is_named_as_such(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def flock(*_: object) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr("fcntl.flock", flock)
+    with pytest.raises(UserError) as caught, work_dir.opened(str(tmp_path), IDENTITY, keep=1):
+        pass
+    reason = "has no file locks, as network folders may: No locks available"
+    assert caught.value.line().endswith(f": {reason}; choose another folder: train.work_dir in params.yaml")
+
+
+def test_a_state_that_cannot_be_read_removes_no_best(kept: work_dir.Work, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody knows which of them it needs."""
+    read_text = Path.read_text
+
+    def refuse(path: Path, *arguments: object) -> str:
+        if path.parent.name == "step-00000030":
+            raise OSError(errno.EIO, os.strerror(errno.EIO), str(path))
+        return read_text(path)
+
+    monkeypatch.setattr(Path, "read_text", refuse)
+    with pytest.raises(UserError, match=r"state.json: cannot be written to: Input/output error; fix that and run"):
+        kept.save(state(40, 20), 10, writes("step 40 "))
+    assert "best-00000020" in names(kept.folder)

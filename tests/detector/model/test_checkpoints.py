@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from detector.base.errors import UserError
 from tests.support import tiny
 
 
@@ -35,3 +36,31 @@ def test_detection_restores_features_and_boxes_and_no_classes(name: str, tmp_pat
     assert np.abs(expected["box_encodings"]).max() > 1e-3
     np.testing.assert_array_equal(after["box_encodings"], expected["box_encodings"])
     assert not np.array_equal(*(found["class_predictions_with_background"] for found in (after, expected)))
+
+
+def test_a_damaged_checkpoint_is_never_a_traceback(tmp_path: Path) -> None:
+    """One index of sixty was one: TensorFlow raises IndexError then."""
+    from detector.model import checkpoints
+    from detector.model.tensorflow_env import tf
+
+    variables = {f"v{number}": tf.Variable(tf.ones([3, 3])) for number in range(40)}
+    checkpoint = tf.train.Checkpoint(model=tf.train.Checkpoint(**variables))
+    prefix = checkpoints.write(checkpoint, tmp_path)
+    index, data = (prefix.with_name(f"ckpt-1.{end}") for end in ("index", "data-00000-of-00001"))
+    random = np.random.default_rng(2)
+    refused = 0
+    for path, count in ((index, 120), (data, 20)):
+        content = path.read_bytes()
+        for _ in range(count):
+            damaged = bytearray(content)
+            for at in random.integers(len(damaged), size=3):
+                damaged[at] ^= 1 << random.integers(8)
+            path.write_bytes(damaged[: random.integers(len(damaged))] if random.random() < 0.3 else damaged)
+            for read in (checkpoints.variables, lambda prefix: checkpoints.restore_all(checkpoint, prefix)):
+                try:
+                    read(prefix)
+                except UserError as error:
+                    refused += 1
+                    assert error.where == str(prefix)
+        path.write_bytes(content)
+    assert refused > 120

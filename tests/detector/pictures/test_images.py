@@ -12,7 +12,7 @@ from PIL import Image
 
 from detector.base.errors import UserError
 from detector.pictures import images
-from tests.support.stage import REPOSITORY
+from tests.support.stage import REPOSITORY, child
 
 RED, BLUE = (255, 0, 0), (0, 0, 255)
 UNREADABLE_HEIC = b"\0\0\0\x18ftypheic\0\0\0\0heicmif1" + bytes(64)
@@ -306,3 +306,52 @@ def test_is_image():
     assert images.is_image("a.avif")
     assert not images.is_image("a.xml")
     assert not images.is_image("jpg")
+
+
+@pytest.mark.parametrize("mode", ["I;16", "RGBA"])
+def test_a_few_kilobytes_that_hold_all_the_pixels_that_are_allowed(tmp_path, mode):
+    """In two threads: these took 4.5 GB."""
+    image = Image.new(mode, (9459, 9459), (1, 2, 3, 4) if mode == "RGBA" else 7)
+    path = saved(tmp_path / "a.png", image)
+    del image
+    assert path.stat().st_size < 500_000
+    code = """
+import resource, sys
+from concurrent.futures import ThreadPoolExecutor
+from detector.pictures import images
+with ThreadPoolExecutor(2) as pool:
+    sizes = list(pool.map(lambda read: read(sys.argv[1]) and None, (images.open_upright, images.glance)))
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+"""
+    done = child("-c", code, str(path))
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) < 1.2e9
+
+
+@pytest.mark.parametrize(("mode", "colours"), [("I;16", 65536), ("I", 70000), ("F", 256), ("RGBA", 256), ("LA", 256)])
+def test_a_picture_in_strips_is_the_same_picture(tmp_path, monkeypatch, mode, colours):
+    random = np.random.default_rng(0)
+    if mode in ("RGBA", "LA"):
+        values = random.integers(0, colours, (50, 30, len(mode)), dtype=np.uint8)
+        image = Image.fromarray(values)
+    else:
+        values = random.integers(0, colours, (50, 30))
+        image = Image.fromarray(values.astype({"I;16": np.uint16, "I": np.int32, "F": np.float32}[mode]))
+    assert image.mode == mode
+    path = saved(tmp_path / "a.tif", image)
+    whole = images.open_upright(path)
+    monkeypatch.setattr(images, "STRIP_PIXELS", 100)
+    assert np.array_equal(images.open_upright(path), whole)
+
+
+def test_no_memory_is_not_the_fault_of_the_picture(tmp_path, monkeypatch):
+    """It would be left out of the dataset."""
+
+    def refuse(*_):
+        raise MemoryError
+
+    path = saved(tmp_path / "a.jpg", Image.new("RGB", (8, 8)))
+    monkeypatch.setattr(Image.core, "new", refuse)
+    monkeypatch.setattr(Image.core, "fill", refuse)
+    with pytest.raises(MemoryError):
+        images.open_upright(path)

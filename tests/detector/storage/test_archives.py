@@ -7,6 +7,7 @@ and tests/detector/weights/test_open_images.py.
 import io
 import tarfile
 import time
+import zipfile
 import zlib
 from pathlib import Path
 
@@ -15,6 +16,7 @@ import pytest
 from detector.base.errors import UserError
 from detector.storage import archives
 from tests.support.gcs_server import Server
+from tools.importing import zip_archive
 
 CONTENT = bytes(range(256)) * 400  # 102,400 bytes
 
@@ -169,3 +171,18 @@ def test_headers_that_hide_in_each_other_do_not_end_in_a_traceback(tmp_path):
     (tmp_path / "a").write_bytes(nested + header("a.jpg", 0) + bytes(1024))
     with pytest.raises(UserError, match="cannot be unpacked: maximum recursion depth"):
         unpack(tmp_path / "a")
+
+
+@pytest.mark.parametrize("kind", ["tar", "zip"])
+def test_an_archive_of_too_many_files(tmp_path, monkeypatch, kind):
+    """A few megabytes of names would fill the inodes of a disk; here 20 stand for the 150,000 that are allowed."""
+    monkeypatch.setattr(archives, "MOST_FILES", 20)
+    path = tmp_path / "a"
+    if kind == "tar":
+        tar(path, *((f"{number}.jpg", b"") for number in range(21)))
+    else:
+        with zipfile.ZipFile(path, "w") as file:
+            for number in range(21):
+                file.writestr(f"{number}.jpg", b"")
+    with pytest.raises(UserError, match="21 files or more; at most 20 are unpacked; unpack it yourself, and give"):
+        zip_archive.unpack(path, tmp_path / "out")

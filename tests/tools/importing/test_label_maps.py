@@ -69,3 +69,9 @@ def test_label_maps_that_say_the_same_are_one(tmp_path: Path) -> None:
 def test_class_names_that_no_label_map_can_hold(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"the name 'a\\u200bb' holds the invisible character U\+200B; rename it"):
         chosen(tmp_path, ["a\u200bb"])
+
+
+def test_more_classes_than_any_label_map_may_have(tmp_path: Path) -> None:
+    """As where the column of the file names is taken for that of the classes."""
+    with pytest.raises(UserError, match="the labels have 10,001 classes; at most 10,000 are supported; is the name"):
+        chosen(tmp_path, [f"class {number}" for number in range(10_001)])

@@ -1,0 +1,132 @@
+"""`dvc repro` and `dvc exp run` through tools.pipeline: without warnings of what they are to make, and nothing lost."""
+
+import contextlib
+import itertools
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support import disk, dvc_project
+from tests.support.dvc_project import Project, digest
+from tests.support.stage import child
+from tools.pipeline import EXPECTED
+
+PIPELINE = """\
+stages:
+  unused:
+    cmd: touch unused
+    outs: [unused]
+  first:
+    cmd: mkdir out && cp params.yaml out/a
+    params: [number]
+    outs: [out]
+  last:
+    cmd: cp out/a last
+    deps: [out]
+    outs: [last]
+"""
+
+
+def test_an_experiment_makes_what_its_targets_need_without_a_page_of_warnings(tmp_path: Path) -> None:
+    project = dvc_project.started(tmp_path / "project", PIPELINE)
+    project.commit()
+    done = child("-m", "tools.pipeline", "exp", "run", "-S", "number=2", "last", cwd=project.root)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("> dvc exp run -S number=2 last\n")
+    assert "Running stage 'first'" in done.stdout and "Running stage 'last'" in done.stdout
+    assert "unused" not in done.stdout and not (project.root / "unused").exists()
+    assert (project.root / "last").read_text() == "number: 2\n"
+    assert EXPECTED not in done.stdout + done.stderr
+    assert "Ran experiment" in done.stdout
+
+
+def test_dvcs_other_warnings_and_its_exit_code_stay(tmp_path: Path) -> None:
+    project = dvc_project.started(tmp_path / "project", PIPELINE)
+    project.commit()
+    done = child("-m", "tools.pipeline", "exp", "run", "nothing", cwd=project.root)
+    assert done.returncode == 255
+    assert "ERROR: " in done.stderr and "nothing" in done.stderr
+
+
+def test_dvc_still_says_it_in_those_words(tmp_path: Path) -> None:
+    """Or the filter would be in vain."""
+    project = dvc_project.started(tmp_path / "project", PIPELINE)
+    project.commit()
+    assert EXPECTED in project.run("dvc", "exp", "run", "-S", "number=2", "last").stderr
+
+
+LARGE = """\
+stages:
+  make:
+    cmd: mkdir out && seq 300000 > out/a && seq 200001 > out/b && cp params.yaml out/c
+    params: [number]
+    outs: [out]
+"""
+
+
+@pytest.fixture
+def cramped(tmp_path: Path) -> Iterator[Project]:
+    """A pipeline whose result is larger than the disk of DVC's cache."""
+    project = dvc_project.started(tmp_path / "project", LARGE)
+    project.commit()
+    with disk.small(tmp_path / "cache", "2m,nr_inodes=600") as cache:
+        project.must("dvc", "cache", "dir", "--local", str(cache))
+        yield project
+
+
+@pytest.mark.parametrize("command", [["repro", "make"], ["exp", "run", "make"]])
+def test_a_result_that_the_cache_cannot_take_is_not_overwritten(cramped: Project, command: list[str]) -> None:
+    """DVC itself ends with 0 here, and the next run removes the only copy."""
+    cache = cramped.root.parent / "cache"
+    done = child("-m", "tools.pipeline", *command, cwd=cramped.root)
+    fault = f"out: not in DVC's cache, {cache}: No space left on device"
+    assert done.returncode == 1
+    assert [line for line in done.stderr.splitlines() if "device" in line] == [
+        f"error: {fault}; make room there, and run the command again: until then only the working tree has it"
+    ]
+    assert (cramped.root / "out/c").read_text() == "number: 1\n"
+
+    (cramped.root / "params.yaml").write_text("number: 2\n")
+    again = child("-m", "tools.pipeline", *command, cwd=cramped.root)
+    assert (again.returncode, again.stdout) == (1, "")
+    assert again.stderr.startswith(f"error: {fault}; make room there")
+    assert (cramped.root / "out/c").read_text() == "number: 1\n"
+
+    disk.enlarge(cache, "20m")
+    assert child("-m", "tools.pipeline", *command, cwd=cramped.root).returncode == 0
+    assert (cramped.root / "out/c").read_text() == "number: 2\n"
+    kept = cache / "files/md5" / digest(b"number: 1\n")[:2] / digest(b"number: 1\n")[2:]
+    assert kept.read_text() == "number: 1\n"
+
+
+def test_a_cache_that_is_full_to_the_brim(cramped: Project) -> None:
+    """Not even the run-cache takes its few bytes, nor is there room for a folder."""
+    (cramped.root / "dvc.yaml").write_text(LARGE.replace("300000", "3").replace("200001", "4"))
+    cramped.commit()
+    cache = cramped.root.parent / "cache"
+    assert child("-m", "tools.pipeline", "repro", cwd=cramped.root).returncode == 0
+    fill(cache)
+    (cramped.root / "params.yaml").write_text("number: 2\n")
+    assert child("-m", "tools.pipeline", "repro", cwd=cramped.root).returncode == 1
+    (cramped.root / "params.yaml").write_text("number: 3\n")
+    done = child("-m", "tools.pipeline", "repro", cwd=cramped.root)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert (cramped.root / "out/c").read_text() == "number: 2\n"
+
+    shutil.rmtree(cache / "files")
+    fill(cache)
+    done = child("-m", "tools.pipeline", "repro", cwd=cramped.root)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert done.stderr.endswith("No space left on device; make room, and run the command again\n")
+
+
+def fill(folder: Path) -> None:
+    """Until not a single file fits."""
+    with contextlib.suppress(OSError), (folder / "more").open("ab", buffering=0) as file:
+        while file.write(bytes(4096)):
+            pass
+    with contextlib.suppress(OSError):
+        for number in itertools.count():
+            (folder / f"folder-{number}").mkdir(exist_ok=True)

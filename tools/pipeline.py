@@ -1,0 +1,73 @@
+"""`dvc repro` and `dvc exp run`, whose results are kept, or the exit code is not 0.
+
+    python -m tools.pipeline repro evaluate predict                         (make train)
+    python -m tools.pipeline exp run --steps=1000 evaluate predict          (make train STEPS=1000)
+
+Where its cache cannot take a result, DVC records it all the same and ends with 0, and the next run removes the only
+copy. So the cache is completed before, or nothing is run; and again after (tools/cloud/keeping.py).
+
+DVC first restores the outputs that dvc.lock names, and warns of each one that it does not name: a page of them in the
+first experiment of a clone, which is about to make them. All else is DVC's own command, with DVC's own arguments.
+"""
+
+import argparse
+import contextlib
+import logging
+import shlex
+import sys
+from typing import Any
+
+from detector.base import errors
+from tools import overrides
+from tools.cloud import keeping
+from tools.cloud.cache import Cache
+from tools.cloud.project import project
+
+EXPECTED = "No file hash info found for"
+LOGGERS = ("dvc_data.index.checkout", "dvc_data.hashfile.checkout")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tools.pipeline", add_help=False, allow_abbrev=False)
+    overrides.add_arguments(parser)
+    arguments, command = parser.parse_known_args()
+    command[2:2] = [word for override in overrides.given(arguments) for word in ("-S", override)]  # of exp run
+    errors.exit_with(not_kept())
+    errors.say(f"> dvc {errors.without_secrets(shlex.join(command))}")
+    code = run(command)
+    errors.exit_with(not_kept())
+    sys.exit(code)
+
+
+def run(command: list[str]) -> int:
+    """DVC's command; what it makes is recorded, kept or not. Returns: its exit code."""
+    from dvc.cli import main as dvc  # late: it takes half a second
+    from dvc.stage.cache import StageCache
+
+    save = StageCache.save
+
+    def save_if_possible(*arguments: Any) -> None:
+        with contextlib.suppress(OSError):  # after which DVC would not record the result
+            save(*arguments)
+
+    StageCache.save = save_if_possible
+    for name in LOGGERS:
+        logging.getLogger(name).addFilter(is_news)
+    with keeping.reasons():
+        return int(dvc(command))
+
+
+def not_kept() -> list[str]:
+    """What DVC's cache cannot take of the working tree's outputs, a line each."""
+    with project() as repo:
+        Cache(repo).make_folders()
+        return keeping.keep(repo)
+
+
+def is_news(record: logging.LogRecord) -> bool:
+    """Whether a record of DVC's says something."""
+    return not str(record.msg).startswith(EXPECTED)
+
+
+if __name__ == "__main__":
+    errors.run(main)
