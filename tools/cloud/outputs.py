@@ -34,7 +34,8 @@ def collect(repo: Any, experiments: Mapping[str, str], head: str = "", older: Co
         older: other commits.
     """
     outputs, config = [], repo.config
-    for revision in repo.brancher(revs=sorted({*experiments, *older, head} - {""}), sha_only=True):
+    commits = [*dict.fromkeys([head, *older, *sorted(experiments)])]  # of two that have an object, the first is named
+    for revision in repo.brancher(revs=[*filter(None, commits)], sha_only=True):
         repo.config = config  # that of an older commit may not know the remote which config.local is about: DVC fails
         for out in filter(_belongs_there, repo.index.outs):
             output = Output(path_of(repo, out), object_name(out.hash_info.value), _remedy(repo, out))
