@@ -20,6 +20,11 @@ endif
 ifneq ($(filter-out $(KNOWN),$(GIVEN)),)
 $(error $(filter-out $(KNOWN),$(GIVEN)): no such variable; there are $(sort $(KNOWN)))
 endif
+# Nor is half done of a command with a value that lacks its quotes: IMAGES=a.jpg b.jpg.
+COMMANDS := $(shell awk -F: '/^[a-z][a-z-]*:/ { print $$1 }' Makefile)
+ifneq ($(filter-out $(COMMANDS) _%,$(MAKECMDGOALS)),)
+$(error $(filter-out $(COMMANDS) _%,$(MAKECMDGOALS)): no such command, make alone lists them; values with spaces need quotes)
+endif
 ifneq ($(and $(filter NAME,$(GIVEN)),$(filter train,$(MAKECMDGOALS))),)
 $(error NAME is what make dataset takes: for make train it is DATASET)
 endif
@@ -41,7 +46,13 @@ quote = '$(subst $(newline), ,$(subst ','\'',$(value $(1))))'
 # $(call option,--flag=,VARIABLE): nothing where the variable is empty.
 option = $(if $(value $(2)),$(1)$(call quote,$(2)))
 
+# By name: the make of macOS (3.81) looks for the program of a plain line on the PATH that it was started with.
+BIN := .venv/bin
+PY := $(BIN)/python
+
 SYSTEM_PATH := $(PATH)
+# Of another project, these would have ours import its packages, or not find its own.
+unexport PYTHONPATH PYTHONHOME PYTHONSAFEPATH PYTHONPLATLIBDIR
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export TF_CPP_MIN_LOG_LEVEL := 3
 export TF_USE_LEGACY_KERAS := 1
@@ -49,11 +60,11 @@ export DVC_NO_ANALYTICS := 1
 export GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT := false
 
 # One changed parameter makes an experiment, which `dvc exp show` lists; none makes `dvc repro`.
-OVERRIDES := $(strip $(call option,-S train.steps=,STEPS) $(call option,-S train.batch_size=,BATCH) \
-	$(call option,-S dataset.dir=dataset/,DATASET) $(call option,-S train.work_dir=,WORK_DIR))
+OVERRIDES := $(strip $(call option,--steps=,STEPS) $(call option,--batch=,BATCH) $(call option,--dataset=,DATASET) \
+	$(call option,--work-dir=,WORK_DIR))
 # The last stages: what they need of the others runs. Without them DVC would draw the sample for a training on other data.
 LAST := evaluate predict
-RUN := $(if $(filter 1,$(value FRESH)),PASSO_FRESH=1 )python -m tools.pipeline $(if $(OVERRIDES),exp run $(OVERRIDES),repro) $(LAST)
+RUN := $(if $(filter 1,$(value FRESH)),PASSO_FRESH=1 )$(PY) -m tools.pipeline $(if $(OVERRIDES),exp run $(OVERRIDES),repro) $(LAST)
 
 .PHONY: help
 help: ## List the commands
@@ -63,10 +74,10 @@ help: ## List the commands
 install: ## Set up .venv: [TF=cpu|gpu|tpu PYTHON=python3.12]
 	@PATH=$(call quote,SYSTEM_PATH) $(call quote,PYTHON) tools/install.py --tf=$(call quote,TF) --with=$(call quote,INSTALLER)
 
-# What DVC needs of git, checked before anything is installed or trained.
+# What DVC needs of git, checked before anything is installed or trained. The repository may be one around this folder.
 .PHONY: _repository
 _repository:
-	@test -e .git || { echo "error: not a git repository (a downloaded zip?), and DVC needs one; run:" \
+	@test -e .git || git rev-parse --git-dir >/dev/null 2>&1 || { echo "error: not a git repository (a downloaded zip?), and DVC needs one; run:" \
 		"git init && git add . && git commit -m start" >&2; exit 2; }
 
 .PHONY: _experiment
@@ -79,121 +90,125 @@ _experiment: _repository
 
 .PHONY: train
 train: $(if $(OVERRIDES),_experiment,_repository) install ## Train, measure, export a detector: [DATASET=pets STEPS=500 BATCH=16]
-	@python -m tools.doctor --fast $(OVERRIDES)
+	@$(PY) -m tools.doctor --fast $(OVERRIDES)
 	$(RUN)
-	@python -m tools.report
-	@python -m tools.summary
+	@$(PY) -m tools.report
+	@$(PY) -m tools.summary
 
 .PHONY: continue
 continue: _repository install ## Let the next training start from a copy of the last model: [NAME=cats]
-	@python -m tools.continue_training $(call option,--name=,NAME)
+	@$(PY) -m tools.continue_training $(call option,--name=,NAME)
 
 .PHONY: dataset
 dataset: install ## Import labelled photos: SRC=photos.zip|https:|gs:|kaggle: NAME=pets [SHA256=]
-	@python -m tools.dataset $(call option,--src=,SRC) $(call option,--name=,NAME) $(call option,--sha256=,SHA256)
+	@$(PY) -m tools.dataset $(call option,--src=,SRC) $(call option,--name=,NAME) $(call option,--sha256=,SHA256)
 
 .PHONY: inspect
 inspect: install ## Look at a dataset before training, on one page: [DATASET=pets]
-	@python -m tools.inspect_dataset $(call option,--dataset=,DATASET)
+	@$(PY) -m tools.inspect_dataset $(call option,--dataset=,DATASET)
 
 .PHONY: trace
 trace: install ## Follow a photo from its source to its detections: IMAGE=cat.12.jpg
 	@$(if $(value IMAGE),,echo "error: IMAGE is empty; run: make trace IMAGE=cat.12.jpg" >&2; exit 2;) \
-		python -m tools.trace_photo -- $(call quote,IMAGE)
+		$(PY) -m tools.trace_photo -- $(call quote,IMAGE)
 
 .PHONY: convert
 convert: install ## Copy a dataset for others: TO=coco|yolo|csv|voc [DATASET=pets OUTPUT=folder]
-	@python -m tools.convert $(call option,--to=,TO) $(call option,--dataset=,DATASET) $(call option,--output=,OUTPUT)
+	@$(PY) -m tools.convert $(call option,--to=,TO) $(call option,--dataset=,DATASET) $(call option,--output=,OUTPUT)
 
 .PHONY: predict
 predict: install ## Detect in your own photos: IMAGES=folder|file|'glob' [OUTPUT=folder]
 	@$(if $(value IMAGES),,echo "error: IMAGES is empty; run: make predict IMAGES=folder" >&2; exit 2;) \
-		python -m stages.predict $(call option,--output=,OUTPUT) -- $(call quote,IMAGES)
+		$(PY) -m tools.cloud.lineage model/export; $(PY) -m stages.predict $(call option,--output=,OUTPUT) -- $(call quote,IMAGES)
 
 .PHONY: compare
 compare: _repository install ## Is run B better than run A, or is it chance? A=HEAD [B=exp2]
 	@$(if $(value A),,echo "error: A is empty; run: make compare A=HEAD (or an experiment; dvc exp show lists them)" >&2; exit 2;) \
-		python -m tools.compare -- $(call quote,A) $(if $(value B),$(call quote,B))
+		$(PY) -m tools.compare -- $(call quote,A) $(if $(value B),$(call quote,B))
 
 .PHONY: report
 report: install ## Write results/report.html: curves, metrics and pictures on one page
-	@python -m tools.report
+	@$(PY) -m tools.report
 
 .PHONY: summary
 summary: install ## Print the metrics, and where model, report and pictures are
-	@python -m tools.summary
+	@$(PY) -m tools.summary
 
 .PHONY: status
 status: _repository install ## List the stages that are out of date
-	@dvc status
+	@$(BIN)/dvc status
 
 .PHONY: bucket
 bucket: install ## Create a private bucket for make push: PROJECT=my-project BUCKET=my-pets
-	@python -m tools.bucket $(call option,--project=,PROJECT) $(call option,--bucket=,BUCKET) \
+	@$(PY) -m tools.bucket $(call option,--project=,PROJECT) $(call option,--bucket=,BUCKET) \
 		$(call option,--location=,LOCATION) $(call option,--accounts=,TPU_ACCOUNT)
 
 .PHONY: bucket-check
 bucket-check: install ## Print what is wrong with the bucket, and how to fix it: [BUCKET=my-pets]
-	@python -m tools.bucket --check $(call option,--bucket=,BUCKET)
+	@$(PY) -m tools.bucket --check $(call option,--bucket=,BUCKET)
 
 .PHONY: push-records
 push-records: install ## Copy the TFRecords to the bucket, for another trainer: BUCKET=my-pets
-	@python -m tools.push_records $(call option,--bucket=,BUCKET)
+	@$(PY) -m tools.push_records $(call option,--bucket=,BUCKET)
 
 .PHONY: doctor
 doctor: install ## Find what would stop a training, and print the command that fixes it
-	@python -m tools.doctor $(OVERRIDES)
+	@$(PY) -m tools.doctor $(OVERRIDES)
 
 .PHONY: push
-push: _repository install ## Copy data, models and experiments to the bucket, and check the copies
-	@python -m tools.push
+push: _repository install ## Copy data, models, experiments to the bucket, and check them: [BUCKET=my-pets]
+	@$(PY) -m tools.push $(call option,--bucket=,BUCKET)
 
 .PHONY: pull
-pull: _repository install ## Restore what make push has copied: [COMMIT=1a2b3c4] [BUCKET=my-pets]
-	@python -m tools.pull $(call option,--commit=,COMMIT) $(call option,--bucket=,BUCKET)
+pull: _repository install ## Restore what make push has copied: [COMMIT=<40 digits>] [BUCKET=my-pets]
+	@$(PY) -m tools.pull $(call option,--commit=,COMMIT) $(call option,--bucket=,BUCKET)
 
 .PHONY: check-data
 check-data: _repository install ## Is all data still as it was, here and in the bucket? [REMOTE=1 MINUTES=5]
-	@python -m tools.check_data $(call option,--remote=,REMOTE) $(call option,--minutes=,MINUTES)
+	@$(PY) -m tools.check_data $(call option,--remote=,REMOTE) $(call option,--minutes=,MINUTES)
 
 .PHONY: test
 test: install ## Run the tests: 15 minutes
-	@python -m pytest -m "not slow" -n 2 --dist loadfile
+	@$(PY) -m pytest -m "not slow" -n 2 --dist loadfile
 
 .PHONY: test-slow
 test-slow: install ## Run the tests that take minutes: real installs and trainings
-	@python -m pytest -m slow
+	@$(PY) -m pytest -m slow
 
 .PHONY: test-kill
 test-kill: install ## Kill a training 20 times, and check that its model is the same: 15 minutes
-	@python -m tests.kill.training
+	@$(PY) -m tests.kill.training
 
 .PHONY: test-kill-bucket
 test-kill-bucket: install ## The same, but each time a new machine resumes from a bucket: 20 minutes
-	@python -m tests.kill.on_bucket
+	@$(PY) -m tests.kill.on_bucket
+
+.PHONY: test-attacks
+test-attacks: install ## Try 950 hostile names, archives, labels and pictures, and print how many held
+	@$(PY) -m tests.test_attacks
 
 .PHONY: test-fuzz
 test-fuzz: install ## Give damaged files to every reader, for some time: [MINUTES=10]
-	@python -m tests.fuzz.readers $(call option,--minutes=,MINUTES)
+	@$(PY) -m tests.fuzz.readers $(call option,--minutes=,MINUTES)
 
 .PHONY: test-faults
 test-faults: install ## Let each write, rename, open ... of small commands fail once: 15 minutes
-	@python -m tests.faults.every
+	@$(PY) -m tests.faults.every
 
 .PHONY: bench-train
 bench-train: install ## Compare our training speed with the Object Detection API's: half an hour
-	@python -m tools.lab.bench_train
+	@$(PY) -m tools.lab.bench_train
 
 .PHONY: check
 check: install ## Lint, formatting and types
-	@ruff check
-	@ruff format --check
-	@mypy
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
 
 .PHONY: format
 format: install ## Format the code
-	@ruff check --fix-only
-	@ruff format
+	@$(BIN)/ruff check --fix-only
+	@$(BIN)/ruff format
 
 .PHONY: lock
 lock: ## Update requirements/*.lock from pyproject.toml (needs uv)

@@ -43,7 +43,7 @@ def main() -> None:
             faults += write_record(path, images, paths.images(settings.dir, split), names)
             counts.append(f"{split} {sum(1 for _ in records.read_frames(path))} of {len(images)}")
         refuse(settings.dir, faults)
-    print(f"images written to the records: {', '.join(counts)}")
+    errors.say(f"images written to the records: {', '.join(counts)}")
 
 
 def write_record(path: Path, images: Sequence[ImageBoxes], folder: Path, names: Mapping[int, str]) -> list[UserError]:

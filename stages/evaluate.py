@@ -47,15 +47,15 @@ def main() -> None:
     names = labels.by_id(label_map)
     evaluation = Evaluation(groundtruth, detections, losses, names, settings.score_threshold, settings.iou_threshold)
     write(evaluation, paths.images(dataset, "test"), settings.pictures)
-    print(results.summary(evaluation))
-    print(f"the {min(settings.pictures, len(groundtruth))} worst images: {paths.EVALUATE / PICTURES}")
+    errors.say(*results.summary(evaluation).split("\n"))
+    errors.say(f"the {min(settings.pictures, len(groundtruth))} worst images: {paths.EVALUATE / PICTURES}")
 
 
 def read_label_map(dataset: Path) -> dict[str, int]:
     """The dataset's label map, which must be the one that the model was trained with."""
     trained, current = paths.TRAIN / paths.LABEL_MAP, dataset / paths.LABEL_MAP
     if not trained.exists():
-        raise UserError(str(paths.TRAIN), "holds no trained model", "run: make train (or: dvc pull)")
+        raise UserError(str(paths.TRAIN), "holds no trained model", "run: make train (or: make pull)")
     label_map = labels.read(current)
     if label_map != labels.read(trained):
         raise UserError(str(trained), f"the model was trained with another label map than {current}", "run: dvc repro")

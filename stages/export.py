@@ -20,7 +20,7 @@ def main() -> None:
         exporting.export(model, config, paths.TRAIN / paths.LABEL_MAP, folder)
         about.write(paths.TRAIN, folder)
         size = (folder / "model.tflite").stat().st_size / 1e6
-    print(f"exported: {paths.EXPORT / 'saved_model'}, {paths.EXPORT / 'model.tflite'} ({size:.1f} MB)")
+    errors.say(f"exported: {paths.EXPORT / 'saved_model'}, {paths.EXPORT / 'model.tflite'} ({size:.1f} MB)")
 
 
 if __name__ == "__main__":

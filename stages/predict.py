@@ -101,13 +101,14 @@ def predict(
     start = time.monotonic()
     results, problems = detect_all(detector, inputs, output, threshold)
     predictions.write(output, results, detector.names)
-    print(summary(results, detector.names, time.monotonic() - start, shown))
+    errors.say(summary(results, detector.names, time.monotonic() - start, shown))
     return results, problems
 
 
 def own_photos(arguments: Sequence[str], output: Path, threshold: float) -> None:
     """`make predict`: photos in any folder -> `output`, where no file of the user is touched."""
     inputs, problems = photos.find(arguments, skip=photos.written(output))
+    outcome = "nothing was written"
     if not inputs and not problems:
         raise UserError(" ".join(arguments), "only predict's own pictures there", "give the folder of photos")
     if inputs:
@@ -117,7 +118,8 @@ def own_photos(arguments: Sequence[str], output: Path, threshold: float) -> None
         results, unreadable = predict(detector, inputs, output, output, threshold)
         photos.release(output, [*predictions.RESULTS, *(pictures[result.filename] for result in results)])
         problems += unreadable
-    report(problems, f"{output} has the others" if inputs else "nothing was written")
+        outcome = f"{output} has the others" if results else f"{output} has no others"
+    report(problems, outcome)
 
 
 def test_split(threshold: float) -> None:
@@ -133,7 +135,7 @@ def test_split(threshold: float) -> None:
 def report(problems: Sequence[UserError], outcome: str) -> None:
     """Print each error on its own line; raises the last one, if any."""
     for problem in problems[:-1]:
-        print(f"error: {problem.line()}", file=sys.stderr)
+        errors.say(f"error: {problem.line()}", file=sys.stderr)
     if problems:
         count = f"{len(problems)} in all; " if len(problems) > 1 else ""
         raise UserError(problems[-1].line(), count + outcome)

@@ -48,7 +48,7 @@ def main() -> None:
 
         description = _describe(prefix)
         checkpoints.copy(prefix, paths.PRETRAINED, {recipe.FILE: recipe.render(weights)})
-    print(f"pretrained: {name}, {description}")
+    errors.say(f"pretrained: {name}, {description}")
 
 
 def _choose(asked: str, fine_tune: FineTuneParams) -> recipe.Weights:
@@ -63,9 +63,7 @@ def _choose(asked: str, fine_tune: FineTuneParams) -> recipe.Weights:
         published.file()
     except UserError as refused:
         settings = recipe.shown(recipe.replaced(fallback, fine_tune.model, kind))
-        print(
-            f"{refused.line()}; until then {fallback.name}, with {settings}; to try again: {recipe.AGAIN}", flush=True
-        )
+        errors.say(f"{refused.line()}; until then {fallback.name}, with {settings}; to try again: {recipe.AGAIN}")
         return fallback
     return recipe.Weights(recipe.OPEN_IMAGES, asked)
 

@@ -67,7 +67,7 @@ def main() -> None:
         tasks = [Task(section.seed, split, i, folder / split) for split, count in counts.items() for i in range(count)]
         draw_all(tasks, min(os.cpu_count() or 1, len(tasks)))
         labels.write(folder / paths.LABEL_MAP, CLASSES)
-    print(f"{paths.SAMPLE}: {section.train_images} train and {section.test_images} test images")
+    errors.say(f"{paths.SAMPLE}: {section.train_images} train and {section.test_images} test images")
 
 
 if __name__ == "__main__":

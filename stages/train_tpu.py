@@ -69,7 +69,7 @@ def _train(fresh: bool, stop: stops.Stops) -> None:
 
     def start(work: work_dir.Work) -> None:
         stop.farewell = work.leave
-        print(identity.begin(train, work, fresh=fresh), flush=True)
+        errors.say(identity.begin(train, work, fresh=fresh))
 
     with (
         shared_work_dir.opened(
@@ -82,7 +82,7 @@ def _train(fresh: bool, stop: stops.Stops) -> None:
 
         outcome = fitting.fit(train, config, data, work, stop, workers)
         if not workers.is_chief:
-            print(f"trained {outcome.steps} steps; {workers.name(0)} writes the model")
+            errors.say(f"trained {outcome.steps} steps; {workers.name(0)} writes the model")
             return
         with stop.held():
             _write(train, config, data, work, outcome, weights)
@@ -90,7 +90,7 @@ def _train(fresh: bool, stop: stops.Stops) -> None:
             speed.write(outcome.seconds / outcome.steps)
     rate = f" at {outcome.images_per_second:.1f} images/s" if outcome.images_per_second else ""
     reason = STOPPED_BY.get(outcome.stopped_by, "")
-    print(f"trained {outcome.steps} steps{reason}{rate}; best at step {outcome.best_step}")
+    errors.say(f"trained {outcome.steps} steps{reason}{rate}; best at step {outcome.best_step}")
 
 
 def _suited(train: TrainParams) -> tuple[TrainParams, recipe.Weights]:
@@ -99,7 +99,7 @@ def _suited(train: TrainParams) -> tuple[TrainParams, recipe.Weights]:
     settings = recipe.replaced(weights, train.model, train.fine_tune_checkpoint_type)
     changed = {key: value for key, value in settings.items() if value != getattr(train, key)}
     if changed:
-        print(f"{weights.name} ({recipe.AUTO}), so: {recipe.shown(changed)}", flush=True)
+        errors.say(f"{weights.name} ({recipe.AUTO}), so: {recipe.shown(changed)}")
     return dataclasses.replace(train, **changed), weights
 
 

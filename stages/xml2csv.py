@@ -41,8 +41,7 @@ def main() -> None:
     splits = with_validation({split: image_boxes(labelled[split], label_map) for split in labelled}, validation)
     for split, images in splits.items():
         tables.write_csv(paths.csv(split), images, names)
-    for line in [*report.summary(problems), summary(splits, names, problems)]:
-        print(line)
+    errors.say(*report.summary(problems), summary(splits, names, problems))
 
 
 def refuse_errors(dataset: str, problems: Sequence[FileProblem]) -> None:

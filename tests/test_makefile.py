@@ -85,9 +85,8 @@ def test_help_is_the_default_and_lists_every_target(copy: Copy) -> None:
 def test_the_command_set_is_complete() -> None:
     for_users = "help install train continue dataset inspect trace convert predict compare report summary status doctor"
     for_buckets = "bucket bucket-check push pull push-records check-data"
-    for_developers = (
-        "test test-slow test-kill test-kill-bucket test-faults test-fuzz bench-train check format lock clean"
-    )
+    for_developers = "test test-slow test-kill test-kill-bucket test-attacks test-faults test-fuzz bench-train check"
+    for_developers += " format lock clean"
     assert sorted(TARGETS) == sorted(f"{for_users} {for_buckets} {for_developers}".split())
 
 
@@ -106,7 +105,7 @@ def test_train_reproduces_the_pipeline_or_runs_an_experiment(repository: Copy) -
     repository.calls.unlink()
     identity = {"GIT_COMMITTER_NAME": "a", "GIT_COMMITTER_EMAIL": "a@example.com"}
     assert repository.make("train", "STEPS=5000", "BATCH=256", "DATASET=my pets", **identity).returncode == 0
-    overrides = ["-S", "train.steps=5000", "-S", "train.batch_size=256", "-S", "dataset.dir=dataset/my pets"]
+    overrides = ["--steps=5000", "--batch=256", "--dataset=my pets"]
     run = ["python", "-m", "tools.pipeline", "exp", "run", *overrides, *LAST]
     assert repository.recorded() == [[*before, *overrides], run, *after]
 
@@ -122,6 +121,8 @@ def test_train_reproduces_the_pipeline_or_runs_an_experiment(repository: Copy) -
         (["train", "x;touch>pwned;=1"], "x;touch>pwned;: no such variable"),
         (["train", "FRESH=yes"], "FRESH is 1, to train from scratch, or 0."),
         (["train", "NAME=pets"], "NAME is what make dataset takes: for make train it is DATASET."),
+        (["predict", "IMAGES=a.jpg", "b.jpg"], "b.jpg: no such command, make alone lists them; values with spaces"),
+        (["dataset", "SRC=my", "photos", "NAME=pets"], "photos: no such command"),
     ],
 )
 def test_a_variable_that_would_be_ignored_is_refused(repository: Copy, arguments: list[str], words: str) -> None:
@@ -148,9 +149,29 @@ def test_the_last_stages_need_all_others_but_the_sample() -> None:
 
 
 def test_doctor_looks_at_the_values_that_train_would_take(repository: Copy) -> None:
-    repository.make("doctor", "STEPS=5000", "DATASET=my pets")
-    overrides = ["-S", "train.steps=5000", "-S", "dataset.dir=dataset/my pets"]
+    repository.make("doctor", "STEPS=5000", "DATASET=my pets", "WORK_DIR=~/work (2)")
+    overrides = ["--steps=5000", "--dataset=my pets", "--work-dir=~/work (2)"]
     assert repository.recorded() == [["python", "-m", "tools.doctor", *overrides]]
+
+
+def test_pythons_import_variables_count_for_nothing(copy: Copy) -> None:
+    """Another project's packages, or a Python that does not look in the working directory, would end every command."""
+    copy.program("python", "env | grep ^PYTHON >> calls")
+    names = ("PYTHONPATH", "PYTHONHOME", "PYTHONSAFEPATH", "PYTHONPLATLIBDIR")
+    assert copy.make("report", **dict.fromkeys(names, "1"), PYTHONUNBUFFERED="1").returncode == 0
+    exported = {line.partition("=")[0] for line in copy.calls.read_text().splitlines()}
+    assert not exported & {*names} and "PYTHONUNBUFFERED" in exported
+
+
+def test_programs_are_called_by_name_for_the_make_of_macos(copy: Copy) -> None:
+    """Make 3.81 looks for the program of a plain recipe line on the PATH that it was started with, not on ours."""
+    lines = [re.sub('"[^"]*"', "", line) for line in re.findall(r"^\t(.*)$", MAKEFILE, flags=re.MULTILINE)]
+    assert not [line for line in lines if re.search(r"(^@?|[;&|] *)(python|dvc|ruff|mypy)\b", line)]
+    (copy.root / "outer").mkdir()
+    for name in ("python", "dvc"):
+        (copy.root / "outer" / name).symlink_to("/bin/false")
+    assert copy.make("report", PATH=f"{copy.root}/outer:{os.environ['PATH']}").returncode == 0
+    assert copy.recorded() == [["python", "-m", "tools.report"]]
 
 
 def test_continue_takes_a_name_and_needs_a_repository(
@@ -174,11 +195,11 @@ def test_inspect_takes_a_dataset(copy: Copy) -> None:
 
 def test_fresh_reaches_the_stage_through_dvc(repository: Copy) -> None:
     assert (
-        "\nPASSO_FRESH=1 python -m tools.pipeline repro evaluate predict\n"
+        "\nPASSO_FRESH=1 .venv/bin/python -m tools.pipeline repro evaluate predict\n"
         in repository.make("-n", "train", "FRESH=1").stdout
     )
     assert (
-        "\nPASSO_FRESH=1 python -m tools.pipeline exp run -S train.steps='5' evaluate predict\n"
+        "\nPASSO_FRESH=1 .venv/bin/python -m tools.pipeline exp run --steps='5' evaluate predict\n"
         in repository.make("-n", "train", "FRESH=1", "STEPS=5").stdout
     )
     assert "PASSO_FRESH" not in repository.make("-n", "train", "FRESH=0", FRESH="1").stdout
@@ -187,12 +208,12 @@ def test_fresh_reaches_the_stage_through_dvc(repository: Copy) -> None:
 
 def test_dry_run_shows_the_commands_and_runs_none(repository: Copy) -> None:
     shown = repository.make("-n", "train").stdout
-    assert (
-        "\npython -m tools.pipeline repro evaluate predict\npython -m tools.report\npython -m tools.summary\n" in shown
-    )
+    python = ".venv/bin/python -m"
+    run = f"\n{python} tools.pipeline repro evaluate predict\n{python} tools.report\n{python} tools.summary\n"
+    assert run in shown
     assert "tools/install.py --tf='auto' --with='auto'" in shown
     assert (
-        "\npython -m tools.pipeline exp run -S train.steps='5000' evaluate predict\n"
+        f"\n{python} tools.pipeline exp run --steps='5000' evaluate predict\n"
         in repository.make("-n", "train", "STEPS=5000").stdout
     )
     assert repository.recorded() == []
@@ -208,7 +229,8 @@ def test_a_variable_of_the_shell_steers_no_training(repository: Copy) -> None:
 def test_a_hostile_value_stays_one_word(value: str, copy: Copy) -> None:
     copy.make("predict", f"IMAGES={value}", f"OUTPUT={value}")
     word = value.replace("\n", " ")
-    assert copy.recorded() == [["python", "-m", "stages.predict", f"--output={word}", "--", word]]
+    before = ["python", "-m", "tools.cloud.lineage", "model/export"]
+    assert copy.recorded() == [before, ["python", "-m", "stages.predict", f"--output={word}", "--", word]]
     copy.calls.unlink()
     copy.make("dataset", f"SRC={value}", f"NAME={value}", f"SHA256={value}")
     assert [call[:3] for call in copy.recorded()] == [["python", "-m", "tools.dataset"]]

@@ -71,7 +71,8 @@ class Runtime:
         """Environment of the kernel; its `make` installs nothing."""
         wrapper = self.root / "programs" / "make"
         wrapper.parent.mkdir(exist_ok=True)
-        wrapper.write_text(f'#!/bin/sh\nexec {shutil.which("make")} -o install "$@"\n')
+        own = f"[ -e .venv ] || ln -s {sys.prefix} .venv"
+        wrapper.write_text(f'#!/bin/sh\n{own}\nexec {shutil.which("make")} -o install "$@"\n')
         wrapper.chmod(0o755)
         unset = {"PYTHONPATH", "MAKEFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "MFLAGS"}
         return {
@@ -230,6 +231,14 @@ def test_a_commands_output_is_complete_and_its_failure_is_reported(capsys: pytes
     assert capsys.readouterr().out.splitlines()[-2:] == ["ção", "terminal"]
     with pytest.raises(colab.Stopped, match=r"^sh -c 'exit 3' ended with 3: see above; nothing below was run$"):
         colab.run("sh", "-c", "exit 3")
+
+
+def test_a_signed_address_is_not_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    """A notebook with its outputs is shared."""
+    source = "SRC=https://me:hidden@host/photos.zip?X-Goog-Signature=hidden"
+    with pytest.raises(colab.Stopped, match=r"^false 'SRC=https://host/photos\.zip' NAME=pets ended with 1") as caught:
+        colab.run("false", source, "NAME=pets")
+    assert "hidden" not in capsys.readouterr().out + str(caught.value)
 
 
 def test_what_a_command_leaves_behind_does_not_hold_the_cell(capsys: pytest.CaptureFixture[str]) -> None:

@@ -27,7 +27,7 @@ from typing import Any
 from detector.base import errors
 from detector.base.errors import UserError
 from detector.storage import google
-from tools.cloud import bucket_settings, dvc_config, google_client
+from tools.cloud import bucket_settings, dvc_config, google_client, trust
 from tools.cloud.bucket_settings import Finding
 
 LOCATION = "us-central1"  # one of the three regions with a free allowance
@@ -60,12 +60,15 @@ def check(wanted: str) -> None:
     if not wanted and not of_remote:
         raise UserError("BUCKET", "is empty, and the default DVC remote is not in a bucket", EXAMPLE)
     name = bucket_settings.bucket_name(wanted or of_remote)
+    if not wanted:
+        trust.require(dvc_config.url(name), "bucket-check")
     if name == of_remote:
+        trust.remember(dvc_config.url(name))
         settings = dvc_config.default()[1]
         exit_with([*bucket_findings(name, settings), *dvc_config.findings(name)])
     else:
         exit_with(bucket_findings(name, {}))
-    print(f"gs://{name}: private, and all settings are right")
+    errors.say(f"gs://{name}: private, and all settings are right")
 
 
 def bucket_findings(name: str, settings: Mapping[str, Any]) -> list[Finding]:
@@ -87,24 +90,24 @@ def set_up(arguments: argparse.Namespace) -> None:
     members = [member(account) for account in arguments.accounts.split(",") if account.strip()]
     for key, text, used in (("BUCKET", arguments.bucket, name), ("PROJECT", arguments.project, project)):
         if text != used:
-            print(f"{key}: {text} is taken as {used}")
+            errors.say(f"{key}: {text} is taken as {used}")
     dvc_config.check(name)
     with google.user_errors("Google Cloud"):
         bucket = google.make(project).bucket(name)
     changes = 0
     with google.user_errors(f"gs://{name}"):
         for line in put_in_order(bucket, project, arguments.location, members):
-            print(f"gs://{name}: {line}", flush=True)  # immediately: what comes next may fail
+            errors.say(f"gs://{name}: {line}")  # immediately: what comes next may fail
             changes += 1
     probe(bucket)
-    print(f"gs://{name}: wrote, read, listed and deleted a test object")
-    for line in (written := dvc_config.write(name)):
-        print(line)
+    trust.remember(dvc_config.url(name))
+    errors.say(f"gs://{name}: wrote, read, listed and deleted a test object")
+    errors.say(*(written := dvc_config.write(name)))
     if not changes and not written:
-        print("nothing had to be changed")
+        errors.say("nothing had to be changed")
     if dvc_config.uncommitted():
         file = dvc_config.CONFIG
-        print(f"now: git add {file}\n     git commit -m 'DVC remote {dvc_config.url(name)}' {file}")
+        errors.say(f"now: git add {file}", f"     git commit -m 'DVC remote {dvc_config.url(name)}' {file}")
     exit_with(bucket_findings(name, {}))  # with the login that has just set it up
 
 
@@ -118,12 +121,12 @@ def project_name(text: str) -> str:
 
 
 def member(account: str) -> str:
-    """An account as a policy names it: user:, group: or serviceAccount:, and its address. Raises: UserError."""
+    """An account as a policy names it: user: or serviceAccount:, and its address. Raises: UserError."""
     account = account.strip()
     if account in bucket_settings.PUBLIC:
         raise UserError("TPU_ACCOUNT", f"{account} is everybody", "name the accounts that need the bucket; docs/gcs.md")
     kind, _, address = account.rpartition(":")
-    if kind not in ("", "user", "group", "serviceAccount") or not re.fullmatch(r"[^@\s:]+@[^@\s:]+\.[^@\s:]+", address):
+    if kind not in ("", "user", "serviceAccount") or not re.fullmatch(r"[^@\s:]+@[^@\s:]+\.[^@\s:]+", address):
         remedy = "give addresses, say service-123@cloud-tpu.iam.gserviceaccount.com, separated by commas"
         raise UserError("TPU_ACCOUNT", f"{account!r} is not an account", remedy)
     kind = kind or ("serviceAccount" if address.endswith(".gserviceaccount.com") else "user")

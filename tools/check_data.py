@@ -42,7 +42,7 @@ CHECKED = "passo-checked.json"  # in .dvc/tmp: {object of the cache: the second 
 def main() -> None:
     arguments = parse_arguments()
     with project() as repo:
-        findings = check(repo, connect(repo) if arguments.remote else None, arguments.minutes * 60)
+        findings = check(repo, connect(repo, "check-data") if arguments.remote else None, arguments.minutes * 60)
     errors.exit_with(findings)
 
 
@@ -72,12 +72,12 @@ def check(repo: Any, remote: Remote | None, seconds: float) -> list[str]:
     here, checked = read(cache, objects, Path(repo.tmp_dir, CHECKED), seconds)
     left = sum(map(cache.has, objects)) - checked
     again = f"; {left:,} are left: run make check-data again" if left else ""
-    print(f"{cache.root}: {summary(objects, here, checked)}{again}")
+    errors.say(f"{cache.root}: {summary(objects, here, checked)}{again}")
     there = at_remote(remote, objects) if remote else {}
     if remote:
         unknown = sum(remote.md5(name) is None for name in objects if name in remote.digests)
         more = f"; {unknown:,} of them have no md5 there: not compared" if unknown else ""
-        print(f"{remote.url}: {summary(objects, there, len(objects) - list(there.values()).count(MISSING))}{more}")
+        errors.say(f"{remote.url}: {summary(objects, there, len(objects) - list(there.values()).count(MISSING))}{more}")
     findings = []
     for name, output in objects.items():
         places = [(cache.root, here.get(name, "")), *([(remote.url, there.get(name, ""))] if remote else [])]
@@ -167,7 +167,7 @@ def show_missing(
     for place, faults in (("here", here), *([(f"on {remote.url}", there)] if remote else [])):
         counts = Counter(objects[name].commit for name, fault in faults.items() if fault == MISSING)
         for commit in sorted(filter(None, counts)):
-            print(f"not {place}: {errors.counted(counts[commit], 'object')} of {commit}")
+            errors.say(f"not {place}: {errors.counted(counts[commit], 'object')} of {commit}")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """What the notebooks need of Colab besides `make`.
 
-It runs in the notebook's own Python, before anything is installed: only the standard library and google.colab exist.
+It runs in the notebook's own Python, before anything is installed: only the standard library and google.colab exist,
+and of this project what needs no more.
 """
 
 import atexit
@@ -17,6 +18,8 @@ import termios
 import time
 import urllib.request
 from pathlib import Path
+
+from detector.base import errors
 
 CTRL_C = b"\x03"
 SECRETS = ("KAGGLE_API_TOKEN", "KAGGLE_USERNAME", "KAGGLE_KEY")  # of Colab, which `make dataset` may need
@@ -39,14 +42,15 @@ def run(*command: str) -> None:
     Raises:
         Stopped: it ended with another code than 0.
     """
-    print(f"$ {shlex.join(command)}", flush=True)
+    shown = errors.without_secrets(shlex.join(command))
+    print(f"$ {shown}", flush=True)
     ours, its = _terminal()
     try:
         code = _run_in(ours, its, ["setsid", "--ctty", "--wait", *command])
     finally:
         os.close(ours)  # whatever still runs in the terminal gets SIGHUP
     if code:
-        raise Stopped(f"{shlex.join(command)} ended with {code}: see above; nothing below was run")
+        raise Stopped(f"{shown} ended with {code}: see above; nothing below was run")
 
 
 def _run_in(ours: int, its: int, command: list[str]) -> int:

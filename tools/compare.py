@@ -15,7 +15,8 @@ of test images only: another training seed moves AP too, so compare several runs
 import argparse
 import math
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -53,12 +54,12 @@ def read(revision: str | None) -> Run:
     """
     from detector.data import labels, tables
 
-    name, source = revision or WORKSPACE, opened(revision)
-    with tempfile.TemporaryDirectory() as folder:
+    name = revision or WORKSPACE
+    with opened(revision) as (source, refused), tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         for file in (DETECTIONS, LABEL_MAP, paths.csv("test")):
             (root / file).parent.mkdir(parents=True, exist_ok=True)
-            fetch(source, revision, file, root / file)
+            fetch(source, revision, file, root / file, refused)
         try:
             label_map = labels.read(root / LABEL_MAP)
             groundtruth = tables.read_csv(root / paths.csv("test"), label_map)
@@ -69,8 +70,8 @@ def read(revision: str | None) -> Run:
             raise UserError(where, error.reason, error.remedy, error.item) from error
 
 
-def fetch(source: Any, revision: str | None, file: Path, target: Path) -> None:
-    """Copy a file of a revision from the workspace or DVC's cache, else from its remote."""
+def fetch(source: Any, revision: str | None, file: Path, target: Path, refused: UserError | None) -> None:
+    """Copy a file of a revision from the workspace or DVC's cache, else from its remote, unless that was refused."""
     where, path = f"{revision or WORKSPACE}: {file}", f"/{file.as_posix()}"
     listed = False
     try:
@@ -82,27 +83,34 @@ def fetch(source: Any, revision: str | None, file: Path, target: Path) -> None:
             raise UserError(
                 where, "missing: no training was evaluated there", OTHER if revision else EVALUATE
             ) from error
-        get = f"dvc fetch --all-commits (of an experiment: dvc exp pull origin {revision})" if revision else "dvc pull"
+        if refused:
+            reason = f"not in DVC's cache, and {refused.where} was not asked: {refused.reason}"
+            raise UserError(where, reason, refused.remedy) from error
+        get = f"dvc fetch --all-commits (of an experiment: dvc exp pull origin {revision})" if revision else "make pull"
         raise UserError(where, f"neither in DVC's cache nor in its remote: {error}", f"run: {get}") from error
 
 
-def opened(revision: str | None) -> Any:
-    """The files of a revision as DVC's file system."""
-    from dvc.api import DVCFileSystem
-    from dvc.exceptions import NotDvcRepoError
-    from dvc.repo import Repo
+@contextmanager
+def opened(revision: str | None) -> Iterator[tuple[Any, UserError | None]]:
+    """The files of a revision as DVC's file system, and why it does not ask the default remote, if so.
 
-    try:
-        root = Repo.find_root()
-    except NotDvcRepoError as error:
-        raise UserError(".", "not inside a DVC repository", "run from the project's root") from error
-    try:
-        source = DVCFileSystem(root, rev=revision)
-        source.repo  # noqa: B018 (opened on first use)
-    except Exception as error:  # DVC's own; scmrepo's without any commit; pygit2's for the name of a file
-        reason = "not the name of one experiment, branch, tag or commit"
-        raise UserError(revision or WORKSPACE, reason, "dvc exp show and git log list them") from error
-    return source
+    The revision's own .dvc/config does not count: it may be anyone's.
+    """
+    from dvc.api import DVCFileSystem
+    from dvc.repo.brancher import switch
+
+    from tools.cloud import trust
+    from tools.cloud.project import project
+
+    with project() as repo, ExitStack() as stack:
+        config, refused = trust.without_strangers(repo.config, "pull")
+        try:
+            stack.enter_context(switch(repo, revision or WORKSPACE))
+        except Exception as error:  # DVC's own; scmrepo's without any commit; pygit2's for the name of a file
+            reason = "not the name of one experiment, branch, tag or commit"
+            raise UserError(revision or WORKSPACE, reason, "dvc exp show and git log list them") from error
+        repo.config = config
+        yield DVCFileSystem(repo), refused
 
 
 def check_comparable(first: Run, second: Run) -> None:
@@ -192,7 +200,7 @@ def main() -> None:
     arguments = parser().parse_args()
     first, second = read(arguments.first), read(arguments.second)
     check_comparable(first, second)
-    print("\n".join(lines(first, second, compare(first, second))))
+    errors.say(*lines(first, second, compare(first, second)))
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ from detector.model import pipeline_config
 from detector.training.params import TrainParams
 from detector.weights import recipe
 from detector.weights.params import NO_START, STARTS, PretrainedParams
-from tools.cloud import dvc_add, git
+from tools.cloud import dvc_add
 
 BEST = paths.TRAIN / "best"
 OTHERS = (paths.TRAIN / paths.LABEL_MAP, paths.TRAIN / "pipeline.config")
@@ -49,18 +49,19 @@ def main() -> None:
     classes, old_classes = (list(labels.read(folder / paths.LABEL_MAP)) for folder in (Path(dataset.dir), paths.TRAIN))
     target = dvc_add.folder(STARTS, arguments.name or name_of(model), (NO_START.name,), "cats")
     is_new = copy(model, target)
-    track(target)
+    dvc_add.track(target)
     kind = "full" if classes == old_classes else "detection"
     start = target.as_posix()
     changes = change_params({"pretrained": {"source": start, "start": start, "sha256": ""}, "train": {TYPE: kind}})
-    print(f"{start}: {'a copy of the last model' if is_new else 'exists, with the same model'}")
-    print("".join(f"  {PARAMS_FILE}: {line}\n" for line in changes), end="")
+    errors.say(f"{start}: {'a copy of the last model' if is_new else 'exists, with the same model'}")
+    errors.say(*(f"  {PARAMS_FILE}: {line}" for line in changes))
     if kind == "full":
-        print("full: training starts with every weight of it")
+        errors.say("full: training starts with every weight of it")
     else:
-        print(f"detection: it was trained for {', '.join(old_classes)}; {', '.join(classes)} are learnt from scratch")
-    print("next: make train STEPS=...")
-    print(f"to go back, in {PARAMS_FILE}: source: {recipe.AUTO}, start: {NO_START}, {TYPE}: detection")
+        old, new = ", ".join(old_classes), ", ".join(classes)
+        errors.say(f"detection: it was trained for {old}; {new} are learnt from scratch")
+    errors.say("next: make train STEPS=...")
+    errors.say(f"to go back, in {PARAMS_FILE}: source: {recipe.AUTO}, start: {NO_START}, {TYPE}: detection")
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -74,7 +75,7 @@ def parse_arguments() -> argparse.Namespace:
 def find_model() -> dict[str, Path]:
     """The files of the last model to copy, by their names in the copy."""
     if not all(path.is_file() for path in FILES):
-        remedy = "run: make train (or, where there was one: dvc checkout train_tpu, in a new clone dvc pull train_tpu)"
+        remedy = "run: make train (or, where there was one: dvc checkout train_tpu, in a new clone make pull)"
         raise UserError(str(paths.TRAIN), "no model to start from", remedy)
     return {path.name: path for path in (*BEST.iterdir(), *OTHERS)}
 
@@ -105,16 +106,6 @@ def copy(model: Mapping[str, Path], target: Path) -> bool:
         for name, path in model.items():
             shutil.copyfile(path, folder / name)
     return True
-
-
-def track(target: Path) -> None:
-    """`dvc add` and `git add`: an experiment with --temp or --queue has only what git knows."""
-    dvc_add.track(target)
-    added = [f"{target}.dvc", f"{target.parent}/.gitignore"]
-    try:
-        git.run("add", "--", *added)
-    except ValueError as error:
-        raise UserError(f"git add {' '.join(added)}", str(error), "fix that and run the command again") from error
 
 
 def change_params(values: Mapping[str, Mapping[str, str]]) -> list[str]:

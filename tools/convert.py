@@ -23,6 +23,7 @@ from detector.base.errors import UserError, counted
 from detector.data import labels
 from detector.data.params import DatasetParams
 from detector.pictures import images
+from tools import overrides
 from tools.converting import writers
 from tools.converting.writers import Picture, Splits
 
@@ -33,7 +34,7 @@ LOST = {"yolo": "left out: YOLO has no word for it"}  # what becomes of a crowd
 def main() -> None:
     arguments = parse_arguments()
     settings = params.load("dataset", DatasetParams)
-    source = Path("dataset", arguments.dataset) if arguments.dataset else Path(settings.dir)
+    source = Path(overrides.dataset(arguments.dataset)) if arguments.dataset else Path(settings.dir)
     target = files.expanded(arguments.output) if arguments.output else CONVERTED / f"{source.name}-{arguments.to}"
     if target.exists() or target.is_symlink():
         raise UserError(str(target), "exists", "choose another OUTPUT, or move it away")
@@ -42,8 +43,8 @@ def main() -> None:
     splits = named({split: pictures(paths.images(source, split), labelled[split]) for split in ("train", "test")})
     with files.whole_folder(target, is_new=True) as folder:
         writers.write(folder, arguments.to, splits, labels.read(source / paths.LABEL_MAP))
-    print(f"{target}: written as {arguments.to}")
-    print("".join(f"  {line}\n" for line in summary(splits, problems, arguments.to)), end="")
+    errors.say(f"{target}: written as {arguments.to}")
+    errors.say(*(f"  {line}" for line in summary(splits, problems, arguments.to)))
 
 
 def parse_arguments() -> argparse.Namespace:

@@ -41,9 +41,9 @@ def main() -> None:
         is_new = copy(planned, target)
         notes = [*notes, *planned.notes, *descriptions.lines(planned, target)]
     dvc_add.track(target)
-    print(f"{target}: {'imported' if is_new else 'exists already, with the same content'}")
-    print("".join(f"  {errors.printable(note)}\n" for note in notes), end="")
-    print(f"next: make train DATASET={target.name}")
+    errors.say(f"{target}: {'imported' if is_new else 'exists already, with the same content'}")
+    errors.say(*(f"  {errors.printable(note)}" for note in notes))
+    errors.say(f"next: make train DATASET={target.name}")
 
 
 def parse_arguments() -> argparse.Namespace:

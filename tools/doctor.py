@@ -1,12 +1,13 @@
 """Find everything that would end a training, or waste it, and the command that fixes it.
 
-    make doctor [STEPS=... BATCH=... DATASET=...]
+    make doctor [STEPS=... BATCH=... DATASET=... WORK_DIR=...]
     python -m tools.doctor [--fast] [-S train.steps=1000 ...]
 
 It prints a line for each check: `ok`; `note:` where training would run all the same; `error:` where training would
 fail, where its results would not reach the bucket, or where anyone could read them. Exit code 1 with any error, else 0;
-2 for a wrong command line. It changes nothing. It does not start TensorFlow, which takes seconds: device files,
-nvidia-smi and the packages' own records tell enough. The network gets five seconds, or two more than PASSO_GCS_SECONDS.
+2 for a wrong command line. It changes nothing, but that a bucket which -S names counts as the user's (cloud/trust.py).
+It does not start TensorFlow, which takes seconds: device files, nvidia-smi and the packages' own records tell enough.
+The network gets five seconds, or two more than PASSO_GCS_SECONDS.
 
 --fast runs only what needs no network and half a second, and prints only errors; `make train` begins with it.
 -S is that of `dvc exp run`: a value to check in place of the one in params.yaml.
@@ -23,8 +24,10 @@ from functools import partial
 from typing import Any
 
 from detector.base import errors
+from tools import overrides
 from tools.checks import data, lines, machine, remote, repository, settings, training
 from tools.checks.lines import Check, Line
+from tools.cloud import trust
 
 KEPT = ("dataset.dir=", "train.steps=", "train.batch_size=")  # of `make train` DATASET=, STEPS=, BATCH=
 LEAST_SECONDS = 2.0  # for answers of the network, after all else has been printed
@@ -34,6 +37,7 @@ FAST = (
     Check("disk", machine.disk, ("train", "dataset", "sample")),
     Check("accelerator", machine.hardware, ("train",)),
     Check("dvc", repository.dvc),
+    Check("dvc", repository.readable),
     Check("outputs", repository.hidden),
     Check("label map", data.label_map, ("dataset",)),
     Check("schedule", training.schedule, ("train",)),
@@ -75,6 +79,9 @@ class Background(threading.Thread):
 def main() -> None:
     arguments = _arguments()
     params, faults = settings.read(arguments.set)
+    for key, _, value in (override.partition("=") for override in arguments.set):
+        if key == "train.work_dir" and trust.is_in_bucket(value):
+            trust.remember(value)
     fast = [Check("git", partial(repository.repository, bool(arguments.set))), *FAST]
     if arguments.fast:
         sys.exit(1 if _show_errors(_for_this_run([*faults, *_lines(fast, params)], arguments.set)) else 0)
@@ -87,13 +94,16 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("--fast", action="store_true", help="errors only, without the network")
     parser.add_argument("-S", dest="set", action="append", default=[], metavar="KEY=VALUE", help="as of dvc exp run")
-    return parser.parse_args()
+    overrides.add_arguments(parser)
+    arguments = parser.parse_args()
+    arguments.set = [*overrides.given(arguments), *arguments.set]
+    return arguments
 
 
-def _for_this_run(reported: Iterable[Line], overrides: Sequence[str]) -> Iterator[Line]:
+def _for_this_run(reported: Iterable[Line], changes: Sequence[str]) -> Iterator[Line]:
     """The lines; a `dvc exp run` that fixes one keeps DATASET, STEPS and BATCH of the `make train` that is checked."""
     for line in reported:
-        kept = [one for one in overrides if one.startswith(KEPT) and f"-S {one.partition('=')[0]}=" not in line.remedy]
+        kept = [one for one in changes if one.startswith(KEPT) and f"-S {one.partition('=')[0]}=" not in line.remedy]
         options = "".join(f"-S {shlex.quote(one)} " for one in kept)
         yield replace(line, remedy=line.remedy.replace("dvc exp run -S", f"dvc exp run {options}-S"))
 
@@ -117,7 +127,7 @@ def _show_errors(reported: Iterable[Line]) -> int:
     """Print each error once, on stderr; returns how many there are."""
     mistakes = [line for line in dict.fromkeys(reported) if line.level == lines.ERROR]
     for line in mistakes:
-        print(line, file=sys.stderr)
+        errors.say(str(line), file=sys.stderr)
     return len(mistakes)
 
 
@@ -126,11 +136,11 @@ def _show(reported: Iterable[Line]) -> int:
     shown: set[Line] = set()
     for line in reported:
         if line not in shown:
-            print(line, flush=True)
+            errors.say(str(line))
             shown.add(line)
     levels = [line.level for line in shown]
     error_count, note_count = levels.count(lines.ERROR), levels.count(lines.NOTE)
-    print(f"errors: {error_count}, notes: {note_count}" if error_count or note_count else "in order")
+    errors.say(f"errors: {error_count}, notes: {note_count}" if error_count or note_count else "in order")
     return error_count
 
 

@@ -20,6 +20,7 @@ from detector.base import errors, files, params, paths
 from detector.data.params import DatasetParams
 from detector.model import pipeline_config
 from detector.model.pipeline_config import DatasetFacts, PipelineParams
+from tools import overrides
 from tools.cloud import dvc_add
 from tools.inspecting import anchors, copies, counts, dataset, gallery, left_out, size_map, suspicious, verdict
 from tools.inspecting.anchors import Anchors
@@ -34,16 +35,17 @@ MANY = 0.05  # of the boxes without an anchor that fits: worth a look, not a mer
 
 def main() -> None:
     """Read, compute, write."""
+    name = arguments().dataset
     settings = params.load("dataset", DatasetParams)
-    if name := arguments().dataset:
-        settings = replace(settings, dir=f"dataset/{name}")
+    if name:
+        settings = replace(settings, dir=overrides.dataset(name))
     dvc_add.refuse_missing(Path(settings.dir))
     values = context(settings, params.load("train", PipelineParams, partial=True))
     page = render(TEMPLATE, values)
     files.write_text(PAGE, page)
-    print(f"{settings.dir}: {values['headline']}")
-    print("".join(f"  {printable(sentence)}\n" for sentence in values["sentences"]), end="")
-    print(f"{PAGE}: {len(page.encode()) / 1e6:.1f} MB, opens in any browser, offline too")
+    errors.say(f"{settings.dir}: {values['headline']}")
+    errors.say(*(f"  {sentence}" for sentence in values["sentences"]))
+    errors.say(f"{PAGE}: {len(page.encode()) / 1e6:.1f} MB, opens in any browser, offline too")
 
 
 def arguments() -> argparse.Namespace:
@@ -54,11 +56,6 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument("--dataset", default="", help="its name in dataset/; without it, dataset.dir of params.yaml")
     return parser.parse_args()
-
-
-def printable(text: str) -> str:
-    """The text without what a terminal would obey: names are other people's."""
-    return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
 def context(settings: DatasetParams, train: PipelineParams) -> dict[str, Any]:

@@ -6,17 +6,20 @@ In:  requirements/<tf>.lock, every package pinned and hashed: nothing is resolve
 Out: .venv, with bytecode compiled; .venv/installed holds the fingerprint of what it was made from, and what is in it
 
 `auto` is what the machine has: a TPU, else an NVIDIA GPU, else the CPU; and uv where it is installed, else pip, each
-with the index, proxies and certificates of its own configuration. When the lock, the Python, the choice of --tf or the
-project's path has changed, a package is gone, or an installation was interrupted, .venv is installed from scratch: it
-then holds what the lock holds and nothing else.
+with the index, proxies and certificates of its own configuration, and no other setting of it. Two packages come as
+source alone: the lock's setuptools builds them. When the lock, the Python, the choice of --tf or the project's path has
+changed, a package is gone, or an installation was interrupted, .venv is installed from scratch: it then holds what the
+lock holds and nothing else.
 
 Standard library only, in syntax that old Pythons read (annotations quoted): it must be able to refuse Python 3.6.
 """
 
 import argparse
+import ast
 import hashlib
 import importlib.util
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -31,8 +34,12 @@ VENV_PYTHON = VENV / "bin" / "python"
 FINGERPRINT = VENV / "installed"
 PYTHONS = [(3, 11), (3, 12), (3, 13)]  # what the locks are solved for
 DISK_GB = {"cpu": 2.6, "gpu": 7.6, "tpu": 3.2}  # measured: 2.1, 7.0 and 2.7; the rest is for unpacking a large wheel
-# Variables that would install packages outside .venv, or without bytecode.
-MISLEADING = ["PYTHONPATH", "PYTHONHOME", "PYTHONDONTWRITEBYTECODE", "PIP_USER", "PIP_TARGET", "PIP_PREFIX", "PIP_ROOT"]
+BUILDS = "setuptools"  # what builds the packages that come as source; installed first, so that no other one is fetched
+# What pip and uv may be told by their files and by the environment: where packages come from, and how to get there.
+# Their other settings (user, target, constraint, no-binary ...) would install others, elsewhere, or nothing.
+PIP_KEEPS = {"index-url", "extra-index-url", "find-links", "no-index", "trusted-host", "proxy", "cert", "client-cert"}
+PIP_KEEPS |= {"timeout", "default-timeout", "retries", "cache-dir", "no-cache-dir", "keyring-provider", "use-feature"}
+UV_KEEPS = re.compile(r"UV_\w*(INDEX|LINK|HOST|TLS|CERT|KEYRING|CACHE|HTTP|TIMEOUT|CONCURRENT|OFFLINE|CONFIG)")
 # Google's TPUs, v2 to v7, on the PCI bus.
 TPU_VENDOR = "0x1ae0"
 TPU_DEVICES = {"0x0027", "0x0056", "0x005e", "0x0062", "0x0063", "0x006f", "0x0076"}
@@ -44,10 +51,11 @@ def fail(where: str, reason: str, remedy: str) -> None:
     sys.exit(2)
 
 
-def answer(*command: str) -> str:
-    """What a command prints; empty where it does not start, fails or hangs."""
+def answer(*command: str, **variables: str) -> str:
+    """What a command prints, with these variables too; empty where it does not start, fails or hangs."""
+    environment = dict(os.environ, **variables)
     try:
-        output = subprocess.check_output(command, stderr=subprocess.DEVNULL, timeout=20)
+        output = subprocess.check_output(command, stderr=subprocess.DEVNULL, timeout=20, env=environment)
     except (OSError, subprocess.SubprocessError):
         return ""
     return output.decode(errors="replace")
@@ -158,14 +166,20 @@ def clear(folder: Path) -> None:
             child.unlink()
 
 
-def uv_commands(lock: Path) -> "list[list[str]]":
-    """The commands that make .venv with uv."""
-    sync = ["uv", "pip", "sync", "--quiet", "--require-hashes", "--compile-bytecode", "--python", str(VENV_PYTHON)]
+def only(package: str, lock: Path) -> str:
+    """The lines of a lock on one package; empty where it has none."""
+    found = re.search("(?m)^" + package + r"==.*(?:\n    --hash.*)*\n", lock.read_text())
+    return found[0] if found else ""
+
+
+def uv_commands(locks: "list[Path]") -> "list[list[str]]":
+    """The commands that make .venv with uv, from one lock after the other."""
+    sync = ["uv", "pip", "sync", "--quiet", "--require-hashes", "--compile-bytecode", "--no-build-isolation"]
     make = ["uv", "venv", "--quiet", "--allow-existing", "--python", sys.executable, str(VENV)]
-    return [make, [*sync, str(lock)]]
+    return [make, *([*sync, "--python", str(VENV_PYTHON), str(lock)] for lock in locks)]
 
 
-def pip_commands(lock: Path) -> "list[list[str]]":
+def pip_commands(locks: "list[Path]") -> "list[list[str]]":
     """The commands that make .venv with its own pip, or with this Python's where .venv cannot have one (Colab)."""
     pip = [str(VENV_PYTHON), "-m", "pip"]
     if importlib.util.find_spec("ensurepip"):
@@ -178,16 +192,19 @@ def pip_commands(lock: Path) -> "list[list[str]]":
         if importlib.util.find_spec("pip") is None:
             fail(sys.executable, "has neither ensurepip, virtualenv nor pip", "install uv, or apt install python3-venv")
     # --no-deps: the lock is complete, and some packages declare requirements that cannot be met.
-    install = ["install", "--quiet", "--no-input", "--disable-pip-version-check", "--no-deps", "--require-hashes"]
+    install = [*pip, "install", "--quiet", "--no-input", "--disable-pip-version-check", "--no-deps", "--require-hashes"]
+    install += ["--no-build-isolation", "--no-compile", "-r"]
     # pip would compile on one core.
     code = "import compileall, sys; compileall.compile_dir(sys.argv[1], quiet=2, workers=0)"
     compile_all = [str(VENV_PYTHON), "-c", code, str(VENV / "lib")]
-    return [[sys.executable, "-m", *make], [*pip, *install, "--no-compile", "-r", str(lock)], compile_all]
+    return [[sys.executable, "-m", *make], *([*install, str(lock)] for lock in locks), compile_all]
 
 
 def run(command: "list[str]", started: float) -> None:
     """Run a command, with a line of progress now and then; its output is shown only when it fails."""
-    environment = {name: value for name, value in os.environ.items() if name not in MISLEADING}
+    settings = uv_settings() if command[0] == "uv" else pip_settings(command)
+    ours = {name: value for name, value in os.environ.items() if not name.startswith(("PIP_", "PYTHON", "UV_"))}
+    environment = dict(ours, PIP_CONFIG_FILE=os.devnull, **settings)
     with tempfile.TemporaryFile() as output:
         process = subprocess.Popen(
             command, cwd=str(ROOT), env=environment, stdout=output, stderr=subprocess.STDOUT, close_fds=False
@@ -201,9 +218,29 @@ def run(command: "list[str]", started: float) -> None:
         if process.returncode:
             output.seek(0)
             sys.stderr.write("\n" + output.read().decode(errors="replace"))
-            remedy = "see above (network? disk?), then run make install again"
+            causes = ", ".join(["network", "disk", *sorted(settings)])
+            remedy = "see above (" + causes + "?), then run make install again"
             remedy += ", or without uv: make install INSTALLER=pip" if command[0] == "uv" else ""
             fail(" ".join(command[:3]), f"failed with exit code {process.returncode}", remedy)
+
+
+def pip_settings(command: "list[str]") -> "dict[str, str]":
+    """What a call of pip keeps of its settings, as variables of the environment; none for other commands."""
+    found = {}  # type: dict[str, str]
+    if "install" not in command:
+        return found
+    # PIP_USER: pip config has an option of that name, too, and would show the user's settings alone.
+    lines = answer(*command[: command.index("install")], "config", "list", PIP_USER="0").splitlines()
+    for section in ("global.", "install.", ":env:."):  # the last wins
+        for key, _, value in (line[len(section) :].partition("=") for line in lines if line.startswith(section)):
+            if key in PIP_KEEPS and ast.literal_eval(value):  # pip passes over an empty one
+                found["PIP_" + key.upper().replace("-", "_")] = str(ast.literal_eval(value))
+    return found
+
+
+def uv_settings() -> "dict[str, str]":
+    """What uv keeps of its variables."""
+    return {name: value for name, value in os.environ.items() if UV_KEEPS.match(name)}
 
 
 def wait(process: "subprocess.Popen[bytes]", started: float) -> None:
@@ -222,12 +259,15 @@ def wait(process: "subprocess.Popen[bytes]", started: float) -> None:
 def install(tf: str, installer: str) -> None:
     """Make .venv from the lock of `tf`, with `uv` or `pip`."""
     lock, started = lock_file(tf), time.time()
-    commands = uv_commands(lock) if installer == "uv" else pip_commands(lock)
     python = "Python {}.{}".format(*sys.version_info[:2])
     print(f"Installing requirements/{lock.name} into .venv, for {python}, with {installer}", flush=True)
     clear(VENV)
-    for command in commands:
-        run(command, started)
+    with tempfile.TemporaryDirectory() as folder:
+        first = Path(folder) / "first.lock"
+        first.write_text(only(BUILDS, lock))
+        locks = [path for path in (first, lock) if path.stat().st_size]
+        for command in uv_commands(locks) if installer == "uv" else pip_commands(locks):
+            run(command, started)
     FINGERPRINT.write_text("\n".join([fingerprint(tf), *sorted(modules()), ""]))
     print(f"  installed in {time.time() - started:.0f} s", flush=True)
 

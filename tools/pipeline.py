@@ -1,7 +1,7 @@
 """`dvc repro` and `dvc exp run`, whose results are kept, or the exit code is not 0.
 
-    python -m tools.pipeline repro evaluate predict                               (make train)
-    python -m tools.pipeline exp run -S train.steps=1000 evaluate predict         (make train STEPS=1000)
+    python -m tools.pipeline repro evaluate predict                         (make train)
+    python -m tools.pipeline exp run --steps=1000 evaluate predict          (make train STEPS=1000)
 
 Where its cache cannot take a result, DVC records it all the same and ends with 0, and the next run removes the only
 copy. So the cache is completed before, or nothing is run; and again after (tools/cloud/keeping.py).
@@ -10,6 +10,7 @@ DVC first restores the outputs that dvc.lock names, and warns of each one that i
 first experiment of a clone, which is about to make them. All else is DVC's own command, with DVC's own arguments.
 """
 
+import argparse
 import contextlib
 import logging
 import shlex
@@ -17,6 +18,7 @@ import sys
 from typing import Any
 
 from detector.base import errors
+from tools import overrides
 from tools.cloud import keeping
 from tools.cloud.cache import Cache
 from tools.cloud.project import project
@@ -26,9 +28,12 @@ LOGGERS = ("dvc_data.index.checkout", "dvc_data.hashfile.checkout")
 
 
 def main() -> None:
-    command = sys.argv[1:]
+    parser = argparse.ArgumentParser(prog="python -m tools.pipeline", add_help=False, allow_abbrev=False)
+    overrides.add_arguments(parser)
+    arguments, command = parser.parse_known_args()
+    command[2:2] = [word for override in overrides.given(arguments) for word in ("-S", override)]  # of exp run
     errors.exit_with(not_kept())
-    print(f"> dvc {shlex.join(command)}", flush=True)
+    errors.say(f"> dvc {errors.without_secrets(shlex.join(command))}")
     code = run(command)
     errors.exit_with(not_kept())
     sys.exit(code)

@@ -1,12 +1,13 @@
 """Fetch everything from the DVC remote, and check each file of it.
 
-    make pull [COMMIT=1a2b3c4] [BUCKET=my-pets]
-    python -m tools.pull [--commit=1a2b3c4] [--bucket=my-pets]
+    make pull [COMMIT=<40 digits>] [BUCKET=my-pets]
+    python -m tools.pull [--commit=...] [--bucket=my-pets]
 
-It fetches the working tree's data, the run-cache and the experiments. An object counts only when its md5 is right, an
-output gets its place in the working tree only when all of its objects are here, and a file that is in the way and
-stored nowhere else stays as it is. With a commit, git checks it out first, and its experiments stay where they are;
-what you have changed stays, or is a reason to refuse. With a bucket, a clone that knows no remote gets it.
+It fetches the working tree's data, the experiments, and the run-cache of both. An object counts only when its md5 is
+right, an output gets its place in the working tree only when all of its objects are here, and a file that is in the way
+and stored nowhere else stays as it is. With a commit, git checks it out first, and experiments stay where they are;
+what you have changed stays, or is a reason to refuse. A commit that only the bucket has needs all its 40 digits. With a
+bucket, a clone that knows no remote gets it; a remote that you have never used needs it (cloud/trust.py).
 
 What others have made and store on another remote is printed, and is not a fault: the data of their experiments.
 
@@ -20,12 +21,11 @@ from typing import Any
 
 from detector.base import errors
 from detector.base.errors import UserError
-from detector.storage import google
-from tools.cloud import bucket_settings, bundles, dvc_config, experiments, git, google_client, outputs, transfer
+from tools.cloud import bucket_settings, bundles, dvc_config, experiments, git, outputs, transfer
 from tools.cloud.cache import Cache
 from tools.cloud.outputs import Output
 from tools.cloud.project import project
-from tools.cloud.remote import connect
+from tools.cloud.remote import connect, use
 
 IN_THE_WAY = "Can't remove the following unsaved files"  # the beginning of DVC's message; the paths follow it
 
@@ -33,36 +33,25 @@ IN_THE_WAY = "Can't remove the following unsaved files"  # the beginning of DVC'
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tools.pull", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--commit", default="", help="what the working tree is to be")
-    parser.add_argument("--bucket", default="", help="where the data is, for a clone that knows no remote")
+    parser.add_argument("--bucket", default="", help="where the data is: for a remote that you have not used before")
     arguments = parser.parse_args()
     if arguments.bucket:
         use(bucket_settings.bucket_name(arguments.bucket))
     if arguments.commit:
         with project() as repo:
-            commit = bundles.pull(connect(repo), arguments.commit)
-            for line in git.switch(commit, as_is=dvc_config.CONFIG):
-                print(line)
+            commit = bundles.pull(connect(repo, "pull"), arguments.commit)
+            errors.say(*git.switch(commit, as_is=dvc_config.CONFIG))
     with project() as repo:
         findings = pull(repo, with_experiments=not arguments.commit) + outputs.left_to_dvc(repo, "pull")
     errors.exit_with(findings)
 
 
-def use(bucket: str) -> None:
-    """Make a bucket that answers the default remote."""
-    settings = dvc_config.check(bucket)
-    with google.user_errors(f"gs://{bucket}"):
-        client = google_client.client(settings)
-        next(iter(client.list_blobs(bucket, max_results=1, **google.request_options())), None)
-    for line in dvc_config.write(bucket):
-        print(line)
-
-
 def pull(repo: Any, *, with_experiments: bool) -> list[str]:
     """Fetch everything. Returns: what is not here afterwards, a line each."""
-    remote, cache = connect(repo), Cache(repo)
+    remote, cache = connect(repo, "pull"), Cache(repo)
     git_remote = experiments.git_remote() if with_experiments else ""
     if git_remote and (fault := experiments.pull(git_remote)):
-        print(f"not pulled from the git remote {git_remote}: experiments ({fault})")
+        errors.say(f"not pulled from the git remote {git_remote}: experiments ({fault})")
     cache.remove_leftovers()
     all_outputs = outputs.collect(repo, experiments.local() if git_remote else {})
     if not all_outputs:
@@ -72,12 +61,12 @@ def pull(repo: Any, *, with_experiments: bool) -> list[str]:
     objects = outputs.by_object(cache, all_outputs)
     absent |= {name for name in objects if not cache.has(name)}
     faults = transfer.fetch(remote, cache, objects)
-    run_findings = transfer.fetch_runs(remote, cache)
+    run_findings = transfer.fetch_runs(remote, cache, all_outputs)
 
     here = [output for output in all_outputs if not output.commit]
     in_the_way = checkout(repo, [output for output in here if cache.is_complete(output.stored_as, faults)])
     right = f"{len(objects) - len(faults):,} of {len(objects):,} objects are here and right"
-    print(f"{remote.url}: {right}; fetched {len(absent - faults.keys()):,}")
+    errors.say(f"{remote.url}: {right}; fetched {len(absent - faults.keys()):,}")
     elsewhere = outputs.show_elsewhere(remote, cache, all_outputs, [objects[name] for name in faults])
     findings = [f"{objects[name].label}: {fault}" for name, fault in faults.items() if name not in elsewhere]
     return findings + run_findings + in_the_way

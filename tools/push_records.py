@@ -42,7 +42,7 @@ def main() -> None:
         label_map = Path(folder) / paths.LABEL_MAP
         labels.copy(sources.pop(), label_map)  # its ids are those of the records, whatever the user's file says
         for path in (*sources, label_map):
-            print(gs.upload(path, bucket, f"{FOLDER}/{path.name}"))
+            errors.say(gs.upload(path, bucket, f"{FOLDER}/{path.name}"))
 
 
 def check_made(sources: Iterable[Path], folder: str) -> None:

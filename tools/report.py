@@ -18,7 +18,7 @@ from detector.base import errors, files, paths
 from detector.base.errors import UserError
 from detector.weights import recipe
 from detector.weights.params import NO_START, STARTS
-from tools.cloud import git
+from tools.cloud import git, lineage
 from tools.page import charts, pictures
 from tools.page.inputs import REMAKE, points, read_metrics, read_rows, read_yaml
 from tools.page.rendering import render
@@ -32,14 +32,17 @@ LOSSES = {  # DVCLive's name -> the page's
     "loss/regularization_loss": "regularization",
 }
 GIVEN = ("dataset/", f"{STARTS}/")  # whose folders are the user's, unless a stage makes them
+SHOWN = (paths.DATA, paths.TRAIN, paths.TRAIN_RESULTS, paths.EVALUATE, paths.EXPORT, paths.PREDICT)
 VALIDATION = {"val/AP50": "AP50", "val/AP": "AP"}
 
 
 def main() -> None:
     """Read, render, write."""
-    page = render(TEMPLATE, context())
+    shown = context()
+    page = render(TEMPLATE, shown)
     files.write_text(paths.REPORT, page)
-    print(f"{paths.REPORT}: {len(page.encode()) / 1e6:.1f} MB, opens in any browser, offline too")
+    lineage.warn(shown["stale"])
+    errors.say(f"{paths.REPORT}: {len(page.encode()) / 1e6:.1f} MB, opens in any browser, offline too")
 
 
 def context() -> dict[str, Any]:
@@ -64,7 +67,8 @@ def context() -> dict[str, Any]:
         "remarks": remarks(),
         "left_out": left_out.in_words(left_out.of_report()),
         "start": recipe.described(trained.get("start") or {}),
-        "lineage": lineage(read_yaml(Path("dvc.lock"))),
+        "lineage": outputs(read_yaml(lineage.LOCK)),
+        "stale": lineage.stale(*SHOWN),
         "commit": commit(),
         "frame": charts,
     }
@@ -138,7 +142,7 @@ def remarks() -> dict[str, int] | None:
     return dict(sorted(Counter(row.get("action", "") for row in read_rows(path)).items())) if path.is_file() else None
 
 
-def lineage(lock: Mapping[str, Any]) -> list[dict[str, str]]:
+def outputs(lock: Mapping[str, Any]) -> list[dict[str, str]]:
     """Each output in dvc.lock, and each dataset and model to start from that no stage made, with its content hash."""
     stages = lock.get("stages") or {}
     if not isinstance(stages, dict) or not all(isinstance(stage, dict) for stage in stages.values()):
@@ -154,7 +158,9 @@ def commit() -> str:
     """The git commit, marked if tracked files were changed since; empty outside of a repository."""
     try:
         head = git.run("rev-parse", "HEAD").strip()
-        return head + (" with uncommitted changes" if git.run("status", "--porcelain", "--untracked-files=no") else "")
+        return head + (
+            " with uncommitted changes" if git.run("status", "--porcelain", "--untracked-files=no", "--", ".") else ""
+        )
     except ValueError:
         return ""
 

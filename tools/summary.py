@@ -4,7 +4,7 @@
 
 In:  model/train/train.json, results/evaluate/metrics.json, dataset/data/{annotation_report,train,test}.csv,
      logs/speed.json; whether the model, report and pictures exist
-Out: at most 20 lines on the terminal
+Out: at most 20 lines on the terminal; and one on stderr, where these are not what dvc.lock names
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,6 +17,7 @@ from detector.base.errors import UserError
 from detector.training import speed
 from detector.weights import recipe
 from tools.checks import enough
+from tools.cloud import lineage
 from tools.page.inputs import read_metrics
 
 CLASSES = 12  # shown one by one; the rest is counted
@@ -116,9 +117,10 @@ def lines(
 def main() -> None:
     """Read, print."""
     check_trained()
+    lineage.warn(lineage.stale(paths.TRAIN, paths.EVALUATE, paths.EXPORT, paths.DATA))
     training, metrics = read(TRAINED), read(MEASURED)
     warnings = [*enough.of_training(str(training.get("model")))]
-    print("\n".join(lines(training, metrics, left_out.in_words(left_out.of_report()), warnings, speed.read())))
+    errors.say(*lines(training, metrics, left_out.in_words(left_out.of_report()), warnings, speed.read()))
 
 
 if __name__ == "__main__":

@@ -38,7 +38,7 @@ def main() -> None:
         shown = errors.few([str(photo.get("target") or photo["source"]) for photo in photos])
         raise UserError(wanted, f"means {len(photos)} photos: {shown}", "give more of the path")
     for step, line in lines(dataset, photos[0]):
-        print(f"{step:<{WIDTH}}{errors.printable(line)}")
+        errors.say(f"{step:<{WIDTH}}{errors.printable(line)}")
 
 
 def matching(dataset: Path, wanted: str) -> list[Row]:

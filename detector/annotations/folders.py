@@ -4,17 +4,14 @@ What is no file is never opened: a FIFO would wait for ever. What looks like a p
 """
 
 import os
-import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from detector.annotations.voc import SKIPPED, WARNING, Problem
-from detector.base import errors
+from detector.base import errors, naming
 from detector.base.errors import counted
 from detector.pictures import images
-
-_UNWRITABLE = ("Cc", "Cs")  # Unicode's control characters, and surrogates: bytes that are not UTF-8
 
 
 @dataclass(frozen=True)
@@ -44,12 +41,7 @@ def listing(folder: Path) -> Listing:
 
 def shown(name: str) -> str:
     """A file's name as a report can hold it."""
-    return name if is_writable(name) else errors.escaped(name)
-
-
-def is_writable(name: str) -> bool:
-    """Whether a CSV and a record can hold the file name."""
-    return not any(unicodedata.category(letter) in _UNWRITABLE for letter in name)
+    return errors.escaped(name) if naming.unfit(name) else name
 
 
 def _sort_in(entry: os.DirEntry[str], result: Listing) -> None:
@@ -79,8 +71,8 @@ def _images_below(folder: str) -> int:
 
 
 def _fault(entry: os.DirEntry[str]) -> Problem | None:
-    if not is_writable(entry.name):
-        return Problem("", "its name holds a control character or is not UTF-8", "rename it", SKIPPED)
+    if fault := naming.fault(entry.name):
+        return Problem("", f"its name is not allowed: it {fault}", "rename it", SKIPPED)
     if not _is_true(entry.is_file):
         is_broken = entry.is_symlink() and not Path(entry.path).exists()
         reason = "is a broken link" if is_broken else "is not a file"

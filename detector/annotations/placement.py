@@ -13,7 +13,7 @@ from detector.annotations.voc import Annotation
 FLIPPED_ACROSS, FLIPPED_DOWN = (1, 3), (2, 3)  # of `perceptual`'s flips
 _SHIFT, _SHIFT_OF_CROP = 0.1, 0.15  # of a side, of a centre; crops leave out a tenth at either end
 _PER_SIDE = 0.25  # more for each side of the object: the larger, the more two people differ
-_SHARE = 0.5  # of the objects that must be where those of the other are; a crop may cut some off, a person forget one
+_SHARE = 0.5  # of the objects that must be where those of the other are; a crop may cut some off, a person forget many
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def of(annotation: Annotation | None) -> tuple[Place, ...] | None:
 def agree(
     ones: tuple[Place, ...] | None, others: tuple[Place, ...] | None, flip: int = 0, *, is_crop: bool = False
 ) -> bool:
-    """Whether most objects of each are where the other has one; so they do where one is None.
+    """Whether half of the objects of the photo with fewer are where the other has one; so they are where one is None.
 
     Args:
         flip: of the others' picture; their labels may have been flipped with it, or forgotten.
@@ -51,9 +51,11 @@ def agree(
     if ones is None or others is None:
         return True
     shift = _SHIFT_OF_CROP if is_crop else _SHIFT
-    most = max(len(ones), len(others))
+    fewer = min(len(ones), len(others))
+    if not fewer:
+        return len(ones) == len(others)
     return any(
-        min(_matched(ones, placed, shift), _matched(placed, ones, shift)) >= _SHARE * most
+        min(_matched(ones, placed, shift), _matched(placed, ones, shift)) >= _SHARE * fewer
         for placed in (others, tuple(_flipped(one, flip) for one in others))
     )
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from detector.annotations import left_out
 from detector.annotations.left_out import Counts
 from detector.annotations.voc import ERROR, SKIPPED, Problem
-from detector.base import errors, files
+from detector.base import errors, files, naming
 from detector.base.errors import UserError
 
 PATH = left_out.REPORT
@@ -37,7 +37,7 @@ class FileProblem:
     def row(self) -> list[str]:
         words = f"{self.problem.reason}; {self.problem.remedy}"
         texts = (self.split, self.path.name, self.problem.item, words, self.problem.action)
-        return [errors.printable(text) for text in texts]
+        return [naming.cell(errors.printable(text)) for text in texts]
 
 
 def in_order(problems: Iterable[FileProblem]) -> list[FileProblem]:

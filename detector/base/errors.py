@@ -5,12 +5,15 @@ error: dataset/pets/train/cat.1.xml: object 2 (dog): xmin 90 is not left of xmax
 
 import errno
 import os
+import re
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from typing import TextIO
 
 MOST_LINES = 20  # that one command prints
 MOST_NAMES = 3  # in one line
+MOST_LETTERS = 4000  # of one line
 EXIT_FINDINGS = 1  # of a command that checks
 EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 128 + signal.SIGINT  # what a shell reports for Ctrl-C; never 0, or DVC would record a finished stage
@@ -59,22 +62,61 @@ class UserError(Exception):
 
 def show(lines: Sequence[str], where_all_are: str = "") -> None:
     """Print errors on stderr, one line each: the first `MOST_LINES`, and how many more there are."""
-    for line in lines[:MOST_LINES]:
-        print(f"error: {line}", file=sys.stderr)
+    say(*(f"error: {without_secrets(line)}" for line in lines[:MOST_LINES]), file=sys.stderr)
     if len(lines) > MOST_LINES:
-        print(f"and {len(lines) - MOST_LINES} more{where_all_are and f': see {where_all_are}'}", file=sys.stderr)
+        say(f"and {len(lines) - MOST_LINES} more{where_all_are and f': see {where_all_are}'}", file=sys.stderr)
+
+
+def say(*lines: str, file: TextIO | None = None) -> None:
+    """Print lines, on stdout or another stream, each escaped: all that commands print goes through here.
+
+    Where nobody reads any more, as in `make summary | head -1`, the rest goes nowhere, and the work goes on.
+    """
+    stream = file or sys.stdout
+    try:
+        stream.write("".join(f"{escaped(line)}\n" for line in lines))
+        stream.flush()
+    except BrokenPipeError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
 
 
 def printable(text: str) -> str:
-    """A text on one line, escaped: names are made by others."""
-    return escaped(" ".join(text.split()))
+    """A text on one line, escaped, for names are made by others; and without secrets."""
+    return escaped(without_secrets(" ".join(text.split())))
 
 
 def escaped(text: str) -> str:
-    """A text in which what would steer the terminal, or cannot be seen, is shown as its escape: a\\n.jpg."""
+    """A text in which what would steer the terminal, or cannot be seen, is shown as its escape: a\\n.jpg.
+
+    Of a text that no screen holds, its two ends.
+    """
+    if len(text) > MOST_LETTERS:
+        text = f"{text[: MOST_LETTERS // 2]} ... {text[-MOST_LETTERS // 2 :]}"
     return "".join(
         letter if letter.isprintable() else letter.encode("unicode_escape").decode("ascii") for letter in text
     )
+
+
+def without_secrets(text: str) -> str:
+    """A text in which every word that may be an address is shown as `redacted` shows it."""
+    return re.sub(r"[^\s'\"]*(?:[:/]/|\?)[^\s'\"]*(?<![:;,.])", lambda word: redacted(word[0]), text)
+
+
+def redacted(address: str) -> str:
+    """An address, or a path, as it may be shown: without a login, and without a query, which may hold a signature.
+
+    By rule: it may be mistyped, and a parser would take the password of https:/user:secret@host for a part of a path.
+    It may follow a name: SRC=https://...
+    """
+    start, rest = re.findall(r"^((?:[\w-]+=)?[A-Za-z][\w+.-]*:?/+)?(.*)", address, re.DOTALL)[0]
+    is_address = ":" in start or "//" in start
+    login, _, place = rest.rpartition("@")
+    if ":" in login or (is_address and "@" in rest.partition("/")[0]):
+        rest = place
+    query = r"\?|%3[Ff]|[\s#&;](?=.*=)" if is_address else r"\?(?=.*=)"
+    return str(start + re.split(query, rest, maxsplit=1, flags=re.DOTALL)[0])
 
 
 def few(names: Sequence[str]) -> str:
@@ -141,19 +183,21 @@ def run(main: Callable[[], None], manual: str | None = None) -> None:
             _only_help(sys.argv[1:], manual)
         main()
     except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
+        say("interrupted", file=sys.stderr)
         sys.exit(EXIT_INTERRUPTED)
     except Exception as error:
         mistake = error if isinstance(error, UserError) else refusal(error)
         if mistake is None:
             raise
-        print(f"error: {mistake.line()}", file=sys.stderr)
+        say(f"error: {mistake.line()}", file=sys.stderr)
         sys.exit(EXIT_USER_ERROR)
+    finally:
+        say()  # what argparse has printed
 
 
 def _only_help(arguments: Sequence[str], manual: str) -> None:
     if set(arguments) & {"-h", "--help"}:
-        print(manual.strip())
+        say(*manual.strip().split("\n"))
         sys.exit(0)
     if arguments:
         remedy = "values are in params.yaml; for one run: dvc exp run -S section.key=value"

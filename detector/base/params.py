@@ -23,6 +23,7 @@ from ruamel.yaml.error import YAMLError
 from detector.base.errors import UserError
 
 PARAMS_FILE = "params.yaml"
+MOST_BYTES = 2**16  # ours has 3 kB; the reader takes a second for 10
 # Here, too: a stage refuses an unknown section without importing the rooms of the others.
 SECTIONS = ("sample", "dataset", "pretrained", "train", "evaluate", "predict")
 Section = TypeVar("Section")
@@ -75,13 +76,15 @@ def read(path: str | Path = PARAMS_FILE) -> dict[str, Any]:
     """
     path = Path(path)
     try:
+        if path.stat().st_size > MOST_BYTES:
+            raise UserError(str(path), f"has more than {MOST_BYTES:,} bytes", "restore it: git checkout params.yaml")
         document = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(str(path), "not found", "run from the project's root") from None
     except OSError as error:
         reason = f"cannot be read: {error.strerror}"
         raise UserError(str(path), reason, "restore it: git checkout params.yaml") from error
-    except (YAMLError, UnicodeDecodeError) as error:
+    except (YAMLError, UnicodeDecodeError, RecursionError) as error:
         raise UserError(str(path), f"not valid YAML: {error}", "fix that line") from error
     if not isinstance(document, dict):
         raise UserError(str(path), "has no sections", "restore it: git checkout params.yaml")

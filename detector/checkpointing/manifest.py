@@ -20,7 +20,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from detector.base import files
+from detector.base import errors, files
 from detector.checkpointing import work_dir
 from detector.storage.bucket import Store
 from detector.storage.google import ConflictError, MissingError, is_same
@@ -159,7 +159,7 @@ class Checkpoints:
 
     def _leave_out(self, name: str, listing: Listing, fault: str) -> None:
         self._damaged.add((name, listing[name].generation))
-        print(f"warning: {self._store.url}/{name}: {fault}; it is left out", file=sys.stderr)
+        errors.say(f"warning: {self._store.url}/{name}: {fault}; it is left out", file=sys.stderr)
 
     def _put(self, name: str, content: bytes | Path, listing: Listing) -> None:
         """Write an object, unless it exists with this content."""

@@ -38,7 +38,7 @@ TIMING = Timing()
 
 def local_root(root: str) -> str:
     """The folder that training itself uses, for a `train.work_dir` that may be on a bucket."""
-    return LOCAL if root.startswith(SCHEME) else root
+    return LOCAL if root.startswith(SCHEME) else str(files.expanded(root))
 
 
 @contextlib.contextmanager

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from detector.base.errors import UserError
+from detector.base.errors import UserError, escaped
 from detector.checkpointing import work_dir
 from detector.checkpointing.lease import Lease, LostError
 from detector.checkpointing.manifest import Checkpoints
@@ -216,5 +216,5 @@ class Uploader:
 def print_line(line: str) -> None:
     """On stderr, past the progress line of the trainer, and no matter if the terminal is gone."""
     with contextlib.suppress(OSError):
-        sys.stderr.write(f"\r\x1b[K{line}\n" if sys.stderr.isatty() else f"{line}\n")
+        sys.stderr.write(f"\r\x1b[K{escaped(line)}\n" if sys.stderr.isatty() else f"{escaped(line)}\n")
         sys.stderr.flush()

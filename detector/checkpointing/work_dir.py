@@ -76,7 +76,7 @@ class Work:
             try:
                 return self._whole(folder)
             except _DamageError as error:
-                print(f"warning: {error}; going back to the checkpoint before it", file=sys.stderr)
+                errors.say(f"warning: {error}; going back to the checkpoint before it", file=sys.stderr)
                 self._set_aside(folder)
                 self._set_aside(error.folder)  # a best, perhaps
         (self.folder / FINISHED).unlink(missing_ok=True)  # with nothing left of it, it has not ended

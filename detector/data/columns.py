@@ -35,7 +35,9 @@ Bools = npt.NDArray[np.bool_]
 Names = npt.NDArray[np.object_]
 
 _NO_BOX, _UNKNOWN = 0, -1  # in the place of a class id
-_UNFIT = re.compile("[\0\ud800-\udfff]")  # in a name; these surrogates stand for bytes that are not UTF-8
+# In a name: surrogates, which stand for bytes that are not UTF-8, and what leads out of the folder of the photos.
+_UNFIT = re.compile(r"[\0\ud800-\udfff]|^/|(^|/)\.\.(/|\Z)")
+_SUSPECT = re.compile(r"[\0\ud800-\udfff/]|\.\.")  # in many names at once
 _ROWS = 10_000  # in memory as text
 _SHOWN = 40  # characters of a cell, in an error
 
@@ -193,7 +195,7 @@ def _allowed(numbers: Floats, last: str) -> Bools:
 
 def _unfit(filenames: Sequence[str]) -> list[bool]:
     """For each name, whether no file can have it."""
-    if "" not in filenames and not _UNFIT.search("".join(filenames)):  # as a rule one look is enough
+    if "" not in filenames and not _SUSPECT.search("".join(filenames)):  # as a rule one look is enough
         return [False] * len(filenames)
     return [not name or bool(_UNFIT.search(name)) for name in filenames]
 

@@ -14,16 +14,15 @@ from pathlib import Path
 
 from google.protobuf import text_encoding
 
-from detector.base import files
+from detector.base import files, naming
 from detector.base.errors import UserError, few
 from detector.data import label_map_text
 from detector.data.label_map_text import EXAMPLE, Item
 
 BACKGROUND = "background"  # in the evaluation, a place without an object; so not allowed as a class name
 MOST_CLASSES = 10_000
+_SHOWN = 40  # letters of a name that is too long
 _NOT_A_CLASS = {BACKGROUND, "__background__", "none_of_the_above", "???"}  # names that other tools give to id 0
-_INVISIBLE = {"Cc", "Cf", "Cs", "Zl", "Zp"}  # Unicode's: they would shift the lines of labels.txt, or turn a terminal's
-_JOINERS = "\u200c\u200d"  # Persian and Indic words need them, and emoji
 
 
 @dataclass(frozen=True)
@@ -151,8 +150,10 @@ def fault(name: str) -> str:
         return "has no name"
     if name == BACKGROUND:
         return f"{BACKGROUND} is not allowed as a class name: it means that no object was found"
-    unfit = [letter for letter in name if unicodedata.category(letter) in _INVISIBLE and letter not in _JOINERS]
-    return f"the name {name!a} holds the invisible character U+{ord(unfit[0]):04X}" if unfit else ""
+    if len(name) > naming.LONGEST:
+        return f"the name {name[:_SHOWN]}... has {len(name):,} letters, more than {naming.LONGEST}"
+    unfit = naming.fault(name)
+    return f"the name {name!a} {unfit}" if unfit else ""
 
 
 def _is_background(item: Item, used: Collection[str]) -> bool:
@@ -191,7 +192,7 @@ def _check_names(items: Sequence[Item], names: Sequence[str], where: str) -> Non
 
 def _place(item: Item) -> str:
     name = item.name.strip() or item.display_name.strip()
-    return f"line {item.line}" + (f": {name if name.isprintable() else ascii(name)}" if name else "")
+    return f"line {item.line}" + (f": {name}" if name else "")
 
 
 def _names(items: Sequence[Item], used: Collection[str]) -> tuple[list[str], list[str]]:

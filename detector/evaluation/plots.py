@@ -12,6 +12,7 @@ from detector.evaluation.curves import RECALLS, Curve
 from detector.pictures.draw import colour
 
 matplotlib.use("Agg")
+matplotlib.rcParams["text.parse_math"] = False  # a $ in the name of a class is one
 LINES = ("-", "--", ":", "-.")  # different without colours too
 MOST_CELLS = 30  # rows of a confusion matrix whose counts are written in
 

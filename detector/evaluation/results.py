@@ -1,6 +1,7 @@
 """A detector's results on a split: metrics.json, tables, curves and pictures of its detections. No TensorFlow."""
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -24,6 +25,7 @@ LOSSES = ("localization_loss", "classification_loss", "regularization_loss", "to
 HEADLINES = ("AP", "AP50", "AP75", "AR100")
 JPEG_QUALITY = 88
 STEM_LENGTH = 60  # of a picture's name: with any letters under the 255 bytes that file systems allow
+_MARKUP = re.compile(r"[^\w .()+-]")  # in its name: `dvc plots` puts that into HTML as it is
 
 
 @dataclass(frozen=True)
@@ -132,7 +134,8 @@ def write_pictures(evaluation: Evaluation, folder: Path, image_dir: Path, count:
     index = []
     worst = evaluation.errors[:count]
     for rank, wrong in enumerate(tqdm(worst, "pictures", disable=None, leave=False), start=1):
-        file = f"{rank:0{max(2, len(str(len(worst))))}}_{Path(wrong.filename).stem[:STEM_LENGTH]}.jpg"
+        stem = _MARKUP.sub("_", Path(wrong.filename).stem[:STEM_LENGTH])
+        file = f"{rank:0{max(2, len(str(len(worst))))}}_{stem}.jpg"
         picture = draw.side_by_side(
             _open(image_dir, groundtruth[wrong.filename]),
             detections[wrong.filename],

@@ -100,7 +100,7 @@ def load(train_dir: Path) -> tuple[Any, Any]:
     """The pipeline configuration and the best model in `train_dir`, the output of `train_tpu`."""
     path = train_dir / "pipeline.config"
     if not path.exists():
-        raise UserError(str(train_dir), "holds no trained model", "run: make train (or: dvc pull)")
+        raise UserError(str(train_dir), "holds no trained model", "run: make train (or: make pull)")
     config = pipeline_config.read(path)
     model = od_api.build_model(config)
     checkpoints.restore(model, train_dir / "best" / "ckpt-1", "full")

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from io import BufferedRWPair
 from typing import Any
 
+from detector.base import errors
 from detector.base.errors import UserError
 from detector.multihost.cluster import VARIABLE, Cluster, are_addresses
 
@@ -93,7 +94,7 @@ def _connect_all(cluster: Cluster, stack: contextlib.ExitStack) -> dict[int, soc
                 remedy = "start it; where it runs, its address or the firewall keeps this host from it"
                 raise UserError(names, f"did not come within {WAIT_SECONDS // 60} minutes", remedy)
             if passed > NOTE_SECONDS and not is_noted:
-                print(f"waiting for {names}", file=sys.stderr, flush=True)
+                errors.say(f"waiting for {names}", file=sys.stderr)
                 is_noted = True
             index, connection = _accepted(server, cluster) if cluster.is_chief else (0, _connected(cluster))
             if connection:

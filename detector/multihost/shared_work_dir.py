@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from detector.base import files
 from detector.base.errors import UserError
 from detector.checkpointing import mirror, work_dir
 from detector.multihost import rendezvous
@@ -46,7 +45,7 @@ def opened(
                 start(chief)
             kept = chief.latest() if chief else None
             step = workers.gather(kept.step if kept else None)[0]
-            folder = files.expanded(mirror.local_root(root)) / work_dir.key(identity)
+            folder = Path(mirror.local_root(root)) / work_dir.key(identity)
             own = chief or Follower(folder, step)
             sees = (own.folder / work_dir.IDENTITY).exists() and (step is None or own.latest() is not None)
             _check_shared(cluster, own, step, workers.gather(sees))

@@ -48,7 +48,7 @@ _UPRIGHT = {  # EXIF orientation -> what sets it upright; 5 to 8 swap width and 
     8: Image.Transpose.ROTATE_90,
 }
 _FULL_SCALES = (1, 255, 65535)  # of pictures in float or 32-bit integers, which do not store theirs
-_REMEDY = "save it again as JPEG or PNG, or remove it with its annotation"
+_REMEDY = "save it again as JPEG or PNG, or leave it out"
 
 # Pillow's warnings about odd metadata do not help the user; its limit on decompression bombs is checked below.
 warnings.filterwarnings("ignore", module=r"PIL\.")

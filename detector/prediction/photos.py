@@ -11,11 +11,10 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from detector.base import files
+from detector.base import files, naming
 from detector.base.errors import UserError
 from detector.pictures import images
 
-_UNFIT = "the file name is not a line of UTF-8"
 _LONGEST = 255  # bytes of a file name, on most file systems
 LIST = ".passo-files"  # in the output folder: the files below it that predict wrote, one a line
 
@@ -44,23 +43,24 @@ def find(arguments: Iterable[str | Path], skip: Collection[Path] = ()) -> tuple[
     chosen = sorted(matched.keys() - set(skip))
     root = os.path.commonpath([path.parent for path in chosen]) if chosen else ""
     photos = [Photo(matched[path], path.relative_to(root).as_posix()) for path in chosen]
-    problems += [UserError(repr(photo.name), _UNFIT, "rename it") for photo in photos if not _is_fit(photo.name)]
-    return [photo for photo in photos if _is_fit(photo.name)], problems
+    faults = {photo.name: fault for photo in photos if (fault := naming.fault(photo.name))}
+    problems += [
+        UserError(repr(name), f"its name is not allowed: it {fault}", "rename it") for name, fault in faults.items()
+    ]
+    return [photo for photo in photos if photo.name not in faults], problems
 
 
 def _no_images(argument: str) -> UserError:
-    if files.expanded(argument).exists() or glob.has_magic(argument):
+    path = files.expanded(argument)
+    is_glob = "*" in argument or "?" in argument  # a [ alone may be part of a name
+    place = next(one for one in (path, *path.parents) if not (is_glob and glob.has_magic(str(one))))
+    if place.exists():
         return UserError(argument, "no images there", f"images end in {', '.join(images.SUFFIXES)}")
     return UserError(argument, "not found", "give a folder, a file, or a glob in quotes")
 
 
 def _absolute(path: Path) -> Path:
     return Path(os.path.abspath(path))  # noqa: PTH100 (removes `..` but keeps links as they are)
-
-
-def _is_fit(name: str) -> bool:
-    """Whether a file name can be written as a line of UTF-8; Linux allows any bytes."""
-    return "\n" not in name and name.encode(errors="replace").decode() == name
 
 
 def _expanded(argument: str) -> Iterator[Path]:

@@ -55,7 +55,7 @@ def load(export_dir: str | Path = paths.EXPORT) -> Detector:
     """
     folder = Path(export_dir) / "saved_model"
     if not (folder / "saved_model.pb").is_file():
-        remedy = "run: make train (or dvc pull, for a model that was trained before)"
+        remedy = "run: make train (or make pull, for a model that was trained before)"
         raise UserError(str(folder), "no model yet", remedy)
     names = labels.by_id(labels.read(Path(export_dir) / paths.LABEL_MAP))
     from detector.model.tensorflow_env import tf

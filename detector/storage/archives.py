@@ -25,7 +25,7 @@ from typing import Any
 from detector.base import errors, files
 from detector.base.errors import UserError
 from detector.storage import download as web
-from detector.storage import google
+from detector.storage import google, room
 
 TIMEOUT_SECONDS = 60
 NPM_OPTIONS = (
@@ -38,8 +38,6 @@ NPM_OPTIONS = (
 )
 ARCHIVES = (".tar", ".tar.gz", ".tgz")
 MOST_FILES = 150_000  # all of COCO, with a few to spare
-MAX_RATIO = 200  # unpacked to packed; weights and photos come to about 1, XML to about 20
-RATIO_MATTERS = 2**28  # bytes unpacked, below which no ratio does harm
 MOST_NAME_BYTES = 255  # of a file, on every file system that is in use
 MOST_PATH_BYTES = 1024  # below the folder; a whole path may have 4,096
 TAR_READ = 2**16  # bytes read from a tar at once; no header that is not hostile is larger
@@ -78,7 +76,7 @@ def npm_package(package: str, *, answer_within: float) -> Iterator[Path]:
     with tempfile.TemporaryDirectory() as folder:  # old versions of npm have no --pack-destination
         command = [npm, f"--cache={folder}/cache", *NPM_OPTIONS]
         _call_npm(package, [*command, "view", package, "dist.tarball", "--fetch-retries=0"], folder, answer_within)
-        print(f"downloading {package} by npm", flush=True)
+        errors.say(f"downloading {package} by npm")
         _call_npm(package, [*command, "pack", package], folder, None)
         packages = sorted(Path(folder).glob("*.tgz"))
         if len(packages) != 1:
@@ -197,15 +195,6 @@ def check_count(count: int, name: str) -> None:
         raise UserError(name, reason, "unpack it yourself, and give the folder")
 
 
-def check_size(archive: Path, unpacked: int, free: int, name: str) -> None:
-    """Refuse an archive that unpacks to too many bytes for its own size, or for the `free` bytes of the disk."""
-    packed = max(archive.stat().st_size, 1)
-    if unpacked > RATIO_MATTERS and unpacked > MAX_RATIO * packed:
-        raise UserError(name, f"{packed:,} bytes that unpack to {unpacked:,}: a zip bomb", "nothing was unpacked")
-    if unpacked > free:
-        raise UserError(name, f"unpacks to {unpacked:,} bytes, the disk has {free:,} free", "make room")
-
-
 def unpack_tar(archive: Path, folder: Path, name: str) -> None:
     """Unpack the regular files of a tar archive, all but hidden ones, into a new folder.
 
@@ -223,14 +212,14 @@ def unpack_tar(archive: Path, folder: Path, name: str) -> None:
                 check_count(count, name)
                 _check_member(member, name, seen)
                 unpacked += member.size
-                check_size(archive, max(unpacked, stream.tell()), free, name)
+                room.check_size(archive, max(unpacked, stream.tell()), free, name)
                 content = tar.extractfile(member)
                 if content and not is_hidden(member.name):
                     with files.whole_file(folder / member.name) as temporary, temporary.open("wb") as out:
                         shutil.copyfileobj(content, out, TAR_READ)
             stream.expect_end()
             while stream.read(TAR_READ):  # to its end, where the checksum of a compressed archive is
-                check_size(archive, stream.tell(), free, name)
+                room.check_size(archive, stream.tell(), free, name)
     except DAMAGE as error:
         damage = UserError(name, f"cannot be unpacked: {error}", "give a complete .tar or .tar.gz archive")
         raise errors.refusal(error) or damage from error

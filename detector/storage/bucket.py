@@ -71,7 +71,7 @@ class Store:
             MissingError: this generation of it does not exist any more.
         """
         with google.store_errors():
-            return bytes(blob.download_as_bytes(**self._options))
+            return bytes(blob.download_as_bytes(raw_download=True, **self._options))
 
     def download(self, blob: Any, path: Path) -> None:
         """An object to a file, verified; errors as of `get`."""

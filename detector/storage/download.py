@@ -2,7 +2,8 @@
 
 What has come so far is in .work/downloads/<key>.part, and what the server calls that version of the file (its ETag or
 Last-Modified) is beside it, in <key>.json: only a server that still has the same version is asked for the rest. A whole
-file has its sha256 as its name. An https:// address may redirect to https:// alone.
+file has its sha256 as its name. An address may redirect to https:// alone; an http:// one to its own server, too, and
+no further: anyone on the way can answer it, and would have this machine ask others in its network.
 
 PASSO_BACKOFF_SECONDS is the first wait between two tries (default 1); each further one is twice as long.
 """
@@ -66,12 +67,14 @@ def get(url: str, digest: str = "") -> Path:
         return existing
     if re.search(r"[\x00-\x20\x7f]", url):
         reason = "cannot be downloaded: URL can't contain control characters"
-        raise UserError(shown(url), reason, "write %20 for a blank")
+        raise UserError(errors.redacted(url), reason, "write %20 for a blank")
     with _partial(url) as part:
         _fill(url, part)
         actual = files.sha256(part)
         if digest and actual != digest.lower():
-            raise UserError(shown(url), f"its sha256 is {actual}, not {digest}", "check the address and the sha256")
+            raise UserError(
+                errors.redacted(url), f"its sha256 is {actual}, not {digest}", "check the address and the sha256"
+            )
         return part.replace(DOWNLOADS / actual)
 
 
@@ -79,12 +82,6 @@ def kept(digest: str) -> Path | None:
     """What an earlier run has downloaded, by its sha256, if it exists and is undamaged."""
     place = DOWNLOADS / digest.lower()
     return place if place.is_file() and files.sha256(place) == digest.lower() else None
-
-
-def shown(url: str) -> str:
-    """An address as it may stand in a message: without password, and without query, which may hold a signature."""
-    parts = urllib.parse.urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
 def key(url: str) -> str:
@@ -101,7 +98,7 @@ def _partial(url: str) -> Iterator[Path]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise UserError(shown(url), "another process is downloading it", "wait for that one") from None
+            raise UserError(errors.redacted(url), "another process is downloading it", "wait for that one") from None
         try:
             yield part
         except (_UnfinishedError, KeyboardInterrupt):
@@ -133,20 +130,23 @@ def _fill(url: str, part: Path) -> None:
             wait = max(float(os.environ.get("PASSO_BACKOFF_SECONDS", "1")) * 2 ** (tries - 1), error.wait)
             if tries >= TRIES or error.wait > LONGEST_WAIT:
                 remedy = "run the command again: the download is resumed" if _version(part) else "try again"
-                raise _UnfinishedError(shown(url), str(error), remedy) from error
+                raise _UnfinishedError(errors.redacted(url), str(error), remedy) from error
             if wait >= REPORTED_FROM:
-                print(f"{shown(url)}: {error}; trying again in {wait:.0f} s", file=sys.stderr)
+                errors.say(f"{errors.redacted(url)}: {error}; trying again in {wait:.0f} s", file=sys.stderr)
             time.sleep(wait)
 
 
 def session(url: str) -> "Session":
-    """To ask for an address with: from https:// it follows no redirect to http://."""
+    """To ask for an address with: it follows redirects to https://, and from http:// to the same server."""
     import requests
 
     connection = requests.Session()
     connection.max_redirects = MOST_REDIRECTS
-    if url.lower().startswith("https:"):
-        del connection.adapters["http://"]
+    plain = connection.adapters.pop("http://")
+    if url.lower().startswith("http:"):
+        server = re.split("[/?#]", url.partition("//")[2], maxsplit=1)[0]
+        for name in (server, server.rpartition("@")[2]):
+            connection.mount(f"http://{name}/", plain)
     return connection
 
 
@@ -163,14 +163,16 @@ def _attempt(connection: "Session", url: str, part: Path) -> None:
             _receive(response, url, part)
     except requests.exceptions.InvalidSchema as error:
         reason = "it redirects to an address that is not https://, or to no web address at all"
-        raise UserError(shown(url), f"cannot be downloaded: {reason}", "do not trust it") from error
+        raise UserError(errors.redacted(url), f"cannot be downloaded: {reason}", "do not trust it") from error
     except (requests.exceptions.TooManyRedirects, requests.exceptions.SSLError, ValueError) as error:
         reason = f"cannot be downloaded: {errors.innermost(error)}"
-        raise UserError(shown(url), reason, "check the address") from error
+        raise UserError(errors.redacted(url), reason, "check the address") from error
     except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError) as error:
         raise _BrokenError(f"cannot be downloaded: {errors.innermost(error)}") from error
     except OSError as error:
-        raise UserError(shown(url), f"cannot be written to {DOWNLOADS}: {error.strerror}", "fix that") from error
+        raise UserError(
+            errors.redacted(url), f"cannot be written to {DOWNLOADS}: {error.strerror}", "fix that"
+        ) from error
 
 
 def _receive(response: "Response", url: str, part: Path) -> None:
@@ -185,7 +187,7 @@ def _receive(response: "Response", url: str, part: Path) -> None:
     name = urllib.parse.urlsplit(url).path.rpartition("/")[2]
     with (
         part.open("ab") as out,
-        tqdm(total=total, initial=start, unit="B", unit_scale=True, desc=name, disable=None) as bar,
+        tqdm(total=total, initial=start, unit="B", unit_scale=True, desc=errors.printable(name), disable=None) as bar,
     ):
         try:
             for chunk in response.raw.stream(CHUNK, decode_content=False):
@@ -228,12 +230,12 @@ def _extent(response: "Response", url: str, part: Path) -> tuple[int, int | None
         after = response.headers.get("Retry-After")
         raise _BrokenError(answer, Retry().parse_retry_after(after) if after else 0)
     if status != 200:
-        raise UserError(shown(url), answer, "check the address")
+        raise UserError(errors.redacted(url), answer, "check the address")
     if response.headers.get("Content-Type", "").startswith("text/html"):
-        raise UserError(shown(url), "is a web page, not an archive", "give the address of the file itself")
+        raise UserError(errors.redacted(url), "is a web page, not an archive", "give the address of the file itself")
     return 0, int(length) if length.isdecimal() else None
 
 
 def _check_room(url: str, size: int, room: int) -> None:
     if size > room:
-        raise UserError(shown(url), f"{size:,} bytes, and there is room for {room:,}", "make room")
+        raise UserError(errors.redacted(url), f"{size:,} bytes, and there is room for {room:,}", "make room")

@@ -5,9 +5,12 @@ credentials. PASSO_GCS_SECONDS is how long a request of a command is tried, wher
 """
 
 import base64
+import gzip
 import io
 import os
 import re
+import shutil
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,12 +18,15 @@ from typing import Any
 
 from tqdm.utils import CallbackIOWrapper
 
+from detector.base import files
 from detector.base.errors import UserError, innermost
+from detector.storage import room
 
 LOGIN = "run: gcloud auth application-default login (in Colab: from google.colab import auth; auth.authenticate_user())"
 ANSWER_SECONDS = 4  # that one request may take
 PATIENCE_SECONDS = 5.0  # after which a request is not tried again
 TRANSFER_SECONDS = 60  # both of these, for large objects
+CHUNK = 2**20  # bytes
 DENIED = "log in with an account that may, or take another bucket (names are shared by all the world): docs/gcs.md"
 
 
@@ -179,25 +185,24 @@ def download(
     """Download an object, as it was listed, into `path`; what an earlier try left there is its beginning.
 
     All of it is compared with the object's crc32c here: google-cloud-storage does not verify a download that it has
-    resumed itself, and it resumes after every break.
+    resumed itself, and it resumes after every break. An object that is stored packed, as `gcloud storage cp
+    --gzip-local` does it, is unpacked here: that library would do so on its way, without a limit.
 
     Args:
         options: for Google's client.
         count: called with the bytes that have come; with a negative number where they were for nothing.
 
     Raises:
+        UserError: it unpacks to more than there is room for.
         StoreError: it came damaged, twice; and whatever Google's client raises: `MissingError` of `store_errors` where
             the object was replaced since.
     """
-    size, crc32c = int(blob.size), str(blob.crc32c)  # the client overwrites them with what a later answer says
-    if blob.content_encoding:  # it is unpacked on its way, so that a break in it fails; both are of what is stored
-        blob.download_to_filename(str(path), checksum="crc32c", **options)
-        count(size)
-        return
+    # The client overwrites these with what a later answer says.
+    size, crc32c, is_packed = int(blob.size), str(blob.crc32c), blob.content_encoding == "gzip"
     for _ in range(2):
         _fill(blob, path, size, options, count)
         if measure(path) == (size, crc32c):
-            return
+            return _unpack(path, f"gs://{blob.bucket.name}/{blob.name}") if is_packed else None
         count(-path.stat().st_size)
         path.unlink()
     raise StoreError(f"{blob.name} came damaged, twice", "run the command again")
@@ -212,10 +217,22 @@ def _fill(blob: Any, path: Path, size: int, options: dict[str, Any], count: Call
         while before < raw.tell() < size:
             before = raw.tell()
             try:
-                blob.download_to_file(out, start=before or None, checksum=None, **options)
+                blob.download_to_file(out, start=before or None, checksum=None, raw_download=True, **options)
             except RetryError:
                 if raw.tell() == before:
                     raise
+
+
+def _unpack(path: Path, name: str) -> None:
+    """Unpack in its place what was stored packed."""
+    free = shutil.disk_usage(path.parent).free
+    try:
+        with gzip.open(path) as packed, files.whole_file(path) as temporary, temporary.open("wb") as out:
+            while chunk := packed.read(CHUNK):
+                room.check_size(path, out.tell() + len(chunk), free, name)
+                out.write(chunk)
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise StoreError(f"{name} cannot be unpacked: {error}", "store it again, as it is") from error
 
 
 def measure(content: bytes | Path) -> tuple[int, str]:
@@ -224,7 +241,7 @@ def measure(content: bytes | Path) -> tuple[int, str]:
 
     checksum, size = google_crc32c.Checksum(), 0
     with io.BytesIO(content) if isinstance(content, bytes) else content.open("rb") as stream:
-        for chunk in checksum.consume(stream, 2**20):
+        for chunk in checksum.consume(stream, CHUNK):
             size += len(chunk)
     return size, base64.b64encode(checksum.digest()).decode()
 

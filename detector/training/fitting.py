@@ -3,7 +3,7 @@
 from contextlib import nullcontext
 from typing import Any
 
-from detector.base import paths
+from detector.base import errors, paths
 from detector.checkpointing.work_dir import Work
 from detector.data import labels
 from detector.model import checkpoints, od_api
@@ -44,7 +44,7 @@ def fit(train: TrainParams, config: Any, data: TrainingData, work: Work, stop: S
         validator = Validator(model, config, split, bfloat16=train.bfloat16)
     epochs = f"{data.epochs(train.steps, train.batch_size):g} epochs of {len(data.images)} images"
     where = devices.describe(strategy)
-    print(f"{train.model}: {train.steps} steps of {train.batch_size} = {epochs}, on {where}", flush=True)
+    errors.say(f"{train.model}: {train.steps} steps of {train.batch_size} = {epochs}, on {where}")
     filenames = [image.filename for image in data.images]
     with log.Log(work) if workers.is_chief else nullcontext(log.nothing) as to_log:
         trainer = Trainer(train, step, work, stop, to_log, filenames=filenames, workers=workers.count)

@@ -73,7 +73,7 @@ def begin(train: TrainParams, work: work_dir.Work, *, fresh: bool) -> str:
     if fresh or (ended and ended.get("code") != code()):
         work.forget()
     for other in work.others():
-        print(_report(other))
+        errors.say(_report(other))
     if checkpoint := work.latest():
         line = f"resumes from step {checkpoint.step} of {train.steps} in {checkpoint.folder}"
         return f"{line}, where it has ended; to train it again: {AGAIN}" if ended else line

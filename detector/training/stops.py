@@ -21,6 +21,8 @@ from typing import Any
 
 import psutil
 
+from detector.base.errors import escaped
+
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 POLL_SECONDS = 1.0  # between two checks that the parent lives
 AGAIN_SECONDS = 0.5  # a terminal and a shell may both pass on one Ctrl-C
@@ -145,7 +147,7 @@ def _wait_for_the_end() -> None:
 def _print(line: str) -> None:
     """Print on stderr, past Python's buffers, which the main thread may hold; a closed terminal does not matter."""
     with contextlib.suppress(OSError):
-        os.write(2, f"\n{line}\n".encode() if os.isatty(2) else f"{line}\n".encode())
+        os.write(2, f"\n{escaped(line)}\n".encode() if os.isatty(2) else f"{escaped(line)}\n".encode())
 
 
 def _parent(pid: int) -> int:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from detector.base import paths
+from detector.base import errors, paths
 from detector.base.errors import UserError
 from detector.data import labels, tables
 from detector.model.pipeline_config import DatasetFacts
@@ -52,4 +52,4 @@ def check(train: TrainParams, data: TrainingData) -> None:
     if count > MANY:
         name = next(image.filename for image in data.images if len(image.boxes) == count)
         remedy = f"train.config_override: 'train_input_reader {{ max_number_of_boxes: {MANY} }}' drops those beyond"
-        print(f"{name} has {count} boxes: all images are padded to as many; if memory runs out: {remedy}", flush=True)
+        errors.say(f"{name} has {count} boxes: all images are padded to as many; if memory runs out: {remedy}")

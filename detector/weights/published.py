@@ -101,7 +101,7 @@ def _by_https(seconds: float) -> bytes:
     with _answer(host, min(seconds, HTTPS_SECONDS)) as response:
         if response.status_code != 200:
             raise UserError(host, f"answers {response.status_code} {response.reason}")
-        print(f"{NAME}: {BYTES / 1e6:.0f} MB from {host}", flush=True)
+        errors.say(f"{NAME}: {BYTES / 1e6:.0f} MB from {host}")
         try:
             return _verified(_body(response), host)
         except OSError as error:

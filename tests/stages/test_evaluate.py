@@ -254,7 +254,7 @@ def test_no_object_but_crowds_in_the_test_split(project: Path) -> None:
 
 def test_no_model(project: Path) -> None:
     shutil.rmtree(paths.TRAIN)
-    assert_refused(project, "model/train: holds no trained model; run: make train (or: dvc pull)")
+    assert_refused(project, "model/train: holds no trained model; run: make train (or: make pull)")
 
 
 def test_model_of_another_label_map(project: Path) -> None:

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import shutil
 import sys
 from collections.abc import Callable
@@ -337,6 +338,11 @@ def test_nothing_found_and_no_model(run: Callable[..., None]) -> None:
         run("photos")
     with pytest.raises(UserError, match=r"photos/\*\.jpg: no images there; images end in "):
         run("photos/*.jpg")
+    for name in ("no/*.jpg", "holiday [2019]", "photos/a[1].jpg"):
+        with pytest.raises(
+            UserError, match=re.escape(f"{name}: not found; give a folder, a file, or a glob in quotes")
+        ):
+            run(name)
     save("photos/x.png", picture())
     Path("model/export").unlink()
     with pytest.raises(UserError, match=r"model/export/saved_model: no model yet; run: make train"):
@@ -351,6 +357,14 @@ def test_a_damaged_model_is_a_line(run: Callable[..., None], model: Path) -> Non
     Path("model/export/saved_model/saved_model.pb").write_bytes(b"\xff\x00damaged")
     with pytest.raises(UserError, match=r"model/export/saved_model: does not load: .*run: dvc repro --force export"):
         run("photos")
+
+
+def test_where_no_photo_can_be_read_there_are_no_others(run: Callable[..., None]) -> None:
+    Path("photos").mkdir()
+    Path("photos/x.jpg").write_text("not an image")
+    with pytest.raises(UserError, match=r"or leave it out: predictions has no others$"):
+        run("photos")
+    assert not Path("predictions/pictures").exists()
 
 
 def test_the_stage_takes_the_test_split_and_replaces_its_folder_whole(run: Callable[..., None]) -> None:
@@ -390,11 +404,13 @@ def test_picture_names_never_meet(names: list[str]) -> None:
 
 def test_a_name_that_is_not_text_is_reported(tmp_path: Path) -> None:
     folder = os.fsencode(tmp_path)
-    for name in (b"good.png", b"bad\xff.png", b"two\nlines.png"):
+    for name in (b"good.png", b"bad\xff.png", b"two\nlines.png", b"<img src=x>.png", b"=HYPERLINK(a).png"):
         Path(os.fsdecode(folder + b"/" + name)).touch()
     readable, problems = photos.find([tmp_path])
     assert [photo.name for photo in readable] == ["good.png"]
     assert sorted(problem.line() for problem in problems) == [
-        r"'bad\udcff.png': the file name is not a line of UTF-8; rename it",
-        r"'two\nlines.png': the file name is not a line of UTF-8; rename it",
+        r"'<img src=x>.png': its name is not allowed: it holds <; rename it",
+        r"'=HYPERLINK(a).png': its name is not allowed: it is a formula to a spreadsheet; rename it",
+        r"'bad\udcff.png': its name is not allowed: it is not UTF-8; rename it",
+        r"'two\nlines.png': its name is not allowed: it holds the invisible character U+000A; rename it",
     ]

@@ -340,12 +340,12 @@ def test_a_tar_bomb(tmp_path: Path) -> None:
 
 def test_an_archive_that_the_disk_cannot_hold(tmp_path: Path) -> None:
     from detector.base import errors
-    from detector.storage import archives
+    from detector.storage import room
 
     (tmp_path / "a.tar").write_bytes(b"x" * 100)
-    archives.check_size(tmp_path / "a.tar", 5000, 5000, "a.tar")
+    room.check_size(tmp_path / "a.tar", 5000, 5000, "a.tar")
     with pytest.raises(errors.UserError, match=r"^a\.tar: unpacks to 5,001 bytes, the disk has 5,000 free; make room$"):
-        archives.check_size(tmp_path / "a.tar", 5001, 5000, "a.tar")
+        room.check_size(tmp_path / "a.tar", 5001, 5000, "a.tar")
 
 
 def test_a_backbone_of_another_network_is_refused_by_its_first_tensor(tmp_path: Path) -> None:

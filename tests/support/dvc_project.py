@@ -137,12 +137,12 @@ class Project:
         return set(objects)
 
 
-def started(root: Path, pipeline: str = PIPELINE) -> Project:
-    """A new repository with a pipeline, not run."""
+def started(root: Path, pipeline: str = PIPELINE, inside: Path | None = None) -> Project:
+    """A new repository with a pipeline, not run; or a folder `inside` a new repository, with one."""
     root.mkdir(parents=True)
     project = Project(root, {"DVC_NO_ANALYTICS": "1"})
-    project.must("git", "init", "-q", "-b", "main")
-    project.must("dvc", "init", "-q")
+    project.must("git", "init", "-q", "-b", "main", str(inside or root))
+    project.must("dvc", "init", "-q", *(["--subdir"] if inside else []))
     (root / ".dvc/config").write_text(CONFIG.format(url=GS) + "    verify = true\n")
     (root / "dvc.yaml").write_text(pipeline)
     (root / "params.yaml").write_text("number: 1\n")

@@ -253,7 +253,7 @@ def same_picture_in_test(folder, stem="a0"):
 def control_character_in_name(folder, stem="a0"):
     for suffix in (".jpg", ".xml"):
         (folder / f"train/{stem}{suffix}").rename(folder / f"train/{stem}\n{suffix}")
-    return "train", f"{stem}\\n.jpg", "", "its name holds a control character"
+    return "train", f"{stem}\\n.jpg", "", "its name is not allowed: it holds the invisible character U+000A"
 
 
 def empty_split(folder):

@@ -40,12 +40,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
-from tests.support import gcs_tls
+from tests.support import gcs_tls, service_account
 from tests.support.gcs_store import NO_CONDITIONS, ApiError, Bucket, Conditions, Resource, Store, StoredObject
 
 JSON = "application/json; charset=UTF-8"
 CHUNK = 256 * 1024  # all chunks of a resumable upload but the last are multiples of it
 MOST_COMPOSED = 32
+PROJECTS = {"p": 1, "my-project": 1, "theirs": 2}  # by id, the number of each that the caller may see
 INCOMPLETE = 308
 CANCELLED = 499
 XML_OBJECT = "/(?!(?:storage|upload|download|batch|resumable)/){bucket}/(?P<name>.+)"
@@ -190,7 +191,9 @@ class Api:
 
     @route("GET", "/storage/v1/projects/{project}/serviceAccount")
     def service_account(self, request: Request, project: str) -> Response:
-        address = "service-1@gs-project-accounts.iam.gserviceaccount.com"
+        if project not in PROJECTS:
+            raise ApiError(403, "caller does not have resourcemanager.projects.get access")
+        address = f"service-{PROJECTS[project]}@gs-project-accounts.iam.gserviceaccount.com"
         return answer({"kind": "storage#serviceAccount", "email_address": address})
 
     @route("POST", "/token")
@@ -570,6 +573,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_any(self) -> None:
         owner, body, url = self.server.owner, self._body(), urlsplit(self.path)
+        if "Authorization" in self.headers:
+            owner.logins.append(self.headers.get("Host", ""))
         target = f"{url.path}?{url.query}" if url.query else url.path
         fault = owner.record(self.command, target, len(body))
         if "alt=media" in target:
@@ -649,6 +654,7 @@ class Server:
         self.api = Api(self.store)
         self.faults: list[Fault] = []
         self.log: list[tuple[str, str, int, bool]] = []  # method, path with query, bytes of the body, was it a fault
+        self.logins: list[str] = []  # the host that each request with a login was meant for
         self.ranges: list[str] = []  # that were asked for, of each request for an object's content; empty: all of it
         self.port = 0
         self._http: _Http | None = None
@@ -696,6 +702,24 @@ class Server:
             "GOOGLE_AUTH_TOKEN_FOR_TESTING": "test",
             "GCS_RETRY_CONFIG_MAX_RETRIES": "2",
             "GCS_STAT_CACHE_MAX_AGE": "0",
+        }
+
+    def google_environment(self, folder: Path) -> dict[str, str]:
+        """What a child process with a login needs, to take this server for all of https://.
+
+        `folder`: for the certificate, the key of the login, and what the user has agreed to.
+        """
+        certificate, key = folder / "ca.pem", folder / "key.json"
+        certificate.write_bytes(gcs_tls.authority())
+        service_account.write_key(key, f"{self.url}/token")
+        trusted = dict.fromkeys(("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "CURL_CA_BUNDLE"), str(certificate))
+        return {
+            **{name: value for name, value in self.environment().items() if name != "STORAGE_EMULATOR_HOST"},
+            **dict.fromkeys(("https_proxy", "HTTPS_PROXY"), self.url),
+            **dict.fromkeys(("no_proxy", "NO_PROXY"), "127.0.0.1"),
+            **trusted,
+            "GOOGLE_APPLICATION_CREDENTIALS": str(key),
+            "XDG_STATE_HOME": str(folder / "state"),
         }
 
     # What other clients do, and what is stored.

@@ -37,6 +37,7 @@ class Project:
                 (root / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy(REPOSITORY / name, root / name)
         (root / "dvc.lock").unlink(missing_ok=True)
+        (root / ".venv").symlink_to(sys.prefix)
         if changes:
             tiny.params(root, **changes)
         for command in ("git init -q", "git add .", "git commit -qm start"):

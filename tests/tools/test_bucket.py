@@ -5,6 +5,7 @@ import io
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 import threading
@@ -221,7 +222,10 @@ def test_an_account_that_may_already_is_not_granted_again(project: Project, gcs:
 # Who is refused.
 
 
-@pytest.mark.parametrize("account", ["allUsers", "allAuthenticatedUsers", "domain:example.com", "nobody", "a@b@c.de"])
+STRANGERS = ["domain:example.com", "group:team@example.com"]
+
+
+@pytest.mark.parametrize("account", ["allUsers", "allAuthenticatedUsers", *STRANGERS, "nobody", "a@b@c.de"])
 def test_no_public_and_no_unknown_accounts(project: Project, gcs: Server, account: str) -> None:
     (line,) = project.refused(*CREATE, f"--accounts={TPU},{account}")
     assert line.startswith("TPU_ACCOUNT: ")
@@ -254,6 +258,32 @@ def test_bucket_check_finds_a_public_member_with_a_condition_too(project: Projec
         "gs://my-pets: roles/storage.admin is given to allAuthenticatedUsers: that is public; "
         f"gcloud storage buckets remove-iam-policy-binding gs://my-pets {every}",
     ]
+
+
+POOL = "principalSet://iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/ci/*"
+
+
+@pytest.mark.parametrize(
+    ("member", "fault"),
+    [
+        *((member, "that is more than one account") for member in (*STRANGERS, POOL)),
+        ("projectViewer:theirs", "that is another project's people"),
+        ("projectOwner:hidden", "that may be another project's people, and this account may not see"),
+    ],
+)
+def test_a_bucket_is_private_to_accounts_and_its_own_project(
+    project: Project, gcs: Server, member: str, fault: str
+) -> None:
+    project.lines(*CREATE, f"--accounts={TPU},you@example.com")
+    project.commit()
+    assert project.lines(*CHECK) == ["gs://my-pets: private, and all settings are right"]
+    gcs.policy("my-pets")["bindings"].append({"role": "roles/storage.objectViewer", "members": [member]})
+    (line,) = project.refused(*CHECK, code=1)
+    assert line == (
+        f"gs://my-pets: roles/storage.objectViewer is given to {member}: {fault}; gcloud storage buckets "
+        f"remove-iam-policy-binding gs://my-pets --member={shlex.quote(member)} --role=roles/storage.objectViewer"
+    )
+    assert fault in project.refused("--bucket=my-pets", code=1)[0], "make bucket says so, too"
 
 
 def test_somebody_else_s_bucket_is_one_line(project: Project, gcs: Server) -> None:
@@ -430,11 +460,15 @@ def test_bucket_check_finds_what_is_wrong_with_the_remote(project: Project, gcs:
     project.lines(*CREATE)
     config = project.root / ".dvc" / "config"
     config.write_text(config.read_text().replace("verify = true", "credentialpath = key.json"))
+    assert project.refused("--check") == [
+        ".dvc/config: remote.gcs.credentialpath: it comes with the repository, and is for each user to set; run: "
+        "dvc remote modify --unset gcs credentialpath; if you want it: "
+        "dvc remote modify --local gcs credentialpath VALUE"
+    ]
+    config.write_text(config.read_text().replace("credentialpath = key.json", ""))
     assert project.refused("--check", code=1) == [
         ".dvc/config: remote gcs has no verify = true: a corrupt object would be pulled in silence; "
         "dvc remote modify gcs verify true",
-        ".dvc/config: credentialpath of remote gcs is for this machine only; dvc remote modify --unset gcs "
-        "credentialpath, then: dvc remote modify --local gcs credentialpath VALUE",
         ".dvc/config: remote gcs is not committed: dvc exp push would upload nothing, and report nothing; "
         "git add .dvc/config && git commit -m 'DVC remote' .dvc/config",
     ]
@@ -444,6 +478,7 @@ def test_an_endpoint_left_from_a_test_is_refused(project: Project, gcs: Server) 
     project.lines(*CREATE)
     del project.environment["STORAGE_EMULATOR_HOST"]
     (line,) = project.refused("--bucket=my-pets")
+    assert line.startswith(f".dvc/config.local: remote gcs goes to {gcs.url}, which is neither Google's nor ")
     assert line.endswith("is not set; run: dvc remote modify --local --unset gcs endpointurl")
 
 

@@ -131,7 +131,7 @@ def test_what_is_refused(project: Project) -> None:
     shutil.rmtree(project.root / "model/start/cats")
     refused(
         project,
-        "model/start/cats: tracked by DVC, but not here; run: dvc pull model/start/cats.dvc",
+        "model/start/cats: tracked by DVC, but not here; run: make pull",
         "--name=cats",
     )
     write_model(project.root, model="ssd_mobilenet_v2_fpnlite_320x320")
@@ -144,7 +144,7 @@ def test_what_is_refused(project: Project) -> None:
     refused(
         project,
         "model/train: no model to start from; run: make train (or, where there was one: dvc checkout train_tpu, "
-        "in a new clone dvc pull train_tpu)",
+        "in a new clone make pull)",
     )
 
 

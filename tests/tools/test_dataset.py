@@ -13,7 +13,7 @@ import pytest
 from detector.base import files
 from detector.base.errors import UserError
 from detector.data import labels
-from tests.support import disk, faults, importing
+from tests.support import disk, dvc_project, faults, importing
 from tests.support.importing import planned, refused, targets
 from tools.importing import zip_archive
 
@@ -76,6 +76,32 @@ def test_train_and_test_in_a_nested_zip(root, tmp_path):
     assert status.returncode == 0  # tracked, and in the cache
     faults.workspace(root)
     assert faults.run(root, "stages.xml2csv").returncode == 0
+
+
+PIPELINE = """stages:
+  count:
+    cmd: ls dataset/pets/train > count
+    deps: [dataset/pets/train]
+    params: [number]
+    outs: [count]
+"""
+
+
+@pytest.mark.parametrize("option", ["--temp", "--queue"])
+def test_an_experiment_elsewhere_has_what_was_just_imported(tmp_path, option):
+    """It is made of what git knows, and DVC's words for what it does not know help nobody."""
+    project = dvc_project.started(tmp_path / "project", PIPELINE)
+    project.commit()
+    source = faults.dataset(tmp_path / "source")
+    project.must(sys.executable, "-m", "tools.dataset", f"--src={source}", "--name=pets")
+    assert project.must("git", "status", "--porcelain").splitlines() == [
+        "A  dataset/.gitignore",
+        "A  dataset/pets.dvc",
+    ]
+    project.must("dvc", "exp", "run", option, "-n", "there", "-S", "number=2")
+    if option == "--queue":
+        project.must("dvc", "exp", "run", "--run-all")
+    assert "there" in project.must("dvc", "exp", "list")
 
 
 def test_a_second_import_changes_nothing_and_other_content_is_refused(root, tmp_path):
@@ -171,7 +197,7 @@ def test_a_dataset_that_dvc_tracks_but_this_machine_does_not_have(root, tmp_path
     source = faults.dataset(tmp_path / "source")
     bring(root, source)
     shutil.rmtree(root / "dataset/pets")
-    refused(bring(root, source), "dataset/pets: tracked by DVC, but not here; run: dvc pull dataset/pets.dvc")
+    refused(bring(root, source), "dataset/pets: tracked by DVC, but not here; run: make pull")
 
 
 def test_the_source_is_only_read(root, tmp_path):
@@ -284,6 +310,27 @@ def test_a_file_name_that_is_not_text_is_given_one(root, tmp_path):
     assert "renamed: 1 file" in done.stdout
     assert (root / "dataset/pets/train/cão_.jpg").exists()
     assert (root / "dataset/pets/train/cão_.xml").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "new"),
+    [
+        ("<img src=x onerror=alert(1)>", "_img src=x onerror=alert(1)_"),
+        ("a\x1b[2J", "a_[2J"),
+        ("a\u202egpj", "a_gpj"),
+        ("=HYPERLINK(a)", "_HYPERLINK(a)"),
+        ("@SUM(1)|cmd", "_SUM(1)|cmd"),
+    ],
+)
+def test_a_name_that_html_a_terminal_or_a_spreadsheet_would_obey_is_changed(root, tmp_path, name, new):
+    source = faults.dataset(tmp_path / "source")
+    for suffix in ("jpg", "xml"):
+        (source / f"train/a0.{suffix}").rename(source / f"train/{name}.{suffix}")
+    done = bring(root, source)
+    assert "renamed: 1 file" in done.stdout and all(line.isprintable() for line in done.stdout.splitlines())
+    assert (root / f"dataset/pets/train/{new}.jpg").exists()
+    receipts = (root / "dataset/pets/receipts.csv").read_text()
+    assert "\x1b" not in receipts and "\u202e" not in receipts
 
 
 @pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="needs a file that not even root can read from start")

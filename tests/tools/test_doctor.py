@@ -49,7 +49,8 @@ class Project:
         self.environment = {name: value for name, value in os.environ.items() if not OF_THE_MACHINE.match(name)}
         path = f"{self.programs}:{Path(sys.executable).parent}:{os.environ['PATH']}"
         self.environment |= {"PATH": path, "HOME": str(self.root.parent), "PYTHONPATH": str(REPOSITORY)}
-        self.environment |= {"XDG_CONFIG_HOME": str(self.root.parent), "GIT_CONFIG_NOSYSTEM": "1"}
+        home = dict.fromkeys(("XDG_CONFIG_HOME", "XDG_STATE_HOME"), str(self.root.parent))
+        self.environment |= {**home, "GIT_CONFIG_NOSYSTEM": "1"}
         self.environment |= {
             "PASSO_GCS_SECONDS": "30",
             "NO_GCE_CHECK": "true",
@@ -329,12 +330,12 @@ ARCHIVE = "pretrained.source=https://a.example/b c.tar.gz"
             [],
             "dataset/tiny/label_map.pbtxt: line 1: cat: the id is -2; give every item its own id: 1, 2, ...: $EDITOR ",
         ),
-        (tracked_by_dvc, [], "dataset/tiny: tracked by DVC, but not here; run: dvc pull dataset/tiny.dvc"),
+        (tracked_by_dvc, [], "dataset/tiny: tracked by DVC, but not here; run: make pull"),
         (None, ["dataset.dir=dataset/pets"], "dataset/pets (dataset.dir): not found; run: make dataset SRC="),
         (None, ["train.keep=abc"], "params.yaml: train.keep: 'abc' is not allowed; give a whole number from 1 to 1000"),
         (None, ["train.stepz=5"], "params.yaml: train.stepz: unknown key (its value is 5); did you mean steps?: "),
         (None, ["trian.steps=5"], "params.yaml: trian: unknown section; there are sample, dataset, pretrained"),
-        (None, ["train.config_override=modle {}"], "params.yaml: train.config_override: 1:1 : "),
+        (None, ["train.config_override='modle {}'"], "params.yaml: train.config_override: 1:1 : "),
         (None, [WARMUP], "train.config_override: warmup_steps 501 is more than total_steps 300; leave it out, or dvc"),
         (None, [PEAK], "train.config_override: warmup_learning_rate 0.0001 is over the peak, 1e-05; leave it out, or"),
         (
@@ -357,7 +358,7 @@ ARCHIVE = "pretrained.source=https://a.example/b c.tar.gz"
         ),
         (None, [f"{TYPE}=none", "pretrained.source=gone"], "pretrained.source: gone: not found; run: dvc exp run -S"),
         (without_start, [], "pretrained.start: model/start/none: not found; run: git checkout model/start/none"),
-        (start_tracked_by_dvc, FROM_START, f"{START}: tracked by DVC, but not here; run: dvc pull {START}.dvc"),
+        (start_tracked_by_dvc, FROM_START, f"{START}: tracked by DVC, but not here; run: make pull"),
         (
             None,
             ["pretrained.source=package"],
@@ -376,7 +377,7 @@ ARCHIVE = "pretrained.source=https://a.example/b c.tar.gz"
         (damaged, FROM_START, "model/start/cats/ckpt-1.index: neither a backbone nor a detector; run: dvc exp run"),
         (
             None,
-            ["pretrained.source=~/no"],
+            ["pretrained.source='~/no'"],
             "pretrained.source: ~/no: not found; run: dvc exp run -S pretrained.source=",
         ),
         (None, [ARCHIVE], "pretrained.sha256: an archive from the web needs its 64 digits; run: curl -L 'https://a."),
@@ -457,6 +458,27 @@ def test_values_of_one_run_are_those_that_are_checked(project: Project) -> None:
             result.stderr == f"error: -S: '{value}' is not understood; give section.key=value, say train.steps=1000\n"
         )
     assert project.doctor("--slow").returncode == 2
+
+
+def test_a_value_that_dvc_cannot_read_is_refused_with_the_quotes_that_it_needs(project: Project) -> None:
+    """It passed, and the training that came after it ended in DVC's LexerNoViableAltException."""
+    for value in (
+        "train.work_dir=~/work",
+        "train.config_override=model { }",
+        "train.config_override=a(b",
+        "train.seed==",
+    ):
+        result = project.doctor("--fast", "-S", value)
+        assert (result.returncode, result.stdout) == (2, "")
+        remedy = "a text needs quotes in the quotes of the shell: -S \"train.work_dir='~/work'\""
+        assert result.stderr == f"error: -S: {value!r} is not understood; {remedy}\n"
+    assert project.doctor("--fast", "-S", "train.work_dir='~/work'").returncode == 0
+    home = project.root.parent
+    assert (
+        f"work_dir: {home}/work (2) = {{mine}} is writable" in project.doctor("--work-dir=~/work (2) = {mine}").stdout
+    )
+    (line,) = project.doctor("--fast", "--steps=5; x").stderr.splitlines()
+    assert line.startswith("error: params.yaml: train.steps: '5; x' is not allowed; give a whole number from 1 to ")
 
 
 def test_a_command_that_fixes_a_run_keeps_its_dataset_steps_and_batch(project: Project) -> None:
@@ -544,6 +566,18 @@ def test_a_disk_that_is_too_small(project: Project) -> None:
         r"error: disk: \d+\.\d GB free, about 60\.1 GB needed for 1001 checkpoints in /dev/shm/passo; "
         r"run: dvc exp run -S train\.keep=1\n",
         result.stderr,
+    )
+
+
+def test_a_read_only_file_system_is_no_matter_of_permissions(project: Project) -> None:
+    mounts = [line.split() for line in Path("/proc/mounts").read_text().splitlines()]
+    places = [Path(place) for _, place, _, options, *_ in mounts if "ro" in options.split(",") and Path(place).is_dir()]
+    if not places:
+        pytest.skip("nothing is mounted read-only here")
+    result = project.doctor("--fast", f"--work-dir={places[0]}")
+    assert result.stderr.splitlines()[-1] == (
+        f"error: train.work_dir {places[0]}: {places[0]} is on a read-only file system; "
+        "run: dvc exp run -S train.work_dir=FOLDER"
     )
 
 
@@ -651,14 +685,40 @@ def test_a_key_file_belongs_in_the_local_configuration(project: Project) -> None
     project.must("dvc", "remote", "add", "--quiet", "--default", "--force", "store", "gs://bucket/dvc")
     project.must("dvc", "remote", "modify", "--quiet", "store", "credentialpath", "no.json")
     project.commit()
-    lines = project.doctor().stdout.splitlines()
-    assert any(
-        line.startswith("note:  .dvc/config: credentialpath of remote store is for this machine only") for line in lines
-    )
+    (line,) = project.findings()
+    assert line.startswith("error: .dvc/config: remote.store.credentialpath: it comes with the repository, and is ")
+    assert project.doctor("--fast").stderr.splitlines() == [line], "make train does not begin"
+    project.must("dvc", "remote", "modify", "--unset", "store", "credentialpath")
+    project.must("dvc", "remote", "modify", "--local", "store", "credentialpath", "no.json")
+    project.commit()
     assert (
         f"error: credentials: {project.root}/no.json (credentialpath) is not a credentials file that can be read; "
         "run: dvc remote modify --local --unset store credentialpath && gcloud auth application-default login"
-    ) in lines
+    ) in project.doctor().stdout.splitlines()
+
+
+def test_a_merge_with_conflicts_is_found_before_dvc_meets_it(project: Project) -> None:
+    lock = project.root / "dvc.lock"
+    lock.write_text("schema: '2.0'\n<<<<<<< HEAD\nstages: {}\n=======\nstages: {a: {}}\n>>>>>>> theirs\n")
+    project.commit()
+    (line,) = project.findings()
+    assert line == (
+        "error: dvc.lock: git's conflict markers; run: git checkout --ours dvc.lock (or --theirs: the other side's "
+        "results), then git add dvc.lock && dvc checkout"
+    )
+    assert project.doctor("--fast").stderr.splitlines() == [line]
+
+
+def test_a_work_directory_in_a_bucket_that_others_chose(project: Project, gcs: Server) -> None:
+    project.params(**{"train.work_dir": "gs://theirs/work", "dataset.dir": "dataset/sample"})
+    project.commit()
+    (line,) = project.doctor("--fast").stderr.splitlines()
+    assert line == (
+        "error: train.work_dir: gs://theirs/work is in a bucket that you have not used before; if it is yours, "
+        "run: make train WORK_DIR=gs://theirs/work"
+    )
+    assert project.doctor("--fast", "-S", "train.work_dir=gs://theirs/work").stderr == ""
+    assert project.doctor("--fast").stderr == "", "it is in params.yaml from then on"
 
 
 def test_a_remote_that_is_only_in_the_local_configuration_is_reported(project: Project) -> None:
@@ -685,7 +745,7 @@ def test_make_train_begins_with_it(project: Project) -> None:
     shutil.copy(REPOSITORY / "Makefile", project.root)
     started = "> dvc repro evaluate predict\n"
     python = project.root / ".venv" / "bin" / "python"
-    python.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    python.write_text(f'#!/bin/sh\nPYTHONPATH={REPOSITORY} exec {sys.executable} "$@"\n')
     python.chmod(0o755)
     project.edit("params.yaml", "accelerator: auto", "accelerator: gpu")
     (line,) = [line for line in project.doctor().stdout.splitlines() if line.startswith("error: ")]

@@ -246,11 +246,13 @@ def test_the_share_with_an_anchor(pets: Dataset) -> None:
 
 
 def test_hostile_names(project: Path) -> None:
-    pets = Dataset(project / "dataset/pets", (HOSTILE, "dog"))
-    pets.fill(HOSTILE, "dog")
-    pets.add("train/<img src=x onerror=alert(1)>.jpg", [("<b>\x9b31m", (20, 20, 120, 80))])
+    """Of photos and classes that are left out, for none of the others has such a name."""
+    pets = Dataset(project / "dataset/pets", (allowed := '"é" & 😀 {{ 7 * 7 }}', "dog"))
+    pets.fill(allowed, "dog")
+    pets.add("train/odd.jpg", [(HOSTILE, (20, 20, 120, 80)), ("<b>\x9b31m", (20, 20, 120, 80))])
+    pets.add("train/<img src=x onerror=alert(1)>.jpg", [("dog", (20, 20, 120, 80))])
     page = make()
-    assert HOSTILE in page.text and "<img src=x onerror=alert(1)>" in page.text
+    assert allowed in page.text and HOSTILE in page.text and "<img src=x onerror=alert(1)>" in page.text
     assert not {"script", "img", "iframe", "object", "base", "b\x9b31m"} & page.tags
     assert not [name for _, name, _ in page.attributes if name.startswith("on")]
     links = [value for _, name, value in page.attributes if name in ("src", "href", "srcset", "data", "action")]

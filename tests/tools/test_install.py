@@ -7,8 +7,10 @@ import shutil
 import signal
 import subprocess
 import sys
+import tarfile
 import time
 import zipfile
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -29,7 +31,43 @@ def make_wheel(folder: Path, name: str) -> str:
         wheel.writestr(f"{name}-1.0.dist-info/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
         wheel.writestr(f"{name}-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
         wheel.writestr(f"{name}-1.0.dist-info/RECORD", "")
-    return f"{name}==1.0 \\\n    --hash=sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}\n"
+    return pin(path, name, "1.0")
+
+
+def pin(path: Path, name: str, version: str) -> str:
+    """A package's lines in a lock."""
+    return f"{name}=={version} \\\n    --hash=sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}\n"
+
+
+def make_setuptools(folder: Path, version: str, module: str = "") -> str:
+    """A wheel of the setuptools that runs this test, or one that holds `module` alone; returns its pin."""
+    path = folder / f"setuptools-{version}-py3-none-any.whl"
+    info = f"setuptools-{version}.dist-info"
+    with zipfile.ZipFile(path, "w") as wheel:
+        own = [] if module else [file for file in metadata.files("setuptools") or [] if ".dist-info" not in str(file)]
+        for file in own:
+            wheel.write(file.locate(), str(file))
+        if module:
+            wheel.writestr("setuptools/__init__.py", module)
+        wheel.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: setuptools\nVersion: {version}\n")
+        wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        entry_points = (metadata.distribution("setuptools").read_text("entry_points.txt") or "") if own else ""
+        wheel.writestr(f"{info}/entry_points.txt", entry_points)
+        wheel.writestr(f"{info}/RECORD", "")
+    return pin(path, "setuptools", version)
+
+
+def make_source(folder: Path, name: str) -> str:
+    """A package that comes as source alone, and holds the version of the setuptools that built it; returns its pin."""
+    path, setup = folder / f"{name}-1.0.tar.gz", folder / "setup.py"
+    setup.write_text(
+        "import setuptools\n"
+        f"open('{name}.py', 'w').write(f'BUILT_BY = {{setuptools.__version__!r}}')\n"
+        f"setuptools.setup(name='{name}', version='1.0', py_modules=['{name}'])\n"
+    )
+    with tarfile.open(path, "w:gz") as source:
+        source.add(setup, f"{name}-1.0/setup.py")
+    return pin(path, name, "1.0")
 
 
 class Project:
@@ -76,6 +114,61 @@ def test_environment_equals_the_lock_and_nothing_is_installed_twice(installer: s
     project.write_lock("beta")
     assert project.install(installer)[0] == 0
     assert project.packages() == {"beta"}  # what the lock no longer has is gone
+
+
+@pytest.mark.parametrize("installer", INSTALLERS)
+def test_what_comes_as_source_is_built_by_the_setuptools_of_the_lock(installer: str, tmp_path: Path) -> None:
+    """pip and uv would fetch the newest one, which nothing pins and no hash holds, and run it."""
+    project, version = Project(tmp_path / "project"), metadata.version("setuptools")
+    stranger = f"open({str(tmp_path / 'pwned')!r}, 'w')\n"
+    make_setuptools(project.wheels, "999.0", stranger)
+    project.pins["setuptools"] = make_setuptools(project.wheels, version)
+    project.pins["gamma"] = make_source(project.wheels, "gamma")
+    project.write_lock("alpha", "gamma", "setuptools")
+    code, _, err = project.install(installer)
+    assert (code, err) == (0, "")
+    assert not (tmp_path / "pwned").exists()
+    module = next((project.root / ".venv").glob("lib/python3*/site-packages/gamma.py"))
+    assert module.read_text() == f"BUILT_BY = {version!r}"
+
+
+def test_settings_of_pip_that_would_install_others_or_elsewhere_count_for_nothing(tmp_path: Path) -> None:
+    project = Project(tmp_path / "project")
+    (tmp_path / "constraint").write_text("alpha<1\n")
+    lines = ["[global]", "user = true", f"constraint = {tmp_path / 'constraint'}", f"find-links = {project.wheels}"]
+    lines += [
+        "[install]",
+        f"target = {tmp_path / 'target'}",
+        "no-binary = :all:",
+        "requirement = nothing",
+    ]
+    (tmp_path / "pip.conf").write_text("\n".join([*lines, ""]))
+    own = {"PIP_CONFIG_FILE": str(tmp_path / "pip.conf"), "PIP_FIND_LINKS": "", "PIP_ROOT": str(tmp_path / "target")}
+    code, _, err = project.install(**own, PIP_CONSTRAINT=str(tmp_path / "constraint"), PIP_USER="1", PYTHONSAFEPATH="1")
+    assert (code, err) == (0, "")
+    assert project.packages() == {"alpha"}
+    assert not (tmp_path / "target").exists()
+
+
+@pytest.mark.skipif(not shutil.which("uv"), reason="uv is not installed")
+def test_settings_of_uv_that_would_install_others_count_for_nothing(tmp_path: Path) -> None:
+    project = Project(tmp_path / "project")
+    (tmp_path / "constraint").write_text("alpha<1\n")
+    constraint = dict.fromkeys(("UV_CONSTRAINT", "UV_OVERRIDE", "UV_BUILD_CONSTRAINT"), str(tmp_path / "constraint"))
+    code, _, err = project.install("uv", **constraint, UV_NO_BINARY="1", UV_SYSTEM_PYTHON="1", UV_PYTHON="3.8")
+    assert (code, err) == (0, "")
+    assert project.packages() == {"alpha"}
+
+
+def test_a_setting_of_pip_that_may_be_the_reason_is_named(tmp_path: Path) -> None:
+    project = Project(tmp_path / "project")
+    (tmp_path / "pip.conf").write_text("[global]\nindex-url = https://user:secret@127.0.0.1:9/simple\n")
+    own = {"PIP_CONFIG_FILE": str(tmp_path / "pip.conf"), "PIP_FIND_LINKS": "", "PIP_NO_INDEX": "", "PIP_RETRIES": "0"}
+    code, _, err = project.install(**own)
+    last = err.splitlines()[-1]
+    assert code == 2
+    assert "see above (network, disk, " in last and "PIP_INDEX_URL, PIP_RETRIES?), then run make install again" in last
+    assert "secret" not in err
 
 
 @pytest.fixture(scope="module")

@@ -1,5 +1,9 @@
 """`make pull` on scratch repositories, with real git and DVC, against a real server."""
 
+import gzip
+import hashlib
+import io
+import json
 import os
 import shutil
 import stat
@@ -9,6 +13,7 @@ from types import SimpleNamespace
 from unittest import mock
 
 import pytest
+from ruamel.yaml import YAML
 
 from tests.support.dvc_project import (
     GS,
@@ -199,9 +204,131 @@ def test_a_bundle_without_the_commit_that_it_is_named_after(upstream: Project, g
     (bundle,) = (key for key in gcs.read("bucket") if "/commits/" in key)
     forged = bundle.replace(head, "1" * 40)
     gcs.put("bucket", forged, gcs.read("bucket")[bundle])
-    assert "does not hold the commit that it is named after" in clone.refusal("pull", f"--commit={'1' * 40}")
+    assert "does not hold all of the commit that it is named after" in clone.refusal("pull", f"--commit={'1' * 40}")
     other = clone.well("pull", f"--commit={head}")
     assert other.startswith(f"at commit {head}")
+
+
+def test_a_bundle_of_a_shallow_clone_breaks_no_repository(upstream: Project, gcs: Server) -> None:
+    """As an earlier version of Passo has stored it, or somebody else."""
+    clone, notebook = upstream.clone("elsewhere"), Project(upstream.root.parent / "notebook", upstream.environment)
+    first = upstream.must("git", "rev-parse", "HEAD").strip()
+    for number in (2, 4):  # the second is in the bundle, and the first nowhere
+        committed(upstream, number)
+    upstream.must("git", "clone", "-q", "--depth=1", f"file://{upstream.root}", str(notebook.root))
+    head = committed(notebook, 3)
+    bundle = notebook.root / "bundle"
+    notebook.must("git", "bundle", "create", "-q", str(bundle), "HEAD")
+    gcs.put("bucket", f"dvc/commits/{head}-{digest(bundle.read_bytes())}.bundle", bundle.read_bytes())
+    for _ in range(2):  # what the first try may leave does not count as the commit
+        said = clone.refusal("pull", f"--commit={head}")
+        assert said.startswith(f"gs://bucket/dvc/commits/{head}-"), said
+        assert said.endswith("run: make push, in the clone that has the commit")
+    assert clone.must("git", "rev-parse", "HEAD").strip() == first
+    clone.must("git", "fsck", "--strict")
+
+
+def test_a_short_name_is_not_looked_for_in_the_bucket(upstream: Project, gcs: Server) -> None:
+    """Anyone who may write to it can make a commit with the same first digits: in two minutes, of six."""
+    notebook, clone = upstream.clone("notebook"), upstream.clone("elsewhere")
+    head = committed(notebook, 3)
+    notebook.well("push")
+    for short in (head[:7], head[:39], head[1:]):
+        said = clone.refusal("pull", f"--commit={short}")
+        assert said.startswith(f"COMMIT: no commit {short} here, nor in gs://bucket/dvc/commits, where all 40 digits ")
+        assert head not in said, "or it would be copied from there"
+    here = clone.must("git", "rev-parse", "HEAD").strip()
+    assert "COMMIT" not in clone.remote("pull", f"--commit={here[:7]}").stderr, "what git knows may be short"
+
+
+# What anyone may write who may write to the bucket.
+
+
+def poisoned(gcs: Server, entries: object) -> str:
+    """A list of files, as an object; returns its md5."""
+    content = json.dumps(entries).encode()
+    gcs.put("bucket", name(f"{digest(content)}.dir"), content)
+    return f"{digest(content)}.dir"
+
+
+def poisoned_run(gcs: Server, project: Project, path: str, md5: str, **more: object) -> None:
+    """A run of the stage `copy` for number 2, as DVC would look for it."""
+    project.must("dvc", "exp", "run", "-q", "-S", "number=2", "copy")
+    runs = sorted(project.root.glob(".dvc/cache/runs/*/*/*"), key=lambda run: run.stat().st_mtime)
+    run = YAML(typ="safe").load(runs[-1])
+    run["outs"] = [{"path": path, "hash": "md5", "md5": md5, **more}]
+    stream = io.BytesIO()
+    YAML(typ="safe").dump(run, stream)
+    key = runs[-1].parent.relative_to(project.root / ".dvc/cache")
+    gcs.put("bucket", f"dvc/{key}/{hashlib.sha256(stream.getvalue()).hexdigest()}", stream.getvalue())
+    project.must("git", "checkout", "-q", ".")
+    project.must("dvc", "checkout", "-q")
+
+
+@pytest.mark.parametrize("attack", ["another path", "outside", "a list of its own", "another list"])
+def test_a_run_is_taken_for_the_outputs_of_commits_alone(attack: str, project: Project, gcs: Server) -> None:
+    """DVC would put what it names wherever it says."""
+    project.well("push")
+    clone, escape = project.clone(), [{"relpath": "../escaped", "md5": HELLO}]
+    path, md5, more = {
+        "another path": ("source", HELLO, {}),
+        "outside": ("../escaped", HELLO, {}),
+        "a list of its own": ("out", folder_list(project), {"files": escape}),
+        "another list": ("out", poisoned(gcs, escape), {}),
+    }[attack]
+    poisoned_run(gcs, project, path, md5, **more)
+    before = {run.name for run in project.root.glob(".dvc/cache/runs/*/*/*")}
+    clone.well("pull")
+    runs = {run.name for run in clone.root.glob(".dvc/cache/runs/*/*/*")}
+    assert len(runs) == 2 and runs < before
+    assert list((clone.root / ".dvc/cache").glob(".*")) == []
+    assert clone.must("dvc", "repro").splitlines()[-1] == UP_TO_DATE
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        *({"relpath": path, "md5": HELLO} for path in ("../escaped", "a/../../escaped", "/escaped", "a//b", ".", "")),
+        {"relpath": "a", "md5": "../../../../escaped"},
+        {"relpath": "a"},
+    ],
+)
+def test_a_list_of_a_commit_does_not_reach_out_of_the_project(
+    entry: dict[str, str], project: Project, gcs: Server
+) -> None:
+    """As a branch of somebody's can name it, whose dvc.lock nobody reads."""
+    project.well("push")
+    gcs.put("bucket", "dvc/files/md5/../../../../escaped", b"x")
+    listed = poisoned(gcs, [entry])
+    clone = project.clone()
+    lock = clone.root / "dvc.lock"
+    lock.write_text(lock.read_text().replace(folder_list(project), listed))
+    (finding,) = [finding for finding in clone.findings("pull") if finding.startswith("out: ")]
+    assert finding.startswith(f"out: damaged on the remote, gs://bucket/dvc/files/md5/{listed[:2]}/{listed[2:]}: ")
+    assert not (clone.root / "escaped").exists() and not (clone.root / "out").exists()
+    assert not list(clone.root.parent.glob("**/escaped"))
+
+
+def test_a_lock_that_names_no_object(project: Project) -> None:
+    project.well("push")
+    clone = project.clone()
+    lock = clone.root / "dvc.lock"
+    lock.write_text(lock.read_text().replace(folder_list(project), "../../../../escaped"))
+    assert clone.refusal("pull").startswith("dvc.lock: '../../../../escaped' is not an md5; ")
+
+
+def test_an_object_that_is_stored_packed_is_not_unpacked(project: Project, gcs: Server) -> None:
+    """DVC would unpack it on its way to the disk, without a limit: 1 MB can be 1 GB."""
+    project.well("push")
+    gcs.put("bucket", "part", gzip.compress(bytes(2**20)))
+    request(gcs, "DELETE", HELLO)
+    request(gcs, "POST", HELLO, "/compose", sourceObjects=[{"name": "part"}], destination={"contentEncoding": "gzip"})
+    clone = project.clone()
+    gcs.log.clear()
+    (finding,) = clone.findings("pull")
+    assert finding.startswith("out/a.txt: damaged on the remote: the md5 of ")
+    assert "is of what is packed by gzip; " in finding
+    assert not [target for _, target, *_ in gcs.log if HELLO[2:] in target and "alt=media" in target]
 
 
 def test_what_a_commit_would_overwrite_stays(upstream: Project) -> None:
@@ -261,5 +388,6 @@ def test_the_bucket_to_pull_from_is_asked_with_the_remote_s_key(project: Project
 @pytest.mark.parametrize("commit", ["abcdef1", "--help", "HEAD:source", "$(touch pwned)", "*", "é\n"])
 def test_a_commit_that_does_not_exist(project: Project, commit: str) -> None:
     said = project.refusal("pull", f"--commit={commit}")
-    assert said.startswith("COMMIT: no commit ") and "nor in gs://bucket/dvc/commits; " in said
+    assert said.startswith("COMMIT: no commit ")
+    assert "nor in gs://bucket/dvc/commits, where all 40 digits are needed; " in said
     assert not (project.root / "pwned").exists()

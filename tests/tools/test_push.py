@@ -14,6 +14,7 @@ from tests.support.dvc_project import (
     experiment,
     folder_list,
     name,
+    request,
     rerun,
     started,
     with_bucket,
@@ -34,7 +35,7 @@ def test_a_damaged_file_of_the_cache_is_not_pushed(project: Project, gcs: Server
     (finding,) = project.findings("push")
     path = f".dvc/cache/files/md5/{HELLO[:2]}/{HELLO[2:]}"
     fault = f"damaged in the cache, and not pushed: its md5 is {digest(b'HELLO')}, not {HELLO}"
-    assert finding == f"out/a.txt: {fault}; run: rm -f {path}, then dvc repro copy"
+    assert finding == f"out/a.txt: {fault}; run: rm -f {path}, then dvc commit copy"
     stored = gcs.read("bucket")
     assert name(HELLO) not in stored
     assert name(folder_list(project)) not in stored, "its folder would look complete"
@@ -42,10 +43,17 @@ def test_a_damaged_file_of_the_cache_is_not_pushed(project: Project, gcs: Server
 
     project.cached(HELLO).unlink()
     assert project.findings("push") == [
+        "out/a.txt: neither in the cache nor on the remote; run: dvc commit copy, then make push"
+    ]
+    assert "Running stage" not in project.must("dvc", "commit", "copy"), "what is whole here is not made again"
+    assert project.pushed().endswith("sent 2")
+
+    project.cached(HELLO).unlink()
+    request(gcs, "DELETE", HELLO)
+    (project.root / "out/a.txt").write_text("other")
+    assert project.findings("push") == [
         "out/a.txt: neither in the cache nor on the remote; run: dvc repro copy, then make push"
     ]
-    project.must("dvc", "repro", "copy")
-    assert project.pushed().endswith("sent 2")
 
 
 def test_a_git_remote_that_takes_nothing(upstream: Project, gcs: Server) -> None:
@@ -66,11 +74,35 @@ def test_a_git_remote_that_takes_nothing(upstream: Project, gcs: Server) -> None
     (finding,) = notebook.findings("push")
     assert finding.startswith("experiment five: not on the git remote origin: ")
     shutil.rmtree(notebook.root)
-    said = clone.well("pull", f"--commit={head[:10]}")
+    short = clone.refusal("pull", f"--commit={head[:39]}")
+    assert short == (
+        f"COMMIT: no commit {head[:39]} here, nor in gs://bucket/dvc/commits, where all 40 digits are needed; "
+        "run git fetch, or make push in the clone that has it"
+    )
+    said = clone.well("pull", f"--commit={head}")
     assert said.startswith(f"at commit {head}, on no branch; back: git switch -\n")
     assert clone.must("git", "rev-parse", "HEAD").strip() == head
     assert (clone.root / "out/b.txt").read_text() == "number: 3\n"
     assert clone.must("dvc", "repro").splitlines()[-1] == UP_TO_DATE
+
+
+def test_a_shallow_clone_cannot_store_its_commit(upstream: Project, gcs: Server) -> None:
+    """Who got it would have a commit without its history, which git takes for a broken repository."""
+    committed(upstream, 2)
+    notebook = Project(upstream.root.parent / "notebook", upstream.environment)
+    upstream.must("git", "clone", "-q", "--depth=1", f"file://{upstream.root}", str(notebook.root))
+    shutil.copy(upstream.root / ".dvc/config.local", notebook.root / ".dvc/config.local")
+    head = committed(notebook, 3)
+    (finding,) = notebook.findings("push")
+    assert finding == (
+        f"{GS}/commits: commit {head} was not sent: this clone is shallow, and who gets the commit needs all its "
+        "history; run: git fetch --unshallow"
+    )
+    notebook.must("git", "fetch", "-q", "--unshallow")
+    assert f"make pull COMMIT={head}" in notebook.well("push")
+    clone = upstream.clone("elsewhere")
+    clone.well("pull", f"--commit={head}")
+    clone.must("git", "fsck", "--strict")
 
 
 def test_the_last_commit_s_data_goes_along(upstream: Project) -> None:

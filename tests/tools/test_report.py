@@ -276,6 +276,15 @@ def test_the_commit_is_shown(project: Path) -> None:
     assert re.search(r"Commit [0-9a-f]{40} with uncommitted changes", Page(make()).text)
 
 
+def test_results_of_another_commit_are_called_so(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As after `git checkout` without `dvc checkout`: the commit is not what made them."""
+    evaluate_results()
+    write("dvc.lock", f"stages: {{evaluate: {{outs: [{{path: results/evaluate, md5: {'0' * 32}.dir}}]}}}}")
+    text = Page(make()).text
+    assert "Not of this commit results/evaluate: this page shows other content than dvc.lock names. Run" in text
+    assert "note: results/evaluate: not what dvc.lock names" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("highest", "expected"),
     [

@@ -47,6 +47,19 @@ def test_everything_that_exists(tmp_path: Path) -> None:
     ]
 
 
+def test_results_of_another_commit_are_called_so(tmp_path: Path) -> None:
+    write(tmp_path / "model/train/train.json", {"steps": 500})
+    write(tmp_path / "results/evaluate/metrics.json", METRICS)
+    lock = {"stages": {"train_tpu": {"outs": [{"path": "model/train", "md5": f"{'0' * 32}.dir"}]}}}
+    write(tmp_path / "dvc.lock", lock)
+    result = run(tmp_path)
+    assert result.returncode == 0 and result.stdout.startswith("AP 0.645")
+    assert result.stderr == (
+        "note: model/train: not what dvc.lock names, so of another run; run: dvc checkout, or go back to the commit "
+        "that they are of: git switch -\n"
+    )
+
+
 def test_what_is_missing_is_not_shown_and_what_was_not_measured_is_a_dash(tmp_path: Path) -> None:
     write(tmp_path / "model/train/train.json", {"steps": 20, "best_step": 20, "best": {}})  # no validation split
     write(tmp_path / "results/evaluate/metrics.json", {"images": 3, "per_class": {}})

@@ -1,10 +1,11 @@
 """A check, and the lines that it prints: each with the command that fixes it."""
 
+import shlex
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from detector.base.errors import UserError
+from detector.base.errors import UserError, without_secrets
 
 OK, NOTE, ERROR = "ok", "note", "error"
 
@@ -20,7 +21,7 @@ class Line:
     def __str__(self) -> str:
         label = self.level if self.level == OK else f"{self.level}:"
         text = f"{self.what}; {self.remedy}" if self.remedy else self.what
-        return f"{label:<6} {' '.join(text.split())}"
+        return f"{label:<6} {without_secrets(' '.join(text.split()))}"
 
 
 def ok(what: str) -> Line:
@@ -63,7 +64,9 @@ class Check:
             lines.append(mistake(refused))
         except OSError as failed:
             where = failed.filename or self.name
-            lines.append(error(f"{where}: cannot be read: {failed.strerror}", f"check it: ls -ld '{where}'"))
+            lines.append(
+                error(f"{where}: cannot be read: {failed.strerror}", f"check it: ls -ld {shlex.quote(str(where))}")
+            )
         except Exception as failed:  # a line and not a traceback: the other checks are of use without this one
             reason = f"{self.name}: cannot be checked: {type(failed).__name__}: {failed}"
             lines.append(error(reason, "run make install; if that does not help, please report it"))

@@ -9,11 +9,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from detector.base import errors
 from detector.base.errors import UserError
 from detector.training.params import TrainParams
 from tools.checks import machine
 from tools.checks.lines import Check, Line, error, note, ok
-from tools.cloud import dvc_config
+from tools.cloud import dvc_config, trust
 
 LOGIN = "gcloud auth application-default login"
 VARIABLE = "GOOGLE_APPLICATION_CREDENTIALS"
@@ -36,7 +37,10 @@ def configuration() -> Iterator[Line]:
         lines = [note(finding.what, f"run: {finding.remedy}") for finding in dvc_config.findings()]
         if "://" not in url:
             lines += _folder(name, Path(url))
-        yield from lines or [ok(f"remote {name}: {dvc_config.without_password(url)}, committed")]
+        if not trust.is_known(url):
+            what = f"remote {name}: {errors.redacted(url)}: not asked, for you have not used it before"
+            lines.append(note(what, f"if it is yours, {trust.how_to_agree(url, 'bucket-check')}"))
+        yield from lines or [ok(f"remote {name}: {errors.redacted(url)}, committed")]
 
 
 def _folder(name: str, folder: Path) -> Iterator[Line]:
@@ -58,10 +62,12 @@ def online(train: TrainParams | None) -> list[Check]:
         places.insert(0, (str(settings.get("url", "")), settings))
     checks: dict[str, Check] = {}
     for address, settings in places:
-        if match := re.match(r"gs://([^/]+)", address):
+        match = re.match(r"gs://([^/]+)", address)
+        if match and trust.is_known(address):
             where = match[0] + (" (credentialpath)" if settings.get("credentialpath") else "")
             checks.setdefault(where, Check(where, partial(bucket, where, match[1], settings)))
-    return [*checks.values(), Check("credentials", account)] if checks else []
+    in_buckets = any(trust.is_in_bucket(address) for address, _ in places)
+    return [*checks.values(), Check("credentials", account)] if in_buckets else []
 
 
 def seconds() -> float:

@@ -13,7 +13,7 @@ from detector.base import files, paths
 from detector.base.errors import UserError
 from tools.checks import machine
 from tools.checks.lines import Line, error, note, ok
-from tools.cloud import dvc_config, keeping
+from tools.cloud import dvc_config, keeping, trust
 from tools.cloud.project import project
 
 IDENTITY = "run: git config user.name 'You' && git config user.email you@example.com"
@@ -110,16 +110,29 @@ def kept() -> Iterator[Line]:
             yield note(what, f"make room in {dvc_config.cache()}, and run: make train, or dvc commit {path}")
 
 
+def readable() -> Iterator[Line]:
+    """DVC's files hold no conflict of a merge, and its configuration nothing that is for each user: cloud/trust.py."""
+    trust.check_shared()
+    for path in _dvc_files():
+        if any(line.startswith(b"<<<<<<< ") for line in path.read_bytes().splitlines()):
+            side = f"git checkout --ours {path} (or --theirs: the other side's results)"
+            yield error(f"{path}: git's conflict markers", f"run: {side}, then git add {path} && dvc checkout")
+
+
+def _dvc_files() -> list[Path]:
+    names = ("dvc.yaml", "dvc.lock", "params.yaml", ".dvc/config", "dataset/*.dvc", "model/start/*.dvc")
+    return [path for name in names for path in sorted(Path().glob(name))]
+
+
 def history() -> Iterator[Line]:
-    """What `dvc pull` and `make compare` of a revision need: all commits, with DVC's files in them."""
+    """What `make pull` and `make compare` of a revision need: all commits, with DVC's files in them."""
     inside = git("rev-parse", "--is-shallow-repository")
     if inside.returncode:
         return  # reported by `repository`
     if inside.stdout.strip() == "true":
-        what = "git: a shallow clone, and dvc pull and make compare need the history"
+        what = "git: a shallow clone, and make push and make compare need the history"
         yield note(what, "run: git fetch --unshallow")
-    names = ("dvc.yaml", "dvc.lock", "params.yaml", ".dvc/config", "dataset/*.dvc", "model/start/*.dvc")
-    files = [path for name in names for path in sorted(Path().glob(name))]
+    files = _dvc_files()
     listed = git("ls-files", "-z", "--", *map(str, files)).stdout.split("\0")
     if missing := [str(path) for path in files if str(path) not in listed]:
         yield note(f"git does not track {', '.join(missing)}", f"run: git add {shlex.join(missing)} && git commit")

@@ -6,9 +6,6 @@ A stage would refuse a wrong value, too, but only when its turn comes: the last 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
-
 from detector.base import params
 from detector.base.errors import UserError
 from detector.data.params import DatasetParams
@@ -17,6 +14,7 @@ from detector.prediction.params import PredictParams
 from detector.scene.params import SampleParams
 from detector.training.params import TrainParams
 from detector.weights.params import PretrainedParams
+from tools import overrides
 from tools.checks.lines import Line, mistake
 
 SECTIONS: Mapping[str, type] = {
@@ -29,18 +27,17 @@ SECTIONS: Mapping[str, type] = {
 }
 
 
-def read(overrides: Sequence[str]) -> tuple[dict[str, Any], list[Line]]:
+def read(changes: Sequence[str]) -> tuple[dict[str, Any], list[Line]]:
     """The sections of params.yaml that have no fault, each as its dataclass, and a line for each fault of the others.
 
     Args:
-        overrides: `section.key=value` as of `dvc exp run -S`.
+        changes: `section.key=value` as of `dvc exp run -S`.
     """
     try:
         document = params.read()
     except UserError as refused:
         return {}, [_line(refused)]
-    for override in overrides:
-        section, key, value = _parts(override)
+    for section, key, value in overrides.parsed(changes) if changes else ():
         values = document.get(section)
         document[section] = {**values, key: value} if isinstance(values, dict) else {key: value}
     sections: dict[str, Any] = {}
@@ -51,17 +48,6 @@ def read(overrides: Sequence[str]) -> tuple[dict[str, Any], list[Line]]:
         else:
             sections[section] = params.checked(document, section, cls)
     return sections, list(dict.fromkeys(lines))
-
-
-def _parts(override: str) -> tuple[str, str, Any]:
-    name, has_value, text = override.partition("=")
-    section, _, key = name.partition(".")
-    if not (section and key and has_value):
-        raise UserError("-S", f"{override!r} is not understood", "give section.key=value, say train.steps=1000")
-    try:
-        return section, key, YAML(typ="safe", pure=True).load(text)
-    except YAMLError:
-        return section, key, text
 
 
 def _line(fault: UserError) -> Line:

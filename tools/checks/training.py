@@ -22,7 +22,7 @@ from detector.weights.params import NO_START, PretrainedParams
 from detector.weights.params import check as check_source
 from tools.checks import data, machine
 from tools.checks.lines import Line, error, mistake, note, ok
-from tools.cloud import dvc_add
+from tools.cloud import dvc_add, trust
 
 SET = "dvc exp run -S train"
 LEAVE_OUT = f"leave it out, or {SET}.config_override=''"
@@ -117,7 +117,7 @@ def _start(folder: str) -> Iterator[Line]:
     dvc_add.refuse_missing(Path(folder))
     if not Path(folder).exists():
         is_ours = Path(folder) == NO_START
-        remedy = f"git checkout {folder}" if is_ours else f"dvc exp run -S pretrained.start={NO_START}"
+        remedy = f"git checkout {shlex.quote(folder)}" if is_ours else f"dvc exp run -S pretrained.start={NO_START}"
         yield error(f"pretrained.start: {folder}: not found", f"run: {remedy}")
 
 
@@ -173,11 +173,16 @@ def work_dir(train: TrainParams) -> Iterator[Line]:
     """Training can write to its work directory, on this machine, which a bucket may mirror."""
     if train.work_dir.startswith(mirror.SCHEME):
         mirror.checked(train.work_dir)
+        if not trust.is_known(train.work_dir):
+            what = f"train.work_dir: {train.work_dir} is in a bucket that you have not used before"
+            yield error(what, f"if it is yours, run: make train WORK_DIR={shlex.quote(train.work_dir)}")
     folder = mirror.local_root(train.work_dir)
     place = machine.existing(Path(folder))
     where = shlex.quote(str(place))
     if not place.is_dir():
         yield error(f"train.work_dir {folder}: {place} is not a folder", f"run: mv {where} {where}.old")
+    elif os.statvfs(place).f_flag & os.ST_RDONLY:
+        yield error(f"train.work_dir {folder}: {place} is on a read-only file system", f"run: {SET}.work_dir=FOLDER")
     elif not os.access(place, os.W_OK | os.X_OK):
         yield error(f"train.work_dir {folder}: {place} is not writable", f"run: chmod u+rwx {where}")
     else:

@@ -1,7 +1,9 @@
 """The settings that a bucket should have, and what is wrong with one."""
 
+import functools
 import re
-from collections.abc import Callable
+import shlex
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +15,8 @@ WORK = "work/"  # where trainings save their checkpoints
 WORK_DAYS = 30  # after which objects under work/ are deleted
 SOFT_DELETE_DAYS = 7  # in which a deleted object can be restored: the service's default, and its minimum
 PUBLIC = ("allUsers", "allAuthenticatedUsers")
+ONE_ACCOUNT = ("user:", "serviceAccount:")  # how a member begins that is no more than that
+OF_A_PROJECT = re.compile("project(?:Owner|Editor|Viewer):(.+)")
 ROLE = "roles/storage.objectUser"  # read, write, list and delete objects; not who else may
 AS_GOOD = (ROLE, "roles/storage.objectAdmin", "roles/storage.admin")
 PERMISSIONS = tuple(f"storage.objects.{verb}" for verb in ("create", "delete", "get", "list"))
@@ -105,15 +109,50 @@ def put_right(bucket: Any) -> list[Change]:
 def public_bindings(bucket: str, policy: Any) -> list[Finding]:
     """The public members of a policy, each with the command that removes it."""
     return [
-        Finding(
-            f"{binding['role']} is given to {member}: that is public",
-            f"gcloud storage buckets remove-iam-policy-binding gs://{bucket} --member={member} --role={binding['role']}"
-            + (" --all" if binding.get("condition") else ""),
-        )
+        Finding(f"{binding['role']} is given to {member}: that is public", _removal(bucket, binding, member))
         for binding in policy.bindings
         for member in sorted(binding["members"])
         if member in PUBLIC
     ]
+
+
+def _removal(bucket: str, binding: Mapping[str, Any], member: str) -> str:
+    command = f"gcloud storage buckets remove-iam-policy-binding gs://{bucket}"
+    condition = " --all" if binding.get("condition") else ""
+    return f"{command} --member={shlex.quote(member)} --role={shlex.quote(binding['role'])}{condition}"
+
+
+def _strange_bindings(bucket: Any, policy: Any) -> list[Finding]:
+    """The members who are neither an account, nor the bucket's own project, nor everybody: who they are is decided
+    elsewhere."""
+    found = []
+    is_own_project = functools.cache(functools.partial(_is_own, bucket))
+    for binding in policy.bindings:
+        for member in sorted(set(binding["members"]) - set(PUBLIC)):
+            of_project = OF_A_PROJECT.fullmatch(member)
+            is_own = is_own_project(of_project[1]) if of_project else member.startswith(ONE_ACCOUNT)
+            if not is_own:
+                who = "another project's people" if of_project else "more than one account"
+                unseen = is_own is None
+                fault = f"that may be {who}, and this account may not see" if unseen else f"that is {who}"
+                what = f"{binding['role']} is given to {member}: {fault}"
+                found.append(Finding(what, _removal(bucket.name, binding, member), unseen))
+    return found
+
+
+def _is_own(bucket: Any, project: str) -> bool | None:
+    """Whether a bucket belongs to the project of this id; None where this account may not see that project's number."""
+    from google.api_core.exceptions import Forbidden, NotFound
+
+    if bucket.project_number is None:  # its settings were not to be seen
+        return None
+    try:
+        address = bucket.client.get_service_account_email(project=project, **google.request_options())
+    except Forbidden:
+        return None
+    except NotFound:
+        return False
+    return str(address).startswith(f"service-{bucket.project_number}@")
 
 
 def findings(bucket: str, connect: Callable[[], Any] = google.make) -> list[Finding]:
@@ -142,7 +181,7 @@ def _settings_and_policy(bucket: Any, *, may_use: bool) -> list[Finding]:
 
     wrong: list[Finding] = []
     denied: dict[str, Finding] = {}
-    for what, check in (("settings", _wrong_settings), ("policy", _public_members)):
+    for what, check in (("settings", _wrong_settings), ("policy", _wrong_members)):
         try:
             wrong += check(bucket)
         except Forbidden as error:
@@ -165,8 +204,9 @@ def _wrong_settings(bucket: Any) -> list[Finding]:
     return wrong
 
 
-def _public_members(bucket: Any) -> list[Finding]:
-    return public_bindings(bucket.name, bucket.get_iam_policy(requested_policy_version=3, **google.request_options()))
+def _wrong_members(bucket: Any) -> list[Finding]:
+    policy = bucket.get_iam_policy(requested_policy_version=3, **google.request_options())
+    return [*public_bindings(bucket.name, policy), *_strange_bindings(bucket, policy)]
 
 
 def _missing_permissions(bucket: Any) -> list[Finding]:

@@ -4,6 +4,9 @@
 
 The clone of a notebook may read its git remote and not write to it, and its disk goes with its session: the data of a
 model would be saved, and nobody would know which they are.
+
+A commit is code that its reader runs, and whoever may write to the bucket may store one. So it is taken by its whole
+name alone, which nobody can give to another commit; the first digits of one can be had in minutes.
 """
 
 import re
@@ -16,6 +19,7 @@ from tools.cloud.cache import md5
 from tools.cloud.remote import Remote
 
 FOLDER = "commits"
+WHOLE = re.compile("[0-9a-f]{40}")
 NAME = re.compile(rf"{FOLDER}/(?P<commit>[0-9a-f]{{40}})-(?P<md5>[0-9a-f]{{32}})\.bundle")
 
 
@@ -36,9 +40,9 @@ def push(remote: Remote) -> str:
 
 
 def _bundles(remote: Remote, commit: str) -> list["re.Match[str]"]:
-    """The bundles of the commits whose names begin like this."""
+    """The bundles of a commit, by its whole name."""
     matches = (NAME.fullmatch(name) for name in sorted(remote.digests))
-    return [match for match in matches if match and match["commit"].startswith(commit)]
+    return [match for match in matches if match and match["commit"] == commit]
 
 
 def _is_stored(remote: Remote, commit: str) -> bool:
@@ -47,6 +51,8 @@ def _is_stored(remote: Remote, commit: str) -> bool:
 
 def _send(remote: Remote, head: str) -> str:
     """Returns: why the commit is not on the remote, and what to do; empty where it is."""
+    if git.is_shallow():
+        return "this clone is shallow, and who gets the commit needs all its history; run: git fetch --unshallow"
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "bundle")
         try:
@@ -63,27 +69,27 @@ def pull(remote: Remote, commit: str) -> str:
     """Fetch a commit, if this clone does not have it.
 
     Args:
-        commit: what git takes for a commit, or the first digits of one that was pushed.
+        commit: what git takes for a commit here, or the 40 digits of one that was pushed.
 
-    Returns: its whole name; this clone has it now.
+    Returns: its whole name; this clone has it now, and all that it consists of.
 
     Raises:
-        UserError: there is none, there are several, or it is damaged.
+        UserError: there is none, or it is damaged.
     """
-    if here := git.commit(commit):
-        return here
-    bundles = _bundles(remote, commit.lower()) if commit else []
-    names = sorted({bundle["commit"] for bundle in bundles})
-    if len(names) != 1:
-        reason = f"no commit {commit} here, nor in {remote.url}/{FOLDER}"
-        if names:
-            reason = f"{commit} may be {' or '.join(names)}"
-        raise UserError("COMMIT", reason, "give all of it; run git fetch, or make push in the clone that has it")
+    name = git.commit(commit) or commit.lower()
+    is_name = bool(WHOLE.fullmatch(name))
+    if is_name and git.is_whole(name):
+        return name
+    bundles = _bundles(remote, name)
+    if not bundles:
+        short = "" if is_name else ", where all 40 digits are needed"
+        reason = f"no commit {commit} here, nor in {remote.url}/{FOLDER}{short}"
+        raise UserError("COMMIT", reason, "run git fetch, or make push in the clone that has it")
     faults = [_fetch(remote, bundle) for bundle in bundles]
-    if not git.commit(names[0]):
-        fault = next(filter(None, faults), "it does not hold the commit that it is named after")
+    if not git.is_whole(name):
+        fault = next(filter(None, faults), "it does not hold all of the commit that it is named after")
         raise UserError(f"{remote.url}/{bundles[0][0]}", fault, "run: make push, in the clone that has the commit")
-    return names[0]
+    return name
 
 
 def _fetch(remote: Remote, bundle: "re.Match[str]") -> str:
@@ -93,7 +99,8 @@ def _fetch(remote: Remote, bundle: "re.Match[str]") -> str:
         if fault := transfer.fetch_files(remote, Path(folder), {name: bundle["md5"]}).get(name):
             return fault
         try:
-            git.run("-c", "fetch.fsckObjects=true", "fetch", "--quiet", "--no-tags", f"{folder}/{name}", "HEAD")
+            options = ("--quiet", "--no-tags", "--no-write-fetch-head")
+            git.run("-c", "fetch.fsckObjects=true", "fetch", *options, f"{folder}/{name}", "HEAD")
         except ValueError as error:
             return str(error)
     return ""

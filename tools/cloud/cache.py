@@ -5,12 +5,14 @@
     runs/...                    the run-cache
 
 DVC takes an object that is read-only for right without reading it: one that a disk has damaged has to be found here.
+And it writes the files of a list to wherever the list says: `../../.bashrc`, too.
 """
 
 import contextlib
 import hashlib
 import json
 import re
+import shutil
 import time
 from collections.abc import Collection, Iterable
 from pathlib import Path
@@ -18,11 +20,13 @@ from typing import Any
 
 from tqdm import tqdm
 
+from detector.base.errors import UserError
 from tools.cloud.reasons import reason
 
 OBJECT = re.compile(r"files/md5/([0-9a-f]{2})/([0-9a-f]{30})(\.dir)?")
 RUN = re.compile(r"runs/[0-9a-f]{2}/[0-9a-f]{64}/[0-9a-f]{64}")
-UNFINISHED = ".*.tmp"  # a file that DVC is copying
+MD5 = re.compile(r"[0-9a-f]{32}(\.dir)?")
+UNFINISHED = ".*.tmp"  # a file that DVC is copying; a folder of runs that are not checked yet
 LEFTOVER_SECONDS = 24 * 3600  # without a change, after which no download writes to it any more
 
 
@@ -75,14 +79,20 @@ class Cache:
 
     def remove_leftovers(self) -> None:
         """Remove what a killed pull had not finished; not what another pull, into a shared cache, is writing."""
-        for path in self.root.rglob(UNFINISHED):
+        for path in list(self.root.rglob(UNFINISHED)):
             with contextlib.suppress(FileNotFoundError):  # the other pull has finished it
                 if time.time() - path.stat().st_mtime > LEFTOVER_SECONDS:
-                    path.unlink()
+                    shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def object_name(oid: str) -> str:
-    """The name of an object, from DVC's id of it."""
+    """The name of an object, from DVC's id of it.
+
+    Raises:
+        UserError: it is none, and would name a file elsewhere.
+    """
+    if not MD5.fullmatch(oid):
+        raise UserError("dvc.lock", f"{oid!r} is not an md5", "restore it, and the .dvc files: git checkout dvc.lock")
     return f"files/md5/{oid[:2]}/{oid[2:]}"
 
 
@@ -103,7 +113,24 @@ def mismatch(path: Path, digest: str) -> str:
         actual = md5(path)
     except OSError as error:
         return f"cannot be read: {reason(error)}"
-    return "" if digest in ("", actual) else f"its md5 is {actual}, not {digest}"
+    if digest not in ("", actual):
+        return f"its md5 is {actual}, not {digest}"
+    return _fault_of_list(path) if is_list(path.name) else ""
+
+
+def _fault_of_list(path: Path) -> str:
+    """Why DVC must not see a list of files; empty where it may."""
+    try:
+        entries = [(str(entry["relpath"]), str(entry["md5"])) for entry in json.loads(path.read_bytes())]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return "it is not a list of files"
+    outside = [relpath for relpath, digest in entries if not (is_inside(relpath) and MD5.fullmatch(digest))]
+    return f"it names {outside[0]!r}, which is not a file of its folder" if outside else ""
+
+
+def is_inside(path: str) -> bool:
+    """Whether a path, with `/`, stays below the folder that it is relative to."""
+    return not path.startswith("/") and not {"", ".", ".."} & set(path.split("/")) and "\0" not in path
 
 
 def md5(path: Path) -> str:

@@ -1,14 +1,13 @@
-"""Folders of the user's that DVC tracks: which names they may have, and `dvc add`."""
+"""Folders of the user's that DVC tracks: which names they may have, `dvc add`, and `git add`."""
 
 import logging
 import re
-import shlex
 from collections.abc import Collection
 from pathlib import Path
 
 from detector.base import errors, files
 from detector.base.errors import UserError
-from tools.cloud import keeping
+from tools.cloud import git, keeping
 from tools.cloud.project import project
 
 
@@ -32,16 +31,17 @@ def folder(parent: Path, name: str, reserved: Collection[str], example: str) -> 
 
 def refuse_missing(target: Path) -> None:
     """Raises: UserError: DVC tracks this folder, and this machine does not have it."""
-    file = Path(f"{target}.dvc")
-    if file.exists() and not target.exists():
-        raise UserError(str(target), "tracked by DVC, but not here", f"run: dvc pull {shlex.quote(str(file))}")
+    if Path(f"{target}.dvc").exists() and not target.exists():
+        raise UserError(str(target), "tracked by DVC, but not here", "run: make pull")
 
 
 def track(target: Path) -> None:
-    """`dvc add`. Where DVC's cache cannot take the folder, the command ends with that, and exit code 1.
+    """`dvc add`, and `git add`, for dvc exp run --temp and --queue know nothing else.
+
+    Where DVC's cache cannot take the folder, the command ends with that, and exit code 1.
 
     Raises:
-        UserError: it failed. The folder stays, so that the command can be repeated.
+        UserError: one of them failed. The folder stays, so that the command can be repeated.
     """
     before = {path: path.read_bytes() if path.exists() else None for path in _written(target)}
     try:
@@ -63,6 +63,12 @@ def track(target: Path) -> None:
         reason = fault.reason if fault.where == "DVC" else f"{fault.where}: {fault.reason}"
         remedy = "the data is copied; fix that and run the command again"
         raise UserError(f"dvc add {target}", reason, remedy) from error
+    if git.is_here():
+        added = [str(path) for path in _written(target) if path.exists()]
+        try:
+            git.run("add", "--", *added)
+        except ValueError as error:
+            raise UserError(f"git add {' '.join(added)}", str(error), "fix that and run the command again") from error
     errors.exit_with(not_kept)
 
 

@@ -7,22 +7,20 @@ and credentials belong in .dvc/config.local, which git ignores.
 import configparser
 import contextlib
 import os
-import re
 import shlex
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from detector.base import files
+from detector.base import errors, files
 from detector.base.errors import UserError
-from tools.cloud import bucket_settings, git
+from tools.cloud import bucket_settings, git, trust
 from tools.cloud.bucket_settings import Finding
 
 DVC_DIR = Path(".dvc")
-CONFIG = DVC_DIR / "config"
+CONFIG = trust.CONFIG
 NAME = "gcs"
-PRIVATE = ("endpointurl", "credentialpath")  # of a gs:// remote
 
 
 def program() -> str:
@@ -37,10 +35,16 @@ def url(bucket: str) -> str:
 
 
 def default() -> tuple[str, Mapping[str, Any]]:
-    """Name and settings of the default remote, from all of DVC's configuration; ("", {}) where there is none."""
+    """Name and settings of the default remote, from all of DVC's configuration; ("", {}) where there is none.
+
+    Raises:
+        UserError: they came with the repository, or are of a kind, that would send this user's login elsewhere.
+    """
     config = _config()
     name = config["core"].get("remote", "")
-    return name, config["remote"].get(name, {})
+    settings = config["remote"].get(name, {})
+    trust.check_endpoint(name, settings)
+    return name, settings
 
 
 def bucket() -> str:
@@ -72,7 +76,7 @@ def check(bucket: str) -> Mapping[str, Any]:
     """Whether `write` may set the default remote to this bucket; returns the settings that the remote has already.
 
     Raises:
-        UserError: there is another one, or an endpoint that nothing asked for.
+        UserError: there is another one, or as of `default`.
     """
     name, settings = default()
     if not name:
@@ -80,12 +84,7 @@ def check(bucket: str) -> Mapping[str, Any]:
     if settings and settings.get("url") != url(bucket):
         reason = f"the remote {name} is {settings.get('url')}, not {url(bucket)}"
         raise UserError(str(CONFIG), reason, f"if that is what you want, run: {_command_to_change(name, bucket)}")
-    if settings.get("endpointurl") and not os.environ.get("STORAGE_EMULATOR_HOST"):
-        raise UserError(
-            f"{CONFIG}.local",
-            f"remote {name} goes to {settings['endpointurl']}, but STORAGE_EMULATOR_HOST is not set",
-            f"run: dvc remote modify --local --unset {name} endpointurl",
-        )
+    trust.check_endpoint(name, settings)
     return settings
 
 
@@ -130,20 +129,12 @@ def findings(bucket: str = "") -> list[Finding]:
     if address.startswith("gs://") and not settings.get("verify"):
         what = f"{CONFIG}: remote {name} has no verify = true: a corrupt object would be pulled in silence"
         lines.append(Finding(what, f"dvc remote modify {quoted} verify true"))
-    for key in (key for key in PRIVATE if key in committed):
-        remedy = f"dvc remote modify --unset {quoted} {key}, then: dvc remote modify --local {quoted} {key} VALUE"
-        lines.append(Finding(f"{CONFIG}: {key} of remote {name} is for this machine only", remedy))
     if committed.get("url") != address or uncommitted():
         is_here = committed.get("url") == address
-        add = "" if is_here else f"dvc remote add -f -d {quoted} {shlex.quote(without_password(address))} && "
+        add = "" if is_here else f"dvc remote add -f -d {quoted} {shlex.quote(errors.redacted(address))} && "
         what = f"{CONFIG}: remote {name} is not committed: dvc exp push would upload nothing, and report nothing"
         lines.append(Finding(what, f"{add}git add {CONFIG} && git commit -m 'DVC remote' {CONFIG}"))
     return lines
-
-
-def without_password(address: str) -> str:
-    """An address as it may be shown."""
-    return re.sub(r"//[^/@]*@", "//", address)
 
 
 def uncommitted() -> bool:
@@ -160,6 +151,7 @@ def _config(level: str | None = None) -> Any:
 
     if not DVC_DIR.is_dir():
         raise UserError(str(DVC_DIR), "not found: this is not a DVC project", "run this where dvc.yaml is")
+    trust.check_shared()
     try:
         config = Config(dvc_dir=str(DVC_DIR))
         return config.load_one(level) if level else config

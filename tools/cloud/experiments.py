@@ -52,7 +52,7 @@ def _unique(commits: Iterable[str]) -> list[str]:
     committed = set(
         re.findall("[0-9a-f]{40}", git.run("log", "--format=", "--raw", "--no-abbrev", "HEAD", "--", "dvc.lock"))
     )
-    return [commit for commit in commits if git.named(f"{commit}:dvc.lock") not in committed]
+    return [commit for commit in commits if git.named(f"{commit}:./dvc.lock") not in committed]
 
 
 def pull(remote: str) -> str:

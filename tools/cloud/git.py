@@ -1,4 +1,8 @@
-"""Git, which asks the user nothing: what this clone has, and how it switches to another commit."""
+"""Git, which asks the user nothing: what this clone has, and how it switches to another commit.
+
+The repository may be one around the project. Paths are relative to the working directory, the project's root: `git`
+takes them so, but for `commit:path`, and prints them from the repository's root where it prints for programs.
+"""
 
 import os
 import subprocess
@@ -27,6 +31,14 @@ def run(*arguments: str) -> str:
     return str(result.stdout)
 
 
+def is_here() -> bool:
+    """Whether this is in a git repository."""
+    try:
+        return bool(run("rev-parse", "--git-dir"))
+    except ValueError:
+        return False
+
+
 def head() -> str:
     """The last commit; empty where there is none."""
     return commit("HEAD")
@@ -43,6 +55,20 @@ def named(text: str) -> str:
         return run("rev-parse", "--verify", "--quiet", "--end-of-options", text).strip()
     except ValueError:
         return ""
+
+
+def is_shallow() -> bool:
+    """Whether a part of the history is not in this clone."""
+    return run("rev-parse", "--is-shallow-repository").strip() == "true"
+
+
+def is_whole(commit: str) -> bool:
+    """Whether a commit, by its whole name, is in this clone with all of its history that no branch or tag has."""
+    try:
+        run("rev-list", "--objects", "--quiet", f"{commit}^{{commit}}", "--not", "--all")
+    except ValueError:
+        return False
+    return True
 
 
 def is_on_a_remote(commit: str) -> bool:
@@ -70,7 +96,7 @@ def switch(commit: str, as_is: Path) -> list[str]:
         run("branch", "--no-track", f"passo-{before[:10]}", before)
         changes.append(f"what was here, and on no branch, is the branch passo-{before[:10]} now")
     file = as_is.as_posix()
-    is_the_same = as_is.exists() and run("hash-object", file).strip() == named(f"{commit}:{file}")
+    is_the_same = as_is.exists() and run("hash-object", file).strip() == named(f"{commit}:./{file}")
     if is_the_same:
         run("add", file)  # for git no reason to refuse
     try:
@@ -85,5 +111,6 @@ def switch(commit: str, as_is: Path) -> list[str]:
 
 def uncommitted(*patterns: str) -> list[str]:
     """The files that fit the patterns and are not committed as they are."""
-    status = run("status", "--porcelain", "--untracked-files=all", "-z", "--", *patterns)
-    return sorted(entry[3:] for entry in status.split("\0") if entry)
+    status = run("status", "--porcelain", "--untracked-files=all", "--no-renames", "-z", "--", *patterns)
+    prefix = run("rev-parse", "--show-prefix").rstrip("\n")
+    return sorted(entry[3:].removeprefix(prefix) for entry in status.split("\0") if entry)

@@ -1,9 +1,11 @@
 """What DVC tracks: the outputs that dvc.lock and the .dvc files name, and the objects that they consist of."""
 
+import shlex
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from detector.base import errors
 from tools.cloud.cache import Cache, object_name
 from tools.cloud.remote import Remote
 
@@ -32,7 +34,8 @@ def collect(repo: Any, experiments: Mapping[str, str], head: str = "", older: Co
         older: other commits.
     """
     outputs, config = [], repo.config
-    for revision in repo.brancher(revs=sorted({*experiments, *older, head} - {""}), sha_only=True):
+    commits = [*dict.fromkeys([head, *older, *sorted(experiments)])]  # of two that have an object, the first is named
+    for revision in repo.brancher(revs=[*filter(None, commits)], sha_only=True):
         repo.config = config  # that of an older commit may not know the remote which config.local is about: DVC fails
         for out in filter(_belongs_there, repo.index.outs):
             output = Output(path_of(repo, out), object_name(out.hash_info.value), _remedy(repo, out))
@@ -56,7 +59,10 @@ def left_to_dvc(repo: Any, command: str) -> list[str]:
     """What is not pushed or pulled here, a line each."""
     outs = [out for out in repo.index.outs if is_stored(out) and not _belongs_there(out)]
     fault = "has its own remote, or is stored as DVC 2 did"
-    return [f"{path}: {fault}; run: dvc {command} {path}" for path in sorted(path_of(repo, out) for out in outs)]
+    return [
+        f"{path}: {fault}; run: dvc {command} {shlex.quote(path)}"
+        for path in sorted(path_of(repo, out) for out in outs)
+    ]
 
 
 def is_stored(out: Any) -> bool:
@@ -74,7 +80,8 @@ def path_of(repo: Any, out: Any) -> str:
 
 
 def _remedy(repo: Any, out: Any) -> str:
-    return f"dvc add {path_of(repo, out)}" if out.stage.is_data_source else f"dvc repro {out.stage.addressing}"
+    command = ["add", path_of(repo, out)] if out.stage.is_data_source else ["repro", out.stage.addressing]
+    return shlex.join(["dvc", *command])
 
 
 def by_object(cache: Cache, outputs: Sequence[Output]) -> dict[str, Output]:
@@ -97,5 +104,5 @@ def show_elsewhere(remote: Remote, cache: Cache, outputs: Sequence[Output], miss
     commits = {output.commit for output in outputs if not cache.is_complete(output.stored_as, elsewhere)} - {""}
     if commits:
         remedy = "run: make push, on the machine that has it"
-        print(f"neither here nor on {remote.url} is all the data of {', '.join(sorted(commits))}; {remedy}")
+        errors.say(f"neither here nor on {remote.url} is all the data of {', '.join(sorted(commits))}; {remedy}")
     return elsewhere

@@ -8,24 +8,32 @@ from pathlib import Path
 from typing import Any
 
 from detector.base.errors import UserError
+from tools.cloud import trust
 from tools.cloud.reasons import reason
 
 
 @contextmanager
 def project() -> Iterator[Any]:
-    """DVC's view of the project around the working directory; its root becomes the working directory."""
+    """DVC's view of the project around the working directory; its root becomes the working directory.
+
+    Raises:
+        UserError: it is none, or its configuration is not to be trusted.
+    """
     os.environ.setdefault("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")  # else gcsfs asks over gRPC, which may hang
-    from dvc.exceptions import DvcException
+    from dvc.exceptions import DvcException, NotDvcRepoError
     from dvc.repo import Repo
 
     for name in ("dvc", "dvc_data", "dvc_objects", "gcsfs", "fsspec", "asyncio"):
         logging.getLogger(name).addHandler(logging.NullHandler())  # the commands print lines of their own
         logging.getLogger(name).propagate = False
     try:
+        os.chdir(Repo.find_root())
+        trust.check_shared()
         with Repo() as repo:
-            os.chdir(repo.root_dir)
             _unlock(repo)
             yield repo
+    except NotDvcRepoError as error:
+        raise UserError(".", "not inside a DVC repository", "run from the project's root") from error
     except DvcException as error:
         raise UserError("DVC", reason(error), "fix that, and run the command again") from error
 

@@ -13,9 +13,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from detector.base import errors
 from detector.base.errors import UserError
 from detector.storage import google
-from tools.cloud import google_client
+from tools.cloud import dvc_config, google_client, trust
 from tools.cloud.cache import md5, md5_in
 from tools.cloud.reasons import reason
 
@@ -28,8 +29,8 @@ class Remote:
 
     def __init__(self, remote: Any) -> None:
         self.fs, self.root = remote.fs, remote.path
-        self.url = remote.fs.unstrip_protocol(remote.path)
-        self.digests: dict[str, str | None] = {}  # by name: the hexadecimal md5, as of the last `refresh`
+        self.url = errors.redacted(remote.fs.unstrip_protocol(remote.path))
+        self.digests: dict[str, str | None] = {}  # by name: the hexadecimal md5, or what it is of, as of `refresh`
 
     def probe(self) -> None:
         """Raises: UserError; it cannot be reached."""
@@ -110,23 +111,38 @@ class Bucket(Remote):
         self.probe()  # a page of the list is tried for longer
         options = google.request_options()
         options["retry"] = options["retry"].with_timeout(LIST_SECONDS)
-        options["fields"] = "items(name,md5Hash),nextPageToken"
+        options["fields"] = "items(name,md5Hash,contentEncoding),nextPageToken"
         self.digests = {}
         for folder in FOLDERS:
             with self.errors():
                 for blob in self.client.list_blobs(self.bucket, prefix=f"{self.prefix}{folder}/", **options):
                     digest = base64.b64decode(blob.md5_hash).hex() if blob.md5_hash else None
+                    if blob.content_encoding:  # DVC would unpack it, without a limit, and never stores one
+                        digest = f"of what is packed by {blob.content_encoding}"
                     self.digests[blob.name.removeprefix(self.prefix)] = digest
 
     def errors(self) -> Any:
         return google.user_errors(f"gs://{self.bucket}")
 
 
-def connect(repo: Any) -> Remote:
+def use(bucket: str) -> None:
+    """What BUCKET=... asks for: a bucket that answers becomes the default remote, and one that this user knows."""
+    settings = dvc_config.check(bucket)
+    with google.user_errors(f"gs://{bucket}"):
+        client = google_client.client(settings)
+        next(iter(client.list_blobs(bucket, max_results=1, **google.request_options())), None)
+    trust.remember(dvc_config.url(bucket))
+    errors.say(*dvc_config.write(bucket))
+
+
+def connect(repo: Any, command: str) -> Remote:
     """The project's default remote, listed.
 
+    Args:
+        command: of make, by which the user can name this remote.
+
     Raises:
-        UserError: there is none, its settings make no sense, or it cannot be reached.
+        UserError: there is none, its settings make no sense or are not to be trusted, or it cannot be reached.
     """
     from dvc.config import ConfigError, NoRemoteError
 
@@ -136,6 +152,10 @@ def connect(repo: Any) -> Remote:
         raise UserError(".dvc/config", "names no remote", "run: make bucket PROJECT=... BUCKET=...") from None
     except ConfigError as error:
         raise UserError(".dvc/config", reason(error), "fix it, or run make bucket") from error
+    if dvc_remote.fs.protocol != "local":
+        url = dvc_remote.fs.unstrip_protocol(dvc_remote.path)
+        trust.check_endpoint(dvc_remote.name, {**dvc_remote.config, "url": url})
+        trust.require(url, command)
     remote = {"gs": Bucket, "local": Folder}.get(dvc_remote.fs.protocol, Remote)(dvc_remote)
     remote.refresh()
     return remote

@@ -6,6 +6,7 @@ copy the whole run-cache each time. So this calls the function beneath them, `dv
 """
 
 import os
+import tempfile
 import threading
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
@@ -14,13 +15,18 @@ from typing import Any
 from dvc.fs.callbacks import TqdmCallback
 from dvc_objects.fs import generic
 from dvc_objects.fs.local import localfs
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
-from tools.cloud.cache import RUN, Cache, is_list, md5, md5_in, mismatch
+from detector.base.errors import UserError
+from tools.cloud import lineage
+from tools.cloud.cache import RUN, Cache, is_list, md5, md5_in, mismatch, object_name
 from tools.cloud.outputs import Output
 from tools.cloud.reasons import reason
 from tools.cloud.remote import Remote
 
 PROBE_SECONDS = 10.0  # without a byte moved, after which the remote is asked whether it still answers
+KEYS_OF_OUTPUT = {"path", "hash", "md5", "size", "nfiles", "isexec"}  # of a run; `files` would be a list of its own
 WHERE_WHOLE = "run: make push, on a machine where it is whole"
 
 
@@ -34,11 +40,11 @@ def send(remote: Remote, cache: Cache, objects: Mapping[str, Output]) -> dict[st
     absent = [name for name in objects if not remote.has(name)]
     faults = {}
     for name, fault in cache.damaged(absent).items():
-        remedy = f"run: rm -f {os.path.relpath(cache.path(name))}, then {objects[name].remedy}"
+        remedy = f"run: rm -f {os.path.relpath(cache.path(name))}, then {_remedy(objects[name])}"
         faults[name] = f"damaged in the cache, and not pushed: {fault}; {remedy}"
     for name in absent:
         if not cache.has(name):
-            faults[name] = f"neither in the cache nor on the remote; run: {objects[name].remedy}, then make push"
+            faults[name] = f"neither in the cache nor on the remote; run: {_remedy(objects[name])}, then make push"
     whole = [name for name in absent if name not in faults]
     files = [name for name in whole if not is_list(name)]
     faults |= send_files(remote, {name: cache.path(name) for name in files})
@@ -46,6 +52,13 @@ def send(remote: Remote, cache: Cache, objects: Mapping[str, Output]) -> dict[st
     lists = [name for name in whole if is_list(name)]
     complete = [name for name in lists if all(f in sent or remote.has(f) for f in cache.files(name).values())]
     return faults | send_files(remote, {name: cache.path(name) for name in complete})
+
+
+def _remedy(output: Output) -> str:
+    """What puts an output into the cache again: where it is whole in the working tree, nothing has to make it again."""
+    digest = md5_in(output.stored_as) + (".dir" if is_list(output.stored_as) else "")
+    is_here = not output.commit and lineage.is_what(Path(output.path), digest)
+    return output.remedy.replace("dvc repro", "dvc commit") if is_here else output.remedy
 
 
 def absent_runs(remote: Remote, cache: Cache) -> list[str]:
@@ -90,11 +103,34 @@ def _refusal(remote: Remote, name: str, damage: str | None) -> str:
     return f"{here}damaged on the remote: the md5 of {remote.url}/{name} is {remote.md5(name)}; {WHERE_WHOLE}"
 
 
-def fetch_runs(remote: Remote, cache: Cache) -> list[str]:
-    """Fetch what is missing in the run-cache. Returns: what failed, a line each."""
+def fetch_runs(remote: Remote, cache: Cache, outputs: Iterable[Output]) -> list[str]:
+    """Fetch what is missing in the run-cache, but only runs whose outputs are among these.
+
+    DVC puts what a run names into the working tree, under the path that the run gives, and anyone who may write to the
+    remote may write a run.
+
+    Returns: what failed, a line each.
+    """
     names = {name for name in remote.digests if RUN.fullmatch(name)} - set(cache.runs())
-    faults = fetch_files(remote, cache.root, {name: remote.md5(name) or "" for name in names})
+    known = {(output.path, output.stored_as) for output in outputs}
+    cache.root.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=cache.root, prefix=".", suffix=".tmp") as folder:
+        faults = fetch_files(remote, Path(folder), {name: remote.md5(name) or "" for name in names})
+        for name in names - faults.keys():
+            if known.issuperset(_outputs_of_run(Path(folder, name))):
+                cache.path(name).parent.mkdir(parents=True, exist_ok=True)
+                Path(folder, name).replace(cache.path(name))
     return [f"{name}: of the run-cache: {fault}" for name, fault in sorted(faults.items())]
+
+
+def _outputs_of_run(path: Path) -> set[tuple[str, str]]:
+    """(path, object) of each output that a run names; what is none, or names more than that, gives one that is none."""
+    try:
+        outs = YAML(typ="safe").load(path)["outs"]
+        found = {(str(out["path"]), object_name(str(out["md5"]))) for out in outs if out.keys() <= KEYS_OF_OUTPUT}
+    except (OSError, ValueError, YAMLError, KeyError, TypeError, AttributeError, RecursionError, UserError):
+        return {("", "")}
+    return found if len(found) == len(outs) else {("", "")}
 
 
 def fetch_files(remote: Remote, folder: Path, digests: Mapping[str, str]) -> dict[str, str]:

@@ -8,7 +8,8 @@ from collections.abc import Collection, Iterable
 from functools import reduce
 from pathlib import PurePosixPath
 
-from detector.annotations import folders, pairing
+from detector.annotations import pairing
+from detector.base import naming
 from tools.importing import pairs
 
 _MOST_BYTES = 240  # of a stem; a file name may have 255
@@ -30,13 +31,14 @@ def unique(paths: Iterable[PurePosixPath]) -> dict[PurePosixPath, str]:
 
 
 def writable(name: str) -> str:
-    """A name as text without control characters; bytes that are not UTF-8 are read as Windows has them."""
+    """A name as text without what no name may hold; bytes that are not UTF-8 are read as Windows has them."""
     content = name.encode(errors="surrogateescape")
     try:
         text = content.decode()
     except UnicodeDecodeError:
         text = content.decode("cp1252", errors="replace")
-    return "".join(letter if folders.is_writable(letter) else "_" for letter in text)
+    text = "".join("_" if naming.unfit(letter) else letter for letter in text)
+    return f"_{text[1:]}" if naming.fault(text) else text
 
 
 def _prefixes(paths: Collection[PurePosixPath]) -> dict[PurePosixPath, str]:

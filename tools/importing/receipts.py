@@ -11,7 +11,7 @@ import csv
 import io
 from pathlib import Path
 
-from detector.base import files
+from detector.base import errors, files, naming
 from tools.importing.plan import Plan, Row
 
 NAME = "receipts.csv"
@@ -37,5 +37,6 @@ def _line(row: Row, folder: Path) -> list[str]:
 
 
 def _text(path: object) -> str:
-    """A path as UTF-8 can hold it."""
-    return str(path or "").encode(errors="backslashreplace").decode()
+    """A path as a CSV can hold it."""
+    name = str(path or "")
+    return naming.cell(errors.escaped(name) if naming.unfit(name) else name)

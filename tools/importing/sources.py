@@ -24,7 +24,7 @@ from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 
-from detector.base import files
+from detector.base import errors, files
 from detector.base.errors import UserError
 from detector.storage import download
 from tools.cloud import reasons
@@ -64,8 +64,8 @@ def is_web(source: str) -> bool:
 
 
 def shown(source: str) -> str:
-    """A source as it may be printed, without secrets."""
-    return download.shown(source) if is_web(source) else source
+    """A source as it may be printed, without secrets; it may be mistyped, so that nothing but a path is what it is."""
+    return source if os.path.lexists(files.expanded(source)) else errors.redacted(source)
 
 
 def _fetched(source: str, sha256: str) -> contextlib.AbstractContextManager[Path]:
@@ -76,7 +76,7 @@ def _fetched(source: str, sha256: str) -> contextlib.AbstractContextManager[Path
     if source.startswith(KAGGLE):
         return contextlib.nullcontext(_from_kaggle(source.removeprefix(KAGGLE)))
     if scheme := re.match("[A-Za-z][A-Za-z0-9+.-]+://", source):
-        raise UserError(source, f"{scheme[0]} is not supported", GIVE)
+        raise UserError(shown(source), f"{scheme[0]} is not supported", GIVE)
     return contextlib.nullcontext(_local(source))
 
 
@@ -84,16 +84,16 @@ def _local(source: str) -> Path:
     path = files.expanded(source)
     if not path.exists() and path.is_relative_to(DRIVE) and not (DRIVE / "MyDrive").exists():
         remedy = "mount Drive first, in a cell: from google.colab import drive; drive.mount('/content/drive')"
-        raise UserError(source, "Google Drive is not mounted", remedy)
+        raise UserError(shown(source), "Google Drive is not mounted", remedy)
     if not path.is_dir() and not path.is_file():
-        raise UserError(str(path), "not found", GIVE)
+        raise UserError(shown(str(path)), "not found", GIVE)
     return path
 
 
 @contextmanager
 def _from_web(url: str, sha256: str) -> Iterator[Path]:
     if not sha256 and not url.lower().startswith("https:"):
-        raise UserError(shown(url), "anybody on the way could change it", "give https://, or SHA256=")
+        raise UserError(errors.redacted(url), "anybody on the way could change it", "give https://, or SHA256=")
     path = download.get(url, sha256)
     try:
         yield path
@@ -115,7 +115,7 @@ def _from_bucket(url: str) -> Iterator[Path]:
 def _from_kaggle(handle: str) -> Path:
     if not re.fullmatch(r"[\w-]+/[\w-]+(/versions/[1-9]\d*)?", handle):
         raise UserError(
-            KAGGLE + handle, "is not a Kaggle dataset", "give kaggle:owner/name, or .../versions/3 after it"
+            shown(KAGGLE + handle), "is not a Kaggle dataset", "give kaggle:owner/name, or .../versions/3 after it"
         )
     with _quiet():  # it prints, and draws its own progress bar
         try:

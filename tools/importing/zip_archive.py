@@ -10,7 +10,7 @@ from pathlib import Path
 
 from detector.base import errors
 from detector.base.errors import UserError
-from detector.storage import archives
+from detector.storage import archives, room
 from tools.importing import zip_names
 
 _BLOCK = 2**20  # bytes
@@ -54,7 +54,7 @@ def _unpack_zip(archive: Path, folder: Path, name: str) -> None:
             members = [(info, path) for info, path in zip(everything, paths, strict=True) if not path.endswith("/")]
             _check(members, name)
             unpacked = sum(info.file_size for info, _ in members)
-            archives.check_size(archive, unpacked, shutil.disk_usage(folder).free, name)
+            room.check_size(archive, unpacked, shutil.disk_usage(folder).free, name)
             for info, path in members:
                 if not archives.is_hidden(path):
                     _extract(source, info, folder / path)

@@ -14,6 +14,7 @@ from pathlib import Path
 from detector.annotations import voc
 from detector.annotations.shapes import Box
 from detector.base import errors
+from detector.base.errors import UserError
 from detector.pictures import images
 from tools.converting import writers
 from tools.converting.writers import Picture
@@ -66,6 +67,8 @@ def labelled(folder: Path) -> list[Picture]:
             if annotation:
                 size = annotation.size or images.check(path).size
                 pictures.append(Picture(path, path.name, size, annotation.objects))
+    if not pictures:
+        raise UserError(str(folder), "holds no photo with an XML of its name", "give another, or the zip in it")
     return pictures
 
 

@@ -2,6 +2,7 @@
 
 import base64
 import io
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -34,7 +35,7 @@ def side_by_side() -> list[dict[str, str]]:
             "errors": error_counts(entry),
         }
         for entry, path in files
-        if path.is_file()
+        if os.path.isfile(path)  # noqa: PTH113 - Path.is_file raises for a name that no file can have
     ]
 
 

@@ -45,8 +45,10 @@ def test_one_object(other, flip, is_crop, same):
     assert agree(places(other), places(CAT), flip, is_crop=is_crop) is same
 
 
-def test_half_of_the_objects_decide():
-    two = places(CAT, ("dog", (60, 60, 80, 90)))
-    assert agree(two, places(CAT)) and agree(places(CAT), two)
-    assert not agree(places(CAT, CAT, ("dog", (60, 60, 80, 90))), places(CAT))
-    assert not agree(places(CAT), places())
+def test_half_of_the_objects_decide_of_the_photo_with_fewer():
+    """A person may have labelled one cat of ten; but where nothing is labelled, nothing was there."""
+    dog, bird = ("dog", (60, 60, 80, 90)), ("bird", (0, 90, 5, 95))
+    assert agree(places(CAT, dog, bird), places(CAT)) and agree(places(CAT), places(CAT, dog, bird))
+    assert agree(places(CAT, dog), places(CAT, bird))
+    assert not agree(places(dog, bird), places(CAT))
+    assert not agree(places(CAT), places()) and not agree(places(), places(CAT))

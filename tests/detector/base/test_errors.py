@@ -1,11 +1,21 @@
 """Errors as a user sees them: one line and an exit code."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from detector.base import errors
-from tests.support.stage import child
+from tests.support.stage import REPOSITORY, child
+
+COMMANDS = [
+    f"{folder}.{path.stem}"
+    for folder in ("stages", "tools")
+    for path in sorted((REPOSITORY / folder).glob("*.py"))
+    if "errors.run(main" in path.read_text(encoding="utf-8")
+]
 
 
 def test_a_users_mistake_is_one_line_and_exit_code_2() -> None:
@@ -79,3 +89,47 @@ def test_the_innermost_error_is_found_even_where_two_wrap_each_other() -> None:
     first.__cause__, second.__cause__ = second, first
     assert errors.innermost(first) is second
     assert str(errors.innermost(OSError(ConnectionError(ValueError("refused"))))) == "refused"
+
+
+def test_what_others_have_named_cannot_steer_the_terminal() -> None:
+    """Clear the screen, retitle the window, forge a line, write backwards."""
+    name = "cat\x1b[2J\x1b]0;pwned\x07\nerror: all is lost\u202e"
+    done = child("-c", f"from detector.base import errors; errors.say({name!r}, '  dog')")
+    assert done.stdout == "cat\\x1b[2J\\x1b]0;pwned\\x07\\nerror: all is lost\\u202e\n  dog\n"
+
+
+def test_nobody_reads_any_more_and_the_work_goes_on(tmp_path: Path) -> None:
+    code = (
+        "from detector.base import errors\n"
+        "def main():\n"
+        "    for number in range(3): errors.say(str(number))\n"
+        "    open('done', 'w').close()\n"
+        "errors.run(main)"
+    )
+    assert unread("-c", code, cwd=tmp_path) == (0, "")
+    assert (tmp_path / "done").exists()
+
+
+@pytest.mark.parametrize("module", COMMANDS)
+def test_a_command_ends_quietly_where_nobody_reads(tmp_path: Path, module: str) -> None:
+    assert unread("-m", module, "--help", cwd=tmp_path) == (0, "")
+
+
+def unread(*arguments: str, cwd: Path) -> tuple[int, str]:
+    """`python ARGUMENTS | true`: its exit code and stderr; its stdout is a pipe that nobody reads."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    try:
+        done = subprocess.run(
+            [sys.executable, *arguments],
+            cwd=cwd,
+            env=environment,
+            stdout=writer,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    finally:
+        os.close(writer)
+    return done.returncode, done.stderr

@@ -159,10 +159,23 @@ def test_ids_of_the_file_are_kept_for_what_was_made_with_it() -> None:
         ("item { id: 1 name: 'a\\nb' }", r"line 1: id 1: the name 'a\nb' holds the invisible character U+000A"),
         ("item { id: 1 name: 'a\u202eb' }", "the invisible character U+202E; rename it, in the annotations too"),
         ("item { id: 1 name: 'a\u2028b' }", "the invisible character U+2028"),
+        ("item { id: 1 name: '</script><b' }", "id 1: the name '</script><b' holds <; rename it, in the annotations"),
+        ("item { id: 1 name: 'a>b' }", "the name 'a>b' holds >"),
+        ("item { id: 1 name: '\\033[2J' }", r"the name '\x1b[2J' holds the invisible character U+001B"),
+        (f"item {{ id: 1 name: '{'long' * 51}' }}", "long... has 204 letters, more than 200; rename it"),
+        ("item { id: 1 name: '=cmd|\"/C calc\"!A0' }", "is a formula to a spreadsheet; rename it"),
+        ("item { id: 1 name: '@SUM(1+1)' }", "the name '@SUM(1+1)' is a formula to a spreadsheet"),
     ],
 )
 def test_a_wrong_label_map_is_refused_with_its_place(content: str | bytes, reason: str) -> None:
     assert reason in refusal(content)
+
+
+@pytest.mark.parametrize(
+    "name", ["+", "-", "=", "@home", "-1", "=2", "prédio", "a (b)", "C++", "a & b", '"a"', "x" * 200]
+)
+def test_signs_and_accents_are_part_of_a_name(name: str) -> None:
+    assert labels.fault(name) == ""
 
 
 def test_joiners_of_emoji_and_persian_are_part_of_a_name() -> None:

@@ -192,6 +192,17 @@ def test_a_redirect_that_stays_safe_is_followed(web):
     assert download.get(f"{web.url}/up", SHA256).read_bytes() == CONTENT
 
 
+def test_http_redirects_to_no_other_server_of_this_network(web):
+    """Whoever answers in place of a server could have this machine ask its router, or its cloud for a login."""
+    web.play("/same", status=302, headers={"Location": f"{web.url}/a.zip"})
+    assert download.get(f"{web.url.replace('//', '//me:hidden@')}/same", SHA256).read_bytes() == CONTENT
+    web.log.clear()
+    (download.DOWNLOADS / SHA256).unlink()
+    web.play("/inward", status=302, headers={"Location": f"{web.url.replace('localhost', '127.0.0.1')}/a.zip"})
+    refused(f"{web.url}/inward", "it redirects to an address that is not https://", digest=SHA256)
+    assert [path for path, *_ in web.log] == ["/inward"]
+
+
 def test_a_server_that_is_not_who_it_says(web, monkeypatch):
     monkeypatch.delenv("REQUESTS_CA_BUNDLE")
     refused(f"{web.https}/a.zip", "certificate verify failed")

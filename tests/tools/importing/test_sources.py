@@ -201,6 +201,46 @@ def test_addresses_that_lead_nowhere_leave_nothing_behind(root, tmp_path, web, p
     assert faults.tree(tmp_path) == before
 
 
+SIGNED = "X-Goog-Signature=hidden"
+MISTYPED = [
+    f"https:/localhost/a.zip?{SIGNED}",
+    f"https//localhost/a.zip?{SIGNED}",
+    f"htps://localhost/a.zip?{SIGNED}",
+    f"https://localhost:9/a.zip?{SIGNED}",
+    f"https://localhost:9/a.zip&{SIGNED}",
+    f"https://localhost:9/a zip?{SIGNED}",
+    f"https://localhost:9/a.zip {SIGNED}",
+    f"https://localhost:9/a.zip#{SIGNED}",
+    f"http://localhost:9/a.zip?{SIGNED}",
+    f"gs://data/a.zip?{SIGNED}",
+    f"kaggle:owner/name?{SIGNED}",
+    "https:/me:hidden@localhost/a.zip",
+    "https://me:hidden@localhost:9/a.zip",
+    "https://me:hid/hidden@localhost:9/a.zip",
+    "https://me:hid@hidden@localhost:9/a.zip",
+    "https://[me:hidden@localhost/a.zip",
+    "https://hidden@localhost:9/a.zip",
+    "https:me:hidden@localhost/a.zip",
+    "me:hidden@localhost/a.zip",
+    "//me:hidden@localhost/a.zip",
+    "s3://me:hidden@data/a.zip",
+    "ht tps://me:hidden@localhost/a.zip",
+    f"https:/localhost/{'a' * 300}.zip?{SIGNED}",
+]
+
+
+@pytest.mark.parametrize("source", MISTYPED)
+def test_no_secret_of_a_mistyped_address_is_shown(root, bucket, source):
+    done = bring(root, source)
+    assert done.returncode == 2 and done.stderr.startswith("error: ") and done.stderr.count("\n") == 1, done.stderr
+    assert "hidden" not in done.stdout + done.stderr
+
+
+def test_what_is_no_secret_is_shown(root):
+    for path in ("photos@home.zip", "what?.zip", "a&b/c d.zip"):
+        refused(bring(root, path), f"error: {path}: not found; ")
+
+
 def test_errors_about_files_in_an_archive_name_it(root, web, photos):
     (photos / "label_map.pbtxt").write_text("item { id: 1 }")
     web.files["/a.zip"] = zipped(photos)
@@ -334,6 +374,18 @@ def test_an_object_that_is_stored_packed(root, bucket, photos):
     """As gcloud storage cp --gzip-local leaves it: the checksum is that of what is stored."""
     bucket.put("data", "photos.zip", gzip.compress(zipped(photos)), contentEncoding="gzip")
     assert opened(root, "gs://data/photos.zip") == (below(photos), [])
+
+
+def test_a_small_object_that_unpacks_to_gigabytes(root, bucket, photos):
+    """google-cloud-storage would unpack it on its way to the disk, without a limit."""
+    packer = zlib.compressobj(9, wbits=31)
+    packed = b"".join([*(packer.compress(bytes(2**20)) for _ in range(300)), packer.flush()])
+    assert len(packed) < 2**19
+    bucket.put("data", "photos.zip", packed, contentEncoding="gzip")
+    refused(bring(root, "gs://data/photos.zip"), "bytes that unpack to 269,484,032: a zip bomb; nothing was unpacked")
+    assert sum(path.stat().st_size for path in root.rglob("*") if path.is_file()) < 2**20
+    bucket.put("data", "photos.zip", packed[:1000], contentEncoding="gzip")
+    refused(bring(root, "gs://data/photos.zip"), "gs://data/photos.zip cannot be unpacked: Compressed file ended")
 
 
 def test_ctrl_c_while_an_archive_comes_from_a_bucket(root, bucket):

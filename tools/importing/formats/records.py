@@ -17,7 +17,7 @@ import numpy as np
 from tqdm import tqdm
 
 from detector.annotations.voc_writer import LabelledBox, voc_xml
-from detector.base import files, paths
+from detector.base import errors, files, naming, paths
 from detector.base.errors import UserError
 from detector.data import labels, records
 from detector.pictures import images
@@ -36,6 +36,11 @@ _SUFFIXES = {  # of the formats with several
 }
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
 _DIFFICULT = ("is_crowd", "difficult", "group_of")  # ours, and the Object Detection API's
+_KINDS: dict[str, tuple[type, ...]] = {
+    **dict.fromkeys(("image/encoded", "image/filename", "image/source_id", "image/object/class/text"), (bytes,)),
+    **dict.fromkeys((f"image/object/bbox/{corner}" for corner in _CORNERS), (float, int)),
+    "image/object/class/label": (int,),
+}
 _READ = {
     f"image/object/{key}"
     for key in (*(f"bbox/{corner}" for corner in _CORNERS), "class/text", "class/label", "truncated", *_DIFFICULT)
@@ -108,7 +113,13 @@ def unpack(sources: Mapping[Path, str], folder: Path) -> tuple[Path, list[str]]:
 
 def _examples(path: Path) -> Iterator[tuple[int, dict[str, list[Any]]]]:
     try:
-        yield from enumerate(tqdm(records.read(path), desc=path.name, unit="image", disable=None, leave=False), start=1)
+        shown = errors.printable(path.name)
+        examples = tqdm(records.read(path), desc=shown, unit="image", disable=None, leave=False)
+        for number, example in enumerate(examples, start=1):
+            for key, kinds in _KINDS.items():
+                if not all(isinstance(value, kinds) for value in example.get(key, [])):
+                    raise UserError(str(path), f"{key} holds values of another kind", item=f"record {number}")
+            yield number, example
     except UserError as error:
         raise UserError(error.where, error.reason, "fetch that record again", error.item) from error
 
@@ -135,7 +146,7 @@ def _name(example: Mapping[str, list[Any]], info: ImageInfo, default: str, taken
     """The image's file name, its own where possible; no other image has the same stem."""
     own = next((example[key][0] for key in ("image/filename", "image/source_id") if example.get(key)), b"")
     name = PurePosixPath(own.decode(errors="replace").replace("\\", "/")).name
-    if not name or archives.is_hidden(name) or archives.path_fault(name, {}):
+    if not name or archives.is_hidden(name) or archives.path_fault(name, {}) or naming.fault(name):
         name = default
     suffixes = _SUFFIXES.get(info.format, (f".{info.format.lower()}",))
     stem, suffix = (name[: -len(Path(name).suffix)], Path(name).suffix) if images.is_image(name) else (name, "")

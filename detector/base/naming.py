@@ -1,0 +1,38 @@
+"""Names of classes and files, which others have chosen: what none of them may hold.
+
+They come out in terminals, CSV, JSON, labels.txt and, through `dvc plots`, in HTML that does not escape them.
+"""
+
+import re
+import unicodedata
+
+LONGEST = 200  # letters of a class; file systems limit those of a file
+_STEERING = ("Cc", "Cf", "Cs", "Zl", "Zp")  # Unicode's control and format characters, surrogates, ends of lines
+_MARKS = "\u200c\u200d\u200e\u200f"  # Persian, Indic words and emoji need the first two; phones write the last two
+_MARKUP = "<>"
+_FORMULA = re.compile(r"[=+@-].*(\w\(|\|)")  # with a function, or with the | of a command
+
+
+def fault(name: str) -> str:
+    """Why nothing may have a name, to be read behind `it`; empty where it may."""
+    if letter := unfit(name):
+        if unicodedata.category(letter) == "Cs":  # stands for a byte
+            return "is not UTF-8"
+        return f"holds {letter}" if letter in _MARKUP else f"holds the invisible character U+{ord(letter):04X}"
+    return "is a formula to a spreadsheet" if _FORMULA.match(name) else ""
+
+
+def unfit(name: str) -> str:
+    """The first letter that no name may hold; empty where there is none."""
+    if name.isprintable() and not any(letter in name for letter in _MARKUP):
+        return ""
+    return next((letter for letter in name if letter in _MARKUP or _steers(letter)), "")
+
+
+def cell(text: str) -> str:
+    """A text for a CSV that people open in a spreadsheet: as text, where it is a formula."""
+    return f"'{text}" if _FORMULA.match(text) else text
+
+
+def _steers(letter: str) -> bool:
+    return letter not in _MARKS and unicodedata.category(letter) in _STEERING
