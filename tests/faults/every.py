@@ -16,6 +16,7 @@ import argparse
 import contextlib
 import errno
 import importlib
+import io
 import json
 import logging
 import os
@@ -231,7 +232,7 @@ def _dataset(root: Path) -> None:
 
 def _tables(root: Path) -> None:
     _dataset(root)
-    with contextlib.chdir(root), contextlib.redirect_stdout(None):
+    with contextlib.chdir(root), contextlib.redirect_stdout(io.StringIO()):
         xml2csv.main()
 
 
