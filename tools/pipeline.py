@@ -31,6 +31,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tools.pipeline", add_help=False, allow_abbrev=False)
     overrides.add_arguments(parser)
     arguments, command = parser.parse_known_args()
+    if set(command[:1]) <= {"-h", "--help"}:
+        errors.say(*(__doc__ or "").strip().splitlines())
+        return
     command[2:2] = [word for override in overrides.given(arguments) for word in ("-S", override)]  # of exp run
     errors.exit_with(not_kept())
     errors.say(f"> dvc {errors.without_secrets(shlex.join(command))}")

@@ -101,7 +101,14 @@ def escaped(text: str) -> str:
 
 def without_secrets(text: str) -> str:
     """A text in which every word that may be an address is shown as `redacted` shows it."""
-    return re.sub(r"[^\s'\"]*(?:[:/]/|\?)[^\s'\"]*(?<![:;,.])", lambda word: redacted(word[0]), text)
+    return re.sub(r"[^\s'\"]+", lambda word: _without_secret(word[0]), text)
+
+
+def _without_secret(word: str) -> str:
+    if not re.search(r"[:/]/|\?", word):
+        return word
+    address = word.rstrip(":;,.")
+    return redacted(address) + word[len(address) :]
 
 
 def redacted(address: str) -> str:
@@ -115,8 +122,16 @@ def redacted(address: str) -> str:
     login, _, place = rest.rpartition("@")
     if ":" in login or (is_address and "@" in rest.partition("/")[0]):
         rest = place
-    query = r"\?|%3[Ff]|[\s#&;](?=.*=)" if is_address else r"\?(?=.*=)"
-    return str(start + re.split(query, rest, maxsplit=1, flags=re.DOTALL)[0])
+    return f"{start}{rest[: _query(rest, is_address=is_address)]}"
+
+
+def _query(rest: str, *, is_address: bool) -> int | None:
+    """Where a query begins: at a question mark, in an address also without one; a value follows, or it is none."""
+    last_value = rest.rfind("=")
+    marks = [match.start() for match in re.finditer(r"\?|%3[Ff]" if is_address else r"\?", rest)][:1]
+    marks = [place for place in marks if is_address or place < last_value]
+    others = re.search(r"[\s#&;]", rest[: max(last_value, 0)]) if is_address else None
+    return min([*marks, *([others.start()] if others else [])], default=None)
 
 
 def few(names: Sequence[str]) -> str:

@@ -83,7 +83,7 @@ def file() -> Path:
 
 def _keep(content: bytes) -> Path:
     for place in places():
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, UserError):
             files.write_bytes(place, content)
             return place
     raise UserError(download.DOWNLOADS.as_posix(), "cannot be written to", "make it writable")

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -96,6 +97,13 @@ def test_what_others_have_named_cannot_steer_the_terminal() -> None:
     name = "cat\x1b[2J\x1b]0;pwned\x07\nerror: all is lost\u202e"
     done = child("-c", f"from detector.base import errors; errors.say({name!r}, '  dog')")
     assert done.stdout == "cat\\x1b[2J\\x1b]0;pwned\\x07\\nerror: all is lost\\u202e\n  dog\n"
+
+
+@pytest.mark.parametrize("text", ["a" * 10**6, "//" + "&" * 10**6, "?" * 10**6, "https://" + "a;" * 10**6])
+def test_a_text_without_end_is_printed_in_no_time(text: str) -> None:
+    start = time.monotonic()
+    assert len(errors.printable(text)) < 5000
+    assert time.monotonic() - start < 10  # looking for addresses took minutes
 
 
 def test_nobody_reads_any_more_and_the_work_goes_on(tmp_path: Path) -> None:
