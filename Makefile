@@ -168,7 +168,7 @@ check-data: _repository install ## Is all data still as it was, here and in the 
 	@$(PY) -m tools.check_data $(call option,--remote=,REMOTE) $(call option,--minutes=,MINUTES)
 
 .PHONY: test
-test: install ## Run the tests: 15 minutes
+test: install ## Run the tests: 20 minutes
 	@$(PY) -m pytest -m "not slow" -n 2 --dist loadfile
 
 .PHONY: test-slow

@@ -310,7 +310,7 @@ def test_is_image():
 
 @pytest.mark.parametrize("mode", ["I;16", "RGBA"])
 def test_a_few_kilobytes_that_hold_all_the_pixels_that_are_allowed(tmp_path, mode):
-    """In two threads: these took 4.5 GB."""
+    """In two threads: 4.5 GB once. One has 358 MB: a result, and the next on its way with its own, are 1.1 GB."""
     image = Image.new(mode, (9459, 9459), (1, 2, 3, 4) if mode == "RGBA" else 7)
     path = saved(tmp_path / "a.png", image)
     del image
@@ -325,7 +325,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
 """
     done = child("-c", code, str(path))
     assert done.returncode == 0, done.stderr
-    assert int(done.stdout) < 1.2e9
+    assert int(done.stdout) < 1.4e9
 
 
 @pytest.mark.parametrize(("mode", "colours"), [("I;16", 65536), ("I", 70000), ("F", 256), ("RGBA", 256), ("LA", 256)])
