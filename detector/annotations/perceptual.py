@@ -18,6 +18,7 @@ MARGIN = 6  # pixels of THUMBNAIL: the tenth of a side that a crop leaves out
 HASH_BITS = 12  # of 64 that may differ: nearly all planted copies, 1 in 4000 pairs of different photos
 
 _FLIPS = (None, Image.Transpose.FLIP_LEFT_RIGHT, Image.Transpose.FLIP_TOP_BOTTOM, Image.Transpose.ROTATE_180)
+FLIPPED_ACROSS, FLIPPED_DOWN = (1, 3), (2, 3)  # the places of those in it
 _BLOCK = 1 << 18  # pairs of hashes compared at once: they stay in a processor's cache
 _CROWD = 1 << 15  # hashes of one bucket; more are thinned out, as thousands of frames of one still camera need
 _MOST = 2  # candidates for a hash in a bucket, likewise; the closest
@@ -88,8 +89,8 @@ def windows(crops: Integers) -> np.ndarray[Any, Any]:
 
 def flipped(pictures: np.ndarray[Any, Any], flips: Integers) -> np.ndarray[Any, Any]:
     """(N, H, W) pictures, each in its flip."""
-    pictures = np.where(np.isin(flips, (1, 3))[:, None, None], pictures[:, :, ::-1], pictures)
-    return np.where(np.isin(flips, (2, 3))[:, None, None], pictures[:, ::-1], pictures)
+    pictures = np.where(np.isin(flips, FLIPPED_ACROSS)[:, None, None], pictures[:, :, ::-1], pictures)
+    return np.where(np.isin(flips, FLIPPED_DOWN)[:, None, None], pictures[:, ::-1], pictures)
 
 
 def _near(keys: Hashes, probes: Hashes) -> Iterator[Integers]:

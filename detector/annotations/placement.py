@@ -8,9 +8,9 @@ two photos, both worth having.
 import math
 from dataclasses import dataclass
 
+from detector.annotations.perceptual import FLIPPED_ACROSS, FLIPPED_DOWN
 from detector.annotations.voc import Annotation
 
-FLIPPED_ACROSS, FLIPPED_DOWN = (1, 3), (2, 3)  # of `perceptual`'s flips
 _SHIFT, _SHIFT_OF_CROP = 0.1, 0.15  # of a side, of a centre; crops leave out a tenth at either end
 _PER_SIDE = 0.25  # more for each side of the object: the larger, the more two people differ
 _SHARE = 0.5  # of the objects that must be where those of the other are; a crop may cut some off, a person forget many
@@ -45,7 +45,7 @@ def agree(
     """Whether half of the objects of the photo with fewer are where the other has one; so they are where one is None.
 
     Args:
-        flip: of the others' picture; their labels may have been flipped with it, or forgotten.
+        flip: of the others' picture, as in `perceptual`; their labels may have been flipped with it, or forgotten.
         is_crop: whether one picture may be a crop of the other.
     """
     if ones is None or others is None:
