@@ -16,12 +16,14 @@ from lxml import etree
 
 from detector.annotations import shapes
 from detector.annotations.shapes import Box, UnusableShapeError
+from detector.base import naming
 
 ERROR = "error"  # the dataset is refused
 SKIPPED = "skipped"  # left out by the policy of params.yaml, and listed
 REPAIRED = "repaired"  # fixed by rule, and listed
 WARNING = "warning"  # taken as it is, and listed
 
+ANGLES = "< or > in a class name"  # the kind of an object whose class is written otherwise
 NOT_VOC = "not PASCAL VOC"  # the kind of an XML with another root
 MAX_BYTES = 2**24  # of an XML: thousands of objects need less
 MAX_OBJECTS = 10_000  # in an XML: of a photo that people have labelled, a crowd's
@@ -205,19 +207,24 @@ def _is_set(element: etree._Element, tag: str) -> bool:
 
 
 def _class_name(written: str, classes: Collection[str] | None, item: str) -> tuple[str, list[Problem]]:
-    """The name as the label map spells it: letters with accents have two forms in Unicode, which look the same."""
-    name = unicodedata.normalize("NFC", written)
+    """The name as the label map spells it.
+
+    Letters with accents have two forms in Unicode, which look the same; no label map has < and > (naming.py).
+    """
+    plain = unicodedata.normalize("NFC", written)
+    name = naming.fitted(plain)
     if not name:
         return "", [Problem(item, "<name> is missing", "add it", SKIPPED)]
     if any(unicodedata.category(letter) == "Cc" for letter in name):
         return "", [Problem(item, "<name> holds a control character", "type it again", SKIPPED)]
     if classes is None:
-        return name, []
+        return name, [] if name == plain else [Problem(item, ANGLES, f"taken as {name}", REPAIRED)]
     if written in classes:
         return written, []
     for known in classes:
         if unicodedata.normalize("NFC", known) == name:
-            return known, [Problem(item, "another Unicode form of a class name", f"taken as {known}", REPAIRED)]
+            reason = "another Unicode form of a class name" if name == plain else ANGLES
+            return known, [Problem(item, reason, f"taken as {known}", REPAIRED)]
     remedy = f"the label map has {', '.join(classes)}: rename it, or add it there"
     return name, [Problem(item, f"unknown class {name}", remedy)]
 

@@ -10,6 +10,8 @@ LONGEST = 200  # letters of a class; file systems limit those of a file
 _STEERING = ("Cc", "Cf", "Cs", "Zl", "Zp")  # Unicode's control and format characters, surrogates, ends of lines
 _MARKS = "\u200c\u200d\u200e\u200f"  # Persian, Indic words and emoji need the first two; phones write the last two
 _MARKUP = "<>"
+_ANGLES = str.maketrans("<>", "‹›")  # look the same, and mean nothing to a browser
+_HTML = re.compile(r"<[/!?]|<\w[^>]*=")  # the end of a tag, or one with attributes: nobody calls a class so
 _FORMULA = re.compile(r"[=+@-].*(\w\(|\|)")  # with a function, or with the | of a command
 
 
@@ -27,6 +29,11 @@ def unfit(name: str) -> str:
     if name.isprintable() and not any(letter in name for letter in _MARKUP):
         return ""
     return next((letter for letter in name if letter in _MARKUP or _steers(letter)), "")
+
+
+def fitted(name: str) -> str:
+    """A name with ‹ and › for < and >, where these are no HTML: `box <round>` is meant as a name."""
+    return name if _HTML.search(name) else name.translate(_ANGLES)
 
 
 def cell(text: str) -> str:

@@ -1,10 +1,12 @@
 """The labelled photos of a source, whatever the format of their labels."""
 
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
 from detector.annotations import voc
+from detector.base.errors import counted
 from tools.importing.pairs import Photo
 
 
@@ -50,3 +52,9 @@ class Found:
         """The classes of some photos, in the order of the format's ids, or by name."""
         classes = {name for photo in photos for name in self.classes(photo)}
         return [name for name in self.names if name in classes] + sorted(classes.difference(self.names))
+
+
+def respelled(problems: Iterable[voc.Problem]) -> list[str]:
+    """A line for each class that is written otherwise than the labels have it."""
+    counts = Counter(one.remedy for one in problems if one.reason == voc.ANGLES)
+    return [f"{counted(count, 'object')} with {voc.ANGLES}, {done}" for done, count in counts.items()]

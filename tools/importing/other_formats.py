@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from detector.annotations import voc
-from detector.base import errors
+from detector.base import errors, naming
 from detector.base.errors import UserError, counted, few
 from tools.importing.formats import labelled as findings
 from tools.importing.formats.reading import Contents, Dataset
-from tools.importing.labelled import Found, Labelled
+from tools.importing.labelled import Found, Labelled, respelled
 from tools.importing.tree import Tree
 
 
@@ -25,16 +25,20 @@ def taken(tree: Tree, dataset: Dataset) -> Found:
     """
     _refuse(tree, dataset.errors)
     files, descriptions = (frozenset(map(PurePosixPath, one)) for one in (dataset.files, dataset.descriptions))
-    found = Found(names=dataset.names, files=files, descriptions=descriptions)
+    names = [naming.fitted(name) for name in dataset.names]
+    found = Found(names=names, files=files, descriptions=descriptions)
+    problems: list[voc.Problem] = []
     for photo in dataset.photos:
         path = _below(tree, photo.path)
         label = next(name for name in (*dataset.files, photo.source) if photo.source.startswith(name))
         found.labels[path] = Labelled(path, PurePosixPath(label), photo.xml, photo.split)
-        found.annotations[path] = voc.parse(photo.xml(path.name), None)[0]
+        found.annotations[path], faults = voc.parse(photo.xml(path.name), None)
+        problems += faults
     found.left_out = {
         _below(tree, path): f"photos that cannot be used: {fault.reason}" for path, fault in dataset.unusable.items()
     }
     found.notes = [f"labels read as {dataset.format}: {few(dataset.files)}", *findings.summary(dataset.notes)]
+    found.notes += respelled(problems)
     return found
 
 

@@ -10,7 +10,7 @@ from detector.annotations import pairing, partners, voc
 from detector.base.errors import UserError, counted, few
 from detector.pictures import images
 from tools.importing import left_out, pairs
-from tools.importing.labelled import Found, Labelled
+from tools.importing.labelled import Found, Labelled, respelled
 from tools.importing.pairs import Looks, Photo, Size, Tag
 from tools.importing.tree import Tree
 
@@ -24,6 +24,7 @@ def read(tree: Tree) -> Found:
     """
     found = Found()
     annotations: dict[PurePosixPath, voc.Annotation | None] = {}
+    faults: list[voc.Problem] = []
     for path in tqdm([*_candidates(tree)], unit="label", disable=None, leave=False):
         is_small = tree.files[path].stat().st_size <= voc.MAX_BYTES
         annotation, problems = voc.parse(tree.read(path) if is_small else b"", None)
@@ -31,12 +32,13 @@ def read(tree: Tree) -> Found:
             found.left_out[path] = left_out.NO_ANNOTATION
         else:
             annotations[path] = annotation
+            faults += problems
     tags = {path: Tag(one.filename, one.size) if one else Tag() for path, one in annotations.items()}
     matches = pairs.match(tags, tree.photos, Looks(tree.is_mask, lambda photo: sizes(tree, photo)))
     for label, pair in sorted(matches.items(), key=lambda one: one[1].photo):
         found.labels[pair.photo] = Labelled(pair.photo, label)
         found.annotations[pair.photo] = annotations[label]
-    found.notes = _notes(matches)
+    found.notes = [*_notes(matches), *respelled(faults)]
     found.files = frozenset(annotations)
     _explain(found, annotations.keys() - matches.keys(), tree.photos)
     return found

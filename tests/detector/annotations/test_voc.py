@@ -1,5 +1,6 @@
 """detector.annotations.voc: what is in an XML, and everything that is wrong in it."""
 
+import html
 import string
 
 import pytest
@@ -233,3 +234,22 @@ def test_an_xml_with_more_objects_than_a_photo_can_have_is_left_out():
     assert annotation is None
     assert (problem.reason, problem.action) == ("too many objects: 10,001, and at most 10,000 are read", SKIPPED)
     assert read(voc("a.jpg", [("cat", BOX)] * 10_000))[0] is not None
+
+
+@pytest.mark.parametrize(
+    ("written", "taken"),
+    [("big &lt;round&gt;", "big ‹round›"), ("a &gt; b", "a › b"), ("&lt;b&gt;", "‹b›")],
+)
+def test_angles_in_a_class_name_are_written_otherwise(written, taken):
+    for classes in (None, [taken]):
+        annotation, problems = parse(voc("a.jpg", [(written, BOX)]).encode(), classes)
+        assert annotation and annotation.class_names == (taken,)
+        assert [(one.reason, one.remedy, one.action) for one in problems] == [
+            ("< or > in a class name", f"taken as {taken}", "repaired")
+        ]
+
+
+@pytest.mark.parametrize("written", ["</script><b", "<!-- x", "<img src=x>", "<?xml"])
+def test_html_is_no_class_name(written):
+    _, problems = read(voc("a.jpg", [(html.escape(written), BOX)]))
+    assert [(one.reason, one.action) for one in problems] == [(f"unknown class {written}", "error")]

@@ -55,6 +55,7 @@ def labelled(made: Plan) -> tuple[int, int]:
         ("16", "nested.zip", (9, 3), HASHED),
         ("16", "flat.tar.gz", (9, 3), HASHED),
         ("18", "case", (13, 3), FOLDERS),
+        ("18", "rare", (18, 2), HASHED),
         ("20", "with_test", (66, 4), FOLDERS),
         ("22", "aux", (9, 3), FOLDERS),
         ("22", "double", (9, 3), FOLDERS),
