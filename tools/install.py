@@ -157,7 +157,7 @@ def one_at_a_time():  # type: ignore[no-untyped-def]
 
 def clear(folder: Path) -> None:
     """Empty a virtual environment: the fingerprint first; `pyvenv.cfg`, by which it is known as one, last."""
-    folder.mkdir(exist_ok=True)
+    Path(os.path.realpath(str(folder))).mkdir(exist_ok=True)  # of a link, the folder that it leads to
     order = {FINGERPRINT.name: 0, "pyvenv.cfg": 2}
     for child in sorted(folder.iterdir(), key=lambda path: order.get(path.name, 1)):
         if child.is_dir() and not child.is_symlink():
@@ -182,12 +182,13 @@ def uv_commands(locks: "list[Path]") -> "list[list[str]]":
 def pip_commands(locks: "list[Path]") -> "list[list[str]]":
     """The commands that make .venv with its own pip, or with this Python's where .venv cannot have one (Colab)."""
     pip = [str(VENV_PYTHON), "-m", "pip"]
+    folder = os.path.realpath(str(VENV))  # `venv` refuses a link
     if importlib.util.find_spec("ensurepip"):
-        make = ["venv", str(VENV)]
+        make = ["venv", folder]
     elif importlib.util.find_spec("virtualenv"):
-        make = ["virtualenv", "--quiet", str(VENV)]
+        make = ["virtualenv", "--quiet", folder]
     else:
-        make = ["venv", "--without-pip", str(VENV)]
+        make = ["venv", "--without-pip", folder]
         pip = [sys.executable, "-m", "pip", "--python", str(VENV_PYTHON)]
         if importlib.util.find_spec("pip") is None:
             fail(sys.executable, "has neither ensurepip, virtualenv nor pip", "install uv, or apt install python3-venv")

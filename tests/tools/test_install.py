@@ -188,6 +188,19 @@ def test_a_python_without_ensurepip_lends_its_own_pip(tmp_path: Path, colab: dic
     assert not (project.root / ".venv" / "bin" / "pip").exists()
 
 
+def test_venv_may_be_a_link_to_a_folder_on_a_larger_disk(tmp_path: Path, colab: dict[str, str]) -> None:
+    project = Project(tmp_path / "project")
+    (tmp_path / "disk").mkdir()
+    (project.root / ".venv").symlink_to(tmp_path / "disk/venv")
+    for names in (["alpha"], ["alpha", "beta"]):  # the folder is not there yet, then it is
+        project.write_lock(*names)
+        code, _, err = project.install(**colab)
+        assert (code, err) == (0, "")
+        assert project.packages() == set(names)
+    assert (project.root / ".venv").is_symlink()
+    assert (tmp_path / "disk/venv/installed").is_file()
+
+
 def test_an_interrupted_installation_is_repeated(tmp_path: Path, colab: dict[str, str]) -> None:
     project = Project(tmp_path / "project")
     assert project.install(**colab)[0] == 0
