@@ -101,7 +101,7 @@ class Project:
 def made(root: Path) -> Project:
     """A project after all that comes before training, under DVC without git."""
     root.mkdir()
-    for name in ("detector", "stages"):
+    for name in ("detector", "stages", "model/start/none"):
         shutil.copytree(REPOSITORY / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(REPOSITORY / "dvc.yaml", root)
     (root / ".dvc").mkdir()
