@@ -168,8 +168,12 @@ check-data: _repository install ## Is all data still as it was, here and in the 
 	@$(PY) -m tools.check_data $(call option,--remote=,REMOTE) $(call option,--minutes=,MINUTES)
 
 .PHONY: test
-test: install ## Run the tests: 20 minutes
-	@$(PY) -m pytest -m "not slow" -n 2 --dist loadfile
+test: install ## Run the tests: 15 minutes
+	@$(PY) -m pytest -m "not long and not slow" -n 2 --dist loadfile
+
+.PHONY: test-long
+test-long: install ## Run the README's commands, the notebooks and some trainings: 10 minutes
+	@$(PY) -m pytest -m long -n 2 --dist loadfile
 
 .PHONY: test-slow
 test-slow: install ## Run the tests that take minutes: real installs and trainings

@@ -1,4 +1,6 @@
-"""README.md's commands, one after another, in a fresh repository, through make and DVC; then what DVC reruns, and why.
+"""A training on own photos in a fresh repository, through make and DVC; what DVC reruns then, and why.
+
+And, as they take minutes, in `make test-long`: all commands of README.md, one after another.
 
 The data and the steps are few, everything else is real. `make install` is left out (`-o install`): the tests run in the
 environment that it made.
@@ -54,20 +56,38 @@ def zipped_photos(root: Path) -> None:
     shutil.make_archive(str(root / "photos"), "zip", source)
 
 
+def new_project(root: Path) -> Project:
+    """One with photos.zip, where nothing can be fetched."""
+    project = Project(root, SMALL)
+    project.environment |= {"HTTPS_PROXY": REFUSES, "https_proxy": REFUSES, "npm_config_registry": REFUSES}
+    zipped_photos(project.root)
+    return project
+
+
+def run(project: Project, command: str) -> str:
+    """What a command of README.md prints."""
+    words = shlex.split(command)
+    if words[0] == "make":
+        words[1:1] = ["-o", "install"]
+    done = project.run(*[small(word) for word in words])
+    return done.stdout + done.stderr
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, str]:
+    """A project after a training on the user's own photos, and what that printed."""
+    project = new_project(tmp_path_factory.mktemp("trained") / "passo")
+    run(project, "make dataset SRC=photos.zip NAME=pets")
+    text = run(project, "make train DATASET=pets")
+    assert project.repro("sample") == ["sample"]  # which that training had no need of
+    return project, text
+
+
 @pytest.fixture(scope="module")
 def outputs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, dict[str, str]]:
     """A project after all of README.md's commands, and what each printed."""
-    project = Project(tmp_path_factory.mktemp("readme") / "passo", SMALL)
-    project.environment |= {"HTTPS_PROXY": REFUSES, "https_proxy": REFUSES, "npm_config_registry": REFUSES}
-    zipped_photos(project.root)
-    printed = {}
-    for command in readme_commands():
-        words = shlex.split(command)
-        if words[0] == "make":
-            words[1:1] = ["-o", "install"]
-        done = project.run(*[small(word) for word in words])
-        printed[command] = done.stdout + done.stderr
-    return project, printed
+    project = new_project(tmp_path_factory.mktemp("readme") / "passo")
+    return project, {command: run(project, command) for command in readme_commands()}
 
 
 def small(word: str) -> str:
@@ -80,6 +100,7 @@ def output_of(printed: dict[str, str], start: str) -> str:
     return found
 
 
+@pytest.mark.long
 def test_make_train_goes_from_nothing_to_a_summary(outputs: tuple[Project, dict[str, str]]) -> None:
     project, printed = outputs
     text = printed["make train"]
@@ -104,21 +125,19 @@ def test_make_train_goes_from_nothing_to_a_summary(outputs: tuple[Project, dict[
         assert (project.root / place).exists()
 
 
-def test_tensorflows_noise_does_not_bury_ours(outputs: tuple[Project, dict[str, str]]) -> None:
-    _, printed = outputs
+def test_tensorflows_noise_does_not_bury_ours(trained: tuple[Project, str]) -> None:
     noise = [
         line
-        for line in printed["make train"].splitlines()
+        for line in trained[1].splitlines()
         if re.search(r"^[IWEF]\d{4} |WARNING:|Warning|tensorflow/|cuda|absl", line)
     ]
     assert noise == []
 
 
-def test_own_data_comes_in_and_is_used(outputs: tuple[Project, dict[str, str]]) -> None:
-    project, printed = outputs
+def test_own_data_comes_in_and_is_used(trained: tuple[Project, str]) -> None:
+    project, text = trained
     assert (project.root / "dataset" / "pets.dvc").exists()
     assert len(list((project.root / "dataset/pets/train").glob("*.jpg"))) == 8
-    text = output_of(printed, "make train DATASET=pets")
     assert "Running stage 'train_tpu'" in text and "'sample'" not in text
     assert "No file hash info" not in text
     assert "dir: dataset/pets" in (project.root / "params.yaml").read_text()
@@ -126,6 +145,7 @@ def test_own_data_comes_in_and_is_used(outputs: tuple[Project, dict[str, str]]) 
     assert evaluated["images"] == 3
 
 
+@pytest.mark.long
 def test_experiments_are_listed_and_compared(outputs: tuple[Project, dict[str, str]]) -> None:
     _, printed = outputs
     assert "train.steps" in output_of(printed, "dvc exp show")
@@ -133,6 +153,7 @@ def test_experiments_are_listed_and_compared(outputs: tuple[Project, dict[str, s
     assert ".html" in output_of(printed, "dvc plots diff")
 
 
+@pytest.mark.long
 def test_predict_draws_on_the_users_photos(outputs: tuple[Project, dict[str, str]]) -> None:
     project, printed = outputs
     output_of(printed, "make predict")
@@ -141,14 +162,14 @@ def test_predict_draws_on_the_users_photos(outputs: tuple[Project, dict[str, str
     assert list((folder.parent / "pictures").rglob("*.jpg"))
 
 
-def test_again_nothing_runs(outputs: tuple[Project, dict[str, str]]) -> None:
-    project, _ = outputs
+def test_again_nothing_runs(trained: tuple[Project, str]) -> None:
+    project, _ = trained
     assert project.repro() == []
     assert project.changed() == set()
 
 
-def test_another_threshold_reruns_predict_alone(outputs: tuple[Project, dict[str, str]]) -> None:
-    project, _ = outputs
+def test_another_threshold_reruns_predict_alone(trained: tuple[Project, str]) -> None:
+    project, _ = trained
     params = project.root / "params.yaml"
     kept = params.read_text()
     params.write_text(re.sub(r"(predict:\n  score_threshold: )\S+", r"\g<1>0.002", kept))
@@ -168,9 +189,9 @@ def test_another_threshold_reruns_predict_alone(outputs: tuple[Project, dict[str
     ],
 )
 def test_a_comment_makes_those_stages_run_again_that_use_the_room(
-    outputs: tuple[Project, dict[str, str]], module: str, changed: set[str]
+    trained: tuple[Project, str], module: str, changed: set[str]
 ) -> None:
-    project, _ = outputs
+    project, _ = trained
     path = project.root / module
     content = path.read_text()
     path.write_text(content + "# a comment\n")
@@ -179,8 +200,8 @@ def test_a_comment_makes_those_stages_run_again_that_use_the_room(
     assert project.changed() == set()
 
 
-def test_importing_a_room_changes_nothing(outputs: tuple[Project, dict[str, str]]) -> None:
-    project, _ = outputs
+def test_importing_a_room_changes_nothing(trained: tuple[Project, str]) -> None:
+    project, _ = trained
     rooms = ("annotations.voc", "data.tables", "evaluation.metrics", "pictures.images", "training.params")
     command = ("env", "-u", "PYTHONDONTWRITEBYTECODE", sys.executable)
     project.run(*command, "-c", "\n".join(f"import detector.{room}" for room in rooms))
@@ -188,8 +209,8 @@ def test_importing_a_room_changes_nothing(outputs: tuple[Project, dict[str, str]
     assert project.changed() == set()
 
 
-def test_one_changed_xml_reruns_the_csv_and_what_follows(outputs: tuple[Project, dict[str, str]]) -> None:
-    project, _ = outputs
+def test_one_changed_xml_reruns_the_csv_and_what_follows(trained: tuple[Project, str]) -> None:
+    project, _ = trained
     xml = project.root / "dataset/pets/train/image02.xml"
     xml.chmod(0o644)
     xml.write_text(xml.read_text().replace("<xmax>", "<xmax> "))  # the same box, other bytes
@@ -201,8 +222,8 @@ def test_one_changed_xml_reruns_the_csv_and_what_follows(outputs: tuple[Project,
     assert {"train_tpu"} <= project.changed()
 
 
-def test_exporting_again_gives_the_same_bytes(outputs: tuple[Project, dict[str, str]]) -> None:
-    project, _ = outputs
+def test_exporting_again_gives_the_same_bytes(trained: tuple[Project, str]) -> None:
+    project, _ = trained
     lock = project.root / "dvc.lock"
     before = lock.read_text()
     assert project.repro("--force", "--single-item", "export") == ["export"]
@@ -210,9 +231,9 @@ def test_exporting_again_gives_the_same_bytes(outputs: tuple[Project, dict[str, 
 
 
 @pytest.mark.slow
-def test_forcing_all_twice_gives_the_same_lock(outputs: tuple[Project, dict[str, str]]) -> None:
+def test_forcing_all_twice_gives_the_same_lock(trained: tuple[Project, str]) -> None:
     """By training again: PASSO_FRESH=1, or the training that has ended would be resumed."""
-    project, _ = outputs
+    project, _ = trained
     locks = []
     for _ in range(2):
         printed = project.run("env", "PASSO_FRESH=1", "dvc", "repro", "--force").stdout
@@ -222,8 +243,8 @@ def test_forcing_all_twice_gives_the_same_lock(outputs: tuple[Project, dict[str,
     assert locks[0] == locks[1]
 
 
-def test_a_broken_dataset_stops_dvc_and_loses_nothing(outputs: tuple[Project, dict[str, str]]) -> None:
-    project, _ = outputs
+def test_a_broken_dataset_stops_dvc_and_loses_nothing(trained: tuple[Project, str]) -> None:
+    project, _ = trained
     broken = project.root / "dataset/pets/train/image03.xml"
     broken.chmod(0o644)
     broken.write_text(broken.read_text().replace("dog", "dgo"))
@@ -241,5 +262,5 @@ def commands_that_train(commands: Sequence[str]) -> int:
 
 
 def test_the_readme_trains_three_times() -> None:
-    """Keeps `make test` within its time, and the regular expression above honest."""
+    """Keeps `make test-long` within its time, and the regular expression above honest."""
     assert commands_that_train(readme_commands()) == 3

@@ -122,7 +122,7 @@ def trained(runtime: Runtime) -> Any:
     return runtime.train("first")
 
 
-@pytest.mark.slow  # .ci/run runs it, too
+@pytest.mark.long
 def test_tpu_train_runs_from_top_to_bottom(runtime: Runtime, trained: Any) -> None:
     assert "stand-in: signed in" in printed(trained, "sign-in")
     assert "gs://my-pets: created in US-CENTRAL1, project my-project" in printed(trained, "bucket")
@@ -139,7 +139,7 @@ def test_tpu_train_runs_from_top_to_bottom(runtime: Runtime, trained: Any) -> No
     )
 
 
-@pytest.mark.slow  # .ci/run runs it, too
+@pytest.mark.long
 def test_gpu_predict_draws_boxes_with_the_model_of_a_commit(runtime: Runtime, trained: Any) -> None:
     (commit,) = re.findall(r"make pull COMMIT=([0-9a-f]{40})$", printed(trained, "keep"), re.MULTILINE)
     folder = runtime.root / "other"
@@ -152,7 +152,7 @@ def test_gpu_predict_draws_boxes_with_the_model_of_a_commit(runtime: Runtime, tr
     assert {row.split(",")[0] for row in rows} == {"image70.jpg", "image71.jpg"}
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_all_cells_again_on_another_machine_train_nothing_twice(runtime: Runtime, trained: Any) -> None:
     """After Colab has disconnected: its disk is gone, the bucket is not."""
     shutil.rmtree(runtime.root / "first")

@@ -330,6 +330,7 @@ def test_a_killed_training_ends_in_the_same_bytes_as_one_that_was_not(trained: P
     assert outputs(tmp_path) == outputs(trained)
 
 
+@pytest.mark.long
 def test_a_record_that_is_damaged_while_training_reads_it_is_named(trained: Path, tmp_path: Path) -> None:
     copied(trained, tmp_path, **{"train.steps": "5000", "train.checkpoint_every": "3"})
     record = tmp_path / paths.record("train")
@@ -344,6 +345,7 @@ def test_a_record_that_is_damaged_while_training_reads_it_is_named(trained: Path
     assert "Traceback" not in stderr
 
 
+@pytest.mark.long
 def test_it_stops_when_ap_gets_no_better(trained: Path, tmp_path: Path) -> None:
     """At a rate that changes next to nothing."""
     changes = {"train.steps": "200", "train.eval_every": "2", "train.learning_rate": "1e-8", "train.patience": "2"}
@@ -372,6 +374,7 @@ class Clock:
         return self.now
 
 
+@pytest.mark.long
 def test_the_rate_has_come_down_when_the_minutes_are_over(
     trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -422,6 +425,7 @@ def test_a_type_that_the_checkpoint_cannot_serve_is_refused(trained: Path) -> No
     assert (trained / paths.TRAIN / "train.json").exists()
 
 
+@pytest.mark.long
 def test_the_weights_that_came_decide_what_suits_them_whatever_the_network_does_now(
     trained: Path, tmp_path: Path
 ) -> None:
