@@ -314,5 +314,6 @@ def test_ci_runs_check_and_test() -> None:
     assert re.findall(r"^make (\S+)$", (REPOSITORY / ".ci" / "run").read_text(), flags=re.MULTILINE) == [
         "check",
         "test",
+        "test-long",
     ]
     assert os.access(REPOSITORY / ".ci" / "run", os.X_OK)

@@ -2,7 +2,8 @@
 
 filename,width,height,class,xmin,ymin,xmax,ymax     the Object Detection API's, in any order and by other usual names
 ImageID,...,LabelName,...,XMin,XMax,YMin,YMax,...   Open Images, in fractions; IsGroupOf becomes difficult
-image_id,width,height,bbox                          Global Wheat's: [x, y, width, height] in one cell
+image_id,width,height,bbox                          Global Wheat's of 2020: [x, y, width, height] in one cell
+image_name,BoxesString,domain                       its successor's: xmin ymin xmax ymax;... in one cell, or no_box
 Filename;Annotation tag;Upper left corner X;...     LISA's
 path,x1,y1,x2,y2,class                              RetinaNet's, without a header
 TRAIN,path,class,x,y,,,x,y,,                        AutoML's and TFLite Model Maker's, without a header, in fractions
@@ -40,6 +41,7 @@ _NAMES = {  # a column, and what it is called without `_`, in the order of prefe
     "xmax": ("xmax", "x2", "right", "xbr", "lowerrightcornerx"),
     "ymax": ("ymax", "y2", "bottom", "ybr", "lowerrightcornery"),
     "box": ("bbox", "boundingbox"),
+    "boxes": ("boxesstring",),
     "width": ("width", "imagewidth"),
     "height": ("height", "imageheight"),
     "split": ("split", "subset", "set"),
@@ -50,7 +52,7 @@ _NAMES = {  # a column, and what it is called without `_`, in the order of prefe
 _RETINANET = dict(zip(("photo", *CORNERS, "class"), range(6), strict=True))
 _AUTOML = {"split": 0, "photo": 1, "class": 2, "xmin": 3, "ymin": 4, "xmax": 7, "ymax": 8}
 _AUTOML_SETS = ("TRAIN", "TRAINING", "VALIDATE", "VALIDATION", "TEST", "UNASSIGNED")
-_NO_CLASS = ("", "area", "confidence", "id", "index", "source", "unnamed0")  # columns that never hold the class
+_NO_CLASS = ("", "area", "confidence", "domain", "id", "index", "source", "unnamed0")  # never the class
 _CODE = re.compile(r"/[mgt]/\w+")  # of a class of Open Images
 _DESCRIPTIONS = re.compile(rb'(\xef\xbb\xbf)?([^/\n]*\n)?"?/[mgt]/\w+"?,')  # code,name; also below a header
 _LONGEST = 2**16  # letters of a header; the csv module refuses cells of twice as many
@@ -77,12 +79,17 @@ class Layout:
         """Whether a box is `[x, y, width, height]` in one cell."""
         return "box" in self.columns and not self.columns.keys() >= {*CORNERS}
 
+    @property
+    def has_boxes(self) -> bool:
+        """Whether its header names boxes."""
+        return bool({"box", "boxes"} & self.columns.keys()) or self.columns.keys() >= {*CORNERS}
+
 
 def layout(content: str) -> Layout | None:
     """The layout of a table of boxes by its first lines, or None."""
     first = next((line for line in content.splitlines() if line.strip()), "")[:_LONGEST]
     found = header(first)
-    if found and ("box" in found.columns or found.columns.keys() >= {*CORNERS}):
+    if found and found.has_boxes:
         if "class" not in found.columns and len(found.unknown) == 1:  # such as cell_type
             return replace(found, columns={**found.columns, "class": found.unknown[0]}, unknown=())
         return found
@@ -153,6 +160,7 @@ class _Row:
     photo: str
     size: labelled.Size | None
     box: Box | None
+    word: str  # the class
 
 
 def _table(content: str, name: str, found: Layout, codes: Mapping[str, str], findings: Findings) -> Iterator[Labels]:
@@ -162,7 +170,8 @@ def _table(content: str, name: str, found: Layout, codes: Mapping[str, str], fin
     lines = rows(content, name, found.delimiter)
     if found.has_header:
         next(lines)
-    read_rows = [_row(line, cells, found, codes) for line, cells in lines]
+    rows_of = _rows_of_boxes if "boxes" in found.columns else _row_of_box
+    read_rows = [row for line, cells in lines for row in rows_of(line, cells, found, codes)]
     for row in read_rows:
         if not row.photo:
             findings.error(name, f"line {row.line}", "names no photo", "fill that cell, or remove the line")
@@ -207,7 +216,21 @@ def _not_labels(found: Layout) -> tuple[str, str] | None:
     return None
 
 
-def _row(line: int, cells: list[str], found: Layout, codes: Mapping[str, str]) -> _Row:
+def _rows_of_boxes(line: int, cells: list[str], found: Layout, codes: Mapping[str, str]) -> Iterator[_Row]:
+    """A row for each box of a cell `xmin ymin xmax ymax;...`, or one without a box."""
+    place = found.columns["boxes"]
+    row = next(_row_of_box(line, cells, found, codes))
+    parts = [part for part in cells[place].split(";") if part.strip()] if place < len(cells) else []
+    boxes = [] if [part.strip() for part in parts] == ["no_box"] else parts
+    for box in boxes:
+        values = [_number(value, ",") for value in box.split()]
+        xmin, ymin, xmax, ymax = values if len(values) == 4 else [math.nan] * 4
+        yield replace(row, box=Box(row.word or ONE_CLASS, (xmin, ymin, xmax, ymax)))
+    if not boxes:
+        yield replace(row, box=None)
+
+
+def _row_of_box(line: int, cells: list[str], found: Layout, codes: Mapping[str, str]) -> Iterator[_Row]:
     def cell(what: str) -> str:
         place = found.columns.get(what, len(cells))
         return cells[place] if place < len(cells) else ""
@@ -222,7 +245,7 @@ def _row(line: int, cells: list[str], found: Layout, codes: Mapping[str, str]) -
         labelled.flag(cell("truncated")),
     )
     size = labelled.size(_number(cell("width"), found.delimiter), _number(cell("height"), found.delimiter))
-    return _Row(line, splits.mentioned(cell("split")), cell("photo"), size, box if has_box else None)
+    yield _Row(line, splits.mentioned(cell("split")), cell("photo"), size, box if has_box else None, word)
 
 
 def _of_cell(cell: str) -> Corners:

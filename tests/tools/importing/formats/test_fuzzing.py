@@ -79,6 +79,7 @@ FILES: dict[str, tuple[str, object]] = {
     "YOLO's names": ("data.yaml", "train: images/train\nval: [a, b]\nnames:\n  0: cat\n  1: 'dog'\n"),
     "YOLO's data": ("obj.data", "train = train.txt\nnames = classes.txt\n"),
     "CSV": ("a.csv", "filename,width,height,class,xmin,ymin,xmax,ymax\na.jpg,100,50,cat,1,2,3,4\n"),
+    "Global Wheat of 2021": ("w.csv", "image_name,BoxesString,class\na,1 2 3 4;5 6 7 8,cat\nb,no_box,\n"),
     "Global Wheat": ("w.csv", 'image_id,width,height,class,bbox\na,100,50,cat,"[1, 2, 3, 4]"\n'),
     "OIDv4": ("a.txt", "cat 10 20 30 40\nTraffic light 1 2 3 4 difficult\n"),
     "KITTI": ("a.txt", "cat 0.00 0 1.85 38.63 18.5 42.5 20 1.67 1.87 3.69 -16.53 2.39 58.49 1.57\n"),
@@ -193,4 +194,4 @@ def test_any_bytes(root, content, name):
 def test_the_loop_of_make_test_fuzz():
     done = child("-m", "tests.fuzz.readers", "--minutes=0.05", "--seed=2")
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.splitlines()[-1].startswith("26 kinds of input, 0 failures, ")
+    assert done.stdout.splitlines()[-1].startswith("27 kinds of input, 0 failures, ")

@@ -64,6 +64,24 @@ def test_open_images_from_fiftyone_and_without_names(tmp_path):
     ]
 
 
+def test_all_boxes_of_a_photo_in_one_cell(tmp_path):
+    """Global Wheat of 2021: one class, and a column of where the photos are from."""
+    rows = "a.jpg,1 2 30 40;5 6 7.5 8,usask_1\nb.jpg,no_box,ethz_1\nc.jpg,,ethz_1\nd.jpg,1 2 3;4 5 6 x,ethz_1\n"
+    files = {"competition_train.csv": "image_name,BoxesString,domain\n" + rows}
+    root = tree(tmp_path, "images/a.jpg", "images/b.jpg", "images/c.jpg", "images/d.jpg", files=files)
+    dataset = only(root)
+    taken = {name.removeprefix("images/"): found for name, found in boxes(root, dataset).items()}
+    assert taken.pop("a.jpg") == [("object", (1, 2, 30, 40)), ("object", (5, 6, 7.5, 8))]
+    assert (taken.pop("b.jpg"), taken.pop("c.jpg")) == ([], [])
+    assert [name for name, _ in taken.pop("d.jpg")] == ["object", "object"]  # neither can be read, and both are there
+    assert errors(dataset) == []
+    assert notes(dataset)[:2] == [
+        "2 x a corner that is not a number: xml2csv reports it "
+        "(competition_train.csv: line 5, competition_train.csv: line 5)",
+        "1 x no column for a class: all boxes are of one class, object (competition_train.csv)",
+    ]
+
+
 def test_boxes_in_one_cell(tmp_path):
     """Global Wheat: one class, and a column of where the photos are from."""
     rows = 'a,100,50,"[10.0, 5, 20.5, 30]",usask_1\na,100,50,"[0, 0, 1, 2]",usask_1\nb,100,50,,ethz_1\n'
