@@ -1,7 +1,7 @@
 """Draw the detections in photos, and list them as COCO JSON and as CSV.
 
     make predict IMAGES=holiday                    a user's photos: one folder, one file or one glob, 'holiday/*.png'
-    python -m stages.predict IMAGES... [--output predictions]     as many as you like
+    python -m stages.predict IMAGES... [--output predictions] [--threshold 0.3]     as many as you like
     python -m stages.predict                       the DVC stage: <dataset.dir>/test -> results/predict
 
 In:  the photos, of any size and kind; the exported model in model/export
@@ -12,7 +12,10 @@ Out: detections.json   COCO results: [{image_id, category_id, bbox: [x, y, width
 
 Only detections with a score of at least predict.score_threshold. Pictures that an earlier run wrote to the same folder,
 and this one does not, are removed; nothing else is. A photo that cannot be read is reported and the others are still
-done; the exit code is then 2.
+done; the exit code is then 2. Where none can be read, the last results stay as they are.
+
+A run that was stopped or killed resumes with the same command: what is done is in a journal. Ctrl-C and SIGTERM let the
+photo at hand end, and the results of those that are done are written; a second one ends it at once.
 """
 
 import argparse
@@ -20,8 +23,9 @@ import io
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 from PIL import Image
@@ -32,32 +36,50 @@ from detector.base.errors import UserError
 from detector.data.params import DatasetParams
 from detector.data.tables import ImageBoxes
 from detector.pictures import draw, images
-from detector.prediction import photos, predictions, saved_model
+from detector.prediction import journal, photos, predictions, saved_model
+from detector.prediction.journal import Journal
 from detector.prediction.params import PredictParams
 from detector.prediction.photos import Photo
+from detector.prediction.stops import Stops
 
 PICTURES = "pictures"
 AHEAD = 1  # photos decoded while the model runs: one may have 0.4 GB
 
 
 def detect_all(
-    detector: saved_model.Detector, inputs: Sequence[Photo], output: Path, threshold: float
-) -> tuple[list[ImageBoxes], list[UserError]]:
-    """Detect in every photo and draw its picture below `output`; returns results, and errors of unreadable photos."""
-    results, problems = [], []
-    names = photos.picture_names(inputs)
-    for photo, image in tqdm(decoded(inputs), total=len(inputs), desc="predict", unit="image", disable=None):
-        if isinstance(image, UserError):
-            problems.append(image)
-            continue
-        result = detector.detect(image, photo.name).above(threshold)
-        picture = draw.draw_boxes(image, result, detector.names)
-        files.write_bytes(output / PICTURES / names[photo.name], jpeg(picture))
-        results.append(result)
-    return results, problems
+    detector: saved_model.Detector,
+    inputs: Sequence[Photo],
+    pictures: Mapping[str, Path],
+    done: Journal,
+    threshold: float,
+    stops: Stops,
+) -> list[UserError]:
+    """Detect in every photo that is not done yet, and draw its picture; returns the errors of unreadable photos.
+
+    Args:
+        pictures: {photo name: its picture}.
+        stops: ends it after the photo at hand.
+    """
+    problems = []
+    waiting = [photo for photo in inputs if photo not in done]
+    progress = tqdm(total=len(inputs), initial=done.resumed, desc="predict", unit="image", disable=None)
+    with progress, closing(decoded(waiting)) as images_of:
+        for photo, image in images_of:
+            if isinstance(image, UserError):
+                problems.append(image)
+            else:
+                found = detector.detect(image, photo.name)
+                result = found.above(threshold)
+                picture = draw.draw_boxes(image, result, detector.names)
+                files.write_bytes(pictures[photo.name], jpeg(picture))
+                done.add(photo, result, float(found.scores.max(initial=0)))
+            progress.update()
+            if stops.requested:
+                break
+    return problems
 
 
-def decoded(inputs: Iterable[Photo]) -> Iterator[tuple[Photo, Image.Image | UserError]]:
+def decoded(inputs: Iterable[Photo]) -> Generator[tuple[Photo, Image.Image | UserError], None, None]:
     """Each photo with its picture or its error, in order; the next ones are decoded in the background."""
     with ThreadPoolExecutor(max_workers=1) as pool:
         waiting = []
@@ -85,40 +107,72 @@ def jpeg(picture: Image.Image) -> bytes:
     return buffer.getvalue()
 
 
-def summary(results: Sequence[ImageBoxes], names: Mapping[int, str], seconds: float, output: Path) -> str:
-    """One line: images, detections of each class, speed and the output folder."""
-    counts = Counter(names[class_id] for result in results for class_id in result.classes.tolist())
+def summary(results: Iterable[ImageBoxes], names: Mapping[int, str], speed: str, output: Path) -> tuple[str, int]:
+    """One line: images, detections of each class, speed and the output folder; and how many detections there are."""
+    number, counts = 0, Counter[str]()
+    for result in results:
+        number += 1
+        counts.update(names[class_id] for class_id in result.classes.tolist())
     classes = ", ".join(f"{name} {counts[name]}" for name in names.values())
-    speed = f"{len(results) / seconds:.1f} images/s"
-    totals = f"{errors.counted(len(results), 'image')}, {errors.counted(counts.total(), 'detection')}"
-    return f"{totals} ({classes}), {speed} -> {output}"
+    totals = f"{errors.counted(number, 'image')}, {errors.counted(counts.total(), 'detection')}"
+    return f"{totals} ({classes}), {speed} -> {output}", counts.total()
 
 
 def predict(
     detector: saved_model.Detector, inputs: Sequence[Photo], output: Path, shown: Path, threshold: float
-) -> tuple[list[ImageBoxes], list[UserError]]:
-    """Detect in the photos and write everything below `output` (`shown` to the user); unreadable ones are errors."""
+) -> tuple[set[str], list[UserError], int]:
+    """Detect in the photos and write everything below `output` (`shown` to the user); unreadable ones are errors.
+
+    Where nothing could be read, nothing is written. Returns the names of the photos that are done, the errors, and the
+    signal that ended it early, or 0.
+    """
+    names = photos.picture_names(inputs)
+    pictures = {photo: output / PICTURES / name for photo, name in names.items()}
     start = time.monotonic()
-    results, problems = detect_all(detector, inputs, output, threshold)
-    predictions.write(output, results, detector.names)
-    errors.say(summary(results, detector.names, time.monotonic() - start, shown))
-    return results, problems
+    run = {"model": detector.digest, "threshold": threshold}
+    with Stops() as stops, Journal(output / journal.NAME, run, inputs, pictures) as done:
+        if done.resumed:
+            errors.say(f"resumes: {done.resumed} of {errors.counted(len(inputs), 'photo')} are done")
+        problems = detect_all(detector, inputs, pictures, done, threshold, stops)
+        ready = {photo.name for photo in inputs if photo in done}
+        if ready:
+            predictions.write(output, lambda: done.results(inputs), detector.names)
+            speed = f"{(len(ready) - done.resumed) / (time.monotonic() - start):.1f} images/s"
+            line, detections = summary(done.results(inputs), detector.names, speed, shown)
+            errors.say(line)
+            if not detections:
+                errors.say(f"nothing has a score of {threshold:g}: the highest is {done.best(inputs):.3f}")
+        if not stops.requested:
+            done.remove()
+    return ready, problems, stops.requested
 
 
 def own_photos(arguments: Sequence[str], output: Path, threshold: float) -> None:
     """`make predict`: photos in any folder -> `output`, where no file of the user is touched."""
     inputs, problems = photos.find(arguments, skip=photos.written(output))
     outcome = "nothing was written"
+    if others := photos.passed_over(arguments):
+        what = errors.counted(len(others), "file")
+        errors.say(f"passed over: {what} of a format that is not read ({errors.few(others)})")
     if not inputs and not problems:
         raise UserError(" ".join(arguments), "only predict's own pictures there", "give the folder of photos")
     if inputs:
         detector = saved_model.load()
         pictures = {name: f"{PICTURES}/{picture}" for name, picture in photos.picture_names(inputs).items()}
-        photos.claim(output, [*predictions.RESULTS, *pictures.values()], inputs)
-        results, unreadable = predict(detector, inputs, output, output, threshold)
-        photos.release(output, [*predictions.RESULTS, *(pictures[result.filename] for result in results)])
+        photos.claim(output, [*predictions.RESULTS, journal.NAME, *pictures.values()], inputs)
+        ready, unreadable, stopped_by = predict(detector, inputs, output, output, threshold)
+        if stopped_by:
+            errors.say(
+                f"stopped: {len(ready)} of {errors.counted(len(inputs), 'photo')} are done; to resume, run it again",
+                file=sys.stderr,
+            )
+            sys.exit(128 + stopped_by)
+        if ready:
+            photos.release(output, [*predictions.RESULTS, *(pictures[name] for name in ready)])
+        else:
+            photos.withdraw(output)
         problems += unreadable
-        outcome = f"{output} has the others" if results else f"{output} has no others"
+        outcome = f"{output} has the others" if ready else f"{output} has no others"
     report(problems, outcome)
 
 
@@ -128,7 +182,10 @@ def test_split(threshold: float) -> None:
     inputs, problems = photos.find([folder])
     with files.whole_folder(paths.PREDICT) as output:
         if inputs:
-            problems += predict(saved_model.load(), inputs, output, paths.PREDICT, threshold)[1]
+            _, unreadable, stopped_by = predict(saved_model.load(), inputs, output, paths.PREDICT, threshold)
+            problems += unreadable
+            if stopped_by:
+                raise KeyboardInterrupt
         report(problems, "nothing was written")
 
 
@@ -146,7 +203,18 @@ def parser() -> argparse.ArgumentParser:
     result = argparse.ArgumentParser("python -m stages.predict", description=(__doc__ or "").partition("\n")[0])
     result.add_argument("images", nargs="*", metavar="IMAGES", help="folders, files or globs; none: the test split")
     result.add_argument("--output", type=Path, help="folder for the results (default: predictions)")
+    result.add_argument("--threshold", help="the lowest score, for this run (default: predict.score_threshold)")
     return result
+
+
+def given(threshold: str) -> float:
+    """Raises: UserError: it is no score."""
+    try:
+        if 0 <= (score := float(threshold)) <= 1:
+            return score
+    except ValueError:
+        pass
+    raise UserError("THRESHOLD", f"{threshold} is not a score", "give a number from 0 to 1, such as 0.3")
 
 
 def main() -> None:
@@ -154,9 +222,10 @@ def main() -> None:
     arguments = parser().parse_args()
     threshold = params.load("predict", PredictParams).score_threshold
     if arguments.images:
-        own_photos(arguments.images, files.expanded(arguments.output or "predictions"), threshold)
-    elif arguments.output:
-        parser().error("--output needs IMAGES; without them the results go to results/predict")
+        lowest = given(arguments.threshold) if arguments.threshold else threshold
+        own_photos(arguments.images, files.expanded(arguments.output or "predictions"), lowest)
+    elif arguments.output or arguments.threshold:
+        parser().error("--output and --threshold need IMAGES; without them the results go to results/predict")
     else:
         test_split(threshold)
 

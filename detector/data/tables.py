@@ -6,7 +6,6 @@ image without boxes is a row with empty cells: the number of images never change
 """
 
 import csv
-import io
 import itertools
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -81,15 +80,14 @@ def write_csv(
     Args:
         names: class id -> name.
     """
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([*COLUMNS, SCORE if scores else IS_CROWD])
-    for image in images:
-        start = [image.filename, image.width, image.height]
-        last = (image.scores if scores else image.is_crowd.astype(int)).tolist()
-        cells = [[names[class_id], *box, end] for (class_id, box, _), end in zip(image.rows(), last, strict=True)]
-        writer.writerows([*start, *row] for row in cells or [[""] * 6])
-    files.write_text(path, text.getvalue())
+    with files.whole_file(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow([*COLUMNS, SCORE if scores else IS_CROWD])
+        for image in images:
+            start = [image.filename, image.width, image.height]
+            last = (image.scores if scores else image.is_crowd.astype(int)).tolist()
+            cells = [[names[class_id], *box, end] for (class_id, box, _), end in zip(image.rows(), last, strict=True)]
+            writer.writerows([*start, *row] for row in cells or [[""] * 6])
 
 
 def read_csv(

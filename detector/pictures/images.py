@@ -11,6 +11,7 @@ picture is converted in strips: at most 12 bytes a pixel, 1.1 GB in all.
 """
 
 import io
+import stat
 import threading
 import warnings
 from collections.abc import Iterator
@@ -27,6 +28,10 @@ from detector.base.errors import UserError
 SUFFIXES = (
     *(".avif", ".bmp", ".gif", ".heic", ".heif", ".hif", ".jfif", ".jpe", ".jpeg", ".jpg", ".png"),
     *(".tif", ".tiff", ".webp"),
+)
+NOT_READ = (  # images and videos that Passo does not read
+    *(".arw", ".cr2", ".cr3", ".dng", ".jp2", ".jxl", ".nef", ".orf", ".pgm", ".ppm", ".psd", ".raf", ".rw2", ".svg"),
+    *(".tga", ".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm", ".wmv"),
 )
 MAX_PIXELS = 89_478_485  # a quarter of a GiB as RGB; above it Pillow warns of a decompression bomb
 STRIP_PIXELS = 2**20  # that are converted at once
@@ -79,8 +84,10 @@ def is_image(path: str | Path) -> bool:
 
 
 def read_bytes(path: str | Path) -> bytes:
-    """A file's bytes; a `UserError` where it is missing, unreadable or empty."""
+    """A file's bytes; a `UserError` where it is missing, no file (a pipe would never end), unreadable or empty."""
     try:
+        if not stat.S_ISREG(Path(path).stat().st_mode):
+            raise UserError(str(path), "is not a file", "leave it out")
         content = Path(path).read_bytes()
     except FileNotFoundError:
         raise UserError(str(path), "image not found", "put it there, or remove its line or XML") from None

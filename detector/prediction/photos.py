@@ -1,7 +1,7 @@
 """A user's photos: found in any folder, and results written without harm to other files.
 
-Folders are searched with all their subfolders; hidden files are ignored. Results never replace a file that `predict`
-did not write: what it wrote is listed in the output folder's `.passo-files`.
+Folders are searched with all their subfolders, links to such among them; hidden files are ignored. Results never
+replace a file that `predict` did not write: what it wrote is listed in the output folder's `.passo-files`.
 """
 
 import glob
@@ -75,9 +75,27 @@ def _expanded(argument: str) -> Iterator[Path]:
 
 
 def _below(folder: Path) -> Iterator[Path]:
-    for parent, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        yield from (Path(parent, name) for name in names if images.is_image(name) and not name.startswith("."))
+    return (path for path in _files_below(folder) if images.is_image(path))
+
+
+def _files_below(folder: Path) -> Iterator[Path]:
+    """Links to folders are followed; a folder that is reached again, as by a link to itself, is not entered again."""
+    entered = set()
+    for parent, folders, names in os.walk(folder, followlinks=True):
+        place = Path(parent).stat()
+        if (place.st_dev, place.st_ino) in entered:
+            folders.clear()
+            continue
+        entered.add((place.st_dev, place.st_ino))
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        yield from (Path(parent, name) for name in names if not name.startswith("."))
+
+
+def passed_over(arguments: Iterable[str | Path]) -> list[str]:
+    """The images and videos in folders among the arguments that cannot be read, sorted."""
+    folders = [path for path in map(files.expanded, map(str, arguments)) if path.is_dir()]
+    found = {path for folder in folders for path in _files_below(folder)}
+    return sorted(str(path) for path in found if path.suffix.lower() in images.NOT_READ)
 
 
 def picture_names(photos: Sequence[Photo]) -> dict[str, str]:
@@ -124,7 +142,8 @@ def claim(output: Path, names: Iterable[str], photos: Iterable[Photo]) -> None:
     elsewhere = "give another folder: --output FOLDER"
     if output.exists() and not output.is_dir():
         raise UserError(str(output), "is a file", elsewhere)
-    inside = [photo.name for photo in photos if photo.path.resolve().is_relative_to(output.resolve())]
+    place = f"{os.path.realpath(output)}{os.sep}"
+    inside = [photo.name for photo in photos if os.path.realpath(photo.path).startswith(place)]  # of a loop, too
     if inside:
         raise UserError(str(output), f"holds photos to predict on, such as {inside[0]}", elsewhere)
     folder, ours = _absolute(output), written(output)
@@ -140,7 +159,10 @@ def claim(output: Path, names: Iterable[str], photos: Iterable[Photo]) -> None:
 
 
 def release(output: Path, names: Iterable[str]) -> None:
-    """Remove what predict wrote into `output` in earlier runs, except `names`, which this run wrote."""
+    """Remove what predict wrote into `output` in earlier runs, except `names`, which this run wrote.
+
+    And what a kill has left of files that were being written.
+    """
     folder = _absolute(output)
     ours, wanted = written(output), {folder / name for name in names}
     lower = {str(path).lower() for path in wanted}  # some file systems take X.jpg and x.jpg for one
@@ -149,7 +171,20 @@ def release(output: Path, names: Iterable[str]) -> None:
         if path.parent.resolve().is_relative_to(folder.resolve()) and not path.is_dir():
             path.unlink(missing_ok=True)
             _remove_empty(path.parent, folder)
+    for parent in {path.parent for path in wanted}:
+        for unfinished in parent.glob(f"{files.TEMPORARY}*"):
+            unfinished.unlink()
     _write_list(folder, (ours | wanted) - set(stale))
+
+
+def withdraw(output: Path) -> None:
+    """Give up the names that a run claimed and wrote nothing to."""
+    folder = _absolute(output)
+    if ours := {path for path in written(output) if path.exists()}:
+        _write_list(folder, ours)
+    else:
+        (folder / LIST).unlink()
+        _remove_empty(folder, folder.parent)
 
 
 def _remove_empty(path: Path, top: Path) -> None:

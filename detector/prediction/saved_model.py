@@ -5,6 +5,8 @@ detection_boxes (N, M, 4) normalised [ymin, xmin, ymax, xmax], detection_scores 
 ids from 1, num_detections (N,).
 """
 
+import hashlib
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +15,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from detector.base import paths
+from detector.base import files, paths
 from detector.base.errors import UserError
 from detector.data import labels
 from detector.data.boxes import detected_to_voc
@@ -27,11 +29,15 @@ _EXPORT = "run: dvc repro --force export"
 
 @dataclass(frozen=True)
 class Detector:
-    """A loaded model. `names`: class id -> name. `model` keeps the variables alive that `call` uses."""
+    """A loaded model. `names`: class id -> name. `model` keeps the variables alive that `call` uses.
+
+    digest: of the model's files and of the names, in hexadecimal.
+    """
 
     names: Mapping[int, str]
     call: Callable[..., Mapping[str, Any]]
     model: Any
+    digest: str
 
     def detect(self, image: Image.Image, filename: str) -> ImageBoxes:
         """The detections in an RGB picture of any size; boxes in its pixels, clipped to it, best score first."""
@@ -66,7 +72,14 @@ def load(export_dir: str | Path = paths.EXPORT) -> Detector:
         raise UserError(str(folder), f"does not load: {error}", _EXPORT) from error
     if SIGNATURE not in model.signatures:
         raise UserError(str(folder), f"has no signature {SIGNATURE}", _EXPORT)
-    return Detector(names, model.signatures[SIGNATURE], model)
+    return Detector(names, model.signatures[SIGNATURE], model, _digest(folder, names))
+
+
+def _digest(folder: Path, names: Mapping[int, str]) -> str:
+    digest = hashlib.sha256(json.dumps(dict(names)).encode())
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        digest.update(f"{path.relative_to(folder)} {files.sha256(path)}\n".encode())
+    return digest.hexdigest()
 
 
 def _reduced(image: Image.Image) -> Image.Image:

@@ -1,10 +1,13 @@
 """Prediction through its public door, with a real SavedModel that finds red and white rectangles by computation."""
 
 import csv
+import fcntl
 import json
 import os
 import re
 import shutil
+import signal
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -389,7 +392,7 @@ def test_help_needs_no_tensorflow(project: Path) -> None:
 
 
 def test_no_detections_at_all_is_an_empty_list(tmp_path: Path) -> None:
-    predictions.write(tmp_path, [image("x.png", size=(8, 6))], {1: "red"})
+    predictions.write(tmp_path, lambda: [image("x.png", size=(8, 6))], {1: "red"})
     assert (tmp_path / "detections.json").read_text() == "[]\n"
     assert (tmp_path / "detections.csv").read_text() == HEADER + "x.png,8,6,,,,,,\n"
 
@@ -414,3 +417,143 @@ def test_a_name_that_is_not_text_is_reported(tmp_path: Path) -> None:
         r"'bad\udcff.png': its name is not allowed: it is not UTF-8; rename it",
         r"'two\nlines.png': its name is not allowed: it holds the invisible character U+000A; rename it",
     ]
+
+
+def numbered(count: int) -> list[str]:
+    """Photos with a red square, each at another place; returns their names."""
+    names = [f"{number:02}.png" for number in range(count)]
+    for number, name in enumerate(names):
+        save(f"photos/{name}", picture((80, 40), ((number, 5, number + 20, 25), RED)))
+    return names
+
+
+def ended(done: "subprocess.CompletedProcess[str]", code: int) -> list[str]:
+    assert done.returncode == code and "Traceback" not in done.stderr, done.stderr
+    return done.stderr.splitlines()
+
+
+SIGNALLING = """
+import os, signal, sys
+from detector.pictures import draw
+from stages import predict
+from detector.base import errors
+drawn, after, number = [], int(sys.argv.pop(1)), int(sys.argv.pop(1))
+real = draw.draw_boxes
+def draw_boxes(*arguments):
+    drawn.append(1)
+    if len(drawn) == after:
+        os.kill(os.getpid(), number)
+    return real(*arguments)
+draw.draw_boxes = draw_boxes
+errors.run(predict.main)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_what_was_stopped_or_killed_resumes_to_the_same_bytes(project: Path, number: signal.Signals) -> None:
+    """The signal comes while the fourth picture is being drawn."""
+    names = numbered(6)
+    ended(child("-m", "stages.predict", "photos", "--output", "whole"), 0)
+    done = child("-c", SIGNALLING, "4", str(int(number)), "photos", "--output", "parts")
+    if number == signal.SIGKILL:
+        ended(done, -number)
+        assert not Path("parts/detections.csv").exists()
+    else:
+        assert ended(done, 128 + number) == ["stopped: 4 of 6 photos are done; to resume, run it again"]
+        assert [row[0] for row in table("parts")] == names[:4]
+        dataset = json.loads(Path("parts/images.json").read_text())
+        assert [image["file_name"] for image in dataset["images"]] == names[:4]
+    kept = {name: path.stat().st_mtime_ns for name in names[:3] if (path := Path(f"parts/pictures/{name}.jpg"))}
+    done = child("-c", SIGNALLING, "99", "9", "photos", "--output", "parts")
+    assert ended(done, 0) == []
+    lines = done.stdout.splitlines()
+    assert lines[0] == f"resumes: {3 if number == signal.SIGKILL else 4} of 6 photos are done"
+    assert tree("parts") == tree("whole")
+    assert {name: Path(f"parts/pictures/{name}.jpg").stat().st_mtime_ns for name in names[:3]} == kept
+
+
+def test_a_journal_counts_for_the_same_files_model_and_threshold_alone(project: Path) -> None:
+    numbered(4)
+    stop = ("-c", SIGNALLING, "3", str(int(signal.SIGTERM)), "photos")
+    ended(child(*stop), 143)
+    save("photos/00.png", picture((80, 40), ((50, 5, 70, 25), RED)))  # another picture by now
+    Path("predictions/pictures/01.png.jpg").unlink()
+    with Path("predictions/.passo-journal").open("ab") as file:
+        file.write(b'{"name": "03.png", "fi')  # cut off
+    done = child("-m", "stages.predict", "photos")
+    ended(done, 0)
+    assert done.stdout.splitlines()[0] == "resumes: 1 of 4 photos are done"
+    assert [row[4] for row in table()] == ["50.0", "1.0", "2.0", "3.0"]
+    assert not Path("predictions/.passo-journal").exists()
+    ended(child(*stop), 143)
+    done = child("-m", "stages.predict", "photos", "--threshold", "0.25")
+    ended(done, 0)
+    assert "resumes" not in done.stdout
+
+
+@pytest.mark.parametrize("content", [b"", b"[]\n", b"\xff\n", b"{}\n{}\n", b'{"format": 1}\n[1]\n'])
+def test_a_journal_that_is_not_ours_is_begun_again(run: Callable[..., None], content: bytes) -> None:
+    numbered(1)
+    Path("predictions").mkdir()
+    Path("predictions/.passo-journal").write_bytes(content)
+    Path("predictions/.passo-files").write_text(".passo-journal\n")
+    run("photos")
+    assert len(table()) == 1
+
+
+def test_two_runs_do_not_write_to_one_folder(run: Callable[..., None]) -> None:
+    numbered(1)
+    Path("predictions").mkdir()
+    Path("predictions/.passo-files").write_text(".passo-journal\n")
+    with Path("predictions/.passo-journal").open("wb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        with pytest.raises(UserError, match="predictions: another prediction is writing there; wait for its end"):
+            run("photos")
+
+
+def test_where_no_photo_can_be_read_the_last_results_stay(run: Callable[..., None]) -> None:
+    numbered(2)
+    run("photos")
+    before = tree("predictions")
+    for name in ("00.png", "01.png"):
+        Path(f"photos/{name}").write_text("not an image")
+    with pytest.raises(UserError, match="predictions has no others"):
+        run("photos")
+    assert tree("predictions") == before
+
+
+def test_files_that_cannot_be_read_are_named_and_the_others_done(project: Path) -> None:
+    numbered(1)
+    os.mkfifo("photos/pipe.jpg")
+    Path("photos/itself.jpg").symlink_to("itself.jpg")
+    Path("photos/dead.jpg").symlink_to("nowhere.jpg")
+    Path("photos/null.jpg").symlink_to("/dev/null")
+    Path("photos/loop").symlink_to(".")
+    Path("photos/folder.jpg").mkdir()
+    save("elsewhere/other.png", picture())
+    Path("photos/link").symlink_to("../elsewhere")
+    for name in ("clip.mp4", "raw.CR2", "notes.txt"):
+        Path("photos", name).write_text("x")
+    done = child("-m", "stages.predict", "photos")
+    lines = ended(done, 2)
+    assert [line.partition("photos/")[2].partition(":")[0] for line in lines] == [
+        *("dead.jpg", "itself.jpg", "null.jpg", "pipe.jpg")
+    ]
+    assert [row[0] for row in table()] == ["00.png", "link/other.png"]
+    first = "passed over: 2 files of a format that is not read (photos/clip.mp4, photos/raw.CR2)"
+    assert done.stdout.splitlines()[0] == first
+
+
+def test_a_threshold_for_one_run(run: Callable[..., None], capsys: pytest.CaptureFixture[str]) -> None:
+    half = picture((80, 40), ((0, 0, 20, 20), RED))
+    half.paste((0, 0, 0), (0, 0, 10, 19))
+    half.paste((0, 0, 0), (10, 0, 19, 10))
+    save("photos/half.png", half)
+    run("photos")
+    assert [row[3] for row in table()] == [""]
+    assert capsys.readouterr().out.splitlines()[-1] == "nothing has a score of 0.5: the highest is 0.300"
+    run("photos", "--threshold", "0.3")
+    assert [row[3] for row in table()] == ["red"]
+    for wrong in ("x", "2", "-0.1", "nan"):
+        with pytest.raises(UserError, match=f"THRESHOLD: {wrong} is not a score; give a number from 0 to 1"):
+            run("photos", f"--threshold={wrong}")

@@ -20,10 +20,6 @@ from tools.importing import zip_archive
 ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 HEAD = 1 << 16  # bytes that are read to tell what a file is
 MOST_ARCHIVES = 1000  # that are unpacked, those inside of others included
-_NOT_READ = (  # images that no stage can read
-    *(".arw", ".cr2", ".cr3", ".dng", ".jp2", ".jxl", ".nef", ".orf", ".pgm", ".ppm", ".psd", ".raf", ".rw2", ".svg"),
-    ".tga",
-)
 _PNG_COLOUR_TYPE, _PNG_GREY, _PNG_PALETTE = 25, 0, 3  # the byte of a PNG's header, and two of its values
 
 
@@ -48,7 +44,7 @@ class Tree:
     @cached_property
     def other_images(self) -> list[PurePosixPath]:
         """Those of formats that cannot be read."""
-        return self.ending(*_NOT_READ)
+        return self.ending(*images.NOT_READ)
 
     def ending(self, *suffixes: str) -> list[PurePosixPath]:
         """The files whose names end so, in upper or lower case."""

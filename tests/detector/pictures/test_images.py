@@ -287,7 +287,7 @@ def test_not_an_image(tmp_path, content, reason):
 def test_missing_image_and_folder(tmp_path):
     with pytest.raises(UserError, match="image not found"):
         images.check(tmp_path / "a.jpg")
-    with pytest.raises(UserError, match="cannot be read"):
+    with pytest.raises(UserError, match="is not a file"):
         images.check(tmp_path)
 
 

@@ -1,0 +1,140 @@
+"""What a prediction has done so far: a line for each photo, so that a run which was killed resumes where it was.
+
+The first line holds what every result depends on, as JSON; another model or threshold begins a new journal. Each
+further line is a photo: its name, the size and time of its file, its picture's size, its detections with all digits,
+and the best score of any box. A line that a kill cut off is dropped, and its photo is done again.
+"""
+
+import fcntl
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from detector.base.errors import UserError
+from detector.data.tables import ImageBoxes
+from detector.prediction.photos import Photo
+
+NAME = ".passo-journal"  # in the output folder, until all photos are done
+_FORMAT = 1
+
+
+class Journal:
+    """The photos that are done. Results are read from the file again: memory does not grow with them.
+
+    Args:
+        path: the file; it is locked while this is open.
+        run: what all results depend on.
+        photos: those of this run; what the file says of others, or of files that have changed since, is dropped.
+        pictures: {photo name: its picture, which must exist}.
+
+    Raises:
+        UserError: another run is writing it.
+    """
+
+    def __init__(
+        self, path: Path, run: Mapping[str, object], photos: Iterable[Photo], pictures: Mapping[str, Path]
+    ) -> None:
+        self._places: dict[str, int] = {}  # {photo name: where its line begins}
+        self._file = path.open("a+b")
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self._file.close()
+            raise UserError(str(path.parent), "another prediction is writing there", "wait for its end") from None
+        except OSError:  # a network folder without locks
+            pass
+        first = {"format": _FORMAT, **run}
+        end = self._read(first, {photo.name: photo for photo in photos}, pictures)
+        self._file.truncate(end)
+        self._file.seek(end)
+        if not end:
+            self._write(first)
+        self.resumed = len(self._places)
+        self._path = path
+
+    def __enter__(self) -> "Journal":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def __contains__(self, photo: Photo) -> bool:
+        return photo.name in self._places
+
+    def add(self, photo: Photo, result: ImageBoxes, best: float) -> None:
+        """A photo is done. best: the highest score of any box of it, listed or not."""
+        line = {
+            "name": photo.name,
+            "file": _state(photo.path),
+            "size": [result.width, result.height],
+            "classes": result.classes.tolist(),
+            "boxes": result.boxes.tolist(),
+            "scores": result.scores.tolist(),
+            "best": best,
+        }
+        self._places[photo.name] = self._write(line)
+
+    def results(self, photos: Iterable[Photo]) -> Iterator[ImageBoxes]:
+        """The results of those of the photos that are done, in their order."""
+        for line in self._lines(photos):
+            yield _result(line)
+
+    def best(self, photos: Iterable[Photo]) -> float:
+        """The highest score of any box in any photo that is done; 0 where there is none."""
+        return max((line["best"] for line in self._lines(photos)), default=0.0)
+
+    def remove(self) -> None:
+        """All is done, and written elsewhere."""
+        self._path.unlink()
+
+    def _lines(self, photos: Iterable[Photo]) -> Iterator[dict[str, Any]]:
+        for photo in photos:
+            if photo in self:
+                self._file.seek(self._places[photo.name])
+                yield json.loads(self._file.readline())
+
+    def _read(self, first: Mapping[str, object], photos: Mapping[str, Photo], pictures: Mapping[str, Path]) -> int:
+        """Take in the lines of an earlier run; returns where the last whole one ends."""
+        self._file.seek(0)
+        end = 0
+        for content in self._file:
+            try:
+                if not content.endswith(b"\n"):
+                    return end
+                line: Any = json.loads(content)
+                if end:
+                    result = _result(line)
+                    photo = photos.get(result.filename)
+                    if photo and line["file"] == _state(photo.path) and pictures[photo.name].is_file():
+                        self._places[photo.name] = end
+                elif line != first:
+                    return 0
+            except (ValueError, KeyError, TypeError, OSError):
+                return end
+            end += len(content)
+        return end
+
+    def _write(self, line: Mapping[str, object]) -> int:
+        """Returns where the line begins. It is on its way to the disk when this returns, whatever becomes of us."""
+        place = self._file.seek(0, 2)
+        self._file.write(json.dumps(line).encode() + b"\n")
+        self._file.flush()
+        return place
+
+
+def _state(path: Path) -> list[int]:
+    """What changes when a file does."""
+    found = path.stat()
+    return [found.st_size, found.st_mtime_ns]
+
+
+def _result(line: Mapping[str, Any]) -> ImageBoxes:
+    width, height = line["size"]
+    boxes = np.array(line["boxes"], dtype=np.float64).reshape(-1, 4)
+    classes, scores = np.array(line["classes"], dtype=np.int64), np.array(line["scores"], dtype=np.float64)
+    if not len(boxes) == len(classes) == len(scores):
+        raise ValueError("a line that is not ours")
+    return ImageBoxes(str(line["name"]), int(width), int(height), boxes, classes, scores)
