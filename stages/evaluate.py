@@ -25,7 +25,7 @@ from pathlib import Path
 
 from detector.base import errors, files, params, paths
 from detector.base.errors import UserError
-from detector.data import labels, tables
+from detector.data import labels, score_threshold, tables
 from detector.data.params import DatasetParams
 from detector.data.tables import ImageBoxes
 from detector.evaluation import results
@@ -45,7 +45,8 @@ def main() -> None:
 
     losses, detections = inference.run(paths.TRAIN, paths.record("test"), groundtruth)
     names = labels.by_id(label_map)
-    evaluation = Evaluation(groundtruth, detections, losses, names, settings.score_threshold, settings.iou_threshold)
+    threshold = score_threshold.of(settings.score_threshold, paths.TRAIN / "train.json")
+    evaluation = Evaluation(groundtruth, detections, losses, names, threshold, settings.iou_threshold)
     write(evaluation, paths.images(dataset, "test"), settings.pictures)
     errors.say(*results.summary(evaluation).split("\n"))
     errors.say(f"the {min(settings.pictures, len(groundtruth))} worst images: {paths.EVALUATE / PICTURES}")

@@ -33,6 +33,7 @@ from tqdm import tqdm
 
 from detector.base import errors, files, params, paths
 from detector.base.errors import UserError
+from detector.data import score_threshold
 from detector.data.params import DatasetParams
 from detector.data.tables import ImageBoxes
 from detector.pictures import draw, images
@@ -137,7 +138,9 @@ def predict(
         ready = {photo.name for photo in inputs if photo in done}
         if ready:
             predictions.write(output, lambda: done.results(inputs), detector.names)
-            speed = f"{(len(ready) - done.resumed) / (time.monotonic() - start):.1f} images/s"
+            speed = (
+                f"{(len(ready) - done.resumed) / (time.monotonic() - start):.1f} images/s, scores from {threshold:g} up"
+            )
             line, detections = summary(done.results(inputs), detector.names, speed, shown)
             errors.say(line)
             if not detections:
@@ -220,7 +223,8 @@ def given(threshold: str) -> float:
 def main() -> None:
     """Load, detect, write."""
     arguments = parser().parse_args()
-    threshold = params.load("predict", PredictParams).score_threshold
+    setting = params.load("predict", PredictParams).score_threshold
+    threshold = score_threshold.of(setting, paths.EXPORT / "about.json")
     if arguments.images:
         lowest = given(arguments.threshold) if arguments.threshold else threshold
         own_photos(arguments.images, files.expanded(arguments.output or "predictions"), lowest)

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 
 from detector.base import errors, files, params, paths
 from detector.checkpointing import work_dir
-from detector.data import labels
+from detector.data import labels, score_threshold
 from detector.data.params import DatasetParams
 from detector.model import pipeline_config
 from detector.multihost import cluster, shared_work_dir
@@ -129,6 +129,7 @@ def _write(
         "stopped_by": outcome.stopped_by,
         "best_step": outcome.best_step,
         "best": outcome.best,
+        score_threshold.KEY: outcome.score_threshold,
         "start": {**dataclasses.asdict(weights), **{key: getattr(train, key) for key in recipe.OF_IMAGENET}},
     }
     size = sum(path.stat().st_size for source in sources.values() for path in source.iterdir())

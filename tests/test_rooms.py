@@ -23,7 +23,7 @@ ALLOWED = {
     "evaluation": {"base", "data", "pictures"},
     "prediction": {"base", "data", "pictures", "model/tensorflow_env"},
     "export": {"annotations/left_out", "base", "data", "model", "prediction", "evaluation/metrics"},
-    "training": {"base", "data", "model", "checkpointing", "multihost", "evaluation/metrics"},
+    "training": {"base", "data", "model", "checkpointing", "multihost", "evaluation/metrics", "evaluation/curves"},
 }
 # They print on their own: the one function; what runs before it can be imported; past a progress line; measurements.
 PRINT_BY_THEMSELVES = (

@@ -21,6 +21,7 @@ Bools = npt.NDArray[np.bool_]
 
 BACKGROUND = 0  # no class has this id in a label map
 UNMATCHED, IN_CROWD = -1, -2  # in the place of an object's index
+F1_IOU = 0.5  # from which on a box is right
 MAX_DETECTIONS = 100  # of a class in an image, as in COCO's AP
 RECALLS = np.linspace(0, 1, 101)
 
@@ -76,19 +77,58 @@ class ImageErrors:
         return -(self.missed + self.false + self.wrong_class), self.worst_iou, self.worst_score, self.filename
 
 
+@dataclass(frozen=True)
+class Hits:
+    """The detections of one class. scores, hits: (D,) and whether each is right. total: how many objects there are."""
+
+    scores: Floats
+    hits: Bools
+    total: int
+
+
 def precision_recall(
     groundtruth: Sequence[ImageBoxes], detections: Sequence[ImageBoxes], class_id: int, iou_threshold: float
 ) -> Curve | None:
     """The curve of one class over all images, which are matched by file name; None without groundtruth of the class."""
-    total, scores, hits = 0, [np.zeros(0)], [np.zeros(0, dtype=bool)]
+    found = hits(groundtruth, detections, class_id, iou_threshold)
+    return _curve(found.scores, found.hits, found.total) if found.total else None
+
+
+def hits(
+    groundtruth: Sequence[ImageBoxes], detections: Sequence[ImageBoxes], class_id: int, iou_threshold: float
+) -> Hits:
+    """Which detections of one class are right, over all images, which are matched by file name."""
+    total, scores, right = 0, [np.zeros(0)], [np.zeros(0, dtype=bool)]
     for truth, detected in paired(groundtruth, detections):
         labelled = truth.subset(truth.classes == class_id)
         ranked = detected.subset(detected.classes == class_id).best_first().subset(slice(MAX_DETECTIONS))
         total += len(labelled.objects.boxes)
         match, _ = _match(labelled, ranked.boxes, iou_threshold)
         scores.append(ranked.scores[match != IN_CROWD])
-        hits.append(match[match != IN_CROWD] >= 0)
-    return _curve(np.concatenate(scores), np.concatenate(hits), total) if total else None
+        right.append(match[match != IN_CROWD] >= 0)
+    return Hits(np.concatenate(scores), np.concatenate(right), total)
+
+
+def best_threshold(groundtruth: Sequence[ImageBoxes], detections: Sequence[ImageBoxes]) -> float | None:
+    """The score with the greatest F1 over all classes together, to two digits; None where no detection is right.
+
+    F1 is 2 TP / (detections + objects), at an IoU of `F1_IOU`. It is the same for every score between the last
+    detection that is kept and the first that is not: the middle of the two is taken, as other photos have other scores.
+    Of two cuts that are as good, the higher one. Images are matched by file name.
+    """
+    class_ids = {class_id for image in (*groundtruth, *detections) for class_id in image.classes.tolist()}
+    found = [hits(groundtruth, detections, class_id, F1_IOU) for class_id in sorted(class_ids)]
+    scores = np.concatenate([np.zeros(0), *(one.scores for one in found)])
+    right = np.concatenate([np.zeros(0, dtype=bool), *(one.hits for one in found)])
+    order = np.argsort(-scores, kind="stable")
+    true, objects = np.cumsum(right[order]), sum(one.total for one in found)
+    if not len(true) or not true[-1]:
+        return None
+    f1 = 2 * true / (np.arange(1, len(true) + 1) + objects)
+    scores = np.append(scores[order], 0.0)
+    f1[scores[:-1] == scores[1:]] = 0  # equal scores cannot be parted
+    last = int(np.argmax(f1))
+    return round(float(scores[last] + scores[last + 1]) / 2, 2)
 
 
 def _curve(scores: Floats, hits: Bools, total: int) -> Curve:

@@ -7,8 +7,11 @@ from detector.base import params
 
 @dataclass(frozen=True)
 class EvaluateParams:
-    """The thresholds are those of the confusion matrix and of the pictures; AP uses every score."""
+    """The thresholds are those of the confusion matrix and of the pictures; AP uses every score.
 
-    score_threshold: float = params.number(0, 1)
+    score_threshold: `auto` is what suits the model.
+    """
+
+    score_threshold: float | str = params.number(0, 1, auto=True)
     iou_threshold: float = params.number(0.05, 1)
     pictures: int = params.whole(0)

@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 from detector.base import paths
 from detector.base.errors import UserError
 from detector.checkpointing.work_dir import Work
-from detector.data import records
+from detector.data import records, score_threshold
 from detector.model import checkpoints, od_api
 from detector.training.params import TrainParams
 from detector.training.progress import Progress
@@ -38,6 +38,7 @@ class State:
     validated_step: int = 0
     best_step: int = 0
     best: dict[str, float] = field(default_factory=dict)
+    score_threshold: float = score_threshold.DEFAULT  # what suits the best weights
     validations_without_gain: int = 0
     history: list[tuple[int, dict[str, float]]] = field(default_factory=list)  # what was logged, step by step
 
@@ -73,6 +74,7 @@ class Outcome:
     stopped_by: str  # `steps`, `max_minutes` or `patience`
     best_step: int
     best: dict[str, float]
+    score_threshold: float  # what suits the best weights
     images_per_second: float
     seconds: float  # in all sessions together
 
@@ -157,14 +159,16 @@ class Trainer:
             self._save()
         best_step = state.best_step or state.step
         speed = progress.images_per_second()
-        return Outcome(state.step, state.stopped_by(train), best_step, state.best, speed, state.seconds)
+        stopped_by = state.stopped_by(train)
+        return Outcome(state.step, stopped_by, best_step, state.best, state.score_threshold, speed, state.seconds)
 
     def _validate(self, validator: Validator) -> None:
         """Log the scores, and save the weights if no better ones were seen."""
         state = self._state
-        losses, scores = validator()
+        losses, scores, threshold = validator()
         if self._workers > 1:  # they measured the same weights, but maybe on other hardware
-            scores = dict(zip(scores, self._train_step.mean(list(scores.values())), strict=True))
+            *means, threshold = self._train_step.mean([*scores.values(), threshold])
+            scores, threshold = dict(zip(scores, means, strict=True)), round(threshold, 2)
         self._record({"val/loss": losses["total_loss"], **{f"val/{name}": value for name, value in scores.items()}})
         best = state.best.get("AP", -math.inf)
         state.validated_step = state.step
@@ -172,6 +176,7 @@ class Trainer:
         if scores["AP"] >= best:
             self._save_best()
             state.best_step, state.best = state.step, scores
+            state.score_threshold = threshold
         self._progress.note(
             f"step {state.step}: validation loss {losses['total_loss']:.3f}, AP {scores['AP']:.3f}, "
             f"AP50 {scores['AP50']:.3f}" + (" (best so far)" if state.best_step == state.step else "")

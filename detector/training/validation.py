@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from detector.data import score_threshold
 from detector.data.tables import ImageBoxes
-from detector.evaluation import metrics
+from detector.evaluation import curves, metrics
 from detector.model import od_api
 from detector.model.inference import Inference
 from detector.model.tensorflow_env import tf
@@ -22,7 +23,7 @@ class ValidationSplit:
 
 
 class Validator:
-    """`validator()` -> the losses by name, and AP and AP50, of `model` as it is at that moment; traced once.
+    """`validator()` -> the losses by name, and AP, AP50 and the best score threshold, of `model` as it is; traced once.
 
     It measures what would be saved: a copy in float32 on one device, where training computes in `bfloat16` or has
     several replicas, each with its own statistics. Then all workers must validate at the same time.
@@ -34,10 +35,12 @@ class Validator:
         self._copy = od_api.build_model(config) if is_distributed or bfloat16 else None
         self._inference = Inference(self._copy or model, config, split.record, split.images)
 
-    def __call__(self) -> tuple[dict[str, float], dict[str, float]]:
+    def __call__(self) -> tuple[dict[str, float], dict[str, float], float]:
         if self._copy:
             for copy, variable in zip(self._copy.variables, self._model.variables, strict=True):
                 copy.assign(variable.read_value())  # where replicas differ, it is their mean
         losses, detections = self._inference()
         scores = metrics.coco(self._split.images, detections, self._split.names)
-        return losses, {name: scores.get(name, 0.0) for name in ("AP", "AP50")}
+        best = curves.best_threshold(self._split.images, detections)
+        threshold = score_threshold.DEFAULT if best is None else best
+        return losses, {name: scores.get(name, 0.0) for name in ("AP", "AP50")}, threshold

@@ -270,7 +270,7 @@ def test_no_csv(project: Path) -> None:
 @pytest.mark.parametrize(
     ("key", "value", "allowed"),
     [
-        ("score_threshold", "1.5", "a number from 0 to 1"),
+        ("score_threshold", "1.5", "a number from 0 to 1, or auto"),
         ("iou_threshold", "0", "a number from 0.05 to 1"),
         ("pictures", "-1", "a whole number from 0 up"),
     ],

@@ -188,3 +188,48 @@ def test_images_that_do_not_fit_are_refused() -> None:
         curves.image_errors([image("a.jpg")], [image("b.jpg")], score_threshold=0.5, iou_threshold=0.5)
     with pytest.raises(ValueError, match=r"b\.jpg"):
         curves.precision_recall([image("a.jpg")], [image("b.jpg")], CAT, 0.5)
+
+
+# The score with the best F1.
+
+HERE, THERE, NOWHERE = (0, 0, 10, 10), (20, 0, 30, 10), (50, 50, 60, 60)
+
+
+def labelled(*boxes):
+    return [image("a.jpg", *((*box, class_id) for box, class_id in boxes))]
+
+
+def detected(*boxes):
+    return [image("a.jpg", *((*box, class_id, score) for box, class_id, score in boxes))]
+
+
+def test_the_middle_between_the_last_right_and_the_first_wrong_score():
+    """After one detection F1 is 2/3, after two 4/4, after three 4/5."""
+    objects = labelled((HERE, 1), (THERE, 2))
+    detections = detected((HERE, 1, 0.9), (THERE, 2, 0.6), (NOWHERE, 1, 0.2))
+    assert curves.best_threshold(objects, detections) == 0.4
+
+
+def test_a_wrong_class_is_wrong():
+    """After one F1 is 2/3; the second, a cat taken for a dog, makes it 2/4."""
+    assert curves.best_threshold(labelled((HERE, 1), (THERE, 1)), detected((HERE, 1, 0.9), (THERE, 2, 0.5))) == 0.7
+
+
+def test_wrong_ones_above_count():
+    """1/2 of two, 2/3 of three: 0 of 1, 2/4, 4/5; nothing below, so half of 0.5."""
+    objects = labelled((HERE, 1), (THERE, 1))
+    detections = detected((NOWHERE, 3, 0.9), (HERE, 1, 0.8), (THERE, 1, 0.5))
+    assert curves.best_threshold(objects, detections) == 0.25
+
+
+def test_equal_scores_are_kept_or_left_out_together():
+    """2/3 after the first is no choice: both have 0.8. Then 2/4, and 4/5 with the third."""
+    objects = labelled((HERE, 1), (THERE, 1))
+    detections = detected((HERE, 1, 0.8), (NOWHERE, 1, 0.8), (THERE, 1, 0.4))
+    assert curves.best_threshold(objects, detections) == 0.2
+
+
+@pytest.mark.parametrize("detections", [[], [(NOWHERE, 1, 0.9)]])
+def test_nothing_right(detections):
+    assert curves.best_threshold(labelled((HERE, 1)), detected(*detections)) is None
+    assert curves.best_threshold([image("a.jpg")], detected(*detections)) is None
