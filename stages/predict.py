@@ -1,7 +1,7 @@
 """Draw the detections in photos, and list them as COCO JSON and as CSV.
 
     make predict IMAGES=holiday                    a user's photos: one folder, one file or one glob, 'holiday/*.png'
-    python -m stages.predict IMAGES... [--output predictions] [--threshold 0.3]     as many as you like
+    python -m stages.predict IMAGES... [--output predictions] [--threshold 0.3] [--xml]     as many as you like
     python -m stages.predict                       the DVC stage: <dataset.dir>/test -> results/predict
 
 In:  the photos, of any size and kind; the exported model in model/export
@@ -9,6 +9,7 @@ Out: detections.json   COCO results: [{image_id, category_id, bbox: [x, y, width
      images.json       the COCO dataset to it: images {id, file_name, width, height} and categories {id, name}
      detections.csv    filename,width,height,class,xmin,ymin,xmax,ymax,score; empty cells for a photo without detections
      pictures/         the photos with boxes, labels and scores
+     annotations/      with --xml: the detections as PASCAL VOC XML
 
 Only detections with a score of at least predict.score_threshold. Pictures that an earlier run wrote to the same folder,
 and this one does not, are removed; nothing else is. A photo that cannot be read is reported and the others are still
@@ -26,11 +27,12 @@ from collections import Counter
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from PIL import Image
 from tqdm import tqdm
 
+from detector.annotations.voc_writer import LabelledBox, voc_xml
 from detector.base import errors, files, params, paths
 from detector.base.errors import UserError
 from detector.data import score_threshold
@@ -43,7 +45,7 @@ from detector.prediction.params import PredictParams
 from detector.prediction.photos import Photo
 from detector.prediction.stops import Stops
 
-PICTURES = "pictures"
+PICTURES, ANNOTATIONS = "pictures", "annotations"
 AHEAD = 1  # photos decoded while the model runs: one may have 0.4 GB
 
 
@@ -120,10 +122,16 @@ def summary(results: Iterable[ImageBoxes], names: Mapping[int, str], speed: str,
 
 
 def predict(
-    detector: saved_model.Detector, inputs: Sequence[Photo], output: Path, shown: Path, threshold: float
+    detector: saved_model.Detector,
+    inputs: Sequence[Photo],
+    output: Path,
+    shown: Path,
+    threshold: float,
+    xml: Mapping[str, Path],
 ) -> tuple[set[str], list[UserError], int]:
     """Detect in the photos and write everything below `output` (`shown` to the user); unreadable ones are errors.
 
+    xml: {photo name: the VOC XML to write}, for those that are to have one.
     Where nothing could be read, nothing is written. Returns the names of the photos that are done, the errors, and the
     signal that ended it early, or 0.
     """
@@ -138,6 +146,7 @@ def predict(
         ready = {photo.name for photo in inputs if photo in done}
         if ready:
             predictions.write(output, lambda: done.results(inputs), detector.names)
+            write_xml(done.results(photo for photo in inputs if photo.name in xml), detector.names, xml)
             speed = (
                 f"{(len(ready) - done.resumed) / (time.monotonic() - start):.1f} images/s, scores from {threshold:g} up"
             )
@@ -150,7 +159,16 @@ def predict(
     return ready, problems, stops.requested
 
 
-def own_photos(arguments: Sequence[str], output: Path, threshold: float) -> None:
+def write_xml(results: Iterable[ImageBoxes], names: Mapping[int, str], xml: Mapping[str, Path]) -> None:
+    """Write the detections as PASCAL VOC, for LabelImg and `make dataset`. xml: {photo name: its file}."""
+    for result in map(predictions.rounded, results):
+        boxes = [LabelledBox(names[class_id], (box[0], box[1], box[2], box[3])) for class_id, box, _ in result.rows()]
+        name = PurePosixPath(result.filename).name
+        content = voc_xml(name, (result.width, result.height), boxes, folder="", database="Passo")
+        files.write_bytes(xml[result.filename], content)
+
+
+def own_photos(arguments: Sequence[str], output: Path, threshold: float, *, with_xml: bool) -> None:
     """`make predict`: photos in any folder -> `output`, where no file of the user is touched."""
     inputs, problems = photos.find(arguments, skip=photos.written(output))
     outcome = "nothing was written"
@@ -162,8 +180,10 @@ def own_photos(arguments: Sequence[str], output: Path, threshold: float) -> None
     if inputs:
         detector = saved_model.load()
         pictures = {name: f"{PICTURES}/{picture}" for name, picture in photos.picture_names(inputs).items()}
-        photos.claim(output, [*predictions.RESULTS, journal.NAME, *pictures.values()], inputs)
-        ready, unreadable, stopped_by = predict(detector, inputs, output, output, threshold)
+        xml = {name: f"{ANNOTATIONS}/{file}" for name, file in photos.xml_names(inputs).items()} if with_xml else {}
+        photos.claim(output, [*predictions.RESULTS, journal.NAME, *pictures.values(), *xml.values()], inputs)
+        files_of = {name: output / file for name, file in xml.items()}
+        ready, unreadable, stopped_by = predict(detector, inputs, output, output, threshold, files_of)
         if stopped_by:
             errors.say(
                 f"stopped: {len(ready)} of {errors.counted(len(inputs), 'photo')} are done; to resume, run it again",
@@ -171,7 +191,8 @@ def own_photos(arguments: Sequence[str], output: Path, threshold: float) -> None
             )
             sys.exit(128 + stopped_by)
         if ready:
-            photos.release(output, [*predictions.RESULTS, *(pictures[name] for name in ready)])
+            written = [kind[name] for kind in (pictures, xml) for name in ready if name in kind]
+            photos.release(output, [*predictions.RESULTS, *written])
         else:
             photos.withdraw(output)
         problems += unreadable
@@ -185,7 +206,7 @@ def test_split(threshold: float) -> None:
     inputs, problems = photos.find([folder])
     with files.whole_folder(paths.PREDICT) as output:
         if inputs:
-            _, unreadable, stopped_by = predict(saved_model.load(), inputs, output, paths.PREDICT, threshold)
+            _, unreadable, stopped_by = predict(saved_model.load(), inputs, output, paths.PREDICT, threshold, {})
             problems += unreadable
             if stopped_by:
                 raise KeyboardInterrupt
@@ -206,6 +227,7 @@ def parser() -> argparse.ArgumentParser:
     result = argparse.ArgumentParser("python -m stages.predict", description=(__doc__ or "").partition("\n")[0])
     result.add_argument("images", nargs="*", metavar="IMAGES", help="folders, files or globs; none: the test split")
     result.add_argument("--output", type=Path, help="folder for the results (default: predictions)")
+    result.add_argument("--xml", action="store_true", help="write PASCAL VOC XML, too")
     result.add_argument("--threshold", help="the lowest score, for this run (default: predict.score_threshold)")
     return result
 
@@ -227,9 +249,10 @@ def main() -> None:
     threshold = score_threshold.of(setting, paths.EXPORT / "about.json")
     if arguments.images:
         lowest = given(arguments.threshold) if arguments.threshold else threshold
-        own_photos(arguments.images, files.expanded(arguments.output or "predictions"), lowest)
-    elif arguments.output or arguments.threshold:
-        parser().error("--output and --threshold need IMAGES; without them the results go to results/predict")
+        output = files.expanded(arguments.output or "predictions")
+        own_photos(arguments.images, output, lowest, with_xml=arguments.xml)
+    elif arguments.output or arguments.threshold or arguments.xml:
+        parser().error("these options need IMAGES; without them the results go to results/predict")
     else:
         test_split(threshold)
 

@@ -7,9 +7,9 @@ replace a file that `predict` did not write: what it wrote is listed in the outp
 import glob
 import hashlib
 import os
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from detector.base import files, naming
 from detector.base.errors import UserError
@@ -103,22 +103,32 @@ def picture_names(photos: Sequence[Photo]) -> dict[str, str]:
 
     What would be too long for a file name is cut, and ends in a digest of the whole.
     """
+    is_jpeg = {photo.name: photo.name.lower().endswith((".jpg", ".jpeg")) for photo in photos}
+    return _unique({name: name if is_jpeg[name] else f"{name}.jpg" for name in is_jpeg}, ".jpg")
+
+
+def xml_names(photos: Sequence[Photo]) -> dict[str, str]:
+    """Photo name -> name of its XML: `a/x.jpg` becomes `a/x.xml`, and `a/x.png` beside it `a/x.xml.xml`."""
+    return _unique({photo.name: str(PurePosixPath(photo.name).with_suffix(".xml")) for photo in photos}, ".xml")
+
+
+def _unique(wanted: Mapping[str, str], suffix: str) -> dict[str, str]:
+    """{photo: a name}, with the suffix once more where another photo has that name already."""
     taken: set[str] = set()
     names = {}
-    for photo in photos:
-        name = photo.name if photo.name.lower().endswith((".jpg", ".jpeg")) else photo.name + ".jpg"
-        while (fitting := _cut(name)).lower() in taken:  # some file systems take X.jpg and x.jpg for one
-            name += ".jpg"
+    for photo, name in wanted.items():
+        while (fitting := _cut(name, suffix)).lower() in taken:  # some file systems take X.jpg and x.jpg for one
+            name += suffix
         taken.add(fitting.lower())
-        names[photo.name] = fitting
+        names[photo] = fitting
     return names
 
 
-def _cut(name: str) -> str:
+def _cut(name: str, suffix: str) -> str:
     folder, slash, file = name.rpartition("/")
     if len(file.encode()) <= _LONGEST:
         return name
-    end = f"-{hashlib.sha256(name.encode()).hexdigest()[:8]}.jpg"
+    end = f"-{hashlib.sha256(name.encode()).hexdigest()[:8]}{suffix}"
     return folder + slash + file.encode()[: _LONGEST - len(end)].decode(errors="ignore") + end
 
 

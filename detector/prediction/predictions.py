@@ -27,7 +27,7 @@ def write(output: Path, results: Callable[[], Iterable[ImageBoxes]], names: Mapp
         results: gives all of them, each time that it is called.
         names: class id -> name.
     """
-    tables.write_csv(output / "detections.csv", map(_rounded, results()), names, scores=True)
+    tables.write_csv(output / "detections.csv", map(rounded, results()), names, scores=True)
     _write_list(output / "detections.json", "[\n", _detections(results()), "\n]\n", empty="[]\n")
     categories = json.dumps([{"id": number, "name": name} for number, name in sorted(names.items())], indent=1)
     images = (textwrap.indent(json.dumps(image, indent=1), "  ") for image in _images(results()))
@@ -63,7 +63,8 @@ def _indented(text: str) -> str:
     return text.replace("\n", "\n ")
 
 
-def _rounded(result: ImageBoxes) -> ImageBoxes:
+def rounded(result: ImageBoxes) -> ImageBoxes:
+    """The result with the digits that are written."""
     boxes = [[round(value, PIXEL_DIGITS) for value in box] for box in result.boxes.tolist()]
     scores = [round(score, SCORE_DIGITS) for score in result.scores.tolist()]
     return replace(result, boxes=np.array(boxes).reshape(-1, 4), scores=np.array(scores))

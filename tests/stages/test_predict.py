@@ -19,6 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from detector.annotations import voc
 from detector.base.errors import UserError
 from detector.data import labels
 from detector.prediction import photos, predictions
@@ -557,3 +558,18 @@ def test_a_threshold_for_one_run(run: Callable[..., None], capsys: pytest.Captur
     for wrong in ("x", "2", "-0.1", "nan"):
         with pytest.raises(UserError, match=f"THRESHOLD: {wrong} is not a score; give a number from 0 to 1"):
             run("photos", f"--threshold={wrong}")
+
+
+def test_detections_as_voc_xml(run: Callable[..., None]) -> None:
+    save("photos/a/one.png", picture((80, 40), ((10, 5, 30, 25), RED)))
+    save("photos/a/one.jpg", picture((80, 40)), quality=95)
+    run("photos", "--xml")
+    assert sorted(tree("predictions/annotations")) == ["one.xml", "one.xml.xml"]
+    (found, problems), (empty, _) = (
+        voc.parse(Path(f"predictions/annotations/{name}").read_bytes(), ["red"]) for name in ("one.xml.xml", "one.xml")
+    )
+    assert found and empty and not problems and not empty.objects
+    assert (found.filename, found.size) == ("one.png", (80, 40))
+    assert [(one.name, one.box) for one in found.objects] == [("red", (10, 5, 30, 25))]
+    run("photos")
+    assert not Path("predictions/annotations").exists()
