@@ -241,6 +241,25 @@ def test_a_short_name_is_not_looked_for_in_the_bucket(upstream: Project, gcs: Se
     assert "COMMIT" not in clone.remote("pull", f"--commit={here[:7]}").stderr, "what git knows may be short"
 
 
+def test_of_a_bundle_its_commit_alone_comes(upstream: Project, gcs: Server) -> None:
+    """Another one in it would be in this clone from then on, where its first digits are enough."""
+    notebook, clone = upstream.clone("notebook"), upstream.clone("elsewhere")
+    head = committed(notebook, 3)
+    notebook.well("push")
+    (bundle,) = (key for key in gcs.read("bucket") if "/commits/" in key)
+    (notebook.root / "Makefile").write_text("theirs\n")
+    notebook.commit()
+    theirs = notebook.must("git", "rev-parse", "HEAD").strip()
+    notebook.must("sh", "-c", "git rev-list --objects HEAD | cut -c1-40 | git pack-objects -q --stdout > ../pack")
+    content = f"# v2 git bundle\n{head} HEAD\n\n".encode() + (notebook.root.parent / "pack").read_bytes()
+    gcs.put("bucket", f"dvc/commits/{head}-{digest(content)}.bundle", content)
+    gcs.put("bucket", bundle, b"")
+    assert clone.well("pull", f"--commit={head}").startswith(f"at commit {head}")
+    assert clone.run("git", "cat-file", "-e", theirs).returncode != 0
+    assert clone.refusal("pull", f"--commit={theirs[:7]}").startswith(f"COMMIT: no commit {theirs[:7]} here")
+    assert not (clone.root / "Makefile").exists()
+
+
 # What anyone may write who may write to the bucket.
 
 

@@ -105,6 +105,19 @@ def test_a_shallow_clone_cannot_store_its_commit(upstream: Project, gcs: Server)
     clone.must("git", "fsck", "--strict")
 
 
+def test_a_clone_whose_history_is_cut_by_hand_cannot_store_its_commit(upstream: Project, gcs: Server) -> None:
+    """It is no shallow clone for git, and its bundle would break the repository that takes it."""
+    for number in (2, 4):
+        committed(upstream, number)
+    notebook = upstream.clone("notebook")
+    head = committed(notebook, 3)
+    (notebook.root / ".git/info/grafts").write_text(notebook.must("git", "rev-parse", "HEAD~1"))
+    (finding,) = notebook.findings("push")
+    assert finding.startswith(f"gs://bucket/dvc/commits: commit {head} was not sent: not even a new clone could take ")
+    assert finding.endswith("; run: git fsck --full, and look at .git/info/grafts")
+    assert not [key for key in gcs.read("bucket") if "/commits/" in key]
+
+
 def test_the_last_commit_s_data_goes_along(upstream: Project) -> None:
     """Though a newer run has taken its place in the working tree."""
     notebook, clone = upstream.clone("notebook"), upstream.clone("elsewhere")

@@ -6,7 +6,8 @@ The clone of a notebook may read its git remote and not write to it, and its dis
 model would be saved, and nobody would know which they are.
 
 A commit is code that its reader runs, and whoever may write to the bucket may store one. So it is taken by its whole
-name alone, which nobody can give to another commit; the first digits of one can be had in minutes.
+name alone, which nobody can give to another commit; the first digits of one can be had in minutes. And alone: of what
+else lies in its bundle nothing comes into this clone, where the first digits would do for it from then on.
 """
 
 import re
@@ -20,6 +21,9 @@ from tools.cloud.remote import Remote
 
 FOLDER = "commits"
 WHOLE = re.compile("[0-9a-f]{40}")
+QUIETLY = ("--quiet", "--no-tags", "--no-write-fetch-head")
+NOT_WHOLE = "it does not hold all of the commit that it is named after"
+ONLY = "refs/heads/only"
 NAME = re.compile(rf"{FOLDER}/(?P<commit>[0-9a-f]{{40}})-(?P<md5>[0-9a-f]{{32}})\.bundle")
 
 
@@ -59,6 +63,10 @@ def _send(remote: Remote, head: str) -> str:
             git.run("bundle", "create", "--quiet", str(path), "HEAD")
         except ValueError as error:
             return f"{error}; run: make push"
+        try:
+            _unpacked(path, head)
+        except ValueError as error:
+            return f"not even a new clone could take it: {error}; run: git fsck --full, and look at .git/info/grafts"
         name = f"{FOLDER}/{head}-{md5(path)}.bundle"
         faults = transfer.send_files(remote, {name: path})
     remote.refresh()
@@ -87,20 +95,37 @@ def pull(remote: Remote, commit: str) -> str:
         raise UserError("COMMIT", reason, "run git fetch, or make push in the clone that has it")
     faults = [_fetch(remote, bundle) for bundle in bundles]
     if not git.is_whole(name):
-        fault = next(filter(None, faults), "it does not hold all of the commit that it is named after")
+        fault = next(filter(None, faults), NOT_WHOLE)
         raise UserError(f"{remote.url}/{bundles[0][0]}", fault, "run: make push, in the clone that has the commit")
     return name
 
 
 def _fetch(remote: Remote, bundle: "re.Match[str]") -> str:
-    """Returns: why the commit did not come; empty where it did, if it is in there."""
+    """Returns: why the commit did not come; empty where it did."""
     name = bundle[0]
     with tempfile.TemporaryDirectory() as folder:
         if fault := transfer.fetch_files(remote, Path(folder), {name: bundle["md5"]}).get(name):
             return fault
         try:
-            options = ("--quiet", "--no-tags", "--no-write-fetch-head")
-            git.run("-c", "fetch.fsckObjects=true", "fetch", *options, f"{folder}/{name}", "HEAD")
+            git.run("fetch", *QUIETLY, str(_unpacked(Path(folder, name), bundle["commit"])), ONLY)
         except ValueError as error:
             return str(error)
     return ""
+
+
+def _unpacked(bundle: Path, commit: str) -> Path:
+    """A new repository beside a bundle, whose branch `ONLY` is a commit out of it, with all its history.
+
+    Raises:
+        ValueError: why there is none.
+    """
+    repository = bundle.with_suffix(".git")
+    git.run("init", "--quiet", "--bare", str(repository))
+    here = ("-C", str(repository))
+    git.run(*here, "-c", "fetch.fsckObjects=true", "fetch", *QUIETLY, str(bundle), "HEAD")
+    try:
+        git.run(*here, "rev-list", "--objects", "--quiet", commit)
+        git.run(*here, "update-ref", ONLY, commit)
+    except ValueError as error:
+        raise ValueError(NOT_WHOLE) from error
+    return repository
