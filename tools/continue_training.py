@@ -31,7 +31,7 @@ from detector.model import pipeline_config
 from detector.training.params import TrainParams
 from detector.weights import recipe
 from detector.weights.params import NO_START, STARTS, PretrainedParams
-from tools.cloud import dvc_add
+from tools.cloud import dvc_add, lineage
 
 BEST = paths.TRAIN / "best"
 OTHERS = (paths.TRAIN / paths.LABEL_MAP, paths.TRAIN / "pipeline.config")
@@ -45,6 +45,7 @@ def main() -> None:
     params.load("pretrained", PretrainedParams)
     train, dataset = params.load("train", TrainParams), params.load("dataset", DatasetParams)
     model = find_model()
+    lineage.warn(lineage.stale(paths.TRAIN))
     check_model(train.model)
     classes, old_classes = (list(labels.read(folder / paths.LABEL_MAP)) for folder in (Path(dataset.dir), paths.TRAIN))
     target = dvc_add.folder(STARTS, arguments.name or name_of(model), (NO_START.name,), "cats")

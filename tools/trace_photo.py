@@ -19,6 +19,7 @@ from detector.base import errors, files, params, paths
 from detector.base.errors import UserError
 from detector.data import records
 from detector.data.params import DatasetParams
+from tools.cloud import lineage
 from tools.importing import receipts
 
 Row = Mapping[str, str]
@@ -37,6 +38,7 @@ def main() -> None:
     if len(photos) > 1:
         shown = errors.few([str(photo.get("target") or photo["source"]) for photo in photos])
         raise UserError(wanted, f"means {len(photos)} photos: {shown}", "give more of the path")
+    lineage.warn(lineage.stale(paths.DATA, *(file.parent for file in DETECTIONS.values())))
     for step, line in lines(dataset, photos[0]):
         errors.say(f"{step:<{WIDTH}}{errors.printable(line)}")
 

@@ -148,6 +148,14 @@ def detections_of(root: Path) -> Path:
     return root / paths.EVALUATE / results.DETECTIONS
 
 
+def test_results_of_another_commit_are_called_so(project: Path) -> None:
+    note = "note: results/evaluate: not what dvc.lock names, so of another run; run: dvc checkout, "
+    assert compare(project, "good").stderr == ""
+    run(project, "git", "checkout", "-q", "v1", "--", "dvc.lock", "params.yaml")
+    assert compare(project, "good").stderr.startswith(note)
+    assert compare(project, "good", "bad").stderr == "", "neither is what is here"
+
+
 def test_a_run_and_itself(evaluated: Path) -> None:
     (commit,) = run(evaluated, "git", "rev-parse", "--short", "HEAD").stdout.split()
     text = compare(evaluated, "main", commit).stdout

@@ -86,6 +86,14 @@ def test_the_last_model_is_copied_tracked_and_named(project: Project) -> None:
     assert staged == ["model/start/.gitignore", "model/start/cats.dvc"]
 
 
+def test_a_model_of_another_commit_is_called_so(project: Project) -> None:
+    (project.root / "dvc.lock").write_text(
+        f"schema: '2.0'\nstages:\n  train_tpu:\n    cmd: x\n    outs:\n    - path: {paths.TRAIN}\n      md5: {'0' * 32}.dir\n"
+    )
+    said = project.run(*COMMAND, "--name=cats").stderr
+    assert said.startswith("note: model/train: not what dvc.lock names, so of another run; run: dvc checkout, or ")
+
+
 def test_without_a_name_the_content_gives_one(project: Project) -> None:
     first = project.run(*COMMAND).stdout.splitlines()
     name = first[0].partition(":")[0]

@@ -54,6 +54,14 @@ def test_a_test_photo_from_source_to_detection(project: Path) -> None:
     assert trace(project, "test/b1")[-1] == "predict   results/predict/detections.csv: line 3: none"
 
 
+def test_results_of_another_commit_are_called_so(project: Path) -> None:
+    (project / "dvc.lock").write_text(
+        f"schema: '2.0'\nstages:\n  evaluate:\n    outs:\n    - path: {paths.EVALUATE}\n      md5: {'0' * 32}.dir\n"
+    )
+    done = stage.call(trace_photo.main, project, "b0.jpg")
+    assert done.stderr.startswith("note: results/evaluate: not what dvc.lock names, so of another run; ")
+
+
 def test_what_was_changed_and_what_is_missing(project: Path) -> None:
     photo = project / "dataset/pets/train/a0.jpg"
     photo.write_bytes(photo.read_bytes() + b"\0")
