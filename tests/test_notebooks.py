@@ -236,8 +236,15 @@ def test_a_commands_output_is_complete_and_its_failure_is_reported(capsys: pytes
 def test_a_signed_address_is_not_shown(capsys: pytest.CaptureFixture[str]) -> None:
     """A notebook with its outputs is shared."""
     source = "SRC=https://me:hidden@host/photos.zip?X-Goog-Signature=hidden"
-    with pytest.raises(colab.Stopped, match=r"^false 'SRC=https://host/photos\.zip' NAME=pets ended with 1") as caught:
+    with pytest.raises(colab.Stopped, match=r"^false SRC=https://host/photos\.zip NAME=pets ended with 1") as caught:
         colab.run("false", source, "NAME=pets")
+    assert "hidden" not in capsys.readouterr().out + str(caught.value)
+
+
+@pytest.mark.parametrize("source", ["me:hidden@host/a.zip", "https:me:hidden@host/a.zip", "https://me :hidden@host/a"])
+def test_nor_is_one_that_is_mistyped(source: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(colab.Stopped) as caught:
+        colab.run("false", f"SRC={source}")
     assert "hidden" not in capsys.readouterr().out + str(caught.value)
 
 

@@ -42,7 +42,7 @@ def run(*command: str) -> None:
     Raises:
         Stopped: it ended with another code than 0.
     """
-    shown = errors.without_secrets(shlex.join(command))
+    shown = shlex.join(map(errors.redacted, command))
     print(f"$ {shown}", flush=True)
     ours, its = _terminal()
     try:

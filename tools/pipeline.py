@@ -36,7 +36,7 @@ def main() -> None:
         return
     command[2:2] = [word for override in overrides.given(arguments) for word in ("-S", override)]  # of exp run
     errors.exit_with(not_kept())
-    errors.say(f"> dvc {errors.without_secrets(shlex.join(command))}")
+    errors.say(f"> dvc {shlex.join(map(errors.redacted, command))}")
     code = run(command)
     errors.exit_with(not_kept())
     sys.exit(code)

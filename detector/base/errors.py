@@ -119,8 +119,10 @@ def redacted(address: str) -> str:
     """
     start, rest = re.findall(r"^((?:[\w-]+=)?[A-Za-z][\w+.-]*:?/+)?(.*)", address, re.DOTALL)[0]
     is_address = ":" in start or "//" in start
-    login, _, place = rest.rpartition("@")
-    if ":" in login or (is_address and "@" in rest.partition("/")[0]):
+    *login, place = re.split("@|%40", rest)
+    if any(re.search(":|%3[Aa]", part) for part in login) or (
+        is_address and re.search("@|%40", rest.partition("/")[0])
+    ):
         rest = place
     return f"{start}{rest[: _query(rest, is_address=is_address)]}"
 
@@ -128,9 +130,9 @@ def redacted(address: str) -> str:
 def _query(rest: str, *, is_address: bool) -> int | None:
     """Where a query begins: at a question mark, in an address also without one; a value follows, or it is none."""
     last_value = rest.rfind("=")
-    marks = [match.start() for match in re.finditer(r"\?|%3[Ff]" if is_address else r"\?", rest)][:1]
+    marks = [match.start() for match in re.finditer(r"[?？]|%3[Ff]" if is_address else r"\?", rest)][:1]
     marks = [place for place in marks if is_address or place < last_value]
-    others = re.search(r"[\s#&;]", rest[: max(last_value, 0)]) if is_address else None
+    others = re.search(r"[\s#&;,＆]|%26", rest[: max(last_value, 0)]) if is_address else None
     return min([*marks, *([others.start()] if others else [])], default=None)
 
 

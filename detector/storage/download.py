@@ -165,7 +165,9 @@ def _attempt(connection: "Session", url: str, part: Path) -> None:
         reason = "it redirects to an address that is not https://, or to no web address at all"
         raise UserError(errors.redacted(url), f"cannot be downloaded: {reason}", "do not trust it") from error
     except (requests.exceptions.TooManyRedirects, requests.exceptions.SSLError, ValueError) as error:
-        reason = f"cannot be downloaded: {errors.innermost(error)}"
+        is_web = isinstance(error, requests.exceptions.TooManyRedirects | requests.exceptions.SSLError)
+        cause = errors.innermost(error) if is_web else "it is no address"  # which the error may quote, with a password
+        reason = f"cannot be downloaded: {cause}"
         raise UserError(errors.redacted(url), reason, "check the address") from error
     except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError) as error:
         raise _BrokenError(f"cannot be downloaded: {errors.innermost(error)}") from error

@@ -212,7 +212,7 @@ def test_a_server_that_is_not_who_it_says(web, monkeypatch):
 def test_no_server_and_no_such_host(web):
     refused("https://localhost:9/a.zip", "https://localhost:9/a.zip: cannot be downloaded: ", "Connection refused")
     refused("https://nowhere.invalid/a.zip", "cannot be downloaded: ")
-    refused("https://", "cannot be downloaded: Invalid URL")
+    refused("https://", "cannot be downloaded: it is no address; check the address")
     refused("https://localhost:port/a.zip", "cannot be downloaded: ")
 
 
