@@ -53,7 +53,8 @@ def pull(repo: Any, *, with_experiments: bool) -> list[str]:
     if git_remote and (fault := experiments.pull(git_remote)):
         errors.say(f"not pulled from the git remote {git_remote}: experiments ({fault})")
     cache.remove_leftovers()
-    all_outputs = outputs.collect(repo, experiments.local() if git_remote else {})
+    theirs = experiments.local() if git_remote else {}
+    all_outputs = outputs.collect(repo, theirs)
     if not all_outputs:
         raise UserError("dvc.lock", "names nothing to pull", "was it committed where it was pushed? run: git pull")
     absent = {output.stored_as for output in all_outputs if not cache.has(output.stored_as)}
@@ -61,7 +62,7 @@ def pull(repo: Any, *, with_experiments: bool) -> list[str]:
     objects = outputs.by_object(cache, all_outputs)
     absent |= {name for name in objects if not cache.has(name)}
     faults = transfer.fetch(remote, cache, objects)
-    run_findings = transfer.fetch_runs(remote, cache, all_outputs)
+    run_findings = transfer.fetch_runs(remote, cache, all_outputs, theirs)
 
     here = [output for output in all_outputs if not output.commit]
     in_the_way = checkout(repo, [output for output in here if cache.is_complete(output.stored_as, faults)])

@@ -8,14 +8,17 @@ It prints a line on stderr for what is not, and exits with 0: a model of another
 import hashlib
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from detector.base import errors
 from detector.base.errors import UserError
+from tools.cloud import git
 from tools.cloud.cache import is_list, md5
 
 LOCK = Path("dvc.lock")
@@ -44,6 +47,19 @@ def stale(*wanted: Path) -> list[str]:
         if any(Path(path).is_relative_to(one) or one.is_relative_to(path) for one in wanted)
     }
     return sorted(path for path, digest in related.items() if Path(path).exists() and not is_what(Path(path), digest))
+
+
+def recorded(commits: Iterable[str]) -> list[Any]:
+    """What dvc.lock says of each stage, here and in these commits; nothing of one that cannot be read."""
+    texts = [LOCK.read_text(encoding="utf-8", errors="replace")] if LOCK.is_file() else []
+    for commit in commits:
+        with suppress(ValueError):  # it has none
+            texts.append(git.run("show", f"{commit}:./{LOCK}"))
+    found: list[Any] = []
+    for text in texts:
+        with suppress(ValueError, YAMLError, AttributeError):
+            found += ((YAML(typ="safe").load(text) or {}).get("stages") or {}).values()
+    return found
 
 
 def _locked() -> Iterator[tuple[str, str]]:

@@ -103,11 +103,15 @@ def _refusal(remote: Remote, name: str, damage: str | None) -> str:
     return f"{here}damaged on the remote: the md5 of {remote.url}/{name} is {remote.md5(name)}; {WHERE_WHOLE}"
 
 
-def fetch_runs(remote: Remote, cache: Cache, outputs: Iterable[Output]) -> list[str]:
-    """Fetch what is missing in the run-cache, but only runs whose outputs are among these.
+def fetch_runs(remote: Remote, cache: Cache, outputs: Iterable[Output], commits: Iterable[str] = ()) -> list[str]:
+    """Fetch what is missing in the run-cache, but only runs that dvc.lock records, here or in these commits.
 
-    DVC puts what a run names into the working tree, under the path that the run gives, and anyone who may write to the
-    remote may write a run.
+    DVC puts what a run names into the working tree, under the path that the run gives; and it takes what a run says
+    for the result of what is to be run, without a look at it. Anyone who may write to the remote may write a run.
+
+    Args:
+        outputs: those that are known, which a run may name.
+        commits: whose dvc.lock counts, beside the one that is here.
 
     Returns: what failed, a line each.
     """
@@ -116,21 +120,38 @@ def fetch_runs(remote: Remote, cache: Cache, outputs: Iterable[Output]) -> list[
     cache.root.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=cache.root, prefix=".", suffix=".tmp") as folder:
         faults = fetch_files(remote, Path(folder), {name: remote.md5(name) or "" for name in names})
+        recorded = [_measured(stage) for stage in lineage.recorded(commits)] if names else []
         for name in names - faults.keys():
-            if known.issuperset(_outputs_of_run(Path(folder, name))):
+            run = _run(Path(folder, name))
+            if known.issuperset(_outputs_of_run(run)) and _measured(run) in recorded:
                 cache.path(name).parent.mkdir(parents=True, exist_ok=True)
                 Path(folder, name).replace(cache.path(name))
     return [f"{name}: of the run-cache: {fault}" for name, fault in sorted(faults.items())]
 
 
-def _outputs_of_run(path: Path) -> set[tuple[str, str]]:
+def _run(path: Path) -> Any:
+    """What a run says; None where it is none."""
+    try:
+        return YAML(typ="safe").load(path)
+    except (OSError, ValueError, YAMLError, RecursionError):
+        return None
+
+
+def _outputs_of_run(run: Any) -> set[tuple[str, str]]:
     """(path, object) of each output that a run names; what is none, or names more than that, gives one that is none."""
     try:
-        outs = YAML(typ="safe").load(path)["outs"]
+        outs = run["outs"]
         found = {(str(out["path"]), object_name(str(out["md5"]))) for out in outs if out.keys() <= KEYS_OF_OUTPUT}
-    except (OSError, ValueError, YAMLError, KeyError, TypeError, AttributeError, RecursionError, UserError):
+    except (KeyError, TypeError, AttributeError, UserError):
         return {("", "")}
     return found if len(found) == len(outs) else {("", "")}
+
+
+def _measured(stage: Any) -> Any:
+    """What a run or dvc.lock says of a stage, without the sizes, which some versions of DVC do not write."""
+    if isinstance(stage, dict):
+        return {key: _measured(value) for key, value in stage.items() if key not in ("size", "nfiles")}
+    return [_measured(one) for one in stage] if isinstance(stage, list) else stage
 
 
 def fetch_files(remote: Remote, folder: Path, digests: Mapping[str, str]) -> dict[str, str]:
