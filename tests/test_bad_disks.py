@@ -19,6 +19,8 @@ COMMANDS = [
     "tools.inspect_dataset",
     "tools.pipeline repro only",
     "tools.pipeline exp run only",
+    "stages.xml2csv",
+    "tools.convert --to=coco --dataset=pets",
 ]
 
 

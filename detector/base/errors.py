@@ -181,8 +181,8 @@ def refusal(error: BaseException) -> UserError | None:
         words |= {os.strerror(number): number for number in REFUSED}  # of shutil, which counts many up
     if number not in REFUSED:
         number = next((meant for text, meant in words.items() if text in str(inner)), None)
-    if number is None:
-        return None
+    if number is None:  # `raise Timeout from None`, as diskcache says it where SQLite finds no room
+        return refusal(inner.__context__) if inner.__suppress_context__ and inner.__context__ else None
     return UserError(str(where), os.strerror(number), f"{REFUSED[number]}, and run the command again")
 
 

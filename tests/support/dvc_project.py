@@ -31,6 +31,13 @@ PIPELINE = """stages:
     deps: [out]
     outs: [count.txt]
 """
+LARGE = """\
+stages:
+  make:
+    cmd: mkdir out && seq 300000 > out/a && seq 200001 > out/b && cp params.yaml out/c
+    params: [number]
+    outs: [out]
+"""
 CONFIG = "[core]\n    analytics = false\n    remote = store\n['remote \"store\"']\n    url = {url}\n"
 GS = "gs://bucket/dvc"
 HELLO = "5d41402abc4b2a76b9719d911017c592"  # the md5 of "hello": out/a.txt

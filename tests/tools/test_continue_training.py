@@ -87,9 +87,8 @@ def test_the_last_model_is_copied_tracked_and_named(project: Project) -> None:
 
 
 def test_a_model_of_another_commit_is_called_so(project: Project) -> None:
-    (project.root / "dvc.lock").write_text(
-        f"schema: '2.0'\nstages:\n  train_tpu:\n    cmd: x\n    outs:\n    - path: {paths.TRAIN}\n      md5: {'0' * 32}.dir\n"
-    )
+    outs = f"    outs:\n    - path: {paths.TRAIN}\n      md5: {'0' * 32}.dir\n"
+    (project.root / "dvc.lock").write_text(f"schema: '2.0'\nstages:\n  train_tpu:\n    cmd: x\n{outs}")
     said = project.run(*COMMAND, "--name=cats").stderr
     assert said.startswith("note: model/train: not what dvc.lock names, so of another run; run: dvc checkout, or ")
 

@@ -57,19 +57,10 @@ def test_dvc_still_says_it_in_those_words(tmp_path: Path) -> None:
     assert EXPECTED in project.run("dvc", "exp", "run", "-S", "number=2", "last").stderr
 
 
-LARGE = """\
-stages:
-  make:
-    cmd: mkdir out && seq 300000 > out/a && seq 200001 > out/b && cp params.yaml out/c
-    params: [number]
-    outs: [out]
-"""
-
-
 @pytest.fixture
 def cramped(tmp_path: Path) -> Iterator[Project]:
     """A pipeline whose result is larger than the disk of DVC's cache."""
-    project = dvc_project.started(tmp_path / "project", LARGE)
+    project = dvc_project.started(tmp_path / "project", dvc_project.LARGE)
     project.commit()
     with disk.small(tmp_path / "cache", "2m,nr_inodes=600") as cache:
         project.must("dvc", "cache", "dir", "--local", str(cache))
@@ -103,7 +94,7 @@ def test_a_result_that_the_cache_cannot_take_is_not_overwritten(cramped: Project
 
 def test_a_cache_that_is_full_to_the_brim(cramped: Project) -> None:
     """Not even the run-cache takes its few bytes, nor is there room for a folder."""
-    (cramped.root / "dvc.yaml").write_text(LARGE.replace("300000", "3").replace("200001", "4"))
+    (cramped.root / "dvc.yaml").write_text(dvc_project.LARGE.replace("300000", "3").replace("200001", "4"))
     cramped.commit()
     cache = cramped.root.parent / "cache"
     assert child("-m", "tools.pipeline", "repro", cwd=cramped.root).returncode == 0

@@ -5,6 +5,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import shutil
 import stat
 import time
@@ -15,9 +16,11 @@ from unittest import mock
 import pytest
 from ruamel.yaml import YAML
 
+from tests.support import disk
 from tests.support.dvc_project import (
     GS,
     HELLO,
+    LARGE,
     UP_TO_DATE,
     Project,
     committed,
@@ -27,6 +30,8 @@ from tests.support.dvc_project import (
     folder_list,
     name,
     request,
+    started,
+    with_folder,
 )
 from tests.support.gcs_server import Server
 from tests.support.service_account import write_key
@@ -302,6 +307,34 @@ def test_a_run_is_taken_for_the_outputs_of_commits_alone(attack: str, project: P
     assert len(runs) == 2 and runs < before
     assert list((clone.root / ".dvc/cache").glob(".*")) == []
     assert clone.must("dvc", "repro").splitlines()[-1] == UP_TO_DATE
+
+
+def test_no_run_gives_the_result_of_another(project: Project, gcs: Server) -> None:
+    """That of a commit as that of a run with another number, which nobody has made: DVC would not make it either."""
+    project.well("push")
+    clone = project.clone()
+    poisoned_run(gcs, project, "out", folder_list(project))
+    clone.well("pull")
+    (clone.root / "params.yaml").write_text("number: 2\n")
+    clone.must("dvc", "repro")
+    assert (clone.root / "out/b.txt").read_text() == "number: 2\n"
+
+
+def test_a_full_disk_is_one_line(tmp_path: Path) -> None:
+    """That of the working tree, on which DVC's notes are, too: SQLite's words do not get through."""
+    project, remote = started(tmp_path / "project", LARGE), tmp_path / "remote"
+    remote.mkdir()
+    with_folder(project, remote)
+    project.must("dvc", "repro", "-q")
+    project.commit()
+    project.remote("push")
+    with disk.small(tmp_path / "disk", "3m") as small:
+        project.must("git", "clone", "-q", str(project.root), str(small / "clone"))
+        clone = Project(small / "clone", project.environment)
+        clone.must("dvc", "cache", "dir", "--local", str(tmp_path / "cache"))
+        done = clone.remote("pull")
+        assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
+        assert re.match("error: disk: (No space left on device|Input/output error); ", done.stderr), "as SQLite has it"
 
 
 @pytest.mark.parametrize(

@@ -43,6 +43,15 @@ def test_our_own_mistake_keeps_its_traceback() -> None:
     assert "Traceback" in done.stderr
 
 
+HIDDEN = """
+def full():
+    try:
+        raise sqlite3.OperationalError("database or disk is full")
+    except sqlite3.OperationalError:
+        raise RuntimeError from None
+"""
+
+
 @pytest.mark.parametrize(
     ("error", "line"),
     [
@@ -51,13 +60,14 @@ def test_our_own_mistake_keeps_its_traceback() -> None:
         ("PermissionError(errno.EACCES, 'x', 'a.csv')", "a.csv: Permission denied; change its permissions, and run"),
         ("OSError(errno.EIO, 'x')", "disk: Input/output error; check the disk, and run the command again"),
         ("sqlite3.OperationalError('database or disk is full')", "disk: No space left on device; make room, and run"),
+        ("full()", "disk: No space left on device; make room, and run"),  # as diskcache says what SQLite said
         ("RuntimeError('ckpt-1; No space left on device [Op:Save]')", "disk: No space left on device; make room, and"),
         ("numpy.zeros(2**58)", "memory: there is not enough; close other programs, and run the command"),
     ],
 )
 def test_what_the_system_refuses_is_one_line_too(error: str, line: str) -> None:
-    imports = "import errno, numpy, sqlite3\nfrom detector.base import errors"
-    done = child("-c", f"{imports}\ndef main(): raise {error}\nerrors.run(main)")
+    begin = "import errno, numpy, sqlite3\nfrom detector.base import errors\n" + HIDDEN
+    done = child("-c", f"{begin}def main(): raise {error}\nerrors.run(main)")
     assert done.returncode == 2
     assert done.stderr.startswith(f"error: {line}")
     assert done.stderr.count("\n") == 1
