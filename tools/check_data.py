@@ -28,7 +28,7 @@ from tqdm import tqdm
 
 from detector.base import errors, files
 from detector.base.errors import UserError
-from tools.cloud import experiments, git, outputs
+from tools.cloud import experiments, git, outputs, transfer
 from tools.cloud.cache import Cache, md5_in, mismatch
 from tools.cloud.outputs import Output
 from tools.cloud.project import project
@@ -154,8 +154,8 @@ def restored(
     if name not in here:
         return "the cache has it: make push"
     remove = f"rm -f {os.path.relpath(cache.path(name))}, then "
-    if not output.commit and not mismatch(Path(output.path), md5_in(name)):
-        return f"the working tree has it: {remove}{output.remedy}"
+    if transfer.is_whole_here(output):
+        return f"the working tree has it: {remove}{transfer.remedy(output)}"
     elsewhere = "neither has it: " if remote else "make check-data REMOTE=1 tells whether the remote has it; else: "
     return f"{elsewhere}{remove}{output.remedy}"
 

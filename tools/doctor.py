@@ -80,8 +80,8 @@ def main() -> None:
     arguments = _arguments()
     params, faults = settings.read(arguments.set)
     for key, _, value in (override.partition("=") for override in arguments.set):
-        if key == "train.work_dir" and trust.is_in_bucket(value):
-            trust.remember(value)
+        if key == "train.work_dir" and trust.is_in_bucket(place := value.strip("'\"")):  # Hydra's quotes
+            trust.remember(place)
     fast = [Check("git", partial(repository.repository, bool(arguments.set))), *FAST]
     if arguments.fast:
         sys.exit(1 if _show_errors(_for_this_run([*faults, *_lines(fast, params)], arguments.set)) else 0)

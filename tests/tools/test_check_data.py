@@ -49,7 +49,7 @@ def test_what_is_damaged_or_missing_and_where_it_can_come_from(project: Project,
     project.damage(HELLO, b"HELLO")
     assert project.remote("check_data").stdout == (f"{cache(project)}: 3 right, 1 damaged and 0 missing of 4 objects\n")
     fault = f"out/a.txt: damaged ({DAMAGE}) in {cache(project)}"
-    assert project.findings("check_data") == [f"{fault}; the working tree has it: rm -f {PATH}, then dvc repro copy"]
+    assert project.findings("check_data") == [f"{fault}; the working tree has it: rm -f {PATH}, then dvc commit copy"]
     assert project.findings("check_data", "--remote=1") == [f"{fault}; the remote has it: make pull"]
     (project.root / "out/a.txt").chmod(0o644)
     (project.root / "out/a.txt").write_text("changed")
@@ -59,6 +59,17 @@ def test_what_is_damaged_or_missing_and_where_it_can_come_from(project: Project,
     assert project.findings("check_data", "--remote=1") == [
         f"{fault}, missing in {GS}; neither has it: rm -f {PATH}, then dvc repro copy"
     ]
+
+
+def test_nothing_is_made_again_that_the_working_tree_has(project: Project) -> None:
+    """`dvc repro` would remove it, and train for hours."""
+    listed, made = project.cached(folder_list(project)), (project.root / "out/a.txt").stat().st_mtime_ns
+    listed.unlink()
+    (finding,) = project.findings("check_data")
+    assert "; the working tree has it: rm -f " in finding, finding
+    project.must("sh", "-c", finding.rpartition(", then ")[2])
+    assert listed.exists() and (project.root / "out/a.txt").stat().st_mtime_ns == made
+    project.well("check_data")
 
 
 def test_what_the_remote_has_lost_or_damaged(project: Project, gcs: Server) -> None:

@@ -719,6 +719,7 @@ def test_a_work_directory_in_a_bucket_that_others_chose(project: Project, gcs: S
     )
     assert project.doctor("--fast", "-S", "train.work_dir=gs://theirs/work").stderr == ""
     assert project.doctor("--fast").stderr == "", "it is in params.yaml from then on"
+    assert project.doctor("--fast", "-Strain.work_dir='gs://other/work'").stderr == "", "in Hydra's quotes, too"
 
 
 def test_a_remote_that_is_only_in_the_local_configuration_is_reported(project: Project) -> None:

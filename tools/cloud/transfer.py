@@ -20,7 +20,7 @@ from ruamel.yaml.error import YAMLError
 
 from detector.base.errors import UserError
 from tools.cloud import lineage
-from tools.cloud.cache import RUN, Cache, is_list, md5, md5_in, mismatch, object_name
+from tools.cloud.cache import RUN, RUNS, Cache, is_list, md5, md5_in, mismatch, object_name
 from tools.cloud.outputs import Output
 from tools.cloud.reasons import reason
 from tools.cloud.remote import Remote
@@ -40,11 +40,11 @@ def send(remote: Remote, cache: Cache, objects: Mapping[str, Output]) -> dict[st
     absent = [name for name in objects if not remote.has(name)]
     faults = {}
     for name, fault in cache.damaged(absent).items():
-        remedy = f"run: rm -f {os.path.relpath(cache.path(name))}, then {_remedy(objects[name])}"
-        faults[name] = f"damaged in the cache, and not pushed: {fault}; {remedy}"
+        remove = f"run: rm -f {os.path.relpath(cache.path(name))}, then {remedy(objects[name])}"
+        faults[name] = f"damaged in the cache, and not pushed: {fault}; {remove}"
     for name in absent:
         if not cache.has(name):
-            faults[name] = f"neither in the cache nor on the remote; run: {_remedy(objects[name])}, then make push"
+            faults[name] = f"neither in the cache nor on the remote; run: {remedy(objects[name])}, then make push"
     whole = [name for name in absent if name not in faults]
     files = [name for name in whole if not is_list(name)]
     faults |= send_files(remote, {name: cache.path(name) for name in files})
@@ -54,11 +54,15 @@ def send(remote: Remote, cache: Cache, objects: Mapping[str, Output]) -> dict[st
     return faults | send_files(remote, {name: cache.path(name) for name in complete})
 
 
-def _remedy(output: Output) -> str:
+def remedy(output: Output) -> str:
     """What puts an output into the cache again: where it is whole in the working tree, nothing has to make it again."""
+    return output.remedy.replace("dvc repro", "dvc commit") if is_whole_here(output) else output.remedy
+
+
+def is_whole_here(output: Output) -> bool:
+    """Whether the working tree has an output, or a file of one, as it is recorded."""
     digest = md5_in(output.stored_as) + (".dir" if is_list(output.stored_as) else "")
-    is_here = not output.commit and lineage.is_what(Path(output.path), digest)
-    return output.remedy.replace("dvc repro", "dvc commit") if is_here else output.remedy
+    return not output.commit and lineage.is_what(Path(output.path), digest)
 
 
 def absent_runs(remote: Remote, cache: Cache) -> list[str]:
@@ -118,7 +122,7 @@ def fetch_runs(remote: Remote, cache: Cache, outputs: Iterable[Output], commits:
     names = {name for name in remote.digests if RUN.fullmatch(name)} - set(cache.runs())
     known = {(output.path, output.stored_as) for output in outputs}
     cache.root.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=cache.root, prefix=".", suffix=".tmp") as folder:
+    with tempfile.TemporaryDirectory(dir=cache.root, prefix=RUNS, suffix=".tmp") as folder:
         faults = fetch_files(remote, Path(folder), {name: remote.md5(name) or "" for name in names})
         recorded = [_measured(stage) for stage in lineage.recorded(commits)] if names else []
         for name in names - faults.keys():
