@@ -99,15 +99,17 @@ def test_what_a_killed_pull_has_left(project: Project) -> None:
     old, new = (clone.cached(HELLO).with_name(f".{number}.tmp") for number in range(2))
     run = clone.root / ".dvc/cache/runs" / "ab" / ("ab" * 32) / ".2.tmp"
     run.parent.mkdir(parents=True)
-    for path in (old, new, run):
+    others = clone.root / ".dvc/cache/photos/.mine.tmp"  # the cache may be a whole disk
+    others.parent.mkdir()
+    for path in (old, new, run, others):
         path.write_bytes(b"hel")
-    for path in (old, run):
+    for path in (old, run, others):
         os.utime(path, (time.time() - 2 * 24 * 3600,) * 2)
     assert clone.well("pull").endswith("fetched 0\n")
     assert HELLO in clone.objects()
     assert stat.S_IMODE(clone.cached(HELLO).stat().st_mode) == 0o444, "DVC would read it each time"
     assert not old.exists() and not run.exists()
-    assert new.exists()
+    assert new.exists() and others.exists()
 
 
 def test_why_the_one_missing_object_does_not_come(project: Project, gcs: Server) -> None:

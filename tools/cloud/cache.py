@@ -26,7 +26,9 @@ from tools.cloud.reasons import reason
 OBJECT = re.compile(r"files/md5/([0-9a-f]{2})/([0-9a-f]{30})(\.dir)?")
 RUN = re.compile(r"runs/[0-9a-f]{2}/[0-9a-f]{64}/[0-9a-f]{64}")
 MD5 = re.compile(r"[0-9a-f]{32}(\.dir)?")
-UNFINISHED = ".*.tmp"  # a file that DVC is copying; a folder of runs that are not checked yet
+UNFINISHED = ".*.tmp"  # a file that DVC is copying
+RUNS = ".passo-runs."  # how the folder of runs that are not checked yet begins
+UNFINISHED_RUNS = f"{RUNS}*.tmp"
 LEFTOVER_SECONDS = 24 * 3600  # without a change, after which no download writes to it any more
 
 
@@ -78,8 +80,12 @@ class Cache:
         return sorted(name for name in names if RUN.fullmatch(name))
 
     def remove_leftovers(self) -> None:
-        """Remove what a killed pull had not finished; not what another pull, into a shared cache, is writing."""
-        for path in list(self.root.rglob(UNFINISHED)):
+        """Remove what a killed pull had not finished; not what another pull, into a shared cache, is writing.
+
+        Nor what others have in the folder that a cache on a disk of its own may be: that of the whole disk.
+        """
+        patterns = (UNFINISHED_RUNS, f"files/md5/**/{UNFINISHED}", f"runs/**/{UNFINISHED}")
+        for path in [path for pattern in patterns for path in self.root.glob(pattern)]:
             with contextlib.suppress(FileNotFoundError):  # the other pull has finished it
                 if time.time() - path.stat().st_mtime > LEFTOVER_SECONDS:
                     shutil.rmtree(path) if path.is_dir() else path.unlink()
