@@ -42,7 +42,7 @@ CHECKED = "passo-checked.json"  # in .dvc/tmp: {object of the cache: the second 
 def main() -> None:
     arguments = parse_arguments()
     with project() as repo:
-        findings = check(repo, connect(repo, "check-data") if arguments.remote else None, arguments.minutes * 60)
+        findings = check(repo, connect(repo, "bucket-check") if arguments.remote else None, arguments.minutes * 60)
     errors.exit_with(findings)
 
 

@@ -18,11 +18,12 @@ SECTION = "['remote \"store\"']\n    url = gs://bucket/dvc\n    verify = true\n"
 ASK = """
 import sys
 from detector.base import errors
-from tools import bucket, compare, doctor, pull, push
+from tools import bucket, check_data, compare, doctor, pull, push
+modules = bucket, check_data, compare, doctor, pull, push
 for command in sys.argv[1:]:
     name, *sys.argv[1:] = command.split()
     try:
-        errors.run({"bucket": bucket, "compare": compare, "doctor": doctor, "pull": pull, "push": push}[name].main)
+        errors.run(next(module for module in modules if module.__name__ == f"tools.{name}").main)
     except SystemExit as code:
         print(f"{command}: {code}")
 """
@@ -143,6 +144,15 @@ def test_a_remote_that_the_user_names_once_is_used_from_then_on(user: Project, g
     assert set(gcs.logins) == {"storage.googleapis.com"}
     other = Project(clone.root, {**clone.environment, "XDG_STATE_HOME": str(clone.root / "other")})
     assert "you have not used it before" in ask(other, "push").stderr
+
+
+def test_what_check_data_says_names_the_remote(user: Project, gcs: Server) -> None:
+    done = ask(user, "check_data --remote=1")
+    assert (gcs.logins, gcs.log) == ([], [])
+    assert done.stderr.endswith("if it is yours, run: make bucket-check BUCKET=bucket\n")
+    done = ask(user, "bucket --check --bucket=bucket", "check_data --remote=1")
+    assert "you have not used it before" not in done.stderr
+    assert set(gcs.logins) == {"storage.googleapis.com"}
 
 
 def test_the_configuration_of_another_commit_does_not_count(user: Project, gcs: Server) -> None:
