@@ -260,13 +260,14 @@ def test_bucket_check_finds_a_public_member_with_a_condition_too(project: Projec
     ]
 
 
+PODS = "serviceAccount:theirs.svc.id.goog[default/default]"  # those of that name in all of a project's clusters
 POOL = "principalSet://iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/ci/*"
 
 
 @pytest.mark.parametrize(
     ("member", "fault"),
     [
-        *((member, "that is more than one account") for member in (*STRANGERS, POOL)),
+        *((member, "that is more than one account") for member in (*STRANGERS, POOL, PODS)),
         ("projectViewer:theirs", "that is another project's people"),
         ("projectOwner:hidden", "that may be another project's people, and this account may not see"),
     ],

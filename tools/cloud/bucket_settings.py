@@ -15,7 +15,7 @@ WORK = "work/"  # where trainings save their checkpoints
 WORK_DAYS = 30  # after which objects under work/ are deleted
 SOFT_DELETE_DAYS = 7  # in which a deleted object can be restored: the service's default, and its minimum
 PUBLIC = ("allUsers", "allAuthenticatedUsers")
-ONE_ACCOUNT = ("user:", "serviceAccount:")  # how a member begins that is no more than that
+ONE_ACCOUNT = re.compile(r"(user|serviceAccount):[^@\s]+@[^@\s]+")  # has no @: serviceAccount:PROJECT.svc.id.goog[a/b]
 OF_A_PROJECT = re.compile("project(?:Owner|Editor|Viewer):(.+)")
 ROLE = "roles/storage.objectUser"  # read, write, list and delete objects; not who else may
 AS_GOOD = (ROLE, "roles/storage.objectAdmin", "roles/storage.admin")
@@ -130,7 +130,7 @@ def _strange_bindings(bucket: Any, policy: Any) -> list[Finding]:
     for binding in policy.bindings:
         for member in sorted(set(binding["members"]) - set(PUBLIC)):
             of_project = OF_A_PROJECT.fullmatch(member)
-            is_own = is_own_project(of_project[1]) if of_project else member.startswith(ONE_ACCOUNT)
+            is_own = is_own_project(of_project[1]) if of_project else bool(ONE_ACCOUNT.fullmatch(member))
             if not is_own:
                 who = "another project's people" if of_project else "more than one account"
                 unseen = is_own is None
