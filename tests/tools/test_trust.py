@@ -205,3 +205,12 @@ def test_a_remote_that_is_no_bucket_is_named_in_the_file(plain: Project, tmp_pat
     done = project.remote("push")
     assert "Connect call failed ('127.0.0.1', 9)" in done.stderr
     assert "secret" not in done.stdout + done.stderr
+
+
+def test_no_other_user_of_the_machine_writes_what_dvc_unpickles(plain: Project, tmp_path: Path) -> None:
+    """DVC's own place for its notes is /var/tmp/dvc, which all may write to."""
+    own = {"DVC_SITE_CACHE_DIR": "", "XDG_CACHE_HOME": str(tmp_path / "caches")}
+    project = Project(plain.root, {**plain.environment, **own})
+    assert project.run(sys.executable, "-m", "tools.check_data").returncode == 0
+    folder = tmp_path / "caches/passo/dvc"
+    assert list(folder.iterdir()) and folder.stat().st_mode & 0o777 == 0o700

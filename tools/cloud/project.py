@@ -1,5 +1,6 @@
 """DVC's view of the project."""
 
+import contextlib
 import logging
 import os
 from collections.abc import Iterator
@@ -7,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from detector.base import files
 from detector.base.errors import UserError
 from tools.cloud import trust
 from tools.cloud.reasons import reason
@@ -20,6 +22,7 @@ def project() -> Iterator[Any]:
         UserError: it is none, or its configuration is not to be trusted.
     """
     os.environ.setdefault("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")  # else gcsfs asks over gRPC, which may hang
+    _keep_notes_private()
     from dvc.exceptions import DvcException, NotDvcRepoError
     from dvc.repo import Repo
 
@@ -36,6 +39,21 @@ def project() -> Iterator[Any]:
         raise UserError(".", "not inside a DVC repository", "run from the project's root") from error
     except DvcException as error:
         raise UserError("DVC", reason(error), "fix that, and run the command again") from error
+
+
+def _keep_notes_private() -> None:
+    """Have DVC keep its notes where no other user of this machine may write.
+
+    It keeps them in /var/tmp/dvc, with permissions for all, and unpickles them: what another user writes there is run.
+    """
+    if os.environ.get("DVC_SITE_CACHE_DIR"):
+        return
+    caches = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    folder = (caches if caches.is_absolute() else files.expanded("~/.cache")) / "passo" / "dvc"
+    with contextlib.suppress(OSError):  # no home that can be written to
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder.chmod(0o700)
+        os.environ["DVC_SITE_CACHE_DIR"] = str(folder)
 
 
 def _unlock(repo: Any) -> None:
