@@ -71,6 +71,40 @@ def committed_folder_behind_a_link(project: Project) -> None:
     project.commit()
 
 
+def _submodule(project: Project, place: str, *files: str) -> None:
+    """A repository of somebody's in this one, whose files set an endpoint."""
+    theirs = Project(project.root.parent / "theirs", project.environment)
+    theirs.root.mkdir()
+    theirs.must("git", "init", "-q")
+    for file in files:
+        (theirs.root / file).write_text(f"['remote \"store\"']\n    endpointurl = {STRANGER}\n")
+    theirs.commit()
+    project.must("git", "-c", "protocol.file.allow=always", "submodule", "--quiet", "add", str(theirs.root), place)
+
+
+def committed_link_into_a_submodule(project: Project) -> None:
+    _submodule(project, "sub", "settings")
+    (project.root / ".dvc/config.local").symlink_to("../sub/settings")
+    project.must("git", "add", "-f", ".dvc/config.local")
+    project.commit()
+
+
+def link_into_a_submodule(project: Project) -> None:
+    _submodule(project, "sub", "config.local")
+    for path in (project.root / ".dvc").iterdir():
+        path.rename(project.root / "sub" / path.name)
+    (project.root / ".dvc").rmdir()
+    (project.root / ".dvc").symlink_to("sub")
+
+
+def committed_link_to_what_git_ignores(project: Project) -> None:
+    (project.root / "results/settings").write_text(f"['remote \"store\"']\n    endpointurl = {STRANGER}\n")
+    (project.root / ".gitignore").write_text("/results/settings\n")
+    (project.root / ".dvc/config.local").symlink_to("../results/settings")
+    project.must("git", "add", "-f", ".dvc/config.local")
+    project.commit()
+
+
 def left_endpoint(project: Project) -> None:
     (project.root / ".dvc/config.local").write_text(f"['remote \"store\"']\n    endpointurl = {STRANGER}\n")
 
@@ -90,6 +124,9 @@ ATTACKS = {
     committed_endpoint: "remote.store.endpointurl: it comes with the repository, and is for each user to set",
     committed_local_configuration: ".dvc/config.local: git tracks it, so that others may have written it",
     committed_folder_behind_a_link: ".dvc/config.local: git tracks it, so that others may have written it",
+    committed_link_into_a_submodule: ".dvc/config.local: git tracks it, so that others may have written it",
+    link_into_a_submodule: ".dvc/config.local: git tracks it, so that others may have written it",
+    committed_link_to_what_git_ignores: ".dvc/config.local: git tracks it, so that others may have written it",
     left_endpoint: f"remote store goes to {STRANGER}, which is neither Google's nor STORAGE_EMULATOR_HOST",
     endpoint_that_looks_like_google: "which is neither Google's nor STORAGE_EMULATOR_HOST, which is not set",
     committed_key: "remote.store.credentialpath: it comes with the repository, and is for each user to set",
@@ -191,6 +228,14 @@ def test_what_else_is_for_each_user_to_set(lines: str, name: str, plain: Project
     command = "remote modify {} Other password" if name.startswith("remote.") else f"config {{}} {name}"
     unset, local = (command.format(option) for option in ("--unset", "--local"))
     assert said.endswith(f"run: dvc {unset}; if you want it: dvc {local} VALUE")
+
+
+def test_a_value_that_stands_for_another_which_is_not_there(plain: Project) -> None:
+    (plain.root / ".dvc/config").write_text("[core]\n    remote = store\n['remote \"store\"']\n    url = gs://%(x)s\n")
+    assert plain.refusal("push").startswith('.dvc/config: missing option "x" in interpolation.; fix it, or restore it')
+    done = ask(plain, "bucket --check")
+    assert done.stderr.startswith('error: .dvc/config: missing option "x" in interpolation.; fix it, or restore it')
+    assert done.stderr.count("\n") == 1
 
 
 def test_a_remote_that_is_no_bucket_is_named_in_the_file(plain: Project, tmp_path: Path) -> None:

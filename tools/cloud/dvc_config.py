@@ -147,6 +147,7 @@ def uncommitted() -> bool:
 
 def _config(level: str | None = None) -> Any:
     """DVC's configuration: all levels merged, or one."""
+    from configobj import InterpolationError
     from dvc.config import Config, ConfigError
 
     if not DVC_DIR.is_dir():
@@ -155,5 +156,5 @@ def _config(level: str | None = None) -> Any:
     try:
         config = Config(dvc_dir=str(DVC_DIR))
         return config.load_one(level) if level else config
-    except ConfigError as error:
+    except (ConfigError, InterpolationError) as error:
         raise UserError(str(CONFIG), str(error), "fix it, or restore it: git checkout .dvc/config") from error

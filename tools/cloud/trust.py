@@ -74,8 +74,18 @@ def _entries() -> Iterator[tuple[str, str]]:
 
 
 def _is_tracked(path: Path) -> bool:
-    with suppress(ValueError):  # no git here, or the file lies outside of the repository
-        return bool(git.run("ls-files", "--", os.path.realpath(path)))
+    """Whether git has this file: by its name, or as a link; or where links lead, in a submodule of this repository."""
+    real, links = Path(os.path.realpath(path)), [one for one in (path, *path.parents) if one.is_symlink()]
+    with suppress(ValueError):  # no git here
+        top = Path(git.run("rev-parse", "--show-toplevel").rstrip("\n")).resolve()
+        folder = real.parent if real.is_relative_to(top) else Path()
+        return _is_in_git(folder, real) or any(_is_in_git(Path(), one) for one in (path, *links))
+    return False
+
+
+def _is_in_git(folder: Path, path: Path) -> bool:
+    with suppress(ValueError):  # it lies outside of the repository, or behind a link
+        return bool(git.run("-C", str(folder), "ls-files", "--", str(path)))
     return False
 
 
