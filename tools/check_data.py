@@ -17,7 +17,6 @@ Exit code 0: what was checked is right. 1: what is not, a line each. 2: it could
 import argparse
 import contextlib
 import json
-import os
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -153,7 +152,7 @@ def restored(
         return "the remote has it: make pull" + (f" COMMIT={commit}" if commit else "")
     if name not in here:
         return "the cache has it: make push"
-    remove = f"rm -f {os.path.relpath(cache.path(name))}, then "
+    remove = f"{cache.to_remove(name)}, then "
     if transfer.is_whole_here(output):
         return f"the working tree has it: {remove}{transfer.remedy(output)}"
     elsewhere = "neither has it: " if remote else "make check-data REMOTE=1 tells whether the remote has it; else: "

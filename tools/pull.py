@@ -16,6 +16,7 @@ Exit code 0: everything is here and right. 1: what is not, a line each. 2: the r
 
 import argparse
 import os
+import shlex
 from collections.abc import Sequence
 from typing import Any
 
@@ -93,7 +94,7 @@ def obstacles(output: Output, message: str) -> list[str]:
     first, *paths = message.splitlines()
     if not first.startswith(IN_THE_WAY):
         return [f"{output.path}: {first}"]
-    remedy = f"move it away and run make pull, or give it up: dvc checkout --force {output.path}"
+    remedy = f"move it away and run make pull, or give it up: dvc checkout --force {shlex.quote(output.path)}"
     fault = "is not what dvc.lock says, and is stored nowhere else: left as it is"
     return [f"{os.path.relpath(path)}: {fault}; {remedy}" for path in sorted(paths)]
 

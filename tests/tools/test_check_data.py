@@ -122,6 +122,28 @@ def test_older_commits_and_experiments_are_checked_too(project: Project) -> None
     assert len(lines) == 2
 
 
+def test_what_is_to_be_pasted_runs_nothing_else(plain: Project) -> None:
+    """An experiment's name comes from its git remote, the cache's folder with the repository."""
+    experiment(plain, 4, "four")
+    ref = plain.must("git", "for-each-ref", "--format=%(refname)", "refs/exps/*/*/four").strip()
+    hostile = ref.removesuffix("four") + "x;touch${IFS}pwned"
+    plain.must("git", "update-ref", hostile, ref)
+    plain.must("git", "update-ref", "-d", ref)
+    plain.damage(digest(b"number: 4\n"), b"x")
+    (line,) = plain.findings("check_data")
+    assert line.endswith("then dvc exp apply 'x;touch${IFS}pwned', then dvc repro")
+    (plain.root / ".dvc/cache").rename(plain.root / "x; touch pwned")
+    with (plain.root / ".dvc/config").open("a") as config:
+        config.write("[cache]\n    dir = '../x; touch pwned'\n")
+    (line,) = plain.findings("check_data")
+    assert "rm -f 'x; touch pwned/files/md5/" in line
+
+
+def test_a_lock_that_is_nested_too_deeply(plain: Project) -> None:
+    (plain.root / "dvc.lock").write_text("schema: '2.0'\nstages: " + "[" * 3000 + "\n")
+    assert plain.refusal("check_data") == "DVC: its files are nested too deeply; restore them: git checkout dvc.lock"
+
+
 def test_it_goes_on_where_it_stopped(project: Project) -> None:
     """One object at least is read each time, those first of which nobody knows whether they are right."""
     project.damage(HELLO, b"HELLO")

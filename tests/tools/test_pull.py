@@ -112,6 +112,23 @@ def test_what_a_killed_pull_has_left(project: Project) -> None:
     assert new.exists() and others.exists()
 
 
+def test_a_cache_among_files_of_others(project: Project) -> None:
+    """.dvc/config comes with the repository, and may name somebody's home."""
+    project.well("push")
+    clone = project.clone()
+    home = clone.root.parent / "home"
+    draft, folder = home / "letters/.draft.tmp", home / ".editor.tmp"
+    for path in (draft.parent, folder):
+        path.mkdir(parents=True)
+    draft.touch()
+    for path in (draft, folder):
+        os.utime(path, (time.time() - 2 * 24 * 3600,) * 2)
+    with (clone.root / ".dvc/config").open("a") as config:
+        config.write(f"[cache]\n    dir = {home}\n")
+    clone.well("pull")
+    assert draft.exists() and folder.exists()
+
+
 def test_why_the_one_missing_object_does_not_come(project: Project, gcs: Server) -> None:
     """DVC copies a single file in another way than several."""
     project.well("push")

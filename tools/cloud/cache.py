@@ -11,7 +11,9 @@ And it writes the files of a list to wherever the list says: `../../.bashrc`, to
 import contextlib
 import hashlib
 import json
+import os
 import re
+import shlex
 import shutil
 import time
 from collections.abc import Collection, Iterable
@@ -26,9 +28,14 @@ from tools.cloud.reasons import reason
 OBJECT = re.compile(r"files/md5/([0-9a-f]{2})/([0-9a-f]{30})(\.dir)?")
 RUN = re.compile(r"runs/[0-9a-f]{2}/[0-9a-f]{64}/[0-9a-f]{64}")
 MD5 = re.compile(r"[0-9a-f]{32}(\.dir)?")
-UNFINISHED = ".*.tmp"  # a file that DVC is copying
-RUNS = ".passo-runs."  # how the folder of runs that are not checked yet begins
-UNFINISHED_RUNS = f"{RUNS}*.tmp"
+RUNS = ".passo-runs."  # how the folder of runs that are not checked yet begins, beside `files`
+# What a pull has not finished: files that DVC is copying, and that folder. In these places alone: .dvc/config may say
+# that the cache is in any folder, and the `.*.tmp` of others are not ours to remove.
+UNFINISHED = (
+    "files/md5/[0-9a-f][0-9a-f]/.*.tmp",
+    f"runs/[0-9a-f][0-9a-f]/{'[0-9a-f]' * 64}/.*.tmp",
+    f"{RUNS}*.tmp",
+)
 LEFTOVER_SECONDS = 24 * 3600  # without a change, after which no download writes to it any more
 
 
@@ -80,15 +87,15 @@ class Cache:
         return sorted(name for name in names if RUN.fullmatch(name))
 
     def remove_leftovers(self) -> None:
-        """Remove what a killed pull had not finished; not what another pull, into a shared cache, is writing.
-
-        Nor what others have in the folder that a cache on a disk of its own may be: that of the whole disk.
-        """
-        patterns = (UNFINISHED_RUNS, f"files/md5/**/{UNFINISHED}", f"runs/**/{UNFINISHED}")
-        for path in [path for pattern in patterns for path in self.root.glob(pattern)]:
+        """Remove what a killed pull had not finished; not what another pull, into a shared cache, is writing."""
+        for path in [path for pattern in UNFINISHED for path in self.root.glob(pattern)]:
             with contextlib.suppress(FileNotFoundError):  # the other pull has finished it
                 if time.time() - path.stat().st_mtime > LEFTOVER_SECONDS:
-                    shutil.rmtree(path) if path.is_dir() else path.unlink()
+                    shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+
+    def to_remove(self, name: str) -> str:
+        """The command that removes an object, to be pasted: .dvc/config may call the cache's folder anything."""
+        return shlex.join(["rm", "-f", os.path.relpath(self.path(name))])
 
 
 def object_name(oid: str) -> str:

@@ -42,7 +42,7 @@ def collect(repo: Any, experiments: Mapping[str, str], head: str = "", older: Co
             if revision and revision == head:
                 output = replace(output, commit=commit_name(head), remedy="git stash, then dvc repro")
             elif name := experiments.get(revision):
-                remedy = f"dvc exp apply {name}, then dvc repro"
+                remedy = f"dvc exp apply {shlex.quote(name)}, then dvc repro"
                 output = replace(output, commit=f"experiment {name}", remedy=remedy)
             elif revision in older:
                 remedy = f"git switch --detach {revision[:10]}, then dvc repro"

@@ -23,6 +23,7 @@ def project() -> Iterator[Any]:
     """
     os.environ.setdefault("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")  # else gcsfs asks over gRPC, which may hang
     _keep_notes_private()
+    from configobj import InterpolationError
     from dvc.exceptions import DvcException, NotDvcRepoError
     from dvc.repo import Repo
 
@@ -37,6 +38,10 @@ def project() -> Iterator[Any]:
             yield repo
     except NotDvcRepoError as error:
         raise UserError(".", "not inside a DVC repository", "run from the project's root") from error
+    except InterpolationError as error:  # of .dvc/config, with a lone %(x)s
+        raise UserError(str(trust.CONFIG), str(error), f"fix it, or restore it: git checkout {trust.CONFIG}") from error
+    except RecursionError as error:  # of a dvc.lock or a dvc.yaml of a thousand brackets
+        raise UserError("DVC", "its files are nested too deeply", "restore them: git checkout dvc.lock") from error
     except DvcException as error:
         raise UserError("DVC", reason(error), "fix that, and run the command again") from error
 

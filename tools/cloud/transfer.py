@@ -5,7 +5,6 @@ damaged object of the cache, leave a damaged one on the remote, take a folder's 
 copy the whole run-cache each time. So this calls the function beneath them, `dvc_objects.fs.generic.copy`.
 """
 
-import os
 import tempfile
 import threading
 from collections.abc import Collection, Iterable, Mapping
@@ -40,7 +39,7 @@ def send(remote: Remote, cache: Cache, objects: Mapping[str, Output]) -> dict[st
     absent = [name for name in objects if not remote.has(name)]
     faults = {}
     for name, fault in cache.damaged(absent).items():
-        remove = f"run: rm -f {os.path.relpath(cache.path(name))}, then {remedy(objects[name])}"
+        remove = f"run: {cache.to_remove(name)}, then {remedy(objects[name])}"
         faults[name] = f"damaged in the cache, and not pushed: {fault}; {remove}"
     for name in absent:
         if not cache.has(name):
