@@ -3,6 +3,8 @@
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.support.dvc_project import Project, committed
 from tests.support.stage import child
 
@@ -42,8 +44,18 @@ def test_what_is_not_here_is_reported_elsewhere(plain: Project) -> None:
     assert stale(plain, "out") == ""
 
 
-def test_a_lock_that_cannot_be_read(tmp_path: Path) -> None:
-    (tmp_path / "dvc.lock").write_text("<<<<<<< HEAD\n")
+def test_a_device_is_not_read(tmp_path: Path) -> None:
+    """Which would never end."""
+    (tmp_path / "out").mkdir()
+    up = "/".join(".." for _ in range(20))
+    (tmp_path / "dvc.lock").write_text(f"stages: {{a: {{outs: [{{path: out/{up}/dev/zero, md5: x}}]}}}}\n")
+    done = child("-m", "tools.cloud.lineage", "out", cwd=tmp_path)
+    assert (done.returncode, done.stderr.count("\n")) == (0, 1)
+
+
+@pytest.mark.parametrize("content", ["<<<<<<< HEAD\n", "stages: " + "[" * 3000])
+def test_a_lock_that_cannot_be_read(content: str, tmp_path: Path) -> None:
+    (tmp_path / "dvc.lock").write_text(content)
     done = child("-m", "tools.cloud.lineage", "out", cwd=tmp_path)
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert done.stderr.startswith("error: dvc.lock: cannot be read as a list of stages; ")

@@ -70,14 +70,17 @@ def _locked() -> Iterator[tuple[str, str]]:
             yield from ((str(out["path"]), str(out["md5"])) for out in stage.get("outs") or [] if "md5" in out)
     except FileNotFoundError:
         return
-    except (OSError, ValueError, YAMLError, AttributeError, TypeError, KeyError) as error:
+    except (OSError, ValueError, YAMLError, AttributeError, TypeError, KeyError, RecursionError) as error:
         raise UserError(str(LOCK), "cannot be read as a list of stages", f"restore it: git checkout {LOCK}") from error
 
 
 def is_what(path: Path, digest: str) -> bool:
-    """Whether a file or a folder has the content with this md5 of DVC, whose ending says that it is a folder."""
+    """Whether a file or a folder has the content with this md5 of DVC, whose ending says that it is a folder.
+
+    What is neither has none: to read a device or a pipe may never end.
+    """
     try:
-        return digest == (_of_folder(path) if is_list(digest) else md5(path))
+        return digest == _of_folder(path) if is_list(digest) else path.is_file() and digest == md5(path)
     except OSError:
         return False
 
