@@ -116,7 +116,7 @@ def is_installed(tf: str) -> bool:
     """Whether .venv is complete and made from the lock as it is now."""
     if not (VENV_PYTHON.exists() and FINGERPRINT.is_file()):
         return False
-    lines = FINGERPRINT.read_text().splitlines()
+    lines = FINGERPRINT.read_text(errors="replace").splitlines()
     return lines[:1] == [fingerprint(tf)] and set(lines[1:]) <= modules()
 
 
@@ -126,6 +126,9 @@ def check_machine(tf: str) -> None:
         fail("git", "not found on PATH", "install it: DVC needs it")
     if VENV.exists() and any(VENV.iterdir()) and not (VENV / "pyvenv.cfg").is_file():
         fail(str(VENV), "exists and is not a virtual environment", "move it away: this project's packages go there")
+    if VENV.is_symlink() and VENV.exists() and any(VENV.iterdir()) and not FINGERPRINT.is_file():
+        reason = f"is a link to {os.path.realpath(str(VENV))}, an environment that this project has not made"
+        fail(str(VENV), reason, "its packages would be removed: make it a link to an empty folder")
     place = VENV if VENV.exists() else ROOT
     if not os.access(str(place), os.W_OK):
         fail(str(place), "not writable", "copy the project to a folder that you own")
@@ -156,13 +159,23 @@ def one_at_a_time():  # type: ignore[no-untyped-def]
 
 
 def clear(folder: Path) -> None:
-    """Empty a virtual environment: the fingerprint first; `pyvenv.cfg`, by which it is known as one, last."""
+    """Empty a virtual environment; `pyvenv.cfg`, by which it is known as one, goes last.
+
+    The fingerprint goes first. Behind a link an empty one takes its place: a kill leaves an environment that is ours.
+    """
     Path(os.path.realpath(str(folder))).mkdir(exist_ok=True)  # of a link, the folder that it leads to
-    order = {FINGERPRINT.name: 0, "pyvenv.cfg": 2}
-    for child in sorted(folder.iterdir(), key=lambda path: order.get(path.name, 1)):
+    children = [path for path in sorted(folder.iterdir()) if path.name not in (FINGERPRINT.name, "pyvenv.cfg")]
+    mark = folder / FINGERPRINT.name
+    if mark.is_dir() and not mark.is_symlink():
+        shutil.rmtree(str(mark))
+    elif mark.exists() or mark.is_symlink():
+        mark.unlink()
+    if folder.is_symlink():
+        mark.touch()
+    for child in [*children, folder / "pyvenv.cfg"]:
         if child.is_dir() and not child.is_symlink():
             shutil.rmtree(str(child))
-        else:
+        elif child.exists() or child.is_symlink():
             child.unlink()
 
 

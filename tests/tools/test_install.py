@@ -201,6 +201,35 @@ def test_venv_may_be_a_link_to_a_folder_on_a_larger_disk(tmp_path: Path, colab: 
     assert (tmp_path / "disk/venv/installed").is_file()
 
 
+def test_a_link_to_another_environment_is_no_reason_to_empty_that(tmp_path: Path, colab: dict[str, str]) -> None:
+    project, other = Project(tmp_path / "project"), tmp_path / "other"
+    (other / "bin").mkdir(parents=True)
+    (other / "pyvenv.cfg").touch()
+    (project.root / ".venv").symlink_to(other)
+    code, _, err = project.install(**colab)
+    assert (code, err.count("\n")) == (2, 1)
+    assert f"/.venv: is a link to {other}, an environment that this project has not made; its packages would be" in err
+    assert {path.name for path in other.iterdir()} == {"bin", "pyvenv.cfg"}
+
+
+def test_an_interrupted_installation_behind_a_link_is_repeated(tmp_path: Path, colab: dict[str, str]) -> None:
+    project = Project(tmp_path / "project")
+    (project.root / ".venv").symlink_to(tmp_path / "venv")
+    good = project.lock.read_text()
+    project.lock.write_text("alpha==1.0 \\\n    --hash=sha256:" + "0" * 64 + "\n")
+    assert project.install(**colab)[0] == 2
+    project.lock.write_text(good)
+    assert project.install(**colab)[0] == 0
+    assert project.packages() == {"alpha"}
+
+
+def test_a_fingerprint_that_is_no_text(tmp_path: Path, colab: dict[str, str]) -> None:
+    project = Project(tmp_path / "project")
+    assert project.install(**colab)[0] == 0
+    (project.root / ".venv/installed").write_bytes(b"\xff\xfe\x80")
+    assert project.install(**colab)[0] == 0
+
+
 def test_an_interrupted_installation_is_repeated(tmp_path: Path, colab: dict[str, str]) -> None:
     project = Project(tmp_path / "project")
     assert project.install(**colab)[0] == 0
