@@ -13,6 +13,7 @@ allowed), which is most of this file; and its import takes 0.12 s, as long as al
 
 import dataclasses
 import math
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -26,6 +27,7 @@ PARAMS_FILE = "params.yaml"
 MOST_BYTES = 2**16  # ours has 3 kB; the reader takes a second for 10
 # Here, too: a stage refuses an unknown section without importing the rooms of the others.
 SECTIONS = ("sample", "dataset", "pretrained", "train", "evaluate", "predict")
+_UNFIT = re.compile("[\0\ud800-\udfff]")  # what no path, no address and no file of UTF-8 can hold
 Section = TypeVar("Section")
 
 
@@ -57,7 +59,11 @@ def flag() -> Any:
 
 def text(allowed: str, *, empty: bool = False) -> Any:
     """A field for a string; `allowed` says in words what belongs there."""
-    return _field(allowed, lambda value: isinstance(value, str) and (empty or bool(value.strip())))
+
+    def accepts(value: Any) -> bool:
+        return isinstance(value, str) and (empty or bool(value.strip())) and not _UNFIT.search(value)
+
+    return _field(allowed, accepts)
 
 
 def _field(allowed: str, accepts: Callable[[Any], bool], convert: Callable[[Any], object] = lambda value: value) -> Any:

@@ -69,6 +69,8 @@ def test_a_whole_number_will_do_for_a_fraction(tmp_path: Path) -> None:
         ({"peak": "2"}, "train.peak: 2 is not allowed; give a number from 0 to 1, or auto"),
         ({"kind": "bird"}, "train.kind: 'bird' is not allowed; give one of cat, dog"),
         ({"source": "''"}, "train.source: '' is not allowed; give a path"),
+        ({"source": '"a\\0b"'}, "train.source: 'a\\x00b' is not allowed; give a path"),
+        ({"source": '"\\ud800"'}, "train.source: '\\ud800' is not allowed; give a path"),
         ({"exact": "yes"}, "train.exact: 'yes' is not allowed; give true or false"),
         ({"exact": "1"}, "train.exact: 1 is not allowed; give true or false"),
         ({"steps": None}, "train.steps: missing; give a whole number from 1 to 100"),
