@@ -28,7 +28,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from html.parser import HTMLParser
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 from unittest import mock
 
@@ -51,7 +51,7 @@ from tests.test_makefile import HOSTILE, Copy
 from tools import overrides, report
 from tools.checks import lines, settings
 from tools.cloud import bucket_settings, git
-from tools.importing import sources, zip_archive
+from tools.importing import name_lists, sources, zip_archive
 from tools.importing import tree as trees
 from tools.importing.formats import reading
 
@@ -540,6 +540,7 @@ XMLS: dict[str, bytes] = {
     "100,000 levels": b"<annotation>" + b"<a>" * 100_000,
     "100,000 attributes": b"<annotation " + b" ".join(b'a%d=""' % n for n in range(100_000)) + b"/>",
     "100,000 names": BODY.format("x" * 100_000).encode(),
+    "100,000 half tags": BODY.format("&lt;a" * 100_000).encode(),
     "50,000 objects": b"<annotation>" + b"<object/>" * 50_000 + b"</annotation>",
     "500,000 comments": b"<annotation>" + b"<!---->" * 500_000 + b"</annotation>",
     "17 MB": b"<annotation>" + b" " * 2**24 + b"</annotation>",
@@ -555,6 +556,14 @@ XMLS: dict[str, bytes] = {
 def as_voc(_: Path, content: bytes) -> None:
     annotation, problems = voc.parse(content, ("cat",))
     assert READ not in repr((annotation, problems)) and "ha" * 1000 not in repr(annotation)
+
+
+@attack("XML", ["as many classes, and as many unknown ones"])
+def of_unknown_classes(_: Path, _name: str) -> None:
+    """Each error would list all that are known: 500 MB of text."""
+    content = "<annotation>" + "".join(f"<object><name>{n}</name></object>" for n in range(2000)) + "</annotation>"
+    _, problems = voc.parse(content.encode(), [f"known {n}" for n in range(10_000)])
+    assert len(problems) >= 2000 and sum(len(problem.remedy) for problem in problems) < 10_000_000
 
 
 @attack(
@@ -716,6 +725,55 @@ def to_import(folder: Path, row: str) -> None:
     for dataset in read(source).datasets:
         assert all(error.line().isprintable() for error in dataset.errors)
         assert all(photo.path.resolve().is_relative_to(source) for photo in dataset.photos)
+
+
+LISTS = {
+    "a line of blanks": "a.jpg\nb" + " " * 100_000 + "c\n",
+    "a line of flags": "a.jpg\nb" + " 1" * 20_000 + "\n",
+    "lines of flags": "a.jpg\n" + "".join(f"b{n}{' 1' * 2000}\n" for n in range(100)),
+    "quotes": "a.jpg\n" + '"' * 100_000 + "\n",
+    "folders": "a.jpg\n" + "a/" * 100_000 + "b.jpg\n",
+    "percent signs": "a.jpg\n" + "%" * 100_000 + "\n",
+    "Label Studio's prefixes": "a.jpg\n" + "0a1b2c3d-" * 20_000 + "\n",
+    "escapes": "a.jpg\n\x1b[2J\n\x9b31m\u202e\n",
+    "paths": "a.jpg\n" + "".join(f"{place}\n" for place in PLACES),
+    "half of UTF-16": "\ufeffa.jpg\n".encode("utf-16-le")[:-1],
+}
+
+
+@attack("names of classes", {"alike": ("<a>", "\u2039a\u203a"), "alike, in another order": ("\u2039a\u203a", "<a>")})
+def that_become_one(folder: Path, names: tuple[str, ...]) -> None:
+    """The label map of the dataset is one that can be read."""
+    content = coco("cat")
+    content["categories"] = [{"id": number, "name": name} for number, name in enumerate(names, start=1)]
+    content["images"] = [{"id": n, "file_name": f"{n}.jpg", "width": 100, "height": 50} for n in range(3)]
+    content["annotations"] = [
+        {"id": 2 * n + k, "image_id": n, "category_id": 1 + k, "bbox": [1 + n, 1, 20 + k, 20]}
+        for n in range(3)
+        for k in range(2)
+    ]
+    lists = {"train.txt": "0.jpg\n1.jpg\n", "test.txt": "2.jpg\n"}
+    tree(folder / "source", "0.jpg", "1.jpg", "2.jpg", files={"a.json": content, **lists})
+    (folder / "dataset").mkdir()
+    (folder / "label_map.pbtxt").write_text(planned(folder, folder / "source", 0.5).label_map)
+    assert list(labels.read(folder / "label_map.pbtxt")) == ["\u2039a\u203a"]
+
+
+@attack("lists of photos", LISTS)
+def of_a_split(folder: Path, content: str | bytes) -> None:
+    labels = {f"{stem}.xml": faults.voc(f"{stem}.jpg", size=(100, 50)) for stem in "abc"}
+    tree(folder / "source", "a.jpg", "b.jpg", "c.jpg", files={**labels, "train.txt": content})
+    (folder / "dataset").mkdir()
+    harmless(planned, folder, folder / "source", 0.5)
+
+
+@attack("lists of photos", [f"{count} photos of one name" for count in (200, 3000)])
+def of_photos_of_one_name(_: Path, payload: str) -> None:
+    """Each line asks all of them how near they are."""
+    photos = [PurePosixPath(f"{n}/a.jpg") for n in range(int(payload.split()[0]))]
+    names = name_lists._Names(photos, [])
+    assert names.meant("7/a.jpg") == photos[7]
+    assert not any(names.meant(f"x{n}/a.jpg") for n in range(20))
 
 
 ITEM = "item {{ id: 1 name: {} }}"

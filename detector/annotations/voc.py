@@ -10,6 +10,7 @@ import codecs
 import unicodedata
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from lxml import etree
@@ -28,6 +29,7 @@ NOT_VOC = "not PASCAL VOC"  # the kind of an XML with another root
 MAX_BYTES = 2**24  # of an XML: thousands of objects need less
 MAX_OBJECTS = 10_000  # in an XML: of a photo that people have labelled, a crowd's
 MAX_SIDE = 1_000_000  # pixels that <size> may give
+_MOST_CLASSES = 100  # which an error lists; with more, those of ten thousand objects would fill the memory
 MAX_DETECTIONS = 100  # in one image, as post_processing in the templates has it; COCO counts no more either
 
 
@@ -225,7 +227,8 @@ def _class_name(written: str, classes: Collection[str] | None, item: str) -> tup
         if unicodedata.normalize("NFC", known) == name:
             reason = "another Unicode form of a class name" if name == plain else ANGLES
             return known, [Problem(item, reason, f"taken as {known}", REPAIRED)]
-    remedy = f"the label map has {', '.join(classes)}: rename it, or add it there"
+    more = ", ..." if len(classes) > _MOST_CLASSES else ""
+    remedy = f"the label map has {', '.join(islice(classes, _MOST_CLASSES))}{more}: rename it, or add it there"
     return name, [Problem(item, f"unknown class {name}", remedy)]
 
 

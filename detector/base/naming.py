@@ -33,8 +33,11 @@ def unfit(name: str) -> str:
 
 
 def fitted(name: str) -> str:
-    """A name with ‹ and › for < and >, where these are no HTML: `box <round>` is meant as a name."""
-    return name if _HTML.search(name) else name.translate(_ANGLES)
+    """A name with ‹ and › for < and >, where these are no HTML: `box <round>` is meant as a name.
+
+    One that is too long for a class stays as it is, and is not searched: that takes its length squared.
+    """
+    return name if len(name) > LONGEST or _HTML.search(name) else name.translate(_ANGLES)
 
 
 def cell(text: str) -> str:

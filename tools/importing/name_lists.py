@@ -28,7 +28,11 @@ from tools.importing.tree import Tree
 _TEXTS, _TABLES = (".txt", ".lst"), (".csv", ".tsv")
 _MOST_BYTES = 2**26
 _OF_A_CLASS = re.compile(r"(.+)_(train|trainval|val|test)", re.IGNORECASE)  # cat_train.txt
-_FLAG = re.compile(r"\s+[+-]?\d+$")
+_FLAG = re.compile(
+    r"(?<!\s)\s+[+-]?\d+$"
+)  # blanks from their first one on: from each of them, a long line takes for ever
+_MOST_FLAGS = 8  # numbers behind a name; Oxford's pets have three
+_LONGEST = 2**13  # letters of a line; a path has 4,096 bytes at most, and may be percent-encoded
 
 
 @dataclass(frozen=True)
@@ -151,13 +155,16 @@ class _Names:
 
     def meant(self, line: str) -> Photo | None:
         """The photo that a line means, its quotes and as few of its flags as possible taken off."""
-        while True:
+        for _ in range(_MOST_FLAGS + 1):
+            if len(line) > _LONGEST:
+                return None
             if photo := self._named(line) or self._named(_unquoted(line)):
                 return photo
             shorter = _FLAG.sub("", line)
             if shorter == line:
                 return None
             line = shorter
+        return None
 
     def _named(self, name: str) -> Photo | None:
         path = PurePosixPath(name.replace("\\", "/"))

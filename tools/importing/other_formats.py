@@ -25,7 +25,7 @@ def taken(tree: Tree, dataset: Dataset) -> Found:
     """
     _refuse(tree, dataset.errors)
     files, descriptions = (frozenset(map(PurePosixPath, one)) for one in (dataset.files, dataset.descriptions))
-    names = [naming.fitted(name) for name in dataset.names]
+    names = [*dict.fromkeys(map(naming.fitted, dataset.names))]  # two may become one
     found = Found(names=names, files=files, descriptions=descriptions)
     problems: list[voc.Problem] = []
     for photo in dataset.photos:

@@ -189,7 +189,8 @@ def distance(one: PurePosixPath, other: PurePosixPath) -> int:
 def best(values: list[T], rank: Callable[[T], int | tuple[int, int]]) -> list[T]:
     """The values with the smallest rank."""
     ranks = [rank(value) for value in values]
-    return [value for value, one in zip(values, ranks, strict=True) if one == min(ranks)]
+    smallest = min(ranks, default=None)
+    return [value for value, one in zip(values, ranks, strict=True) if one == smallest]
 
 
 def _difference(name: str, photo: Photo) -> str:

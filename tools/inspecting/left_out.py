@@ -22,6 +22,7 @@ ACTIONS = {  # of a problem: weight on the page, and what it means there
     "repaired": (NOTE, "Repaired by a rule, and used."),
     "warning": (LOOK, "Used as it is."),
 }
+_MOST_LETTERS = 1000  # of a reason, by which it is known: a class may be called anything, at any length
 _VALUES = re.compile(r"\[[^\]]*\]|'[^']*'|\S*/\S+|\S+\.[A-Za-z]{2,5}\b|-?\d[\d.x]*")
 
 
@@ -47,7 +48,7 @@ def kinds(problems: Iterable[FileProblem]) -> list[tuple[str, str, list[FileProb
 
 def kind(reason: str) -> str:
     """A reason without its numbers, names and boxes, so that the same mistake in other files reads the same."""
-    return _VALUES.sub("…", reason)
+    return _VALUES.sub("…", reason[:_MOST_LETTERS])
 
 
 def _finding(
