@@ -21,6 +21,7 @@ from detector.storage.bucket import Store
 from detector.storage.google import ConflictError, MissingError, StoreError
 
 LEASE = "lease.json"
+MOST_BYTES = 2**16  # of a lease, which is read whole; ours has some hundred
 STAMP = "identity.json"  # written by whoever wants the lease: its time is the bucket's
 ATTEMPTS = 5  # of a race with others; then it is a fault of the bucket
 NOBODY = {"id": "", "host": "?", "pid": "?", "since": "?", "generation": 0, "updated": 0.0}
@@ -101,10 +102,10 @@ class Lease:
         if not blob:
             return NOBODY
         try:
-            facts = json.loads(self._store.get(blob))
+            facts = json.loads(self._store.get(blob)) if blob.size <= MOST_BYTES else None
         except MissingError as error:  # renewed, or released, since `find`
             raise ConflictError(error.reason, error.remedy) from error
-        except ValueError:
+        except (ValueError, RecursionError):
             facts = None
         own = {"generation": blob.generation, "updated": blob.updated.timestamp()}
         return {**NOBODY, **(facts if isinstance(facts, dict) else {}), **own}

@@ -26,6 +26,7 @@ from detector.storage.bucket import Store
 from detector.storage.google import ConflictError, MissingError, is_same
 
 TAG_DIGITS = 8
+MOST_BYTES = 2**22  # of a manifest, which is read whole; ours have some kB
 MANIFEST = re.compile(r"step-\d{8}\.json")
 PATH = re.compile(r"(step|best)-\d{8}/\w[\w.-]*")  # of a file, below the work directory
 PRUNED = re.compile(r"(step|best)-\d{8}[-.]")  # how the names begin of what is removed when it is too much
@@ -144,11 +145,14 @@ class Checkpoints:
     def _read(self, name: str, listing: Listing) -> Manifest | None:
         if (name, listing[name].generation) in self._damaged:
             return None
+        if listing[name].size > MOST_BYTES:
+            self._leave_out(name, listing, f"has {listing[name].size:,} bytes, and is none")
+            return None
         try:
             manifest = _parsed(self._store.get(listing[name]), self._key, name)
         except MissingError:
             return None
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             self._leave_out(name, listing, "is damaged")
             return None
         for file, (_, size) in manifest.files.items():
@@ -189,7 +193,7 @@ def _parsed(text: bytes, key: str, name: str) -> Manifest:
     """A manifest of this training, whole; its names become paths, here and on the bucket: none leads elsewhere.
 
     Raises:
-        ValueError, KeyError, TypeError, AttributeError: it is something else.
+        ValueError, KeyError, TypeError, AttributeError, RecursionError: it is something else.
     """
     sealed = json.loads(text)
     content = sealed["content"]

@@ -163,7 +163,7 @@ class Work:
         """What `finish` was given, if this training has ended."""
         try:
             result = json.loads((self.folder / FINISHED).read_text())
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             return None
         return result if isinstance(result, dict) else None
 
@@ -250,7 +250,7 @@ def _state(folder: Path) -> dict[str, Any]:
         if error.errno in errors.OF_THE_MACHINE:
             raise
         raise _DamageError(folder, f"cannot be read: {error.strerror}") from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise _DamageError(folder, f"{STATE} is damaged") from error
     return dict(content["state"])
 
@@ -267,7 +267,7 @@ def _best_step(folder: Path) -> int:
     """
     try:
         return int(json.loads((folder / STATE).read_text())["state"]["best_step"])
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
+    except (FileNotFoundError, ValueError, KeyError, TypeError, RecursionError):
         return 0
 
 
@@ -351,7 +351,7 @@ def _identity(folder: Path) -> dict[str, object]:
     """What a folder's key stands for, as `flat` gives it; nothing where it cannot be read."""
     try:
         return flat(json.loads((folder / IDENTITY).read_text()), ".")
-    except (OSError, ValueError, AttributeError):
+    except (OSError, ValueError, AttributeError, RecursionError):
         return {}
 
 

@@ -303,6 +303,8 @@ DAMAGES: dict[str, Callable[[Server], object]] = {
     "best-00000020-[0-9a-f]{8}/ckpt-1.data-00000-of-00001 is missing": damage("best-00000020-.*data.*", None),
     "is damaged": damage("step-00000020.json", b"{}"),
     "is damaged ": damage("step-00000020.json", b""),
+    "is damaged       ": damage("step-00000020.json", b"[" * 100_000),
+    "has 5,000,000 bytes, and is none": damage("step-00000020.json", b" " * 5_000_000),
     "is damaged  ": resealed(lambda content: content.update(key=OTHER_KEY)),
     "is damaged   ": resealed(lambda content: content.update(step=21)),
     "is damaged    ": resealed(lambda content: rename(content, "step-00000020", "../../step-00000020")),
@@ -695,7 +697,9 @@ def test_a_dead_process_of_this_machine_is_not_waited_for(bucket: Server) -> Non
         save(task, 10)
 
 
-@pytest.mark.parametrize("stored", [b"", b"[]", b"\xff", b'{"pid": "../1", "machine": null}'])
+@pytest.mark.parametrize(
+    "stored", [b"", b"[]", b"\xff", b'{"pid": "../1", "machine": null}', b"[" * 50_000, b" " * 10**6]
+)
 def test_a_damaged_lease_goes_stale_like_any_other(bucket: Server, stored: bytes) -> None:
     bucket.put("bkt", f"work/{KEY}/lease.json", stored)
     with pytest.raises(UserError, match="this training is running already"), machine("first"):

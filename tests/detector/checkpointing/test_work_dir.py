@@ -103,6 +103,7 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
     "state.json is missing": lambda folder: (folder / "state.json").unlink(),
     "state.json is damaged": lambda folder: flip(folder / "state.json"),
     "state.json is damaged ": lambda folder: (folder / "state.json").write_text("[1]"),
+    "state.json is damaged   ": lambda folder: (folder / "state.json").write_text("[" * 100_000),
     "state.json is damaged  ": lambda folder: (folder / "state.json").write_bytes(b""),
     "cannot be read: Not a directory": lambda folder: in_the_way(folder),
 }
