@@ -1093,6 +1093,17 @@ def a_picture_elsewhere(folder: Path, place: str) -> None:
     assert not page.exists() or "data:image" not in page.read_text(encoding="utf-8")
 
 
+BRACKETS = ["results/evaluate/metrics.json", "results/evaluate/pictures/pictures.json", "model/train/train.json"]
+
+
+@attack("report.html", [*BRACKETS, "dvc.lock", "params.yaml"])
+def a_file_of_brackets(folder: Path, path: str) -> None:
+    a_run(folder, "cat")
+    (folder / path).write_text("[" * (100_000 if path.endswith("json") else 3000))
+    done = stage.call(report.main, folder)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr[-500:]
+
+
 # ---------------------------------------------------------------- the table
 
 

@@ -120,7 +120,7 @@ def read(cache: Cache, names: Iterable[str], notes: Path, seconds: float) -> tup
 
 def load(notes: Path) -> dict[str, int]:
     """When each object was last right; nothing where that is not known."""
-    with contextlib.suppress(OSError, ValueError):
+    with contextlib.suppress(OSError, ValueError, RecursionError):
         times = json.loads(notes.read_text(encoding="utf-8"))
         if isinstance(times, dict):
             return {name: second for name, second in times.items() if isinstance(second, int)}

@@ -144,6 +144,11 @@ def test_a_lock_that_is_nested_too_deeply(plain: Project) -> None:
     assert plain.refusal("check_data") == "DVC: its files are nested too deeply; restore them: git checkout dvc.lock"
 
 
+def test_notes_that_cannot_be_read_are_written_anew(plain: Project) -> None:
+    (plain.root / ".dvc/tmp/passo-checked.json").write_text("[" * 100_000)
+    assert ": 4 right, 0 damaged and 0 missing of 4 objects" in plain.well("check_data")
+
+
 def test_it_goes_on_where_it_stopped(project: Project) -> None:
     """One object at least is read each time, those first of which nobody knows whether they are right."""
     project.damage(HELLO, b"HELLO")

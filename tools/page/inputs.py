@@ -63,5 +63,5 @@ def _read(path: Path, parse: Callable[[str], Any], default: Any, kind: str, reme
         return parse(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return default
-    except (ValueError, YAMLError, csv.Error) as error:
+    except (ValueError, YAMLError, csv.Error, RecursionError) as error:
         raise UserError(str(path), f"not valid {kind}: {error}", remedy) from error
