@@ -189,7 +189,7 @@ test-kill-bucket: install ## The same, but each time a new machine resumes from 
 	@$(PY) -m tests.kill.on_bucket
 
 .PHONY: test-attacks
-test-attacks: install ## Try 950 hostile names, archives, labels and pictures, and print how many held
+test-attacks: install ## Try 980 hostile names, archives, labels and pictures, and print how many held
 	@$(PY) -m tests.test_attacks
 
 .PHONY: test-fuzz

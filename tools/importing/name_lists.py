@@ -28,9 +28,7 @@ from tools.importing.tree import Tree
 _TEXTS, _TABLES = (".txt", ".lst"), (".csv", ".tsv")
 _MOST_BYTES = 2**26
 _OF_A_CLASS = re.compile(r"(.+)_(train|trainval|val|test)", re.IGNORECASE)  # cat_train.txt
-_FLAG = re.compile(
-    r"(?<!\s)\s+[+-]?\d+$"
-)  # blanks from their first one on: from each of them, a long line takes for ever
+_FLAG = re.compile(r"(?<!\s)\s+[+-]?\d+$")  # blanks from the first of them on: from each, a long line takes for ever
 _MOST_FLAGS = 8  # numbers behind a name; Oxford's pets have three
 _LONGEST = 2**13  # letters of a line; a path has 4,096 bytes at most, and may be percent-encoded
 
