@@ -200,11 +200,12 @@ def main() -> None:
     arguments = parser().parse_args()
     first, second = read(arguments.first), read(arguments.second)
     check_comparable(first, second)
+    compared = compare(first, second)
     if not arguments.second:
         from tools.cloud import lineage  # late, as all that --help does not need
 
         lineage.warn(lineage.stale(paths.EVALUATE, paths.csv("test")))
-    errors.say(*lines(first, second, compare(first, second)))
+    errors.say(*lines(first, second, compared))
 
 
 if __name__ == "__main__":

@@ -451,10 +451,12 @@ errors.run(predict.main)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_what_was_stopped_or_killed_resumes_to_the_same_bytes(project: Path, number: signal.Signals) -> None:
+def test_what_was_stopped_or_killed_resumes_to_the_same_bytes(
+    run: Callable[..., None], capsys: pytest.CaptureFixture[str], number: signal.Signals
+) -> None:
     """The signal comes while the fourth picture is being drawn."""
     names = numbered(6)
-    ended(child("-m", "stages.predict", "photos", "--output", "whole"), 0)
+    run("photos", "--output", "whole")
     done = child("-c", SIGNALLING, "4", str(int(number)), "photos", "--output", "parts")
     if number == signal.SIGKILL:
         ended(done, -number)
@@ -465,15 +467,17 @@ def test_what_was_stopped_or_killed_resumes_to_the_same_bytes(project: Path, num
         dataset = json.loads(Path("parts/images.json").read_text())
         assert [image["file_name"] for image in dataset["images"]] == names[:4]
     kept = {name: path.stat().st_mtime_ns for name in names[:3] if (path := Path(f"parts/pictures/{name}.jpg"))}
-    done = child("-c", SIGNALLING, "99", "9", "photos", "--output", "parts")
-    assert ended(done, 0) == []
-    lines = done.stdout.splitlines()
+    capsys.readouterr()
+    run("photos", "--output", "parts")
+    lines = capsys.readouterr().out.splitlines()
     assert lines[0] == f"resumes: {3 if number == signal.SIGKILL else 4} of 6 photos are done"
     assert tree("parts") == tree("whole")
     assert {name: Path(f"parts/pictures/{name}.jpg").stat().st_mtime_ns for name in names[:3]} == kept
 
 
-def test_a_journal_counts_for_the_same_files_model_and_threshold_alone(project: Path) -> None:
+def test_a_journal_counts_for_the_same_files_model_and_threshold_alone(
+    run: Callable[..., None], capsys: pytest.CaptureFixture[str]
+) -> None:
     numbered(4)
     stop = ("-c", SIGNALLING, "3", str(int(signal.SIGTERM)), "photos")
     ended(child(*stop), 143)
@@ -481,15 +485,13 @@ def test_a_journal_counts_for_the_same_files_model_and_threshold_alone(project: 
     Path("predictions/pictures/01.png.jpg").unlink()
     with Path("predictions/.passo-journal").open("ab") as file:
         file.write(b'{"name": "03.png", "fi')  # cut off
-    done = child("-m", "stages.predict", "photos")
-    ended(done, 0)
-    assert done.stdout.splitlines()[0] == "resumes: 1 of 4 photos are done"
+    run("photos")
+    assert capsys.readouterr().out.splitlines()[0] == "resumes: 1 of 4 photos are done"
     assert [row[4] for row in table()] == ["50.0", "1.0", "2.0", "3.0"]
     assert not Path("predictions/.passo-journal").exists()
     ended(child(*stop), 143)
-    done = child("-m", "stages.predict", "photos", "--threshold", "0.25")
-    ended(done, 0)
-    assert "resumes" not in done.stdout
+    run("photos", "--threshold", "0.25")
+    assert "resumes" not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("content", [b"", b"[]\n", b"\xff\n", b"{}\n{}\n", b'{"format": 1}\n[1]\n'])

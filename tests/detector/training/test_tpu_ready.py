@@ -116,6 +116,7 @@ def test_every_shape_is_static(plain: tuple[str, Training]) -> None:
     assert dynamic == {("FusedBatchNormV3", 5), ("ZerosLike", 0)}
 
 
+@pytest.mark.long
 def test_the_step_compiles_under_xla_to_the_same_losses(plain: tuple[str, Training]) -> None:
     """XLA refuses whatever only the host can do.
 
