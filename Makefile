@@ -174,7 +174,7 @@ test: install ## Run the tests: 15 minutes
 
 .PHONY: test-long
 test-long: install ## Run the README's commands, the notebooks and some trainings: 10 minutes
-	@$(PY) -m pytest -m long -n 2 --dist loadfile
+	@$(PY) -m pytest -m "long and not slow" -n 2 --dist loadfile
 
 .PHONY: test-slow
 test-slow: install ## Run the tests that take minutes: real installs and trainings
