@@ -234,6 +234,7 @@ def head(prefix: Path) -> np.ndarray:
     return np.asarray(tf.train.load_variable(str(prefix), name + checkpoints.VARIABLE))
 
 
+@pytest.mark.long
 def test_starting_from_the_last_model(trained: Path, tmp_path: Path) -> None:
     """`full` takes a trained model, heads and all: a step at next to no rate leaves them as they were."""
     shutil.copytree(trained / "dataset", tmp_path / "dataset")
@@ -451,6 +452,7 @@ def test_the_weights_that_came_decide_what_suits_them_whatever_the_network_does_
     assert "resumes from step 1 of 1" in again.stdout and "where it has ended" in again.stdout
 
 
+@pytest.mark.long
 def test_a_nan_stops_with_the_step_and_the_files(trained: Path, tmp_path: Path) -> None:
     from detector.model import checkpoints, inference
     from detector.model.tensorflow_env import tf
