@@ -127,16 +127,15 @@ def predict(
     output: Path,
     shown: Path,
     threshold: float,
+    pictures: Mapping[str, Path],
     xml: Mapping[str, Path],
 ) -> tuple[set[str], list[UserError], int]:
     """Detect in the photos and write everything below `output` (`shown` to the user); unreadable ones are errors.
 
-    xml: {photo name: the VOC XML to write}, for those that are to have one.
+    pictures: {photo name: its picture}. xml: {photo name: the VOC XML to write}, for those that are to have one.
     Where nothing could be read, nothing is written. Returns the names of the photos that are done, the errors, and the
     signal that ended it early, or 0.
     """
-    names = photos.picture_names(inputs)
-    pictures = {photo: output / PICTURES / name for photo, name in names.items()}
     start = time.monotonic()
     run = {"model": detector.digest, "threshold": threshold}
     with Stops() as stops, Journal(output / journal.NAME, run, inputs, pictures) as done:
@@ -182,8 +181,8 @@ def own_photos(arguments: Sequence[str], output: Path, threshold: float, *, with
         pictures = {name: f"{PICTURES}/{picture}" for name, picture in photos.picture_names(inputs).items()}
         xml = {name: f"{ANNOTATIONS}/{file}" for name, file in photos.xml_names(inputs).items()} if with_xml else {}
         photos.claim(output, [*predictions.RESULTS, journal.NAME, *pictures.values(), *xml.values()], inputs)
-        files_of = {name: output / file for name, file in xml.items()}
-        ready, unreadable, stopped_by = predict(detector, inputs, output, output, threshold, files_of)
+        below = ({name: output / file for name, file in kind.items()} for kind in (pictures, xml))
+        ready, unreadable, stopped_by = predict(detector, inputs, output, output, threshold, *below)
         if stopped_by:
             errors.say(
                 f"stopped: {len(ready)} of {errors.counted(len(inputs), 'photo')} are done; to resume, run it again",
@@ -206,7 +205,9 @@ def test_split(threshold: float) -> None:
     inputs, problems = photos.find([folder])
     with files.whole_folder(paths.PREDICT) as output:
         if inputs:
-            _, unreadable, stopped_by = predict(saved_model.load(), inputs, output, paths.PREDICT, threshold, {})
+            pictures = {name: output / PICTURES / file for name, file in photos.picture_names(inputs).items()}
+            detector = saved_model.load()
+            _, unreadable, stopped_by = predict(detector, inputs, output, paths.PREDICT, threshold, pictures, {})
             problems += unreadable
             if stopped_by:
                 raise KeyboardInterrupt

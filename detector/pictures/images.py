@@ -29,10 +29,11 @@ SUFFIXES = (
     *(".avif", ".bmp", ".gif", ".heic", ".heif", ".hif", ".jfif", ".jpe", ".jpeg", ".jpg", ".png"),
     *(".tif", ".tiff", ".webp"),
 )
-NOT_READ = (  # images and videos that Passo does not read
+NOT_READ = (  # images that Passo does not read
     *(".arw", ".cr2", ".cr3", ".dng", ".jp2", ".jxl", ".nef", ".orf", ".pgm", ".ppm", ".psd", ".raf", ".rw2", ".svg"),
-    *(".tga", ".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm", ".wmv"),
+    ".tga",
 )
+VIDEOS = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm", ".wmv")
 MAX_PIXELS = 89_478_485  # a quarter of a GiB as RGB; above it Pillow warns of a decompression bomb
 STRIP_PIXELS = 2**20  # that are converted at once
 THUMBNAIL = 64  # pixels, the side of the grey square that stands for a picture where pictures are compared

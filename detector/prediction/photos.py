@@ -95,7 +95,7 @@ def passed_over(arguments: Iterable[str | Path]) -> list[str]:
     """The images and videos in folders among the arguments that cannot be read, sorted."""
     folders = [path for path in map(files.expanded, map(str, arguments)) if path.is_dir()]
     found = {path for folder in folders for path in _files_below(folder)}
-    return sorted(str(path) for path in found if path.suffix.lower() in images.NOT_READ)
+    return sorted(str(path) for path in found if path.suffix.lower() in (*images.NOT_READ, *images.VIDEOS))
 
 
 def picture_names(photos: Sequence[Photo]) -> dict[str, str]:

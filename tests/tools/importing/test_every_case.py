@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from detector.base.errors import UserError
 from detector.pictures import images
 from tests.support import cases, faults, stage
 from tools import dataset
@@ -30,7 +31,7 @@ def through(root: Path, source: Path) -> str:
             with dataset.opened(str(source), "") as (tree, _, temporary):
                 planned = plan.make(tree, 0.1, temporary / "whole")
                 dataset.copy(planned, Path("dataset/pets"))
-        except dataset.UserError as error:
+        except UserError as error:
             return error.line()
     for name in ("xml2csv", "csv2record"):
         done = stage.run(name, root)

@@ -160,7 +160,6 @@ class _Row:
     photo: str
     size: labelled.Size | None
     box: Box | None
-    word: str  # the class
 
 
 def _table(content: str, name: str, found: Layout, codes: Mapping[str, str], findings: Findings) -> Iterator[Labels]:
@@ -170,8 +169,7 @@ def _table(content: str, name: str, found: Layout, codes: Mapping[str, str], fin
     lines = rows(content, name, found.delimiter)
     if found.has_header:
         next(lines)
-    rows_of = _rows_of_boxes if "boxes" in found.columns else _row_of_box
-    read_rows = [row for line, cells in lines for row in rows_of(line, cells, found, codes)]
+    read_rows = [row for line, cells in lines for row in _rows(line, cells, found, codes)]
     for row in read_rows:
         if not row.photo:
             findings.error(name, f"line {row.line}", "names no photo", "fill that cell, or remove the line")
@@ -216,21 +214,21 @@ def _not_labels(found: Layout) -> tuple[str, str] | None:
     return None
 
 
-def _rows_of_boxes(line: int, cells: list[str], found: Layout, codes: Mapping[str, str]) -> Iterator[_Row]:
-    """A row for each box of a cell `xmin ymin xmax ymax;...`, or one without a box."""
+def _rows(line: int, cells: list[str], found: Layout, codes: Mapping[str, str]) -> list[_Row]:
+    """A row; with a cell `xmin ymin xmax ymax;...` one for each of its boxes, or one without a box."""
+    row = _row(line, cells, found, codes)
+    if "boxes" not in found.columns:
+        return [row]
     place = found.columns["boxes"]
-    row = next(_row_of_box(line, cells, found, codes))
-    parts = [part for part in cells[place].split(";") if part.strip()] if place < len(cells) else []
-    boxes = [] if [part.strip() for part in parts] == ["no_box"] else parts
-    for box in boxes:
-        values = [_number(value, ",") for value in box.split()]
-        xmin, ymin, xmax, ymax = values if len(values) == 4 else [math.nan] * 4
-        yield replace(row, box=Box(row.word or ONE_CLASS, (xmin, ymin, xmax, ymax)))
-    if not boxes:
-        yield replace(row, box=None)
+    parts = [part.strip() for part in cells[place].split(";")] if place < len(cells) else []
+    boxes = [part for part in parts if part]
+    if not boxes or boxes == ["no_box"]:
+        return [replace(row, box=None)]
+    name = row.box.name if row.box else ONE_CLASS
+    return [replace(row, box=Box(name, _corners(box))) for box in boxes]
 
 
-def _row_of_box(line: int, cells: list[str], found: Layout, codes: Mapping[str, str]) -> Iterator[_Row]:
+def _row(line: int, cells: list[str], found: Layout, codes: Mapping[str, str]) -> _Row:
     def cell(what: str) -> str:
         place = found.columns.get(what, len(cells))
         return cells[place] if place < len(cells) else ""
@@ -245,7 +243,14 @@ def _row_of_box(line: int, cells: list[str], found: Layout, codes: Mapping[str, 
         labelled.flag(cell("truncated")),
     )
     size = labelled.size(_number(cell("width"), found.delimiter), _number(cell("height"), found.delimiter))
-    yield _Row(line, splits.mentioned(cell("split")), cell("photo"), size, box if has_box else None, word)
+    return _Row(line, splits.mentioned(cell("split")), cell("photo"), size, box if has_box else None)
+
+
+def _corners(text: str) -> Corners:
+    """The box of `xmin ymin xmax ymax`."""
+    values = [_number(value, ",") for value in text.split()]
+    xmin, ymin, xmax, ymax = values if len(values) == 4 else [math.nan] * 4
+    return xmin, ymin, xmax, ymax
 
 
 def _of_cell(cell: str) -> Corners:
