@@ -170,11 +170,11 @@ check-data: _repository install ## Is all data still as it was, here and in the 
 
 .PHONY: test
 test: install ## Run the tests: 15 minutes
-	@$(PY) -m pytest -m "not long and not slow" -n 2 --dist loadfile
+	@$(PY) -m pytest -m "not long and not slow" -n 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: test-long
 test-long: install ## Run the README's commands, the notebooks and some trainings: 10 minutes
-	@$(PY) -m pytest -m "long and not slow" -n 2 --dist loadfile
+	@$(PY) -m pytest -m "long and not slow" -n 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: test-slow
 test-slow: install ## Run the tests that take minutes: real installs and trainings
