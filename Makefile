@@ -63,7 +63,7 @@ export GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT := false
 OVERRIDES := $(strip $(call option,--steps=,STEPS) $(call option,--batch=,BATCH) $(call option,--dataset=,DATASET) \
 	$(call option,--work-dir=,WORK_DIR))
 # The last stages: what they need of the others runs. Without them DVC would draw the sample for a training on other data.
-LAST := evaluate predict
+LAST := evaluate parity predict
 RUN := $(if $(filter 1,$(value FRESH)),PASSO_FRESH=1 )$(PY) -m tools.pipeline $(if $(OVERRIDES),exp run $(OVERRIDES),repro) $(LAST)
 
 .PHONY: help

@@ -21,13 +21,16 @@ photo at hand end, and the results of those that are done are written; a second 
 
 import argparse
 import io
+import itertools
+import os
 import sys
 import time
-from collections import Counter
-from collections.abc import Generator, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import Counter, deque
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path, PurePosixPath
+from typing import TypeVar
 
 from PIL import Image
 from tqdm import tqdm
@@ -39,18 +42,18 @@ from detector.data import score_threshold
 from detector.data.params import DatasetParams
 from detector.data.tables import ImageBoxes
 from detector.pictures import draw, images
-from detector.prediction import journal, photos, predictions, saved_model
+from detector.prediction import journal, onnx_model, photos, predictions
 from detector.prediction.journal import Journal
 from detector.prediction.params import PredictParams
 from detector.prediction.photos import Photo
 from detector.prediction.stops import Stops
 
 PICTURES, ANNOTATIONS = "pictures", "annotations"
-AHEAD = 1  # photos decoded while the model runs: one may have 0.4 GB
+Result = TypeVar("Result")
 
 
 def detect_all(
-    detector: saved_model.Detector,
+    detector: onnx_model.Detector,
     inputs: Sequence[Photo],
     pictures: Mapping[str, Path],
     done: Journal,
@@ -61,46 +64,50 @@ def detect_all(
 
     Args:
         pictures: {photo name: its picture}.
-        stops: ends it after the photo at hand.
+        stops: ends it after the photos at hand.
     """
+
+    def detect(photo: Photo) -> tuple[ImageBoxes, float] | UserError:
+        try:
+            image = images.open_upright(photo.path)
+        except UserError as error:
+            return error
+        found = detector.detect(image, photo.name)
+        result = found.above(threshold)
+        files.write_bytes(pictures[photo.name], jpeg(draw.draw_boxes(image, result, detector.names)))
+        return result, float(found.scores.max(initial=0))
+
     problems = []
-    waiting = [photo for photo in inputs if photo not in done]
+    waiting = (photo for photo in inputs if photo not in done)
     progress = tqdm(total=len(inputs), initial=done.resumed, desc="predict", unit="image", disable=None)
-    with progress, closing(decoded(waiting)) as images_of:
-        for photo, image in images_of:
-            if isinstance(image, UserError):
-                problems.append(image)
+    with progress, closing(in_threads(detect, waiting, lambda: bool(stops.requested))) as outcomes:
+        for photo, outcome in outcomes:
+            if isinstance(outcome, UserError):
+                problems.append(outcome)
             else:
-                found = detector.detect(image, photo.name)
-                result = found.above(threshold)
-                picture = draw.draw_boxes(image, result, detector.names)
-                files.write_bytes(pictures[photo.name], jpeg(picture))
-                done.add(photo, result, float(found.scores.max(initial=0)))
+                done.add(photo, *outcome)
             progress.update()
-            if stops.requested:
-                break
     return problems
 
 
-def decoded(inputs: Iterable[Photo]) -> Generator[tuple[Photo, Image.Image | UserError], None, None]:
-    """Each photo with its picture or its error, in order; the next ones are decoded in the background."""
-    with ThreadPoolExecutor(max_workers=1) as pool:
-        waiting = []
-        for photo in inputs:
-            waiting.append((photo, pool.submit(read, photo.path)))
-            if len(waiting) > AHEAD:
-                first, image = waiting.pop(0)
-                yield first, image.result()
-        for photo, image in waiting:
-            yield photo, image.result()
+def in_threads(
+    work: Callable[[Photo], Result], photos: Iterable[Photo], stopped: Callable[[], bool]
+) -> Generator[tuple[Photo, Result], None, None]:
+    """Each photo with the result of `work`, in order; a thread a core works on the next ones.
 
-
-def read(path: Path) -> Image.Image | UserError:
-    """The picture of a file, or its error."""
-    try:
-        return images.open_upright(path)
-    except UserError as error:
-        return error
+    stopped: whether to end with those that are being worked on.
+    """
+    threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    with ThreadPoolExecutor(threads) as pool:
+        waiting: deque[tuple[Photo, Future[Result]]] = deque()
+        for photo in itertools.takewhile(lambda _: not stopped(), photos):
+            waiting.append((photo, pool.submit(work, photo)))
+            if len(waiting) > threads:
+                first, result = waiting.popleft()
+                yield first, result.result()
+        for photo, result in waiting:
+            if not (stopped() and result.cancel()):
+                yield photo, result.result()
 
 
 def jpeg(picture: Image.Image) -> bytes:
@@ -122,7 +129,7 @@ def summary(results: Iterable[ImageBoxes], names: Mapping[int, str], speed: str,
 
 
 def predict(
-    detector: saved_model.Detector,
+    detector: onnx_model.Detector,
     inputs: Sequence[Photo],
     output: Path,
     shown: Path,
@@ -167,7 +174,7 @@ def write_xml(results: Iterable[ImageBoxes], names: Mapping[int, str], xml: Mapp
         files.write_bytes(xml[result.filename], content)
 
 
-def own_photos(arguments: Sequence[str], output: Path, threshold: float, *, with_xml: bool) -> None:
+def own_photos(arguments: Sequence[str], output: Path, precision: str, threshold: float, *, with_xml: bool) -> None:
     """`make predict`: photos in any folder -> `output`, where no file of the user is touched."""
     inputs, problems = photos.find(arguments, skip=photos.written(output))
     outcome = "nothing was written"
@@ -177,7 +184,7 @@ def own_photos(arguments: Sequence[str], output: Path, threshold: float, *, with
     if not inputs and not problems:
         raise UserError(" ".join(arguments), "only predict's own pictures there", "give the folder of photos")
     if inputs:
-        detector = saved_model.load()
+        detector = onnx_model.load(precision=precision)
         pictures = {name: f"{PICTURES}/{picture}" for name, picture in photos.picture_names(inputs).items()}
         xml = {name: f"{ANNOTATIONS}/{file}" for name, file in photos.xml_names(inputs).items()} if with_xml else {}
         photos.claim(output, [*predictions.RESULTS, journal.NAME, *pictures.values(), *xml.values()], inputs)
@@ -199,14 +206,14 @@ def own_photos(arguments: Sequence[str], output: Path, threshold: float, *, with
     report(problems, outcome)
 
 
-def test_split(threshold: float) -> None:
+def test_split(precision: str, threshold: float) -> None:
     """The DVC stage: the dataset's test images -> results/predict, atomically."""
     folder = paths.images(params.load("dataset", DatasetParams).dir, "test")
     inputs, problems = photos.find([folder])
     with files.whole_folder(paths.PREDICT) as output:
         if inputs:
             pictures = {name: output / PICTURES / file for name, file in photos.picture_names(inputs).items()}
-            detector = saved_model.load()
+            detector = onnx_model.load(precision=precision)
             _, unreadable, stopped_by = predict(detector, inputs, output, paths.PREDICT, threshold, pictures, {})
             problems += unreadable
             if stopped_by:
@@ -246,16 +253,16 @@ def given(threshold: str) -> float:
 def main() -> None:
     """Load, detect, write."""
     arguments = parser().parse_args()
-    setting = params.load("predict", PredictParams).score_threshold
-    threshold = score_threshold.of(setting, paths.EXPORT / "about.json")
+    settings = params.load("predict", PredictParams)
+    threshold = score_threshold.of(settings.score_threshold, paths.EXPORT / "model.json")
     if arguments.images:
         lowest = given(arguments.threshold) if arguments.threshold else threshold
         output = files.expanded(arguments.output or "predictions")
-        own_photos(arguments.images, output, lowest, with_xml=arguments.xml)
+        own_photos(arguments.images, output, settings.precision, lowest, with_xml=arguments.xml)
     elif arguments.output or arguments.threshold or arguments.xml:
         parser().error("these options need IMAGES; without them the results go to results/predict")
     else:
-        test_split(threshold)
+        test_split(settings.precision, threshold)
 
 
 if __name__ == "__main__":

@@ -19,9 +19,9 @@ from detector.base import paths
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 PACKAGES = ("detector", "stages", "tools")
-STAGES = {"sample", "xml2csv", "csv2record", "pretrained", "train_tpu", "evaluate", "export", "predict"}
+STAGES = {"sample", "xml2csv", "csv2record", "pretrained", "train_tpu", "evaluate", "export", "parity", "predict"}
 EXACT = ("train_tpu", "evaluate")  # they take minutes: what they do not import must not make them run again
-WITHOUT_TENSORFLOW = ("sample", "xml2csv", "csv2record")  # importing it takes longer than their work
+WITHOUT_TENSORFLOW = ("sample", "xml2csv", "csv2record", "predict")  # importing it takes longer than their work
 TEMPLATES = ("${dataset.dir}", "${pretrained.start}")  # paths that are the user's to choose
 OUTPUTS = {name: value for name, value in vars(paths).items() if isinstance(value, Path)}
 

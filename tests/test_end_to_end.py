@@ -106,7 +106,7 @@ def test_make_train_goes_from_nothing_to_a_summary(outputs: tuple[Project, dict[
     text = printed["make train"]
     ran = re.findall(r"^Running stage '(\w+)'", text, re.MULTILINE)
     assert sorted(ran) == sorted(
-        ["sample", "xml2csv", "csv2record", "pretrained", "train_tpu", "evaluate", "export", "predict"]
+        ["sample", "xml2csv", "csv2record", "pretrained", "train_tpu", "evaluate", "export", "parity", "predict"]
     )
     assert re.search(r"AP \d\.\d{3}, AP50 \d\.\d{3}", text)
     assert text.count("Open Images' detector: cannot be fetched: ") == 1
@@ -222,6 +222,7 @@ def test_one_changed_xml_reruns_the_csv_and_what_follows(trained: tuple[Project,
     assert {"train_tpu"} <= project.changed()
 
 
+@pytest.mark.long
 def test_exporting_again_gives_the_same_bytes(trained: tuple[Project, str]) -> None:
     project, _ = trained
     lock = project.root / "dvc.lock"

@@ -12,7 +12,7 @@ from ruamel.yaml import YAML
 REPOSITORY = Path(__file__).resolve().parent.parent
 MAKEFILE = (REPOSITORY / "Makefile").read_text(encoding="utf-8")
 TARGETS = re.findall(r"^([a-z][a-z-]*):", MAKEFILE, flags=re.MULTILINE)
-LAST = ["evaluate", "predict"]
+LAST = ["evaluate", "parity", "predict"]
 # One word each; every one would do harm, or fall apart, where it is not quoted.
 HOSTILE = [
     "a b; touch pwned",
@@ -195,7 +195,7 @@ def test_inspect_takes_a_dataset(copy: Copy) -> None:
 
 def test_fresh_reaches_the_stage_through_dvc(repository: Copy) -> None:
     assert (
-        "\nPASSO_FRESH=1 .venv/bin/python -m tools.pipeline repro evaluate predict\n"
+        "\nPASSO_FRESH=1 .venv/bin/python -m tools.pipeline repro evaluate parity predict\n"
         in repository.make("-n", "train", "FRESH=1").stdout
     )
     assert (
@@ -209,7 +209,7 @@ def test_fresh_reaches_the_stage_through_dvc(repository: Copy) -> None:
 def test_dry_run_shows_the_commands_and_runs_none(repository: Copy) -> None:
     shown = repository.make("-n", "train").stdout
     python = ".venv/bin/python -m"
-    run = f"\n{python} tools.pipeline repro evaluate predict\n{python} tools.report\n{python} tools.summary\n"
+    run = f"\n{python} tools.pipeline repro evaluate parity predict\n{python} tools.report\n{python} tools.summary\n"
     assert run in shown
     assert "tools/install.py --tf='auto' --with='auto'" in shown
     assert (

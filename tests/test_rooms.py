@@ -21,8 +21,11 @@ ALLOWED = {
     "checkpointing": {"base", "storage"},
     "multihost": {"base", "checkpointing"},
     "evaluation": {"base", "data", "pictures"},
-    "prediction": {"base", "data", "pictures", "model/tensorflow_env"},
-    "export": {"annotations/left_out", "base", "data", "model", "pictures", "prediction", "evaluation/metrics"},
+    "prediction": {"base", "data", "pictures"},
+    "export": {
+        *("annotations/left_out", "base", "data", "model", "pictures", "prediction"),
+        *("evaluation/metrics", "evaluation/significance"),
+    },
     "training": {"base", "data", "model", "checkpointing", "multihost", "evaluation/metrics", "evaluation/curves"},
 }
 # They print on their own: the one function; what runs before it can be imported; past a progress line; measurements.

@@ -1,7 +1,7 @@
 """`dvc repro` and `dvc exp run`, whose results are kept, or the exit code is not 0.
 
-    python -m tools.pipeline repro evaluate predict                         (make train)
-    python -m tools.pipeline exp run --steps=1000 evaluate predict          (make train STEPS=1000)
+    python -m tools.pipeline repro evaluate parity predict                         (make train)
+    python -m tools.pipeline exp run --steps=1000 evaluate parity predict          (make train STEPS=1000)
 
 Where its cache cannot take a result, DVC records it all the same and ends with 0, and the next run removes the only
 copy. So the cache is completed before, or nothing is run; and again after (tools/cloud/keeping.py).

@@ -26,7 +26,7 @@ from detector.base.errors import UserError
 PARAMS_FILE = "params.yaml"
 MOST_BYTES = 2**16  # ours has 3 kB; the reader takes a second for 10
 # Here, too: a stage refuses an unknown section without importing the rooms of the others.
-SECTIONS = ("sample", "dataset", "pretrained", "train", "evaluate", "predict")
+SECTIONS = ("sample", "dataset", "pretrained", "train", "evaluate", "export", "parity", "predict")
 _UNFIT = re.compile("[\0\ud800-\udfff]")  # what no path, no address and no file of UTF-8 can hold
 Section = TypeVar("Section")
 
@@ -50,6 +50,29 @@ def number(low: float, high: float = math.inf, *, auto: bool = False) -> Any:
 def one_of(*choices: str) -> Any:
     """A field for one of these words."""
     return _field(f"one of {', '.join(choices)}", lambda value: value in choices)
+
+
+def some_of(*choices: str) -> Any:
+    """A field for a list of at least one of these words, each once."""
+
+    def accepts(value: Any) -> bool:
+        return (
+            isinstance(value, list) and all(value.count(one) == 1 and one in choices for one in value) and value != []
+        )
+
+    return _field(f"a list of {', '.join(choices)}", accepts, tuple)
+
+
+def numbers(low: float, *keys: str) -> Any:
+    """A field for a mapping from each of these keys to a number from `low` up."""
+
+    def accepts(value: Any) -> bool:
+        return isinstance(value, dict) and value.keys() == set(keys) and all(map(is_number, value.values()))
+
+    def is_number(value: Any) -> bool:
+        return type(value) in (int, float) and low <= value < math.inf
+
+    return _field(f"a number {_range(low, math.inf)} for each of {', '.join(keys)}", accepts)
 
 
 def flag() -> Any:

@@ -6,9 +6,10 @@ SAMPLE = Path("dataset/sample")  # the embedded dataset: train/ test/ label_map.
 DATA = Path("dataset/data")  # {train,val,test}.csv, annotation_report.csv, {train,val,test}.record
 PRETRAINED = Path("model/pretrained")  # the checkpoint that training starts from
 TRAIN = Path("model/train")  # the trained detector: best and last checkpoint, pipeline.config, label map
-EXPORT = Path("model/export")  # saved_model/, model.tflite, label_map.pbtxt
+EXPORT = Path("model/export")  # a file or folder per format, label_map.pbtxt
 TRAIN_RESULTS = Path("results/train")  # DVCLive: metrics.json, plots/metrics/**.tsv
 EVALUATE = Path("results/evaluate")  # metrics.json, curves, confusion matrix, pictures
+PARITY = Path("results/parity")  # metrics.json, images.csv: the exported formats beside the checkpoint
 PREDICT = Path("results/predict")  # detections.json, detections.csv, pictures/
 REPORT = Path("results/report.html")
 

@@ -6,12 +6,12 @@ A training records the score with the greatest F1 on its validation split (detec
 import json
 from pathlib import Path
 
-KEY = "score_threshold"  # in train.json and about.json
+KEY = "score_threshold"  # in train.json and model.json
 DEFAULT = 0.5  # for a model without one: it had no validation split, found nothing there, or is from before
 
 
 def of(setting: float | str, record: Path) -> float:
-    """The threshold. record: train.json or about.json of the model."""
+    """The threshold. record: train.json or model.json of the model."""
     if isinstance(setting, float):
         return setting
     try:

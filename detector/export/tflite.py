@@ -5,7 +5,7 @@
                -> model_float16.tflite     weights in half the bytes; computes in float32
                -> model_int8.tflite        weights and activations in integers, calibrated on training photos
 
-In: (1, S, S, 3) RGB, resized as detector/pictures/resize.py does it; float32 in [-1, 1], or for int8 the pixels
+In: (1, S, S, 3) RGB, resized as detector/export/resize.py does it; float32 in [-1, 1], or for int8 the pixels
 themselves, uint8. Out, by place and by the name in the signature: boxes (1, M, 4) [ymin, xmin, ymax, xmax] as fractions
 (output_3), classes (1, M) from 0 (output_2), scores (1, M) (output_1), their number (1,) (output_0); all float32.
 Their places are those of Google's own SSD models, which Frigate, pycoral and others take for granted.
@@ -23,10 +23,10 @@ import numpy as np
 
 from detector.base.errors import UserError
 from detector.data import records
-from detector.export import saveable, tflite_metadata
+from detector.export import resize, saveable, tflite_metadata
 from detector.model import od_api
 from detector.model.tensorflow_env import quiet, tf
-from detector.pictures import images, resize
+from detector.pictures import images
 
 GRAPH = "tflite_saved_model"  # the name of its format, and of its folder
 FILES = {"tflite": "model.tflite", "tflite_float16": "model_float16.tflite", "tflite_int8": "model_int8.tflite"}
@@ -46,7 +46,8 @@ def save_graph(model: Any, config: Any, label_map: Path, folder: Path) -> None:
     module = od_api.SSDModule(config, model, limits.max_total_detections, use_regular_nms=True)
     image = tf.TensorSpec(module.input_shape(), tf.float32, name="input")
     with quiet():
-        saveable.save(module.inference_fn.get_concrete_function(image), label_map, folder)
+        function = module.inference_fn.get_concrete_function(image)
+        saveable.save({"serving_default": function}, label_map, folder)
 
 
 def convert(graph: Path, format_name: str, photos: Photos, int8_input: str) -> bytes:

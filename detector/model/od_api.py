@@ -353,6 +353,27 @@ def losses(
     return parts, predictions
 
 
+def preprocessed(model: Any, config: Any, images: tf.Tensor) -> tf.Tensor:
+    """`model.preprocess` of (N, H, W, 3) floats, but as one operation in the place of a loop over the images.
+
+    Where the configuration resizes in another way than ours it is the API's loop.
+    """
+    size = config.model.ssd.image_resizer.fixed_shape_resizer
+    if not size.height or size != type(size)(height=size.height, width=size.width):
+        return model.preprocess(images)[0]
+    return model._feature_extractor.preprocess(tf.compat.v1.image.resize(images, (size.height, size.width)))
+
+
+def raw_detections(model: Any, predictions: Tensors) -> Tensors:
+    """What `model.postprocess` starts from: `boxes` (N, A, 4), normalised, and `scores` (N, A, classes) of the anchors.
+
+    predictions: of `model.predict`.
+    """
+    boxes, _ = model._batch_decode(predictions["box_encodings"], predictions["anchors"])
+    scores = model._score_conversion_fn(predictions["class_predictions_with_background"])
+    return {"boxes": boxes, "scores": scores[..., 1:]}  # without the background
+
+
 @contextmanager
 def _assigning(model: Any) -> Iterator[list[tf.Tensor]]:
     """Inside, `model.loss` ignores crowds. A list gets the number that it divides by: how many anchors have an object.

@@ -1,4 +1,4 @@
-"""What prediction shows: the section `predict` of params.yaml."""
+"""What prediction shows, and how it computes: the section `predict` of params.yaml."""
 
 from dataclasses import dataclass
 
@@ -7,6 +7,10 @@ from detector.base import params
 
 @dataclass(frozen=True)
 class PredictParams:
-    """score_threshold: the lowest score that is drawn and listed; `auto` is what suits the model."""
+    """score_threshold: the lowest score that is drawn and listed; `auto` is what suits the model.
+
+    precision: of the model's numbers.
+    """
 
     score_threshold: float | str = params.number(0, 1, auto=True)
+    precision: str = params.one_of("float32", "int8")

@@ -16,7 +16,7 @@ from detector.base import files
 from detector.data import tables
 from detector.data.tables import ImageBoxes
 
-PIXEL_DIGITS, SCORE_DIGITS = 2, 5  # behind the point
+PIXEL_DIGITS, SCORE_DIGITS = 2, 4  # behind the point
 RESULTS = ("detections.csv", "detections.json", "images.json")
 
 

@@ -1,4 +1,4 @@
-"""Prediction through its public door, with a real SavedModel that finds red and white rectangles by computation."""
+"""Prediction through its public door, with a real ONNX model that finds red and white rectangles by computation."""
 
 import csv
 import fcntl
@@ -21,10 +21,10 @@ from PIL import Image
 
 from detector.annotations import voc
 from detector.base.errors import UserError
-from detector.data import labels
 from detector.prediction import photos, predictions
 from detector.prediction.photos import Photo
 from stages import predict
+from tests.support import finder
 from tests.support.boxes import image
 from tests.support.stage import REPOSITORY, child
 
@@ -32,48 +32,9 @@ RED, WHITE = (255, 0, 0), (255, 255, 255)
 HEADER = "filename,width,height,class,xmin,ymin,xmax,ymax,score\n"
 
 
-def build_model(folder: Path) -> None:
-    """A SavedModel with the exporter's signature. Class 1 is red, class 2 white; the score is the part of the box that
-    has the colour; a colour that is not in the picture has score 0."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    import tensorflow as tf
-
-    def extent(mask: Any) -> tuple[Any, Any]:  # (N, L) bool -> first and one past the last, as parts of L
-        index = tf.range(tf.shape(mask)[1])
-        first = tf.reduce_min(tf.where(mask, index, tf.shape(mask)[1]), axis=1)
-        last = tf.reduce_max(tf.where(mask, index + 1, 0), axis=1)
-        length = tf.cast(tf.shape(mask)[1], tf.float32)
-        return tf.cast(first, tf.float32) / length, tf.cast(last, tf.float32) / length
-
-    @tf.function(input_signature=[tf.TensorSpec([None, None, None, 3], tf.uint8, name="input_tensor")])
-    def serve(input_tensor: Any) -> dict[str, Any]:
-        red, blue = input_tensor[..., 0] > 200, input_tensor[..., 2] > 200
-        boxes, scores = [], []
-        for mask in (red & ~blue, red & blue):
-            (ymin, ymax), (xmin, xmax) = extent(tf.reduce_any(mask, 2)), extent(tf.reduce_any(mask, 1))
-            size = tf.cast(tf.shape(mask)[1] * tf.shape(mask)[2], tf.float32)
-            area = tf.maximum((ymax - ymin) * (xmax - xmin) * size, 1.0)
-            boxes.append(tf.stack([ymin, xmin, ymax, xmax], axis=-1))
-            scores.append(tf.reduce_sum(tf.cast(mask, tf.float32), axis=[1, 2]) / area)
-        count = tf.shape(input_tensor)[0]
-        return {
-            "detection_boxes": tf.pad(tf.stack(boxes, axis=1), [[0, 0], [0, 98], [0, 0]]),
-            "detection_scores": tf.pad(tf.stack(scores, axis=1), [[0, 0], [0, 98]]),
-            "detection_classes": tf.pad(tf.ones([count, 2]) * [[1.0, 2.0]], [[0, 0], [0, 98]], constant_values=1.0),
-            "num_detections": tf.fill([count], 2.0),
-        }
-
-    module = tf.Module()
-    module.serve = serve
-    tf.saved_model.save(module, str(folder / "saved_model"), signatures={"serving_default": serve})
-    labels.write(folder / "label_map.pbtxt", ["red", "white"])
-
-
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("model") / "export"
-    build_model(folder)
-    return folder
+    return finder.save(tmp_path_factory.mktemp("model") / "export")
 
 
 @pytest.fixture
@@ -171,7 +132,7 @@ def test_only_scores_from_the_threshold_up(run: Callable[..., None]) -> None:
     save("photos/half.png", half)
     for threshold, expected in ((0.74, [["red", "0.75"]]), (0.75, [["red", "0.75"]]), (0.76, [["", ""]])):
         text = (REPOSITORY / "params.yaml").read_text().partition("predict:")[0]
-        Path("params.yaml").write_text(f"{text}predict:\n  score_threshold: {threshold}\n")
+        Path("params.yaml").write_text(f"{text}predict:\n  score_threshold: {threshold}\n  precision: float32\n")
         run("photos")
         assert [[row[3], row[8]] for row in table()] == expected
 
@@ -349,7 +310,7 @@ def test_nothing_found_and_no_model(run: Callable[..., None]) -> None:
             run(name)
     save("photos/x.png", picture())
     Path("model/export").unlink()
-    with pytest.raises(UserError, match=r"model/export/saved_model: no model yet; run: make train"):
+    with pytest.raises(UserError, match=r"model/export/model.onnx: no model yet; run: make train"):
         run("photos")
     assert not Path("predictions").exists()
 
@@ -358,8 +319,8 @@ def test_a_damaged_model_is_a_line(run: Callable[..., None], model: Path) -> Non
     save("photos/x.png", picture())
     Path("model/export").unlink()
     shutil.copytree(model, "model/export")
-    Path("model/export/saved_model/saved_model.pb").write_bytes(b"\xff\x00damaged")
-    with pytest.raises(UserError, match=r"model/export/saved_model: does not load: .*run: dvc repro --force export"):
+    Path("model/export/model.onnx").write_bytes(b"\xff\x00damaged")
+    with pytest.raises(UserError, match=r"model/export/model.onnx: does not load: .*run: dvc repro --force export"):
         run("photos")
 
 
@@ -454,40 +415,47 @@ errors.run(predict.main)
 def test_what_was_stopped_or_killed_resumes_to_the_same_bytes(
     run: Callable[..., None], capsys: pytest.CaptureFixture[str], number: signal.Signals
 ) -> None:
-    """The signal comes while the fourth picture is being drawn."""
-    names = numbered(6)
+    """The signal comes while the fourth picture is being drawn, and other threads are about to draw the next ones."""
+    names = numbered(20)
     run("photos", "--output", "whole")
     done = child("-c", SIGNALLING, "4", str(int(number)), "photos", "--output", "parts")
     if number == signal.SIGKILL:
         ended(done, -number)
         assert not Path("parts/detections.csv").exists()
     else:
-        assert ended(done, 128 + number) == ["stopped: 4 of 6 photos are done; to resume, run it again"]
-        assert [row[0] for row in table("parts")] == names[:4]
+        (line,) = ended(done, 128 + number)
+        stopped = re.fullmatch(r"stopped: (\d+) of 20 photos are done; to resume, run it again", line)
+        assert stopped and 4 <= int(stopped[1]) < 20
+        assert [row[0] for row in table("parts")] == names[: int(stopped[1])]
         dataset = json.loads(Path("parts/images.json").read_text())
-        assert [image["file_name"] for image in dataset["images"]] == names[:4]
-    kept = {name: path.stat().st_mtime_ns for name in names[:3] if (path := Path(f"parts/pictures/{name}.jpg"))}
+        assert [image["file_name"] for image in dataset["images"]] == names[: int(stopped[1])]
+    times = {path.name: path.stat().st_mtime_ns for path in Path("parts/pictures").iterdir()}
     capsys.readouterr()
     run("photos", "--output", "parts")
-    lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == f"resumes: {3 if number == signal.SIGKILL else 4} of 6 photos are done"
+    resumed = re.match(r"resumes: (\d+) of 20 photos are done\n", capsys.readouterr().out)
+    assert resumed
+    assert number == signal.SIGKILL or resumed[1] == stopped[1]
     assert tree("parts") == tree("whole")
-    assert {name: Path(f"parts/pictures/{name}.jpg").stat().st_mtime_ns for name in names[:3]} == kept
+    kept = [f"{name}.jpg" for name in names[: int(resumed[1])]]
+    assert kept and {name: Path(f"parts/pictures/{name}").stat().st_mtime_ns for name in kept} == {
+        name: times[name] for name in kept
+    }
 
 
 def test_a_journal_counts_for_the_same_files_model_and_threshold_alone(
     run: Callable[..., None], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    numbered(4)
-    stop = ("-c", SIGNALLING, "3", str(int(signal.SIGTERM)), "photos")
-    ended(child(*stop), 143)
+    numbered(20)
+    stop = ("-c", SIGNALLING, "4", str(int(signal.SIGTERM)), "photos")
+    (line,) = ended(child(*stop), 143)
+    done = int(line.split()[1])
     save("photos/00.png", picture((80, 40), ((50, 5, 70, 25), RED)))  # another picture by now
     Path("predictions/pictures/01.png.jpg").unlink()
     with Path("predictions/.passo-journal").open("ab") as file:
-        file.write(b'{"name": "03.png", "fi')  # cut off
+        file.write(b'{"name": "19.png", "fi')  # cut off
     run("photos")
-    assert capsys.readouterr().out.splitlines()[0] == "resumes: 1 of 4 photos are done"
-    assert [row[4] for row in table()] == ["50.0", "1.0", "2.0", "3.0"]
+    assert capsys.readouterr().out.splitlines()[0] == f"resumes: {done - 2} of 20 photos are done"
+    assert [row[4] for row in table()] == ["50.0", *(f"{k}.0" for k in range(1, 20))]
     assert not Path("predictions/.passo-journal").exists()
     ended(child(*stop), 143)
     run("photos", "--threshold", "0.25")

@@ -87,7 +87,7 @@ PIPELINE = """stages:
 """
 
 
-@pytest.mark.parametrize("option", ["--temp", "--queue"])
+@pytest.mark.parametrize("option", ["--temp", pytest.param("--queue", marks=pytest.mark.long)])
 def test_an_experiment_elsewhere_has_what_was_just_imported(tmp_path, option):
     """It is made of what git knows, and DVC's words for what it does not know help nobody."""
     project = dvc_project.started(tmp_path / "project", PIPELINE)

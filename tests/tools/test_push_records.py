@@ -41,7 +41,7 @@ def once_recorded(tmp_path_factory):
 def recorded(tmp_path, once_recorded):
     """A project whose csv2record has run for dataset/pets, by DVC; dataset/birds has another label map."""
     project = copy.copy(once_recorded)
-    project.root = shutil.copytree(once_recorded.root, tmp_path / "recorded")
+    project.root = shutil.copytree(once_recorded.root, tmp_path / "recorded", symlinks=True)  # .venv is a link
     return project
 
 

@@ -10,6 +10,7 @@ from detector.base import params
 from detector.base.errors import UserError
 from detector.data.params import DatasetParams
 from detector.evaluation.params import EvaluateParams
+from detector.export.params import ExportParams, ParityParams
 from detector.prediction.params import PredictParams
 from detector.scene.params import SampleParams
 from detector.training.params import TrainParams
@@ -23,6 +24,8 @@ SECTIONS: Mapping[str, type] = {
     "pretrained": PretrainedParams,
     "train": TrainParams,
     "evaluate": EvaluateParams,
+    "export": ExportParams,
+    "parity": ParityParams,
     "predict": PredictParams,
 }
 

@@ -16,6 +16,7 @@ from detector.training import batches
 from detector.training.train_step import TrainStep
 from tests.support import tiny
 
+pytestmark = pytest.mark.long
 STEPS = 4
 MODELS = ("ssd_mobilenet_v2_320x320", "ssd_mobilenet_v2_fpnlite_320x320")
 # Adam's first steps as long as the gradient is: otherwise rounding decides where they go.
@@ -116,7 +117,6 @@ def test_every_shape_is_static(plain: tuple[str, Training]) -> None:
     assert dynamic == {("FusedBatchNormV3", 5), ("ZerosLike", 0)}
 
 
-@pytest.mark.long
 def test_the_step_compiles_under_xla_to_the_same_losses(plain: tuple[str, Training]) -> None:
     """XLA refuses whatever only the host can do.
 

@@ -2,10 +2,9 @@
 
 import numpy as np
 import pytest
+from detector.pictures.resize import legacy_bilinear
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from detector.pictures.resize import legacy_bilinear
 
 SIDES = st.integers(1, 70)
 

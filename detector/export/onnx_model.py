@@ -1,0 +1,143 @@
+"""A trained detector as an ONNX model, with the SavedModel's contract: any batch of photos of one size in, boxes out.
+
+TensorFlow's graph is converted by tf2onnx, up to the boxes and scores of every anchor. The non-maximum suppression that
+follows is written here in ONNX's own operators: the API's is a loop over the batch, which runtimes execute slowly.
+"""
+
+import tempfile
+from collections.abc import Callable, Collection, Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import tf2onnx
+from onnx import numpy_helper
+from onnxruntime.quantization import CalibrationDataReader, quantize_static
+
+from detector.model import od_api
+from detector.model.tensorflow_env import quiet, tf
+
+Pixels = npt.NDArray[np.uint8]
+
+OPSET = 18
+IR_VERSION = 9
+INPUT = "input_tensor"
+FILES = {"onnx": "model.onnx", "onnx_int8": "model_int8.onnx"}
+
+# N photos, A anchors, C classes, at most M detections a photo. As in the API: a class keeps `per_class` boxes at most;
+# boxes are clipped to the photo after the suppression, and those without extent there are dropped. What is dropped has
+# the score -1, and behind the last detection there are zeros.
+_SUPPRESSION = f"""
+<ir_version: {IR_VERSION}, opset_import: ["" : {OPSET}]>
+suppression (float[N, A, 4] boxes, float[N, A, C] scores) => (
+    float[N, M, 4] detection_boxes, float[N, M] detection_scores, float[N, M] detection_classes, float[N] num_detections
+) {{
+    zero = Constant <value_float = 0.0> ()
+    one = Constant <value_float = 1.0> ()
+    dropped = Constant <value_float = -1.0> ()
+    by_class = Transpose <perm = [0, 2, 1]> (scores)
+    kept_places = NonMaxSuppression (boxes, by_class, per_class, iou_threshold, score_threshold)
+    kept_scores = GatherND (by_class, kept_places)
+    shape = Shape (by_class)
+    nothing = ConstantOfShape <value = float[1] {{-1.0}}> (shape)
+    kept = ScatterND (nothing, kept_places, kept_scores)
+    clipped = Clip (boxes, zero, one)
+    ymin, xmin, ymax, xmax = Split <axis = 2, num_outputs = 4> (clipped)
+    height = Sub (ymax, ymin)
+    width = Sub (xmax, xmin)
+    area = Mul (height, width)
+    area_by_class = Transpose <perm = [0, 2, 1]> (area)
+    has_extent = Greater (area_by_class, zero)
+    candidates = Where (has_extent, kept, dropped)
+    flat_shape = Constant <value_ints = [0, -1]> ()
+    flat = Reshape (candidates, flat_shape)
+    flat_size = Shape <start = 1> (flat)
+    count = Min (flat_size, total)
+    best, places = TopK <axis = 1> (flat, count)
+    is_detection = GreaterOrEqual (best, zero)
+    anchors = Shape <start = 2> (by_class)
+    class = Div (places, anchors)
+    class_number = Cast <to = 1> (class)
+    valid_class = Where (is_detection, class_number, zero)
+    detection_classes = Add (valid_class, offset)
+    detection_scores = Where (is_detection, best, zero)
+    anchor = Mod (places, anchors)
+    last = Constant <value_ints = [-1]> ()
+    anchor_index = Unsqueeze (anchor, last)
+    found = GatherND <batch_dims = 1> (clipped, anchor_index)
+    is_box = Unsqueeze (is_detection, last)
+    detection_boxes = Where (is_box, found, zero)
+    valid = Cast <to = 1> (is_detection)
+    second = Constant <value_ints = [1]> ()
+    num_detections = ReduceSum <keepdims = 0> (valid, second)
+}}
+"""
+
+
+def raw(model: Any, config: Any) -> Any:
+    """The ONNX model from the photos to `boxes` (N, A, 4) and `scores` (N, A, C) of the anchors."""
+
+    def anchors(input_tensor: Any) -> dict[str, Any]:
+        od_api.set_training(model, False)
+        images = od_api.preprocessed(model, config, tf.cast(input_tensor, tf.float32))
+        return od_api.raw_detections(model, model.predict(images, None))
+
+    signature = [tf.TensorSpec([None, None, None, 3], tf.uint8, name=INPUT)]
+    with quiet():
+        function = tf.function(anchors, signature, autograph=False)
+        converted, _ = tf2onnx.convert.from_function(function, signature, opset=OPSET)
+    converted.ir_version = IR_VERSION
+    return converted
+
+
+def export(
+    model: Any, config: Any, folder: Path, formats: Collection[str], photos: Callable[[], Iterable[Pixels]]
+) -> None:
+    """Write those of `formats` that are ONNX's into `folder`.
+
+    photos: (H, W, 3) uint8, to calibrate onnx_int8 with.
+    """
+    if wanted := FILES.keys() & set(formats):
+        float32 = raw(model, config)
+        for name in sorted(wanted):
+            converted = int8(float32, photos()) if name == "onnx_int8" else float32
+            onnx.save(with_suppression(converted, config), folder / FILES[name])
+
+
+def with_suppression(model: Any, config: Any) -> Any:
+    """The model with the SavedModel's outputs in the place of `boxes` and `scores`."""
+    limits = config.model.ssd.post_processing.batch_non_max_suppression
+    constants = {
+        "per_class": np.array([limits.max_detections_per_class]),
+        "total": np.array([limits.max_total_detections]),
+        "iou_threshold": np.array([limits.iou_threshold], np.float32),
+        "score_threshold": np.array([limits.score_threshold], np.float32),
+        "offset": np.array(od_api.LABEL_ID_OFFSET, np.float32),
+    }
+    suppression = onnx.parser.parse_model(_SUPPRESSION)
+    suppression.graph.initializer.extend(numpy_helper.from_array(value, name) for name, value in constants.items())
+    ends = [("boxes", "boxes"), ("scores", "scores")]
+    return onnx.compose.merge_models(model, suppression, io_map=ends)
+
+
+class _Calibration(CalibrationDataReader):  # type: ignore[misc]
+    def __init__(self, photos: Iterable[Pixels]) -> None:
+        self._photos = iter(photos)
+
+    def get_next(self) -> dict[str, Pixels] | None:
+        photo = next(self._photos, None)
+        return None if photo is None else {INPUT: photo[np.newaxis]}
+
+
+def int8(model: Any, photos: Iterable[Pixels]) -> Any:
+    """The `raw` model with its convolutions in int8; the boxes and scores stay float32.
+
+    photos: (H, W, 3) uint8, to measure the range of each layer's numbers by.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        source, target = Path(folder, "float32.onnx"), Path(folder, "int8.onnx")
+        onnx.save(model, source)
+        quantize_static(source, target, _Calibration(photos), op_types_to_quantize=["Conv"], per_channel=True)
+        return onnx.load(target)
