@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from detector.pictures.resize import legacy_bilinear
+from detector.export.resize import legacy_bilinear
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
