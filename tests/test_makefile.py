@@ -199,7 +199,7 @@ def test_fresh_reaches_the_stage_through_dvc(repository: Copy) -> None:
         in repository.make("-n", "train", "FRESH=1").stdout
     )
     assert (
-        "\nPASSO_FRESH=1 .venv/bin/python -m tools.pipeline exp run --steps='5' evaluate predict\n"
+        "\nPASSO_FRESH=1 .venv/bin/python -m tools.pipeline exp run --steps='5' evaluate parity predict\n"
         in repository.make("-n", "train", "FRESH=1", "STEPS=5").stdout
     )
     assert "PASSO_FRESH" not in repository.make("-n", "train", "FRESH=0", FRESH="1").stdout
@@ -213,7 +213,7 @@ def test_dry_run_shows_the_commands_and_runs_none(repository: Copy) -> None:
     assert run in shown
     assert "tools/install.py --tf='auto' --with='auto'" in shown
     assert (
-        f"\n{python} tools.pipeline exp run --steps='5000' evaluate predict\n"
+        f"\n{python} tools.pipeline exp run --steps='5000' evaluate parity predict\n"
         in repository.make("-n", "train", "STEPS=5000").stdout
     )
     assert repository.recorded() == []

@@ -12,6 +12,7 @@ import pytest
 
 from detector.base import params, paths
 from detector.data import records
+from detector.export.params import ExportParams
 from detector.model import pipeline_config
 from detector.scene.params import SampleParams
 from detector.training.params import TrainParams
@@ -410,7 +411,7 @@ def test_the_snippets_are_the_same_code_in_both_languages() -> None:
 
 def test_the_snippets_use_what_the_export_has() -> None:
     saved_model, tflite = blocks(SNIPPETS[0], "python")
-    exporting = text("detector/export/exporting.py")
+    exporting = text("detector/export/saved_model.py") + text("detector/export/tflite_metadata.py")
     names = re.findall(r'"(detection_\w+|serving_default|labels\.txt)"', saved_model + tflite)
     assert len(names) == 5
     assert [name for name in names if name not in exporting] == []
@@ -450,7 +451,9 @@ def test_the_snippets_run_on_an_exported_model_and_agree(tmp_path: Path) -> None
     labels.write(label_map, ["cat", "dog"])
     config = tiny.config(label_map=label_map, learning_rate=0.1)
     (tmp_path / paths.EXPORT).mkdir(parents=True)
-    exporting.export(od_api.build_model(config), config, label_map, tmp_path / paths.EXPORT)
+    labels.copy(label_map, tmp_path / paths.EXPORT / paths.LABEL_MAP)
+    settings = ExportParams(("saved_model", "tflite"), "uint8")
+    exporting.export(od_api.build_model(config), config, tmp_path / paths.EXPORT, settings, None)
     faults.image(tmp_path / "dataset/sample/test/test_00000.jpg", size=(320, 240))
     saved_model, tflite = run_snippets(tmp_path)
     assert len(saved_model) == len(tflite) == 100

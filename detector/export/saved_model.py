@@ -16,12 +16,16 @@ def _detections(model: Any, images: Any, shapes: Any) -> dict[str, Any]:
 
     detection_classes (N, M) ids of the label map, num_detections (N,); all float32, M = max_total_detections.
     """
+    count = tf.shape(images)[0]
+    one_more = tf.cast(count == 0, tf.int32)  # TensorFlow's convolutions fail on no image at all
+    images = tf.pad(images, [[0, one_more], [0, 0], [0, 0], [0, 0]])
+    shapes = tf.pad(shapes, [[0, one_more], [0, 0]], constant_values=1)
     detections = model.postprocess(model.predict(images, shapes), shapes)
     return {
-        "detection_boxes": detections[Detection.detection_boxes],
-        "detection_scores": detections[Detection.detection_scores],
-        "detection_classes": detections[Detection.detection_classes] + od_api.LABEL_ID_OFFSET,
-        "num_detections": detections[Detection.num_detections],
+        "detection_boxes": detections[Detection.detection_boxes][:count],
+        "detection_scores": detections[Detection.detection_scores][:count],
+        "detection_classes": detections[Detection.detection_classes][:count] + od_api.LABEL_ID_OFFSET,
+        "num_detections": detections[Detection.num_detections][:count],
     }
 
 

@@ -1,6 +1,7 @@
 """train_tpu, evaluate and export on a handful of pictures: real steps of the real model, on the CPU."""
 
 import hashlib
+import io
 import json
 import math
 import os
@@ -20,6 +21,7 @@ from PIL import Image
 
 from detector.base import paths
 from detector.data import labels, tables
+from detector.data.tables import ImageBoxes
 from detector.model import pipeline_config
 from tests.support import stage, tiny
 
@@ -162,18 +164,24 @@ def assert_same_detections(boxes: Any, classes: Any, scores: Any, expected: tabl
         assert alike.any(), (box, class_, score)
 
 
-def test_the_saved_model_answers_for_every_image_of_a_batch(trained: Path) -> None:
-    """The API's own exporter answers for the first image only; and the checkpoint must say the same."""
+@pytest.fixture(scope="module")
+def expected(trained: Path) -> list[ImageBoxes]:
+    """What the checkpoint finds in the test images."""
     from detector.model import inference
-    from detector.model.tensorflow_env import tf
 
     images = tables.read_csv(trained / paths.csv("test"), {"cat": 1, "dog": 2})
-    _, expected = inference.run(trained / paths.TRAIN, trained / paths.record("test"), images)
-    files = [trained / "dataset/tiny/test" / image.filename for image in images]
-    batch = np.stack([np.asarray(Image.open(file).convert("RGB")) for file in files])
-    loaded = tf.saved_model.load(str(trained / paths.EXPORT / "saved_model"))
-    found = loaded.signatures["serving_default"](input_tensor=tf.constant(batch))
-    assert found["detection_boxes"].shape == (4, 100, 4)
+    return inference.run(trained / paths.TRAIN, trained / paths.record("test"), images)[1]
+
+
+@pytest.fixture(scope="module")
+def saved_model(trained: Path) -> Any:
+    from detector.model.tensorflow_env import tf
+
+    return tf.saved_model.load(str(trained / paths.EXPORT / "saved_model"))
+
+
+def assert_expected(found: Any, expected: list[ImageBoxes]) -> None:
+    assert found["detection_boxes"].shape == (len(expected), 100, 4)
     for place, image in enumerate(expected):
         count = int(found["num_detections"][place])
         assert count == len(image.scores) > 0
@@ -181,8 +189,53 @@ def test_the_saved_model_answers_for_every_image_of_a_batch(trained: Path) -> No
         classes, scores = (np.asarray(found[f"detection_{name}"][place, :count]) for name in ("classes", "scores"))
         assert_same_detections(np.stack([xmin, ymin, xmax, ymax], axis=1), classes, scores, image)
     assert set(np.unique(found["detection_classes"])) <= {1.0, 2.0}
+
+
+def batch(trained: Path, expected: list[ImageBoxes]) -> np.ndarray:
+    files = [trained / "dataset/tiny/test" / image.filename for image in expected]
+    return np.stack([np.asarray(Image.open(file).convert("RGB")) for file in files])
+
+
+def test_the_saved_model_answers_for_every_image_of_a_batch(
+    trained: Path, expected: list[ImageBoxes], saved_model: Any
+) -> None:
+    """The API's own exporter answers for the first image only; and the checkpoint must say the same."""
+    from detector.model.tensorflow_env import tf
+
+    signature = saved_model.signatures["serving_default"]
+    assert_expected(signature(input_tensor=tf.constant(batch(trained, expected))), expected)
+    nothing = signature(input_tensor=tf.zeros([0, 50, 70, 3], tf.uint8))
+    assert {name: tuple(values.shape) for name, values in nothing.items()} == {
+        **{"detection_boxes": (0, 100, 4), "detection_scores": (0, 100), "detection_classes": (0, 100)},
+        "num_detections": (0,),
+    }
     (asset,) = (trained / paths.EXPORT / "saved_model" / "assets").iterdir()
     assert labels.read(asset) == {"cat": 1, "dog": 2}
+
+
+def test_the_saved_model_takes_files(trained: Path, expected: list[ImageBoxes], saved_model: Any) -> None:
+    """As TF Serving's clients send them: JPEG and PNG, of different sizes."""
+    from detector.model.tensorflow_env import tf
+
+    signature = saved_model.signatures["encoded_image_string_tensor"]
+    files = [(trained / "dataset/tiny/test" / image.filename) for image in expected]
+    png = io.BytesIO()
+    Image.open(files[1]).save(png, "PNG")
+    contents = [files[0].read_bytes(), png.getvalue(), *(file.read_bytes() for file in files[2:])]
+    assert_expected(signature(input_tensor=tf.constant(contents)), expected)
+    small = io.BytesIO()
+    Image.new("L", (17, 9)).save(small, "PNG")  # grey, and of another size
+    assert signature(input_tensor=tf.constant([*contents, small.getvalue()]))["detection_boxes"].shape == (5, 100, 4)
+    assert signature(input_tensor=tf.constant([], tf.string))["detection_boxes"].shape == (0, 100, 4)
+
+
+def test_the_onnx_model_says_the_same(trained: Path, expected: list[ImageBoxes]) -> None:
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(trained / paths.EXPORT / "model.onnx")
+    names = [output.name for output in session.get_outputs()]
+    found = dict(zip(names, session.run(names, {"input_tensor": batch(trained, expected)}), strict=True))
+    assert_expected(found, expected)
 
 
 def test_the_tflite_model_says_the_same(trained: Path) -> None:
@@ -211,14 +264,11 @@ def test_the_tflite_file_carries_its_labels(trained: Path) -> None:
         assert b"dog" in packed.read("label_map.pbtxt")
 
 
-def test_predict_finds_what_evaluate_found(trained: Path) -> None:
-    """From photo to boxes through the SavedModel: the same scores as the evaluation's."""
-    from detector.model import inference
-    from detector.prediction import saved_model
+def test_predict_finds_what_evaluate_found(trained: Path, expected: list[ImageBoxes]) -> None:
+    """From photo to boxes through model.onnx: the same scores as the evaluation's."""
+    from detector.prediction import onnx_model
 
-    images = tables.read_csv(trained / paths.csv("test"), {"cat": 1, "dog": 2})
-    _, expected = inference.run(trained / paths.TRAIN, trained / paths.record("test"), images)
-    model = saved_model.load(trained / paths.EXPORT)
+    model = onnx_model.load(trained / paths.EXPORT)
     for image in expected:
         with Image.open(trained / "dataset/tiny/test" / image.filename) as photo:
             found = model.detect(photo.convert("RGB"), image.filename)
