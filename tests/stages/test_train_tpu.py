@@ -206,7 +206,9 @@ def test_the_saved_model_answers_for_every_image_of_a_batch(
     assert_expected(signature(input_tensor=tf.constant(batch(trained, expected))), expected)
     nothing = signature(input_tensor=tf.zeros([0, 50, 70, 3], tf.uint8))
     assert {name: tuple(values.shape) for name, values in nothing.items()} == {
-        **{"detection_boxes": (0, 100, 4), "detection_scores": (0, 100), "detection_classes": (0, 100)},
+        "detection_boxes": (0, 100, 4),
+        "detection_scores": (0, 100),
+        "detection_classes": (0, 100),
         "num_detections": (0,),
     }
     (asset,) = (trained / paths.EXPORT / "saved_model" / "assets").iterdir()

@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
-from detector.export.resize import legacy_bilinear
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from detector.export.resize import legacy_bilinear
 
 SIDES = st.integers(1, 70)
 
