@@ -42,7 +42,9 @@ from detector.data import score_threshold
 from detector.data.params import DatasetParams
 from detector.data.tables import ImageBoxes
 from detector.pictures import draw, images
-from detector.prediction import journal, onnx_model, photos, predictions
+from detector.prediction import journal, photos, predictions
+from detector.prediction.detector import Detector
+from detector.prediction.detector import load as load_detector
 from detector.prediction.journal import Journal
 from detector.prediction.params import PredictParams
 from detector.prediction.photos import Photo
@@ -53,7 +55,7 @@ Result = TypeVar("Result")
 
 
 def detect_all(
-    detector: onnx_model.Detector,
+    detector: Detector,
     inputs: Sequence[Photo],
     pictures: Mapping[str, Path],
     done: Journal,
@@ -129,7 +131,7 @@ def summary(results: Iterable[ImageBoxes], names: Mapping[int, str], speed: str,
 
 
 def predict(
-    detector: onnx_model.Detector,
+    detector: Detector,
     inputs: Sequence[Photo],
     output: Path,
     shown: Path,
@@ -184,7 +186,7 @@ def own_photos(arguments: Sequence[str], output: Path, precision: str, threshold
     if not inputs and not problems:
         raise UserError(" ".join(arguments), "only predict's own pictures there", "give the folder of photos")
     if inputs:
-        detector = onnx_model.load(precision=precision)
+        detector = load_detector(precision=precision)
         pictures = {name: f"{PICTURES}/{picture}" for name, picture in photos.picture_names(inputs).items()}
         xml = {name: f"{ANNOTATIONS}/{file}" for name, file in photos.xml_names(inputs).items()} if with_xml else {}
         photos.claim(output, [*predictions.RESULTS, journal.NAME, *pictures.values(), *xml.values()], inputs)
@@ -213,7 +215,7 @@ def test_split(precision: str, threshold: float) -> None:
     with files.whole_folder(paths.PREDICT) as output:
         if inputs:
             pictures = {name: output / PICTURES / file for name, file in photos.picture_names(inputs).items()}
-            detector = onnx_model.load(precision=precision)
+            detector = load_detector(precision=precision)
             _, unreadable, stopped_by = predict(detector, inputs, output, paths.PREDICT, threshold, pictures, {})
             problems += unreadable
             if stopped_by:

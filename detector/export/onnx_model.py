@@ -132,12 +132,19 @@ class _Calibration(CalibrationDataReader):  # type: ignore[misc]
 
 
 def int8(model: Any, photos: Iterable[Pixels]) -> Any:
-    """The `raw` model with its convolutions in int8; the boxes and scores stay float32.
+    """The `raw` model in int8 up to the box coder; from there on it stays float32.
 
     photos: (H, W, 3) uint8, to measure the range of each layer's numbers by.
     """
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder, "float32.onnx"), Path(folder, "int8.onnx")
         onnx.save(model, source)
-        quantize_static(source, target, _Calibration(photos), op_types_to_quantize=["Conv"], per_channel=True)
+        quantize_static(
+            source,
+            target,
+            _Calibration(photos),
+            op_types_to_quantize=["Conv", "Clip", "Add"],  # a Clip is ReLU6, an Add a residual connection
+            nodes_to_exclude=[node.name for node in model.graph.node if node.name.startswith("Decode/")],
+            per_channel=True,
+        )
         return onnx.load(target)

@@ -2,67 +2,38 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from detector.data.boxes import detected_to_voc
+from detector.base import paths
+from detector.data import labels
 from detector.data.tables import ImageBoxes
 from detector.export.params import FORMATS
-from detector.prediction import onnx_model
+from detector.prediction import detector
+from detector.prediction.detector import Detector
+from detector.prediction.found import Found, Pixels, Run
 
-Run = Callable[[Image.Image, str], ImageBoxes]  # an RGB picture and its file name -> all its detections
+Detect = Callable[[Image.Image, str], ImageBoxes]  # an RGB picture and its file name -> all its detections
 
 
-def load(name: str, folder: Path) -> Run:
-    """The format `name` of the export in `folder`, which runs on one picture at a time."""
+def load(name: str, folder: Path) -> Detect:
+    """The format `name` of the export in `folder`."""
     path = folder / FORMATS[name][0]
-    if path.suffix == ".onnx":
-        return onnx_model.load_file(path).detect
-    return _tflite(path) if path.suffix == ".tflite" else _saved_model(path)
+    if path.is_file():
+        return detector.load_file(path).detect
+    names = labels.by_id(labels.read(folder / paths.LABEL_MAP))
+    return Detector(names, _saved_model(path), digest="").detect
 
 
 def _saved_model(folder: Path) -> Run:
     from detector.model.tensorflow_env import tf
 
     model = tf.saved_model.load(str(folder))
-    signature = model.signatures["serving_default"]
 
-    def run(picture: Image.Image, filename: str) -> ImageBoxes:
-        found = signature(input_tensor=tf.constant(np.asarray(picture)[np.newaxis]))
-        found = {key: value.numpy()[0] for key, value in found.items()}
-        count = int(found["num_detections"])
-        parts = (found[f"detection_{key}"][:count] for key in ("boxes", "classes", "scores"))
-        return _image_boxes(picture, filename, *parts)
-
-    run.model = model  # type: ignore[attr-defined]  # its variables live as long as it does
-    return run
-
-
-def _tflite(path: Path) -> Run:
-    from detector.export import resize
-    from detector.model.tensorflow_env import quiet, tf
-
-    with quiet():
-        interpreter = tf.lite.Interpreter(str(path))
-        interpreter.allocate_tensors()
-    runner = interpreter.get_signature_runner()
-    ((name, details),) = runner.get_input_details().items()
-    _, height, width, _ = details["shape"]
-
-    def run(picture: Image.Image, filename: str) -> ImageBoxes:
-        levels = resize.legacy_bilinear(np.asarray(picture), height, width)
-        pixels = np.rint(levels) if details["dtype"] == np.uint8 else levels / np.float32(127.5) - np.float32(1)
-        found = runner(**{name: pixels[np.newaxis].astype(details["dtype"])})
-        count = int(found["output_0"][0])
-        scores, classes, boxes = (found[f"output_{k}"][0, :count] for k in (1, 2, 3))
-        return _image_boxes(picture, filename, boxes, classes + 1, scores)
+    def run(pixels: Pixels) -> Found:
+        found = model.signatures["serving_default"](input_tensor=tf.constant(pixels[np.newaxis]))
+        count = int(found["num_detections"][0])
+        return Found(*(found[f"detection_{key}"][0, :count].numpy() for key in ("boxes", "classes", "scores")))
 
     return run
-
-
-def _image_boxes(picture: Image.Image, filename: str, boxes: Any, classes: Any, scores: Any) -> ImageBoxes:
-    corners = detected_to_voc(boxes.astype(np.float64), *picture.size)
-    ids = np.rint(classes).astype(np.int64)
-    return ImageBoxes(filename, *picture.size, corners, ids, scores.astype(np.float64)).best_first()

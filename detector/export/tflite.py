@@ -23,10 +23,11 @@ import numpy as np
 
 from detector.base.errors import UserError
 from detector.data import records
-from detector.export import resize, saveable, tflite_metadata
+from detector.export import saveable, tflite_metadata
 from detector.model import od_api
 from detector.model.tensorflow_env import quiet, tf
 from detector.pictures import images
+from detector.prediction import resize
 
 GRAPH = "tflite_saved_model"  # the name of its format, and of its folder
 FILES = {"tflite": "model.tflite", "tflite_float16": "model_float16.tflite", "tflite_int8": "model_int8.tflite"}

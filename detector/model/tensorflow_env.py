@@ -5,11 +5,7 @@ from detector.model.tensorflow_env import tf
 
 import logging
 import os
-import sys
-import tempfile
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 os.environ["TF_USE_LEGACY_KERAS"] = "1"  # the Object Detection API is written for Keras 2
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # C++ noise would hide our own lines
@@ -17,26 +13,10 @@ warnings.filterwarnings("ignore", module=r"(tensorflow|tf_keras|tf_slim|object_d
 
 import tensorflow as tf  # noqa: E402
 
+from detector.base.stderr import quiet  # noqa: E402
+
 for _name in ("tensorflow", "absl", "tf_keras"):
     logging.getLogger(_name).setLevel(logging.ERROR)
 tf.compat.v1.logging.set_verbosity(tf.compat.v1.logging.ERROR)
 
 __all__ = ["quiet", "tf"]
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Hold back what C++ writes to stderr past every log level; show it if the work fails."""
-    sys.stderr.flush()
-    real = os.dup(2)
-    with tempfile.TemporaryFile() as buffer:
-        os.dup2(buffer.fileno(), 2)
-        try:
-            yield
-        except BaseException:
-            buffer.seek(0)
-            os.write(real, buffer.read())
-            raise
-        finally:
-            os.dup2(real, 2)
-            os.close(real)

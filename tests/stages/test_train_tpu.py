@@ -268,9 +268,9 @@ def test_the_tflite_file_carries_its_labels(trained: Path) -> None:
 
 def test_predict_finds_what_evaluate_found(trained: Path, expected: list[ImageBoxes]) -> None:
     """From photo to boxes through model.onnx: the same scores as the evaluation's."""
-    from detector.prediction import onnx_model
+    from detector.prediction import detector
 
-    model = onnx_model.load(trained / paths.EXPORT)
+    model = detector.load(trained / paths.EXPORT)
     for image in expected:
         with Image.open(trained / "dataset/tiny/test" / image.filename) as photo:
             found = model.detect(photo.convert("RGB"), image.filename)

@@ -24,10 +24,10 @@ def legacy_bilinear(pixels: Pixels, height: int, width: int) -> Floats:
 
     def rows(y: Indices) -> Floats:
         start, end = (pixels[y[:, np.newaxis], x].astype(np.float32) for x in (left, right))
-        return start + (end - start) * across  # type: ignore[no-any-return]
+        return start + (end - start) * across
 
     upper, lower = rows(top), rows(bottom)
-    return upper + (lower - upper) * down[:, np.newaxis, np.newaxis]  # type: ignore[no-any-return]
+    return upper + (lower - upper) * down[:, np.newaxis, np.newaxis]
 
 
 def _between(size: int, resized: int) -> tuple[Indices, Indices, Shares]:

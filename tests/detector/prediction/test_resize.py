@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from detector.export.resize import legacy_bilinear
+from detector.prediction.resize import legacy_bilinear
 
 SIDES = st.integers(1, 70)
 

@@ -1,0 +1,85 @@
+"""The exported detector on one picture, with the label map's classes. Needs no TensorFlow."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from detector.base import files, paths
+from detector.base.errors import UserError
+from detector.data import labels
+from detector.data.boxes import detected_to_voc
+from detector.data.tables import ImageBoxes
+from detector.prediction.found import Run
+
+FORMATS = {"float32": ("onnx", "model.onnx"), "int8": ("tflite_int8", "model_int8.tflite")}  # by predict.precision
+_REDUCED_SIDE = 1000  # pixels: a long side of at least twice this is reduced to 1000-1999, still well above what the
+# network sees (300 to 640); smaller photos go in as they are, as in the evaluation
+_EXPORT = "run: dvc repro --force export"
+
+
+@dataclass(frozen=True)
+class Detector:
+    """A loaded model, which several threads may use at a time.
+
+    names: class id -> name. digest: of the model's file and of the names, in hexadecimal.
+    """
+
+    names: Mapping[int, str]
+    run: Run
+    digest: str
+
+    def detect(self, image: Image.Image, filename: str) -> ImageBoxes:
+        """The detections in an RGB picture of any size; boxes in its pixels, clipped to it, best score first."""
+        found = self.run(np.asarray(_reduced(image)))
+        ids = np.rint(found.classes).astype(np.int64)
+        if unknown := sorted(set(ids.tolist()) - self.names.keys()):
+            raise UserError(paths.LABEL_MAP, f"the model's class ids {unknown} are missing", _EXPORT)
+        boxes = detected_to_voc(found.boxes.astype(np.float64), *image.size)
+        return ImageBoxes(filename, *image.size, boxes, ids, found.scores.astype(np.float64)).best_first()
+
+
+def load(export_dir: str | Path = paths.EXPORT, precision: str = "float32") -> Detector:
+    """Load the model and the label map of an export folder.
+
+    Raises:
+        UserError: the model or the label map is missing or unreadable, or the model has other inputs or outputs.
+    """
+    name, file = FORMATS[precision]
+    path = Path(export_dir) / file
+    if not path.is_file():
+        get = "run: make train (or make pull, for a model that was trained before)"
+        add = f"put {name} into export.formats in params.yaml, and run: dvc repro export"
+        raise UserError(str(path), "no model yet", add if path.parent.is_dir() else get)
+    return load_file(path)
+
+
+def load_file(path: Path) -> Detector:
+    """Load a model, and the label map beside it; errors as in `load`."""
+    names = labels.by_id(labels.read(path.parent / paths.LABEL_MAP))
+    try:
+        run = _load(path)
+    except Exception as error:  # each runtime raises its own
+        raise UserError(str(path), f"does not load: {error}", _EXPORT) from error
+    digest = hashlib.sha256(json.dumps([files.sha256(path), dict(names)]).encode()).hexdigest()
+    return Detector(names, run, digest)
+
+
+def _load(path: Path) -> Run:
+    if path.suffix == ".onnx":
+        from detector.prediction import onnx_model  # late, as its runtime takes longer than what may go wrong before
+
+        return onnx_model.load(path)
+    from detector.prediction import tflite_model
+
+    return tflite_model.load(path)
+
+
+def _reduced(image: Image.Image) -> Image.Image:
+    """A huge photo averaged down by a whole factor; the network sees 300 to 640 pixels anyway."""
+    factor = max(image.size) // _REDUCED_SIDE
+    return image.reduce(factor) if factor > 1 and min(image.size) >= factor else image
