@@ -31,6 +31,7 @@ from detector.data.tables import ImageBoxes
 from detector.evaluation import results
 from detector.evaluation.params import EvaluateParams
 from detector.evaluation.results import Evaluation
+from detector.pictures import draw
 
 PICTURES = "pictures"
 
@@ -49,6 +50,8 @@ def main() -> None:
     evaluation = Evaluation(groundtruth, detections, losses, names, threshold, settings.iou_threshold)
     write(evaluation, paths.images(dataset, "test"), settings.pictures)
     errors.say(*results.summary(evaluation).split("\n"))
+    if ids := draw.shown_as_ids(names):
+        errors.say(f"shown as ids in the pictures, whose font lacks their letters: {errors.few(ids)}")
     errors.say(f"the {min(settings.pictures, len(groundtruth))} worst images: {paths.EVALUATE / PICTURES}")
 
 

@@ -1,17 +1,20 @@
 """Draw the detections in photos, and list them as COCO JSON and as CSV.
 
     make predict IMAGES=holiday                    a user's photos: one folder, one file or one glob, 'holiday/*.png'
-    python -m stages.predict IMAGES... [--output predictions] [--threshold 0.3] [--xml]     as many as you like
+    python -m stages.predict IMAGES... [--output predictions] [--threshold 0.3] [--xml] [--yolo]  as many as you like
     python -m stages.predict                       the DVC stage: <dataset.dir>/test -> results/predict
 
 In:  the photos, of any size and kind; the exported model in model/export
 Out: detections.json   COCO results: [{image_id, category_id, bbox: [x, y, width, height] in pixels, score}, ...]
      images.json       the COCO dataset to it: images {id, file_name, width, height} and categories {id, name}
      detections.csv    filename,width,height,class,xmin,ymin,xmax,ymax,score; empty cells for a photo without detections
+     index.html        all photos on one page, offline, to filter, sort and search; it shows thumbnails/
      pictures/         the photos with boxes, labels and scores
      annotations/      with --xml: the detections as PASCAL VOC XML
+     labels/           with --yolo: the detections as YOLO txt, and data.yaml with the names of the classes
 
-Only detections with a score of at least predict.score_threshold. Pictures that an earlier run wrote to the same folder,
+Only detections with a score of at least predict.score_threshold; of boxes that overlap more than predict.agnostic_nms,
+only the best. Pictures that an earlier run wrote to the same folder,
 and this one does not, are removed; nothing else is. A photo that cannot be read is reported and the others are still
 done; the exit code is then 2. Where none can be read, the last results stay as they are.
 
@@ -20,13 +23,14 @@ photo at hand end, and the results of those that are done are written; a second 
 """
 
 import argparse
+import dataclasses
 import io
 import itertools
 import os
 import sys
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path, PurePosixPath
@@ -42,42 +46,51 @@ from detector.data import score_threshold
 from detector.data.params import DatasetParams
 from detector.data.tables import ImageBoxes
 from detector.pictures import draw, images
-from detector.prediction import journal, photos, predictions
+from detector.prediction import journal, page, photos, predictions, selection, yolo
 from detector.prediction.detector import Detector
 from detector.prediction.detector import load as load_detector
 from detector.prediction.journal import Journal
 from detector.prediction.params import PredictParams
 from detector.prediction.photos import Photo
+from detector.prediction.selection import Selection
 from detector.prediction.stops import Stops
 
-PICTURES, ANNOTATIONS = "pictures", "annotations"
+ANNOTATIONS = "annotations"
+NAMED = {  # what is written of each photo: {folder: what names the files in it}
+    page.PICTURES: photos.picture_names,
+    page.THUMBNAILS: photos.picture_names,
+    ANNOTATIONS: photos.xml_names,
+    yolo.LABELS: photos.txt_names,
+}
+Places = Mapping[str, Mapping[str, Path]]  # {folder of NAMED: {photo name: its file}}, those that are asked for
 Result = TypeVar("Result")
 
 
 def detect_all(
     detector: Detector,
     inputs: Sequence[Photo],
-    pictures: Mapping[str, Path],
+    places: Places,
     done: Journal,
-    threshold: float,
+    shown: Selection,
     stops: Stops,
 ) -> list[UserError]:
     """Detect in every photo that is not done yet, and draw its picture; returns the errors of unreadable photos.
 
     Args:
-        pictures: {photo name: its picture}.
+        places: where its picture and its thumbnail go.
         stops: ends it after the photos at hand.
     """
 
-    def detect(photo: Photo) -> tuple[ImageBoxes, float] | UserError:
+    def detect(photo: Photo) -> tuple[ImageBoxes, float, int] | UserError:
         try:
             image = images.open_upright(photo.path)
         except UserError as error:
             return error
         found = detector.detect(image, photo.name)
-        result = found.above(threshold)
-        files.write_bytes(pictures[photo.name], jpeg(draw.draw_boxes(image, result, detector.names)))
-        return result, float(found.scores.max(initial=0))
+        result = shown(found)
+        files.write_bytes(places[page.THUMBNAILS][photo.name], page.thumbnail(image))
+        files.write_bytes(places[page.PICTURES][photo.name], jpeg(draw.draw_boxes(image, result, detector.names)))
+        return result, float(found.scores.max(initial=0)), len(found.above(shown.threshold).boxes)
 
     problems = []
     waiting = (photo for photo in inputs if photo not in done)
@@ -134,37 +147,56 @@ def predict(
     detector: Detector,
     inputs: Sequence[Photo],
     output: Path,
-    shown: Path,
-    threshold: float,
-    pictures: Mapping[str, Path],
-    xml: Mapping[str, Path],
+    told: Path,
+    shown: Selection,
+    places: Places,
 ) -> tuple[set[str], list[UserError], int]:
-    """Detect in the photos and write everything below `output` (`shown` to the user); unreadable ones are errors.
+    """Detect in the photos and write everything below `output` (`told` to the user); unreadable ones are errors.
 
-    pictures: {photo name: its picture}. xml: {photo name: the VOC XML to write}, for those that are to have one.
     Where nothing could be read, nothing is written. Returns the names of the photos that are done, the errors, and the
     signal that ended it early, or 0.
     """
     start = time.monotonic()
-    run = {"model": detector.digest, "threshold": threshold}
-    with Stops() as stops, Journal(output / journal.NAME, run, inputs, pictures) as done:
+    run = {"model": detector.digest, **dataclasses.asdict(shown)}
+    with Stops() as stops, Journal(output / journal.NAME, run, inputs, places[page.PICTURES]) as done:
         if done.resumed:
             errors.say(f"resumes: {done.resumed} of {errors.counted(len(inputs), 'photo')} are done")
-        problems = detect_all(detector, inputs, pictures, done, threshold, stops)
+        problems = detect_all(detector, inputs, places, done, shown, stops)
         ready = {photo.name for photo in inputs if photo in done}
         if ready:
-            predictions.write(output, lambda: done.results(inputs), detector.names)
-            write_xml(done.results(photo for photo in inputs if photo.name in xml), detector.names, xml)
-            speed = (
-                f"{(len(ready) - done.resumed) / (time.monotonic() - start):.1f} images/s, scores from {threshold:g} up"
-            )
-            line, detections = summary(done.results(inputs), detector.names, speed, shown)
+            write(output, lambda: done.results(inputs), detector.names, places, shown.threshold)
+            rate = (len(ready) - done.resumed) / (time.monotonic() - start)
+            speed = f"{rate:.1f} images/s, scores from {shown.threshold:g} up"
+            line, detections = summary(done.results(inputs), detector.names, speed, told)
             errors.say(line)
+            if ids := draw.shown_as_ids(detector.names):
+                errors.say(f"shown as ids in the pictures, whose font lacks their letters: {errors.few(ids)}")
             if not detections:
-                errors.say(f"nothing has a score of {threshold:g}: the highest is {done.best(inputs):.3f}")
+                errors.say(f"nothing has a score of {shown.threshold:g}: the highest is {done.best(inputs):.3f}")
+            most = selection.most_detections(paths.EXPORT / "model.json")
+            if most and (full := done.full(inputs, most)):
+                errors.say(f"{errors.counted(full, 'photo')} with {most} detections, the most that this model gives")
         if not stops.requested:
             done.remove()
     return ready, problems, stops.requested
+
+
+def write(
+    output: Path,
+    results: Callable[[], Iterable[ImageBoxes]],
+    names: Mapping[int, str],
+    places: Places,
+    threshold: float,
+) -> None:
+    """Write the results in every form that is asked for, and the page of them."""
+    predictions.write(output, results, names)
+    if ANNOTATIONS in places:
+        write_xml(results(), names, places[ANNOTATIONS])
+    if yolo.LABELS in places:
+        yolo.write(results(), names, places[yolo.LABELS], output / yolo.NAMES)
+    folder = output / page.PICTURES
+    pictures = {name: file.relative_to(folder).as_posix() for name, file in places[page.PICTURES].items()}
+    page.write(output / page.NAME, results, names, pictures, threshold)
 
 
 def write_xml(results: Iterable[ImageBoxes], names: Mapping[int, str], xml: Mapping[str, Path]) -> None:
@@ -176,8 +208,25 @@ def write_xml(results: Iterable[ImageBoxes], names: Mapping[int, str], xml: Mapp
         files.write_bytes(xml[result.filename], content)
 
 
-def own_photos(arguments: Sequence[str], output: Path, precision: str, threshold: float, *, with_xml: bool) -> None:
-    """`make predict`: photos in any folder -> `output`, where no file of the user is touched."""
+def placed(inputs: Sequence[Photo], output: Path, folders: Iterable[str]) -> Places:
+    """Where below `output` each photo's files go, of these folders of NAMED."""
+    return {
+        folder: {name: output / folder / file for name, file in NAMED[folder](inputs).items()} for folder in folders
+    }
+
+
+def below(output: Path, places: Places, names: Collection[str]) -> list[str]:
+    """All files of these photos, as paths below `output`."""
+    return [str(of[name].relative_to(output)) for of in places.values() for name in names]
+
+
+def own_photos(
+    arguments: Sequence[str], output: Path, precision: str, shown: Selection, folders: Collection[str]
+) -> None:
+    """`make predict`: photos in any folder -> `output`, where no file of the user is touched.
+
+    folders: those of NAMED that are asked for.
+    """
     inputs, problems = photos.find(arguments, skip=photos.written(output))
     outcome = "nothing was written"
     if others := photos.passed_over(arguments):
@@ -187,11 +236,11 @@ def own_photos(arguments: Sequence[str], output: Path, precision: str, threshold
         raise UserError(" ".join(arguments), "only predict's own pictures there", "give the folder of photos")
     if inputs:
         detector = load_detector(precision=precision)
-        pictures = {name: f"{PICTURES}/{picture}" for name, picture in photos.picture_names(inputs).items()}
-        xml = {name: f"{ANNOTATIONS}/{file}" for name, file in photos.xml_names(inputs).items()} if with_xml else {}
-        photos.claim(output, [*predictions.RESULTS, journal.NAME, *pictures.values(), *xml.values()], inputs)
-        below = ({name: output / file for name, file in kind.items()} for kind in (pictures, xml))
-        ready, unreadable, stopped_by = predict(detector, inputs, output, output, threshold, *below)
+        places = placed(inputs, output, folders)
+        tables = [*predictions.RESULTS, page.NAME, *([yolo.NAMES] if yolo.LABELS in folders else [])]
+        names = [photo.name for photo in inputs]
+        photos.claim(output, [*tables, journal.NAME, *below(output, places, names)], inputs)
+        ready, unreadable, stopped_by = predict(detector, inputs, output, output, shown, places)
         if stopped_by:
             errors.say(
                 f"stopped: {len(ready)} of {errors.counted(len(inputs), 'photo')} are done; to resume, run it again",
@@ -199,8 +248,7 @@ def own_photos(arguments: Sequence[str], output: Path, precision: str, threshold
             )
             sys.exit(128 + stopped_by)
         if ready:
-            written = [kind[name] for kind in (pictures, xml) for name in ready if name in kind]
-            photos.release(output, [*predictions.RESULTS, *written])
+            photos.release(output, [*tables, *below(output, places, ready)])
         else:
             photos.withdraw(output)
         problems += unreadable
@@ -208,15 +256,15 @@ def own_photos(arguments: Sequence[str], output: Path, precision: str, threshold
     report(problems, outcome)
 
 
-def test_split(precision: str, threshold: float) -> None:
+def test_split(precision: str, shown: Selection) -> None:
     """The DVC stage: the dataset's test images -> results/predict, atomically."""
     folder = paths.images(params.load("dataset", DatasetParams).dir, "test")
     inputs, problems = photos.find([folder])
     with files.whole_folder(paths.PREDICT) as output:
         if inputs:
-            pictures = {name: output / PICTURES / file for name, file in photos.picture_names(inputs).items()}
+            places = placed(inputs, output, (page.PICTURES, page.THUMBNAILS))
             detector = load_detector(precision=precision)
-            _, unreadable, stopped_by = predict(detector, inputs, output, paths.PREDICT, threshold, pictures, {})
+            _, unreadable, stopped_by = predict(detector, inputs, output, paths.PREDICT, shown, places)
             problems += unreadable
             if stopped_by:
                 raise KeyboardInterrupt
@@ -238,6 +286,7 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument("images", nargs="*", metavar="IMAGES", help="folders, files or globs; none: the test split")
     result.add_argument("--output", type=Path, help="folder for the results (default: predictions)")
     result.add_argument("--xml", action="store_true", help="write PASCAL VOC XML, too")
+    result.add_argument("--yolo", action="store_true", help="write YOLO txt, too")
     result.add_argument("--threshold", help="the lowest score, for this run (default: predict.score_threshold)")
     return result
 
@@ -260,11 +309,13 @@ def main() -> None:
     if arguments.images:
         lowest = given(arguments.threshold) if arguments.threshold else threshold
         output = files.expanded(arguments.output or "predictions")
-        own_photos(arguments.images, output, settings.precision, lowest, with_xml=arguments.xml)
-    elif arguments.output or arguments.threshold or arguments.xml:
+        asked = {ANNOTATIONS: arguments.xml, yolo.LABELS: arguments.yolo}
+        folders = [folder for folder in NAMED if asked.get(folder, True)]
+        own_photos(arguments.images, output, settings.precision, Selection(lowest, settings.agnostic_nms), folders)
+    elif arguments.output or arguments.threshold or arguments.xml or arguments.yolo:
         parser().error("these options need IMAGES; without them the results go to results/predict")
     else:
-        test_split(settings.precision, threshold)
+        test_split(settings.precision, Selection(threshold, settings.agnostic_nms))
 
 
 if __name__ == "__main__":

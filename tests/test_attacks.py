@@ -206,6 +206,7 @@ FORMULAS = {
     "with a wide sign": "＝HYPERLINK(A1)",
     "with a blank": '=HYPERLINK ("http://evil.example")',
     "cells of another file": "='http://evil.example/[x.xlsx]S'!A1",
+    "behind a semicolon": "cat;=cmd|'/C calc'!A0",
 }
 LONG = {"100,000 letters": "x" * 100_000}
 NAMES = {**STEERING, **MARKUP, **FORMULAS}
@@ -233,7 +234,7 @@ def in_an_xml_of_a_sound_dataset(folder: Path, name: str) -> None:
         assert line.isprintable() and len(line) < 10_000
     with (folder / "dataset/data/annotation_report.csv").open(encoding="utf-8", newline="") as file:
         cells = [cell for row in csv.reader(file) for cell in row]
-    assert all(cell.isprintable() and naming.cell(cell) == cell for cell in cells)
+    assert all(cell.isprintable() and naming.cell(naming.from_cell(cell)) == cell for cell in cells)
     if (folder / "dataset/data/train.csv").exists():
         assert clean not in (folder / "dataset/data/train.csv").read_text(encoding="utf-8")
 
@@ -280,7 +281,7 @@ def of_a_photo_in_a_dataset(folder: Path, name: str) -> None:
     for table in ("train", "val", "annotation_report"):
         with (folder / f"dataset/data/{table}.csv").open(encoding="utf-8", newline="") as file:
             cells = [cell for row in csv.reader(file) for cell in row]
-        assert all(cell.isprintable() and naming.cell(cell) == cell for cell in cells)
+        assert all(cell.isprintable() and naming.cell(naming.from_cell(cell)) == cell for cell in cells)
         assert table == "annotation_report" or f"{name}.jpg" not in cells
 
 

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
 from detector.annotations import left_out
-from detector.base import errors, files, params, paths
+from detector.base import errors, files, naming, params, paths
 from detector.base.errors import UserError
 from detector.data import records
 from detector.data.params import DatasetParams
@@ -77,7 +77,8 @@ def table(path: Path) -> Iterator[dict[str, str]]:
         reader = csv.DictReader(file)
         begins = 2
         for row in reader:
-            yield {**row, "line": str(begins)}
+            texts = {key: naming.from_cell(value) for key, value in row.items() if isinstance(value, str)}
+            yield {**texts, "line": str(begins)}
             begins = reader.line_num + 1
 
 

@@ -12,8 +12,12 @@ _MARKS = "\u200c\u200d\u200e\u200f"  # Persian, Indic words and emoji need the f
 _MARKUP = "<>"
 _ANGLES = str.maketrans("<>", "‹›")  # look the same, and mean nothing to a browser
 _HTML = re.compile(r"<[/!?]|<\w[^>]*=")  # the end of a tag, or one with attributes: nobody calls a class so
-# With a function, the | of a command or the ! of another file's cells; Asian keyboards write the first sign wide.
-_FORMULA = re.compile(r"""[=+@＝＋＠－-].*(\w\(|\w\s+\(["']|[|!])""")
+_SIGNS = "[=+@＝＋＠－-]"  # a cell that begins with one is a formula to a spreadsheet; Asian keyboards write them wide
+_HARMFUL = r"""(\w\(|\w\s+\(["']|[|!])"""  # a function, the | of a command or the ! of another file's cells
+# A spreadsheet in Portuguese begins a cell behind a semicolon, too.
+_FORMULA = re.compile(f"^{_SIGNS}.*{_HARMFUL}|;{_SIGNS}[^;]*{_HARMFUL}")
+_SIGN = re.compile(f"(^|;){_SIGNS}")
+_CELL = re.compile(rf"'*(\s*{_SIGNS}|[\t\r\n])")  # that is not left as it is
 
 
 def fault(name: str) -> str:
@@ -22,7 +26,7 @@ def fault(name: str) -> str:
         if unicodedata.category(letter) == "Cs":  # stands for a byte
             return "is not UTF-8"
         return f"holds {letter}" if letter in _MARKUP else f"holds the invisible character U+{ord(letter):04X}"
-    return "is a formula to a spreadsheet" if _FORMULA.match(name) else ""
+    return "is a formula to a spreadsheet" if _FORMULA.search(name) else ""
 
 
 def unfit(name: str) -> str:
@@ -40,9 +44,19 @@ def fitted(name: str) -> str:
     return name if len(name) > LONGEST or _HTML.search(name) else name.translate(_ANGLES)
 
 
+def without_formula(name: str) -> str:
+    """A name with _ for the signs that make it a formula, where it is one."""
+    return _SIGN.sub(r"\1_", name) if _FORMULA.search(name) else name
+
+
 def cell(text: str) -> str:
-    """A text for a CSV that people open in a spreadsheet: as text, where it is a formula."""
-    return f"'{text}" if _FORMULA.match(text) else text
+    """A text for a CSV that people open in a spreadsheet: behind a ', where it would not be taken for text."""
+    return f"'{text}" if _CELL.match(text) else text
+
+
+def from_cell(text: str) -> str:
+    """The text that `cell` was given."""
+    return text[1:] if text.startswith("'") and _CELL.match(text) else text
 
 
 def _steers(letter: str) -> bool:

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from detector.base import errors
+from detector.base import errors, naming
 from detector.base.errors import UserError
 
 BOX_COLUMNS = ["xmin", "ymin", "xmax", "ymax"]
@@ -128,14 +128,15 @@ class _Table:
             raise _RefusedError(f"not a table of boxes: two columns are called {twice[0]}")
         self._header, self._last, self._known = header, last, ", ".join(label_map)
         self._box = f"{', '.join(BOX_COLUMNS)} and {last}"
-        self._ids = {**label_map, "": _NO_BOX}
+        self._ids = {**label_map, **{naming.cell(name): number for name, number in label_map.items()}, "": _NO_BOX}
         self._count = 1  # rows so far, with the header
         self.faults = _Faults()
 
     def columns(self, rows: Sequence[Sequence[str]]) -> tuple[Ints, Names, Floats, Ints, Floats]:
         """The arrays of `Columns` for the next rows of the file."""
         places, text = self._by_name(rows)
-        filenames, *sides, names = (text[name] for name in COLUMNS[:4])
+        cells, *sides, names = (text[name] for name in COLUMNS[:4])
+        filenames = [naming.from_cell(name) for name in cells]
         box = [text[name] for name in (*BOX_COLUMNS, self._last)]
         classes = np.array([self._ids.get(name, _UNKNOWN) for name in names], dtype=np.int64)
         sizes, numbers = (np.stack([_floats(cells) for cells in columns], axis=1) for columns in (sides, box))
@@ -241,8 +242,11 @@ def _is_sound(columns: Columns, last: str) -> bool:
 
 
 def _is_plain(content: bytes, count: int) -> bool:
-    """Whether there are neither quotes nor odd ends of lines, and `count` cells in every line."""
-    if any(byte in content for byte in b'"\r\0') or not content.endswith(b"\n"):
+    """Whether there are neither quotes nor odd ends of lines, and `count` cells in every line.
+
+    A cell that begins with ' is one that stands for another (`naming.cell`).
+    """
+    if any(part in content for part in (b'"', b"\r", b"\0", b"\n'", b",'")) or not content.endswith(b"\n"):
         return False
     text = np.frombuffer(content, dtype=np.uint8)
     ends, commas = np.flatnonzero(text == ord("\n")), np.flatnonzero(text == ord(","))

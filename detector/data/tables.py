@@ -2,7 +2,8 @@
 
 Labels end with `is_crowd`, 0 or 1 (0 where the column is missing), detections with `score`. Boxes are in pixels,
 `[xmin, ymin, xmax, ymax]` as in PASCAL VOC. Numbers keep all their digits, so what is read is what was written. An
-image without boxes is a row with empty cells: the number of images never changes on the way.
+image without boxes is a row with empty cells: the number of images never changes on the way. A name that a spreadsheet
+would take for a formula is written behind a ' (detector/base/naming.py), which is taken off again.
 """
 
 import csv
@@ -14,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from detector.base import files
+from detector.base import files, naming
 from detector.data import columns
 from detector.data.columns import COLUMNS, IS_CROWD, SCORE
 
@@ -83,10 +84,11 @@ def write_csv(
     with files.whole_file(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow([*COLUMNS, SCORE if scores else IS_CROWD])
+        classes = {class_id: naming.cell(name) for class_id, name in names.items()}
         for image in images:
-            start = [image.filename, image.width, image.height]
+            start = [naming.cell(image.filename), image.width, image.height]
             last = (image.scores if scores else image.is_crowd.astype(int)).tolist()
-            cells = [[names[class_id], *box, end] for (class_id, box, _), end in zip(image.rows(), last, strict=True)]
+            cells = [[classes[class_id], *box, end] for (class_id, box, _), end in zip(image.rows(), last, strict=True)]
             writer.writerows([*start, *row] for row in cells or [[""] * 6])
 
 

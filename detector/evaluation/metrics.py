@@ -17,6 +17,7 @@ from pycocotools.cocoeval import COCOeval
 
 from detector.data.tables import ImageBoxes
 
+MOST_DETECTIONS = 100  # of an image that AP counts, as COCO defines it
 NAMES = (  # in the order of `COCOeval.stats`
     *("AP", "AP50", "AP75", "AP_small", "AP_medium", "AP_large"),
     *("AR1", "AR10", "AR100", "AR_small", "AR_medium", "AR_large"),

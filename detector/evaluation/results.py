@@ -12,7 +12,7 @@ import pandas as pd
 from PIL import Image
 from tqdm import tqdm
 
-from detector.base import files, paths
+from detector.base import errors, files, naming, paths
 from detector.base.errors import UserError
 from detector.data import labels, tables
 from detector.data.tables import ImageBoxes
@@ -169,7 +169,7 @@ def summary(evaluation: Evaluation) -> str:
     for name, row in rows:
         cells = "".join(f"{row[key]:8.3f}" if key in row else " " * 8 for key in HEADLINES) if row else "  no object"
         lines.append((f"{name:{width}}" + cells).rstrip())
-    return "\n".join([*lines, *_interval_line(evaluation.numbers)])
+    return "\n".join([*lines, *_interval_line(evaluation.numbers), *_limit_line(evaluation.groundtruth)])
 
 
 def _interval_line(numbers: Mapping[str, Any]) -> list[str]:
@@ -178,10 +178,20 @@ def _interval_line(numbers: Mapping[str, Any]) -> list[str]:
     return [f"{100 * significance.CONFIDENCE:g} % intervals: {', '.join(shown)}"] if shown else []
 
 
+def _limit_line(groundtruth: Sequence[ImageBoxes]) -> list[str]:
+    """Where AP cannot reach 1, whatever the detector."""
+    most = metrics.MOST_DETECTIONS
+    counts = [count for image in groundtruth if (count := len(image.objects.boxes)) > most]
+    images = errors.counted(len(counts), "image")
+    more = f"{images} with more objects, up to {max(counts, default=0):,}"
+    return [f"AP counts {most} detections of an image, as COCO does, and cannot reach 1 here: {more}"] if counts else []
+
+
 def _write_json(path: Path, content: object) -> None:
     files.write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
 
 def _write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    frame = pd.DataFrame(list(rows), columns=list(columns))
+    cells = [[naming.cell(one) if isinstance(one, str) else one for one in row] for row in rows]
+    frame = pd.DataFrame(cells, columns=list(columns))
     files.write_text(path, frame.to_csv(index=False, lineterminator="\n"))

@@ -55,6 +55,7 @@ def record(dataset: str, settings: ExportParams, config: Any, label_map: Mapping
         "model": training.get("model"),
         "classes": {str(number): name for name, number in label_map.items()},
         "score_threshold": training.get("score_threshold"),
+        "max_detections": config.model.ssd.post_processing.batch_non_max_suppression.max_total_detections,
         "metrics": _json(paths.EVALUATE / "metrics.json"),
         "data": {split: _counts(split, label_map) for split in paths.SPLITS} | {"left_out": left_out.of_report()},
         "training": training,

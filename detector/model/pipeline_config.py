@@ -1,8 +1,8 @@
 """params.yaml's train section -> the Object Detection API's TrainEvalPipelineConfig.
 
-The published configurations are the templates beside this file. Here they get the number of classes, the paths, and a
-learning rate schedule that follows from `steps` and `batch_size`. (The recipe that Passo replaces set `num_steps: 5000`
-and left the cosine's `total_steps: 50000`: its rate never came down.)
+The published configurations are the templates beside this file. Here they get the number of classes, the paths, a limit
+of detections that suits the images, and a learning rate schedule that follows from `steps` and `batch_size`. (The
+recipe that Passo replaces set `num_steps: 5000` and left the cosine's `total_steps: 50000`: its rate never came down.)
 
 Needs no TensorFlow: the protos import protobuf only.
 """
@@ -93,6 +93,7 @@ def build(train: PipelineParams, dataset: DatasetFacts) -> Any:
     config.train_config.batch_size = train.batch_size
     config.train_config.num_steps = train.steps
     config.train_config.max_number_of_boxes = dataset.max_number_of_boxes
+    _fill_limits(config.model.ssd.post_processing.batch_non_max_suppression, dataset.max_number_of_boxes)
     config.train_config.use_bfloat16 = train.bfloat16
     config.train_config.unpad_groundtruth_tensors = False
     _fill_optimizer(config.train_config.optimizer, train)
@@ -108,6 +109,12 @@ def build(train: PipelineParams, dataset: DatasetFacts) -> Any:
     if any(option.HasField("random_self_concat_image") for option in config.train_config.data_augmentation_options):
         config.train_input_reader.max_number_of_boxes *= SELF_CONCAT
     return config
+
+
+def _fill_limits(limits: Any, most_boxes: int) -> None:
+    """As many detections as the template says, or twice the objects of any image, if that is more."""
+    limits.max_total_detections = max(limits.max_total_detections, 2 * most_boxes)
+    limits.max_detections_per_class = limits.max_total_detections
 
 
 def _fill_optimizer(optimizer: Any, train: PipelineParams) -> None:

@@ -1,8 +1,10 @@
 """Boxes, labels and scores on pictures, with Pillow alone.
 
 A line has a dark edge and a label a filled background, so that both can be read on any photo. The line of a crowd is
-dashed. The first seven class ids
-have the colours of Okabe and Ito, which colour-blind readers can tell apart too.
+dashed. The first seven class ids have the colours of Okabe and Ito, which colour-blind readers can tell apart too.
+
+There is one font, of a locked package, and letters stand one by one, so that all machines draw the same. A class whose
+name cannot be drawn so shows its id.
 """
 
 import colorsys
@@ -10,6 +12,7 @@ import dataclasses
 import functools
 import importlib.util
 import math
+import unicodedata
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -58,14 +61,14 @@ def draw_boxes(
 ) -> Image.Image:
     """A new RGB image with the boxes whose score is at least `score_threshold`, the highest score on top.
 
-    `boxes` are in pixels of `image`; what is outside is cut off. A class without a name shows its id.
+    `boxes` are in pixels of `image`; what is outside is cut off. A class without a name that can be drawn shows its id.
     """
     canvas = image.convert("RGB")
     draw = ImageDraw.Draw(canvas)
     labels: list[_Label] = []
     shown = boxes.above(score_threshold).best_first()
     for (class_id, box, score), is_crowd in zip(shown.rows(), shown.is_crowd.tolist(), strict=True):
-        text = names.get(class_id, str(class_id)) + (f" {score:.2f}" if show_scores else "")
+        text = _name(class_id, names) + (f" {score:.2f}" if show_scores else "")
         place = _clipped(box, canvas)
         labels.append(_label(text, place, class_id, canvas.size, labels, is_crowd=is_crowd))  # the best box first
     for label in reversed(labels):
@@ -73,6 +76,11 @@ def draw_boxes(
     for label in reversed(labels):
         _draw_label(draw, label)
     return canvas
+
+
+def shown_as_ids(names: Mapping[int, str]) -> list[str]:
+    """The classes whose names cannot be drawn, as `id name`. names: class id -> name."""
+    return [f"{class_id} {name}" for class_id, name in names.items() if not _can_be_drawn(name)]
 
 
 def side_by_side(
@@ -104,6 +112,25 @@ def side_by_side(
     sheet.paste(halves[0], (0, 0))
     sheet.paste(halves[1], (size[0] + gap, 0))
     return sheet
+
+
+def _name(class_id: int, names: Mapping[int, str]) -> str:
+    name = names.get(class_id, str(class_id))
+    return unicodedata.normalize("NFC", name) if _can_be_drawn(name) else str(class_id)
+
+
+@functools.cache
+def _can_be_drawn(name: str) -> bool:
+    """Whether the font has all letters, and these stand one by one from left to right: no Arabic, Hebrew or Hindi."""
+    return all(map(_has_letter, unicodedata.normalize("NFC", name)))
+
+
+@functools.cache
+def _has_letter(letter: str) -> bool:
+    missing, font = "\uffff", _font(MIN_TEXT * 4)
+    if unicodedata.bidirectional(letter) in ("R", "AL") or unicodedata.category(letter).startswith("M"):
+        return False
+    return letter.isspace() or bytes(font.getmask(letter)) != bytes(font.getmask(missing))
 
 
 def _scaled(boxes: ImageBoxes, image: Image.Image, size: tuple[int, int]) -> ImageBoxes:
@@ -200,4 +227,5 @@ def _font(size: int) -> ImageFont.FreeTypeFont:
     spec = importlib.util.find_spec("matplotlib")
     if spec is None or spec.origin is None:
         raise ModuleNotFoundError("matplotlib, which brings the font")
-    return ImageFont.truetype(str(Path(spec.origin).parent / "mpl-data/fonts/ttf/DejaVuSans-Bold.ttf"), size)
+    file = Path(spec.origin).parent / "mpl-data/fonts/ttf/DejaVuSans-Bold.ttf"
+    return ImageFont.truetype(str(file), size, layout_engine=ImageFont.Layout.BASIC)  # the other one is not everywhere

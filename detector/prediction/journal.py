@@ -2,7 +2,8 @@
 
 The first line holds what every result depends on, as JSON; another model or threshold begins a new journal. Each
 further line is a photo: its name, the size and time of its file, its picture's size, its detections with all digits,
-and the best score of any box. A line that a kill cut off is dropped, and its photo is done again.
+the best score of any box, and how many boxes reach the threshold. A line that a kill cut off is dropped, and its photo
+is done again.
 """
 
 import fcntl
@@ -18,7 +19,7 @@ from detector.data.tables import ImageBoxes
 from detector.prediction.photos import Photo
 
 NAME = ".passo-journal"  # in the output folder, until all photos are done
-_FORMAT = 1
+_FORMAT = 2
 
 
 class Journal:
@@ -64,8 +65,8 @@ class Journal:
     def __contains__(self, photo: Photo) -> bool:
         return photo.name in self._places
 
-    def add(self, photo: Photo, result: ImageBoxes, best: float) -> None:
-        """A photo is done. best: the highest score of any box of it, listed or not."""
+    def add(self, photo: Photo, result: ImageBoxes, best: float, above: int) -> None:
+        """A photo is done. best: the highest score of any box of it, listed or not. above: boxes over the threshold."""
         line = {
             "name": photo.name,
             "file": _state(photo.path),
@@ -74,6 +75,7 @@ class Journal:
             "boxes": result.boxes.tolist(),
             "scores": result.scores.tolist(),
             "best": best,
+            "above": above,
         }
         self._places[photo.name] = self._write(line)
 
@@ -85,6 +87,10 @@ class Journal:
     def best(self, photos: Iterable[Photo]) -> float:
         """The highest score of any box in any photo that is done; 0 where there is none."""
         return max((line["best"] for line in self._lines(photos)), default=0.0)
+
+    def full(self, photos: Iterable[Photo], most: int) -> int:
+        """How many of the photos that are done have so many boxes over the threshold, or more."""
+        return sum(line["above"] >= most for line in self._lines(photos))
 
     def remove(self) -> None:
         """All is done, and written elsewhere."""

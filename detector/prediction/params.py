@@ -9,8 +9,10 @@ from detector.base import params
 class PredictParams:
     """score_threshold: the lowest score that is drawn and listed; `auto` is what suits the model.
 
+    agnostic_nms: of two boxes, of whatever classes, whose IoU is greater, only the better one is; 1: both are.
     precision: of the model's numbers.
     """
 
     score_threshold: float | str = params.number(0, 1, auto=True)
+    agnostic_nms: float = params.number(0, 1)
     precision: str = params.one_of("float32", "int8")

@@ -112,6 +112,11 @@ def xml_names(photos: Sequence[Photo]) -> dict[str, str]:
     return _unique({photo.name: str(PurePosixPath(photo.name).with_suffix(".xml")) for photo in photos}, ".xml")
 
 
+def txt_names(photos: Sequence[Photo]) -> dict[str, str]:
+    """Photo name -> name of its YOLO txt, made as `xml_names` makes them."""
+    return _unique({photo.name: str(PurePosixPath(photo.name).with_suffix(".txt")) for photo in photos}, ".txt")
+
+
 def _unique(wanted: Mapping[str, str], suffix: str) -> dict[str, str]:
     """{photo: a name}, with the suffix once more where another photo has that name already."""
     taken: set[str] = set()

@@ -203,6 +203,18 @@ def test_a_single_test_image_has_no_interval(project: Path) -> None:
     assert "intervals" not in results.summary(alone)
 
 
+def test_where_images_have_more_objects_than_coco_counts_the_summary_says_so() -> None:
+    """A detector that finds each of 201 objects: 51 of COCO's 101 recalls are met."""
+    rows = [(2 * k, 0, 2 * k + 1, 9, 1, 1) for k in range(201)]
+    crowded, small = image("a.jpg", *rows, size=(500, 9)), image("b.jpg", (0, 0, 9, 9, 1, 1))
+    perfect = Evaluation([crowded, small], [crowded, small], LOSSES, {1: "cat"}, 0.5, 0.5)
+    assert perfect.numbers["AP"] == pytest.approx(51 / 101)
+    line = results.summary(perfect).splitlines()[-1]
+    assert line.startswith("AP counts 100 detections of an image, as COCO does, and cannot reach 1 here: ")
+    assert line.endswith(": 1 image with more objects, up to 201")
+    assert "cannot" not in results.summary(evaluation())
+
+
 def test_a_class_named_all_does_not_hide_the_total() -> None:
     named = dataclasses.replace(evaluation(), names={1: "all", 2: "dog"})
     assert [line.split()[0] for line in results.summary(named).splitlines()[1:-1]] == ["all", "all", "dog"]

@@ -21,6 +21,7 @@ from PIL import Image
 
 from detector.annotations import voc
 from detector.base.errors import UserError
+from detector.data import labels, tables
 from detector.prediction import photos, predictions
 from detector.prediction.photos import Photo
 from stages import predict
@@ -29,6 +30,7 @@ from tests.support.boxes import image
 from tests.support.stage import REPOSITORY, child
 
 RED, WHITE = (255, 0, 0), (255, 255, 255)
+RESULTS = ["detections.csv", "detections.json", "images.json", "index.html"]
 HEADER = "filename,width,height,class,xmin,ymin,xmax,ymax,score\n"
 
 
@@ -244,7 +246,8 @@ def test_pictures_that_are_no_longer_produced_go_and_their_empty_folders_too(run
     run("photos")
     assert sorted(path.name for path in Path("predictions/pictures").iterdir()) == ["b", "c.png.jpg"]
     assert Path("predictions/.passo-files").read_text().splitlines() == [
-        *("detections.csv", "detections.json", "images.json", "pictures/c.png.jpg"),
+        *("detections.csv", "detections.json", "images.json", "index.html"),
+        *("pictures/c.png.jpg", "thumbnails/c.png.jpg"),
     ]
 
 
@@ -338,7 +341,7 @@ def test_the_stage_takes_the_test_split_and_replaces_its_folder_whole(run: Calla
     save("results/predict/pictures/stale.jpg", picture())
     run()
     first = tree("results/predict")
-    assert sorted(first) == ["detections.csv", "detections.json", "images.json", "pictures/one.jpg"]
+    assert sorted(first) == [*RESULTS, "pictures/one.jpg", "thumbnails/one.jpg"]
     assert [row[:4] for row in table("results/predict")] == [["one.jpg", "80", "40", "white"]]
     run()
     assert tree("results/predict") == first
@@ -543,3 +546,75 @@ def test_detections_as_voc_xml(run: Callable[..., None]) -> None:
     assert [(one.name, one.box) for one in found.objects] == [("red", (10, 5, 30, 25))]
     run("photos")
     assert not Path("predictions/annotations").exists()
+
+
+def test_detections_as_yolo_txt(run: Callable[..., None]) -> None:
+    save("photos/a/one.png", picture((80, 40), ((10, 5, 30, 25), RED), ((50, 10, 79, 30), WHITE)))
+    save("photos/a/one.jpg", picture((80, 40)), quality=95)
+    run("photos", "--yolo")
+    written = {name: content.decode() for name, content in tree("predictions/labels").items()}
+    assert written == {
+        "one.txt": "",
+        "one.txt.txt": "0 0.250000 0.375000 0.250000 0.500000 1.00000\n1 0.806250 0.500000 0.362500 0.500000 1.00000\n",
+    }
+    assert Path("predictions/data.yaml").read_text() == 'names:\n  0: "red"\n  1: "white"\n'
+    run("photos")
+    assert not Path("predictions/labels").exists() and not Path("predictions/data.yaml").exists()
+
+
+def test_of_boxes_that_overlap_the_best_alone_is_shown_if_it_is_asked_for(run: Callable[..., None]) -> None:
+    """A red square with a white one in the middle, which has the higher score: IoU 256 / 400 = 0.64."""
+    save("photos/x.png", picture((80, 40), ((10, 5, 30, 25), RED), ((12, 7, 28, 23), WHITE)))
+    text = Path("params.yaml").read_text()
+    for value, shown in ((1, ["white"]), (0.65, ["white", "red"]), (0.63, ["white"])):
+        Path("params.yaml").write_text(text.replace("agnostic_nms: 1 ", f"agnostic_nms: {value} "))
+        run("photos", "--threshold", "0.3" if value < 1 else "0.5")
+        assert [row[3] for row in table()] == shown
+
+
+def test_a_photo_with_as_many_detections_as_the_model_gives_is_counted(
+    run: Callable[..., None], model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    save("photos/one.png", picture((80, 40), ((10, 5, 30, 25), RED)))
+    save("photos/two.png", picture((80, 40), ((10, 5, 30, 25), RED), ((50, 10, 70, 30), WHITE)))
+    Path("model/export").unlink()
+    shutil.copytree(model, "model/export")
+    for most, said in ((2, True), (3, False)):
+        Path("model/export/model.json").write_text(json.dumps({"max_detections": most}))
+        run("photos")
+        out = capsys.readouterr().out
+        assert (f"1 photo with {most} detections, the most that this model gives" in out) == said
+
+
+def test_a_name_that_the_font_lacks_is_said_once(
+    run: Callable[..., None], model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    numbered(2)
+    Path("model/export").unlink()
+    shutil.copytree(model, "model/export")
+    labels.write(Path("model/export/label_map.pbtxt"), ["猫", "cão"])
+    run("photos")
+    line = "shown as ids in the pictures, whose font lacks their letters: 1 猫\n"
+    assert capsys.readouterr().out.count(line) == 1
+    assert "猫" in Path("predictions/detections.csv").read_text(encoding="utf-8")
+
+
+def test_the_page_has_all_photos(run: Callable[..., None]) -> None:
+    save("photos/one.png", picture((1000, 500), ((100, 50, 300, 250), RED)))
+    run("photos")
+    page = Path("predictions/index.html").read_text(encoding="utf-8")
+    assert '["one.png","one.png.jpg",1000,500,1,100.0,50.0,200.0,200.0,1.0]' in page
+    assert '<a href="pictures/one.png.jpg">one.png</a>: red 1.00' in page
+    with Image.open("predictions/thumbnails/one.png.jpg") as small:
+        assert small.size == (334, 167)
+
+
+def test_a_name_that_is_a_formula_to_a_spreadsheet_is_text_in_the_csv(run: Callable[..., None]) -> None:
+    save("photos/-1.png", picture((80, 40), ((10, 5, 30, 25), RED)))
+    save("photos/=1+1.png", picture())
+    run("photos")
+    assert [row[0] for row in table()] == ["'-1.png", "'=1+1.png"]
+    rows = tables.read_csv("predictions/detections.csv", {"red": 1, "white": 2}, scores=True)
+    assert [one.filename for one in rows] == ["-1.png", "=1+1.png"]
+    dataset = json.loads(Path("predictions/images.json").read_text())
+    assert [image["file_name"] for image in dataset["images"]] == ["-1.png", "=1+1.png"]

@@ -8,7 +8,7 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
-from detector.base import paths
+from detector.base import naming, paths
 from detector.base.errors import UserError, few
 from detector.data import labels
 from detector.model import pipeline_config
@@ -56,7 +56,7 @@ def of_training(model: str) -> Iterator[str]:
         for split in ("train", "test"):
             with paths.csv(split).open(encoding="utf-8", newline="") as table:
                 rows = [row for row in csv.DictReader(table) if row["class"]]
-            counts = Counter(name for name, _ in {(row["class"], row["filename"]) for row in rows})
+            counts = Counter(naming.from_cell(name) for name, _ in {(row["class"], row["filename"]) for row in rows})
             photos[split] = {name: counts[name] for name in classes}
             shares += map(_share, rows)
         size = pipeline_config.TEMPLATES[model][1]

@@ -38,7 +38,7 @@ def writable(name: str) -> str:
     except UnicodeDecodeError:
         text = content.decode("cp1252", errors="replace")
     text = "".join("_" if naming.unfit(letter) else letter for letter in text)
-    return f"_{text[1:]}" if naming.fault(text) else text
+    return naming.without_formula(text)
 
 
 def _prefixes(paths: Collection[PurePosixPath]) -> dict[PurePosixPath, str]:

@@ -10,6 +10,7 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from detector.base import naming
 from detector.base.errors import UserError
 
 REMAKE = "restore it with dvc checkout, or make it again with dvc repro"
@@ -45,7 +46,7 @@ def read_rows(path: Path, delimiter: str = ",") -> list[dict[str, str]]:
 
     def rows(text: str) -> list[dict[str, str]]:
         table = csv.DictReader(io.StringIO(text), delimiter=delimiter)
-        return [{key: value or "" for key, value in row.items() if key} for row in table]
+        return [{key: naming.from_cell(value or "") for key, value in row.items() if key} for row in table]
 
     return list(_read(path, rows, [], "CSV", REMAKE))
 

@@ -37,6 +37,21 @@ def test_a_csv_keeps_fractions_and_images_without_objects(tmp_path: Path) -> Non
     assert (second.filename, second.boxes.shape, second.classes.shape) == ("b.jpg", (0, 4), (0,))
 
 
+@pytest.mark.parametrize("sign", ["=", "+", "-", "@", "＝", "＋", "－", "＠"])
+def test_names_that_are_formulas_to_a_spreadsheet_are_cells_of_text_and_come_back(tmp_path: Path, sign: str) -> None:
+    names = ["cat", f"{sign}1", f"'{sign}1", "'cat", f"cat{sign}1"]
+    cells = ["cat", f"'{sign}1", f"''{sign}1", "'cat", f"cat{sign}1"]
+    images = [image(name, (0, 0, 9, 9, number, 0.5)) for number, name in enumerate(names, start=1)]
+    tables.write_csv(tmp_path / "x.csv", images, dict(enumerate(names, start=1)), scores=True)
+    rows = [line.split(",") for line in (tmp_path / "x.csv").read_text(encoding="utf-8").splitlines()[1:]]
+    assert [row[0] for row in rows] == [row[3] for row in rows] == cells
+    for large in (False, True):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(columns, "LARGE", 0 if large else columns.LARGE)
+            read = tables.read_csv(tmp_path / "x.csv", {n: k for k, n in enumerate(names, start=1)}, scores=True)
+        assert_same(read, sorted(images, key=lambda one: one.filename))
+
+
 def test_without_the_column_nothing_is_a_crowd(tmp_path: Path) -> None:
     """As in every CSV that was written before there was one."""
     (tmp_path / "x.csv").write_text(HEADER + "\na.jpg,9,9,cat,0,0,1,1\nb.jpg,9,9,,,,,\n")

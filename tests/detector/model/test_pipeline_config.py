@@ -45,6 +45,15 @@ def test_the_published_models(model: str, side: int, extractor: str, alpha: floa
     assert ssd.loss.classification_loss.weighted_sigmoid_focal.alpha == alpha
 
 
+@pytest.mark.parametrize(("boxes", "limit"), [(7, 100), (50, 100), (51, 102), (400, 800)])
+def test_the_limit_of_detections_follows_the_images(boxes: int, limit: int) -> None:
+    limits = build(max_number_of_boxes=boxes).model.ssd.post_processing.batch_non_max_suppression
+    assert limits.max_total_detections == limits.max_detections_per_class == limit
+    override = "model { ssd { post_processing { batch_non_max_suppression { max_total_detections: 30 } } } }"
+    config = build(max_number_of_boxes=boxes, config_override=override)
+    assert config.model.ssd.post_processing.batch_non_max_suppression.max_total_detections == 30
+
+
 def test_every_model_of_the_module_is_tested_above() -> None:
     assert len(pipeline_config.MODELS) == 3
 

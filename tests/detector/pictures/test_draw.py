@@ -108,6 +108,17 @@ def test_unknown_class_shows_its_id() -> None:
     assert draw.draw_boxes(white, found, {}) == draw.draw_boxes(white, found, {7: "7"})
 
 
+def test_a_name_that_the_font_cannot_write_shows_its_id() -> None:
+    white = Image.new("RGB", (300, 100), "white")
+    found = boxes(white.size, (10, 40, 90, 90, 7, 0.5))
+    for name in ("猫", "cat 猫", "חתול", "قط", "बिल्ली", "แมว", "q\u0301\u0323"):
+        assert draw.draw_boxes(white, found, {7: name}) == draw.draw_boxes(white, found, {7: "7"})
+        assert draw.shown_as_ids({7: name, 8: "cat"}) == [f"7 {name}"]
+    names = dict(enumerate(["maçã", "кошка", "γάτα", "Straße 2", "mac\u0327a\u0303", "mèo tiếng", "☃"]))
+    assert draw.shown_as_ids(names) == []
+    assert draw.draw_boxes(white, found, {7: "mac\u0327a\u0303"}) == draw.draw_boxes(white, found, {7: "maçã"})
+
+
 @settings(max_examples=60)
 @given(
     st.tuples(st.integers(1, 90), st.integers(1, 90)),
