@@ -148,17 +148,11 @@
     }
   });
 
-  let asked = 0;
-  function ask() {
-    cancelAnimationFrame(asked);
-    asked = requestAnimationFrame(update);
-  }
-
   for (const [value, text] of [["all", "every photo"], ...Object.entries(classes).map(([id, one]) => [id, one.name]), ["none", "no detection"]]) {
     add(chosen, "option", "", text).value = value;
   }
   score.min = score.value = threshold;
-  for (const tool of [search, chosen, score, sort]) tool.addEventListener("input", ask);
+  for (const tool of [search, chosen, score, sort]) tool.addEventListener("input", update);
   new IntersectionObserver((entries) => entries.some((one) => one.isIntersecting) && more(), { rootMargin: "1200px" }).observe($("end"));
   $("bar").hidden = $("help").hidden = false;
   update();

@@ -147,13 +147,13 @@ const next = () => {
     return;
   }
   steps.shift()();
-  requestAnimationFrame(() => requestAnimationFrame(next));
+  setTimeout(next, 50);
 };
-requestAnimationFrame(next);
+setTimeout(next, 50);
 </script>"""
-FRAME = """<!DOCTYPE html><title>x</title><script>addEventListener("message", (event) => { document.title = "done";
-const made = document.createElement("pre"); made.textContent = event.data; document.body.append(made); });</script>
-<body style="margin:0"><iframe src="probed.html" width="{}" height="800" style="border:0"></iframe>"""
+LISTENER = """<!DOCTYPE html><title>x</title><script>addEventListener("message", (event) => {
+const made = document.createElement("pre"); made.textContent = event.data; document.body.append(made); });</script>"""
+FRAME = '<body style="margin:0"><iframe width="{}" height="800" style="border:0" srcdoc="{}"></iframe>'
 
 
 def chromium(path: Path, *options: str) -> str:
@@ -180,8 +180,8 @@ def test_in_a_browser(tmp_path: Path, width: int) -> None:
     whole = chromium(tmp_path / page.NAME)
     assert whole.count('class="card"') == 7 and "7 photos of 7, 7 detections" in whole
     probed = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", content)
-    (tmp_path / "probed.html").write_text(probed.replace("</body>", f"{PROBE}</body>"), encoding="utf-8")
-    (tmp_path / "frame.html").write_text(FRAME.format(width))
+    frame = FRAME.format(width, html.escape(probed.replace("</body>", f"{PROBE}</body>")))
+    (tmp_path / "frame.html").write_text(LISTENER + frame, encoding="utf-8")
     done = chromium(tmp_path / "frame.html", f"--window-size={max(width, 500)},900")
     said = json.loads(html.unescape(re.findall(r"<pre>(.*?)</pre>", done)[0]))
     first = "a/x.jpg b.png c.jpg"
