@@ -55,7 +55,8 @@ def write(
         threshold: the lowest score of the results.
     """
     style, script = (_TEMPLATE.with_suffix(suffix).read_text(encoding="utf-8") for suffix in (".css", ".js"))
-    about = f"Scores from {threshold:g} up. The same as tables: detections.csv, detections.json."
+    links = " and ".join(f'<a href="{name}">{name}</a>' for name in ("detections.csv", "detections.json"))
+    about = f"Scores from {threshold:g} up. The same as tables: {links}."
     page = _TEMPLATE.read_text(encoding="utf-8")
     for mark, content in (("policy", _policy(style, script)), ("about", about), ("style", style), ("script", script)):
         page = page.replace(f"@{mark}@", content)

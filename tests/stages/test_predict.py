@@ -133,8 +133,9 @@ def test_only_scores_from_the_threshold_up(run: Callable[..., None]) -> None:
     half.paste((0, 0, 0), (5, 5, 15, 15))  # 300 of 400 pixels are red
     save("photos/half.png", half)
     for threshold, expected in ((0.74, [["red", "0.75"]]), (0.75, [["red", "0.75"]]), (0.76, [["", ""]])):
-        text = (REPOSITORY / "params.yaml").read_text().partition("predict:")[0]
-        Path("params.yaml").write_text(f"{text}predict:\n  score_threshold: {threshold}\n  precision: float32\n")
+        before, predict_, after = (REPOSITORY / "params.yaml").read_text().partition("\npredict:")
+        after = after.replace("score_threshold: auto", f"score_threshold: {threshold}")
+        Path("params.yaml").write_text(before + predict_ + after)
         run("photos")
         assert [[row[3], row[8]] for row in table()] == expected
 
