@@ -21,6 +21,7 @@ from PIL import Image
 from detector.base import errors, files
 from detector.data.tables import ImageBoxes
 from detector.pictures import draw
+from detector.prediction.predictions import SCORE_DIGITS
 
 NAME = "index.html"
 PICTURES, THUMBNAILS = "pictures", "thumbnails"  # the folders, beside it
@@ -88,7 +89,11 @@ def _data(
         picture = pictures[result.filename]
         row = [result.filename, "" if picture == result.filename else picture, result.width, result.height]
         for class_id, (xmin, ymin, xmax, ymax), score in result.rows():
-            row += [class_id, *(round(value, 1) for value in (xmin, ymin, xmax - xmin, ymax - ymin)), round(score, 4)]
+            row += [
+                class_id,
+                *(round(value, 1) for value in (xmin, ymin, xmax - xmin, ymax - ymin)),
+                round(score, SCORE_DIGITS),
+            ]
         yield before + _json(row)
         before = ",\n"
     yield "\n]}"

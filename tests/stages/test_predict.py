@@ -556,7 +556,7 @@ def test_detections_as_yolo_txt(run: Callable[..., None]) -> None:
     written = {name: content.decode() for name, content in tree("predictions/labels").items()}
     assert written == {
         "one.txt": "",
-        "one.txt.txt": "0 0.250000 0.375000 0.250000 0.500000 1.00000\n1 0.806250 0.500000 0.362500 0.500000 1.00000\n",
+        "one.txt.txt": "0 0.250000 0.375000 0.250000 0.500000 1.0000\n1 0.806250 0.500000 0.362500 0.500000 1.0000\n",
     }
     assert Path("predictions/data.yaml").read_text() == 'names:\n  0: "red"\n  1: "white"\n'
     run("photos")
