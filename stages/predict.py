@@ -133,14 +133,14 @@ def jpeg(picture: Image.Image) -> bytes:
 
 
 def summary(results: Iterable[ImageBoxes], names: Mapping[int, str], speed: str, output: Path) -> tuple[str, int]:
-    """One line: images, detections of each class, speed and the output folder; and how many detections there are."""
+    """One line: images, detections of each class, speed and the page; and how many detections there are."""
     number, counts = 0, Counter[str]()
     for result in results:
         number += 1
         counts.update(names[class_id] for class_id in result.classes.tolist())
     classes = ", ".join(f"{name} {counts[name]}" for name in names.values())
     totals = f"{errors.counted(number, 'image')}, {errors.counted(counts.total(), 'detection')}"
-    return f"{totals} ({classes}), {speed} -> {output}", counts.total()
+    return f"{totals} ({classes}), {speed} -> {output / page.NAME}", counts.total()
 
 
 def predict(

@@ -103,7 +103,7 @@ def test_every_file_has_the_same_detections(run: Callable[..., None], capsys: py
     assert dataset["categories"] == [{"id": 1, "name": "red"}, {"id": 2, "name": "white"}]
     assert sorted(tree("predictions/pictures")) == ["none.png.jpg", "one.png.jpg", "two.png.jpg"]
     out = capsys.readouterr().out
-    assert out.startswith("3 images, 3 detections (red 2, white 1), ") and out.endswith(" -> predictions\n")
+    assert out.startswith("3 images, 3 detections (red 2, white 1), ") and out.endswith(" -> predictions/index.html\n")
 
 
 def test_pycocotools_reads_the_results(run: Callable[..., None], capsys: pytest.CaptureFixture[str]) -> None:

@@ -36,7 +36,10 @@ METRICS = {
     "AP_interval": {"low": 0.75, "high": 0.875},
     "per_class": {"cat": {"AP": 0.8125, "AP50": 0.9375}},
 }
-CONFIG = "model { ssd { image_resizer { fixed_shape_resizer { height: 300 width: 300 } } } }"
+CONFIG = """model { ssd {
+  image_resizer { fixed_shape_resizer { height: 300 width: 300 } }
+  post_processing { batch_non_max_suppression { max_total_detections: 200 } }
+} }"""
 LABEL_MAP = {"cat": 1, "big | dog": 2}
 
 
@@ -69,7 +72,7 @@ def written(training: dict[str, Any] | None = None) -> tuple[dict[str, Any], dic
 def test_the_record_has_the_training_the_metrics_and_the_data(root: Path) -> None:
     record, _, _ = written()
     assert (record["classes"], record["score_threshold"]) == ({"1": "cat", "2": "big | dog"}, 0.65)
-    assert (record["training"], record["metrics"]) == (TRAINING, METRICS)
+    assert (record["training"], record["metrics"], record["max_detections"]) == (TRAINING, METRICS, 200)
     assert record["data"]["train"] == {
         "photos": 2,
         "objects": 2,
