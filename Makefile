@@ -188,6 +188,10 @@ test-kill: install ## Kill a training 20 times, and check that its model is the 
 test-kill-bucket: install ## The same, but each time a new machine resumes from a bucket: 20 minutes
 	@$(PY) -m tests.kill.on_bucket
 
+.PHONY: test-kill-predict
+test-kill-predict: install ## Kill a prediction 20 times, and check that its results are the same: 5 minutes
+	@$(PY) -m tests.kill.predicting
+
 .PHONY: test-attacks
 test-attacks: install ## Try 980 hostile names, archives, labels and pictures, and print how many held
 	@$(PY) -m tests.test_attacks
