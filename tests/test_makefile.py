@@ -256,6 +256,12 @@ def test_compare_without_a_says_what_to_give(repository: Copy) -> None:
     assert repository.recorded() == []
 
 
+def test_predict_passes_on_which_forms_are_wanted(copy: Copy) -> None:
+    for given, options in (({"XML": "1", "YOLO": "1"}, ["--xml", "--yolo"]), ({"XML": "0", "YOLO": "0"}, [])):
+        copy.make("predict", "IMAGES=a", *(f"{name}={value}" for name, value in given.items()))
+        assert copy.recorded()[-1] == ["python", "-m", "stages.predict", *options, "--", "a"]
+
+
 def test_predict_without_images_says_what_to_give(copy: Copy) -> None:
     done = copy.make("predict")
     assert done.returncode == 2

@@ -47,7 +47,7 @@ class Inference:
     def __call__(self, progress: str | None = None) -> tuple[dict[str, float], list[ImageBoxes]]:
         """The losses, averaged over the images, and each image's detections in the order of `images`.
 
-        Boxes are in pixels of the original image, highest score first, at most 100 an image.
+        Boxes are in pixels of the original image, highest score first, at most as many as the model gives.
         `progress`: a title for a progress bar, or None for silence.
         """
         sums: dict[str, float] = {}
