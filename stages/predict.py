@@ -14,9 +14,9 @@ Out: detections.json   COCO results: [{image_id, category_id, bbox: [x, y, width
      labels/           with --yolo: the detections as YOLO txt, and data.yaml with the names of the classes
 
 Only detections with a score of at least predict.score_threshold; of boxes that overlap more than predict.agnostic_nms,
-only the best. Pictures that an earlier run wrote to the same folder,
-and this one does not, are removed; nothing else is. A photo that cannot be read is reported and the others are still
-done; the exit code is then 2. Where none can be read, the last results stay as they are.
+only the best. Pictures that an earlier run wrote to the same folder, and this one does not, are removed; nothing else
+is. A photo that cannot be read is reported and the others are still done; the exit code is then 2. Where none can be
+read, the last results stay as they are.
 
 A run that was stopped or killed resumes with the same command: what is done is in a journal. Ctrl-C and SIGTERM let the
 photo at hand end, and the results of those that are done are written; a second one ends it at once.
@@ -175,7 +175,8 @@ def predict(
                 errors.say(f"nothing has a score of {shown.threshold:g}: the highest is {done.best(inputs):.3f}")
             most = selection.most_detections(paths.EXPORT / "model.json")
             if most and (full := done.full(inputs, most)):
-                errors.say(f"{errors.counted(full, 'photo')} with {most} detections, the most that this model gives")
+                remedy = "to raise it: max_total_detections in train.config_override"
+                errors.say(f"{errors.counted(full, 'photo')} with {most} detections, this model's limit; {remedy}")
         if not stops.requested:
             done.remove()
     return ready, problems, stops.requested

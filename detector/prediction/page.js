@@ -148,9 +148,13 @@
     }
   });
 
-  for (const [value, text] of [["all", "every photo"], ...Object.entries(classes).map(([id, one]) => [id, one.name]), ["none", "no detection"]]) {
-    add(chosen, "option", "", text).value = value;
+  const counts = {};
+  for (const [id] of every.flat()) counts[id] = (counts[id] ?? 0) + 1;
+  add(chosen, "option", "", "every photo").value = "all";
+  for (const [id, one] of Object.entries(classes)) {
+    add(chosen, "option", "", `${one.name} (${(counts[id] ?? 0).toLocaleString("en")})`).value = id;
   }
+  add(chosen, "option", "", "no detection").value = "none";
   score.min = score.value = threshold;
   for (const tool of [search, chosen, score, sort]) tool.addEventListener("input", update);
   new IntersectionObserver((entries) => entries.some((one) => one.isIntersecting) && more(), { rootMargin: "1200px" }).observe($("end"));

@@ -584,7 +584,7 @@ def test_a_photo_with_as_many_detections_as_the_model_gives_is_counted(
         Path("model/export/model.json").write_text(json.dumps({"max_detections": most}))
         run("photos")
         out = capsys.readouterr().out
-        assert (f"1 photo with {most} detections, the most that this model gives" in out) == said
+        assert (f"1 photo with {most} detections, this model's limit; to raise it: max_total_detections" in out) == said
 
 
 def test_a_name_that_the_font_lacks_is_said_once(
