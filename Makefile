@@ -68,7 +68,7 @@ RUN := $(if $(filter 1,$(value FRESH)),PASSO_FRESH=1 )$(PY) -m tools.pipeline $(
 
 .PHONY: help
 help: ## List the commands
-	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "make %-16s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "make %-17s %s\n", $$1, $$2 }' Makefile
 
 .PHONY: install
 install: ## Set up .venv: [TF=cpu|gpu|tpu PYTHON=python3.12]
@@ -189,7 +189,7 @@ test-kill-bucket: install ## The same, but each time a new machine resumes from 
 	@$(PY) -m tests.kill.on_bucket
 
 .PHONY: test-kill-predict
-test-kill-predict: install ## Kill a prediction 20 times, and check that its results are the same: 5 minutes
+test-kill-predict: install ## Kill a prediction 20 times, and compare its results: 5 minutes
 	@$(PY) -m tests.kill.predicting
 
 .PHONY: test-attacks
