@@ -18,6 +18,7 @@ from typing import Any
 import flatbuffers
 import numpy as np
 
+import detector.model.tensorflow_env  # noqa: F401 (TensorFlow's settings, before its modules are imported below)
 from detector.base import paths
 from detector.data import labels
 
@@ -82,7 +83,7 @@ def add(tflite: bytes, label_map: Path, card: Card) -> bytes:
     Raises:
         UserError: the label map cannot be read, or a class has a name that could be mistaken (`labels.read`).
     """
-    from tensorflow.lite.python import schema_py_generated as schema  # late: tensorflow_env has to come first
+    from tensorflow.lite.python import schema_py_generated as schema
     from tensorflow.lite.tools import flatbuffer_utils
 
     names = labels.read(label_map)
@@ -102,7 +103,7 @@ def add(tflite: bytes, label_map: Path, card: Card) -> bytes:
 
 def _described(card: Card, *, is_float: bool) -> Values:
     """The values of ModelMetadata."""
-    feature = ("FeatureProperties", {})
+    feature: tuple[str, Values] = ("FeatureProperties", {})
     corners = {"index": [1, 0, 3, 2], "type": _BOUNDARIES, "coordinate_type": _RATIO}  # ours begin with ymin
     threshold = ("ScoreThresholdingOptions", {"global_score_threshold": card.score_threshold})
     lowest, highest = (-1, 1) if is_float else (0, 255)
@@ -141,7 +142,7 @@ def _described(card: Card, *, is_float: bool) -> Values:
     }
 
 
-class _Builder(flatbuffers.Builder):
+class _Builder(flatbuffers.Builder):  # type: ignore[misc]
     """Puts vectors at multiples of 16 bytes, where the schema wants weights, and TensorFlow's Python code does not."""
 
     def StartVector(self, elemSize: int, numElems: int, alignment: int) -> int:  # noqa: N802, N803 (their names)

@@ -91,9 +91,14 @@ def config(model: str = "ssd_mobilenet_v2_320x320", **changes: Any) -> Any:
     )
 
 
+def small_config(model: str = "ssd_mobilenet_v2_320x320") -> Any:
+    """`config`, for an input of SIDE x SIDE pixels."""
+    size = f"fixed_shape_resizer {{ height: {SIDE} width: {SIDE} }}"
+    return config(model, config_override=f"model {{ ssd {{ image_resizer {{ {size} }} }} }}")
+
+
 def built(model: str) -> Any:
     """A DetectionModel with random weights, for an input of SIDE x SIDE pixels, which is built faster."""
     from detector.model import od_api
 
-    size = f"fixed_shape_resizer {{ height: {SIDE} width: {SIDE} }}"
-    return od_api.build_model(config(model, config_override=f"model {{ ssd {{ image_resizer {{ {size} }} }} }}"))
+    return od_api.build_model(small_config(model))
