@@ -403,10 +403,20 @@ def test_the_rates_are_those_of_the_code() -> None:
 SNIPPETS = ("docs/use.md", "docs/pt-BR/use.md")
 
 
-def test_the_snippets_are_the_same_code_in_both_languages() -> None:
-    english, portuguese = ([ast.dump(ast.parse(block)) for block in blocks(name, "python")] for name in SNIPPETS)
-    assert english == portuguese
-    assert len(english) == 2
+@pytest.mark.parametrize(("english", "portuguese"), PAIRS)
+def test_the_snippets_are_the_same_code_in_both_languages(english: str, portuguese: str) -> None:
+    code = [[ast.dump(ast.parse(block)) for block in blocks(name, "python")] for name in (english, portuguese)]
+    assert code[0] == code[1]
+
+
+def test_the_runtimes_are_those_that_were_tried() -> None:
+    """By test_mediapipe.py."""
+    for page in ("docs/exports.md", "docs/pt-BR/exports.md"):
+        for name, package in (("MediaPipe", "mediapipe"), ("LiteRT", "ai-edge-litert")):
+            tried = text(f"tests/support/runtimes/{package.rpartition('-')[2]}.txt")
+            assert {
+                f"{package}=={version}" in tried for version in re.findall(rf"{name} (\d[\d.]*\d)", text(page))
+            } == {True}
 
 
 def test_the_snippets_use_what_the_export_has() -> None:
