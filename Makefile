@@ -157,7 +157,7 @@ doctor: install ## Find what would stop a training, and print the command that f
 	@$(PY) -m tools.doctor $(OVERRIDES)
 
 .PHONY: push
-push: _repository install ## Copy data, models, experiments to the bucket, and check them: [BUCKET=my-pets]
+push: _repository install ## Copy data, models, experiments to the bucket and check them: [BUCKET=my-pets]
 	@$(PY) -m tools.push $(call option,--bucket=,BUCKET)
 
 .PHONY: pull
