@@ -3,6 +3,7 @@
 `make test-slow` alone: the committed training, and two environments from the registry, 0.8 GB together.
 """
 
+import functools
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +11,9 @@ import pytest
 from PIL import Image
 
 from detector.base import paths
+from detector.data import labels
 from detector.data.boxes import iou
-from detector.export import tflite, tflite_metadata
-from detector.prediction import saved_model
+from detector.export import runtimes, tflite, tflite_metadata
 from tests.support.project import Project
 from tests.support.runtimes.environment import Environment
 from tests.test_readme import blocks
@@ -29,7 +30,7 @@ Row = list  # [class, score, xmin, ymin, xmax, ymax]
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project with the trained detector of the sample, and its exports."""
-    from detector.export import exporting
+    from detector.export import calibration, saved_model
     from detector.model import inference
 
     project = Project(tmp_path_factory.mktemp("trained") / "passo", {})
@@ -38,9 +39,9 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     label_map, folder = project.root / paths.TRAIN / paths.LABEL_MAP, project.root / paths.EXPORT
     folder.mkdir(parents=True)
     (folder / paths.LABEL_MAP).write_bytes(label_map.read_bytes())
-    exporting.save_saved_model(model, label_map, folder / "saved_model")
-    record = project.root / paths.record("train")
-    tflite.export(model, config, label_map, folder, tflite.FILES, record=record, int8_input="uint8", card=CARD)
+    saved_model.save(model, label_map, folder / "saved_model")
+    photos = functools.partial(calibration.photos, project.root / paths.record("train"))
+    tflite.export(model, config, label_map, folder, tflite.FILES, photos=photos, int8_input="uint8", card=CARD)
     return project.root
 
 
@@ -52,11 +53,12 @@ def photos(root: Path) -> list[Path]:
 @pytest.fixture(scope="module")
 def expected(root: Path, photos: list[Path]) -> list[list[Row]]:
     """What the SavedModel finds in each photo."""
-    detector = saved_model.load(root / paths.EXPORT)
-    found = [detector.detect(Image.open(photo).convert("RGB"), photo.name) for photo in photos]
+    names = labels.by_id(labels.read(root / paths.EXPORT / paths.LABEL_MAP))
+    detect = runtimes.load("saved_model", root / paths.EXPORT)
+    found = [detect(Image.open(photo).convert("RGB"), photo.name) for photo in photos]
     return [
         [
-            [detector.names[number], score, *box]
+            [names[number], score, *box]
             for number, score, box in zip(one.classes.tolist(), one.scores.tolist(), one.boxes.tolist(), strict=True)
         ]
         for one in found
