@@ -1,12 +1,16 @@
 """Bring a user's labelled photos into the project: dataset/<name>/{train,test}/ and label_map.pbtxt, tracked by DVC.
 
     make dataset SRC=<folder, zip or tar, https://..., gs://..., kaggle:owner/name> NAME=pets [SHA256=...]
-    python -m tools.dataset --src=... --name=pets [--sha256=...] [--test-fraction=0.1]
+    make dataset SRC=... NAME=pets ADD=1 [RELABEL=1]
+    python -m tools.dataset --src=... --name=pets [--sha256=...] [--test-fraction=0.1] [--add [--relabel]]
 
 importing/sources.py lists what SRC may be. What is in it is found by content, wherever it lies: importing/plan.py.
 `SRC=photos.zip#folder` takes a folder of what SRC holds. The source is only read. An image keeps its bytes, and its
 name where no other has it; images without a label beside labelled ones, and XML without image, are copied too, so that
-xml2csv can report them. The folder appears atomically, and an existing one is never written to.
+xml2csv can report them. The folder appears atomically, and an existing one is never written to, but with ADD=1.
+
+ADD=1 adds the photos of SRC that the dataset does not have (importing/adding.py). Those that it has keep their names,
+splits and bytes; with RELABEL=1 the labels of SRC replace theirs. A kill leaves the old dataset.
 """
 
 import argparse
@@ -14,7 +18,7 @@ import filecmp
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
@@ -23,8 +27,9 @@ from tqdm import tqdm
 from detector.base import errors, files, paths
 from detector.base.errors import UserError
 from tools.cloud import dvc_add
-from tools.importing import descriptions, plan, receipts, sources, zip_archive
+from tools.importing import adding, descriptions, linking, plan, receipts, sources, zip_archive
 from tools.importing import tree as trees
+from tools.importing.adding import Addition
 from tools.importing.formats import records
 from tools.importing.plan import Plan
 from tools.importing.tree import Tree
@@ -37,11 +42,18 @@ def main() -> None:
     arguments = parse_arguments()
     target = dvc_add.folder(DATASETS, arguments.name, RESERVED, "pets")
     with readable(sources.shown(arguments.src)), opened(arguments.src, arguments.sha256) as (tree, notes, temporary):
-        planned = plan.make(tree, arguments.test_fraction, temporary / "whole")
-        is_new = copy(planned, target)
-        notes = [*notes, *planned.notes, *descriptions.lines(planned, target)]
+        if arguments.add:
+            addition = adding.make(
+                tree, arguments.test_fraction, temporary / "whole", adding.read(target), relabel=arguments.relabel
+            )
+            planned, outcome = addition.plan, add(addition, target)
+            notes = [*notes, *planned.notes, *descriptions.counts(planned)]
+        else:
+            planned = plan.make(tree, arguments.test_fraction, temporary / "whole")
+            outcome = copy(planned, target)
+            notes = [*notes, *planned.notes, *descriptions.lines(planned, target)]
     dvc_add.track(target)
-    errors.say(f"{target}: {'imported' if is_new else 'exists already, with the same content'}")
+    errors.say(f"{target}: {outcome}")
     errors.say(*(f"  {errors.printable(note)}" for note in notes))
     errors.say(f"next: make train DATASET={target.name}")
 
@@ -54,7 +66,11 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--test-fraction", type=float, default=0.1, help="for test/, where the source has none (default 0.1)"
     )
+    parser.add_argument("--add", action="store_true", help="add the photos to a dataset that exists")
+    parser.add_argument("--relabel", action="store_true", help="with --add: take other labels for photos that it has")
     arguments = parser.parse_args()
+    if arguments.relabel and not arguments.add:
+        raise UserError("RELABEL", "is for photos that are added", "give ADD=1, too")
     for option, value in (("SRC", arguments.src), ("NAME", arguments.name)):
         if not value:
             raise UserError(option, "is empty", "run: make dataset SRC=<folder or archive> NAME=pets")
@@ -113,24 +129,58 @@ def readable(path: Path | str) -> Iterator[None]:
         raise UserError(str(error.filename or path), reason, "fix that and run the command again") from error
 
 
-def copy(planned: Plan, target: Path) -> bool:
-    """Copy the files to a new folder; False where it exists already with exactly that content."""
+def copy(planned: Plan, target: Path) -> str:
+    """Copy the files to a new folder; says so, or that it exists already with exactly that content."""
     if target.exists():
         if is_same(planned, target):
-            return False
-        raise UserError(str(target), "exists, with other content", "choose another NAME, or move it away")
+            return "exists already, with the same content"
+        remedy = "choose another NAME, move it away, or add the new photos to it with ADD=1"
+        raise UserError(str(target), "exists, with other content", remedy)
     with files.whole_folder(target, is_new=True) as folder:
         for name in ("train", "test"):
             (folder / name).mkdir()
-        for path, content in tqdm(planned.targets.items(), unit="file", disable=None, leave=False):
-            if isinstance(content, bytes):
-                (folder / path).write_bytes(content)
-                continue
-            with readable(content):
-                shutil.copyfile(content, folder / path)
+        write(planned.targets, folder)
         files.write_text(folder / paths.LABEL_MAP, planned.label_map)
         receipts.write(planned, folder)
-    return True
+    return "imported"
+
+
+def add(addition: Addition, target: Path) -> str:
+    """Put a folder in the place of the dataset's that has all of its files, and the new ones; says how many these are.
+
+    Raises:
+        UserError: somebody wrote to the dataset meanwhile.
+    """
+    if addition.is_empty:
+        return "nothing to add"
+    place = target.resolve()  # it may be a link to a larger disk
+    before = state(place)
+    with files.whole_folder(place) as folder:
+        shutil.copytree(place, folder, symlinks=True, copy_function=linking.linked, dirs_exist_ok=True)
+        for path in addition.labels:
+            (folder / path).unlink(missing_ok=True)
+        write(addition.targets, folder)
+        receipts.go_on(addition.plan, addition.labels, folder)
+        if state(place) != before:
+            raise UserError(str(target), "was changed while photos were added, and is left as it is", "run it again")
+    labels = f", {errors.counted(len(addition.labels), 'label')} changed" if addition.labels else ""
+    return f"{errors.counted(sum(row.photo is not None for row in addition.plan.rows), 'photo')} added{labels}"
+
+
+def state(folder: Path) -> dict[Path, tuple[int, int, int]]:
+    """What changes when somebody writes to a file of a folder, or adds one."""
+    found = {path: path.lstat() for path in folder.rglob("*")}
+    return {path: (one.st_ino, one.st_size, one.st_mtime_ns) for path, one in found.items()}
+
+
+def write(targets: Mapping[Path, Path | bytes], folder: Path) -> None:
+    """Write the files of a plan below a folder."""
+    for path, content in tqdm(targets.items(), unit="file", disable=None, leave=False):
+        if isinstance(content, bytes):
+            (folder / path).write_bytes(content)
+            continue
+        with readable(content):
+            shutil.copyfile(content, folder / path)
 
 
 def is_same(planned: Plan, target: Path) -> bool:

@@ -26,6 +26,8 @@ WARNING = "warning"  # taken as it is, and listed
 
 ANGLES = "< or > in a class name"  # the kind of an object whose class is written otherwise
 NOT_VOC = "not PASCAL VOC"  # the kind of an XML with another root
+UNCHECKED = "drawn by a detector, checked by nobody"  # the kind of an XML that is as make prelabel wrote it
+PRELABEL = "Passo: not checked yet"  # its <database>; LabelImg and others write their own when somebody saves the file
 MAX_BYTES = 2**24  # of an XML: thousands of objects need less
 MAX_OBJECTS = 10_000  # in an XML: of a photo that people have labelled, a crowd's
 MAX_SIDE = 1_000_000  # pixels that <size> may give
@@ -97,6 +99,8 @@ def parse(content: bytes, classes: Collection[str] | None) -> tuple[Annotation |
     if len(elements) > MAX_OBJECTS:
         reason = f"too many objects: {len(elements):,}, and at most {MAX_OBJECTS:,} are read"
         return None, [Problem("", reason, "cut the photo into parts", SKIPPED)]
+    if _text(root, "source/database") == PRELABEL and root.get("verified") != "yes":
+        problems.append(Problem("", UNCHECKED, "taken as it is; look at its boxes, and save it", WARNING))
     objects, names = [], []
     for number, element in enumerate(elements, start=1):
         name, labelled, faults = _object(element, number, classes)

@@ -1,7 +1,7 @@
 """Copies of one picture among the photos of a source, so that our own split puts them all on one side."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 
@@ -25,12 +25,17 @@ def groups(
         stems: {photo: its name}.
         annotations: of the photos.
     """
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        prints = pool.map(lambda photo: _fingerprint(photo.name, tree.files[photo]), stems)
-        shown = tqdm(prints, desc="copies", total=len(stems), unit="photo", disable=None, leave=False)
-        read = zip(stems, shown, strict=True)
-        known = {stems[photo]: one.labelled(annotations.get(photo)) for photo, one in read if one}
+    prints = fingerprints(tree, stems).items()
+    known = {stems[photo]: one.labelled(annotations.get(photo)) for photo, one in prints}
     return duplicates.first_of(duplicates.find(known))
+
+
+def fingerprints(tree: Tree, photos: Collection[PurePosixPath]) -> dict[PurePosixPath, Fingerprint]:
+    """What each photo is recognised by; without those that cannot be read."""
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        prints = pool.map(lambda photo: _fingerprint(photo.name, tree.files[photo]), photos)
+        shown = tqdm(prints, desc="copies", total=len(photos), unit="photo", disable=None, leave=False)
+        return {photo: one for photo, one in zip(photos, shown, strict=True) if one}
 
 
 def _fingerprint(name: str, path: Path) -> Fingerprint | None:

@@ -19,6 +19,14 @@ from tools.importing.plan import Plan, Row
 
 def lines(planned: Plan, target: Path) -> Iterator[str]:
     """Lines on what is imported to `target`: images and boxes of each split, and what xml2csv will report or refuse."""
+    yield from counts(planned)
+    yield from _refusals(planned, target)
+    yield from enough.too_few(planned.photos_of_classes("train"), planned.photos_of_classes("test"))
+    yield from _small_objects(planned)
+
+
+def counts(planned: Plan) -> Iterator[str]:
+    """Images and boxes of each split, and what xml2csv will report."""
     for split in ("train", "test"):
         rows = [row for row in planned.rows if row.split == split]
         inside = [planned.annotations[row.photo] for row in rows if row.photo and row.label]
@@ -37,9 +45,6 @@ def lines(planned: Plan, target: Path) -> Iterator[str]:
     ):
         if count:
             yield f"{counted(count, noun)} {what}: xml2csv will report {'it' if count == 1 else 'them'}"
-    yield from _refusals(planned, target)
-    yield from enough.too_few(planned.photos_of_classes("train"), planned.photos_of_classes("test"))
-    yield from _small_objects(planned)
 
 
 def _refusals(planned: Plan, target: Path) -> Iterator[str]:

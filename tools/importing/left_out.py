@@ -21,6 +21,11 @@ SEVERAL_PHOTOS = "label files that could be of several photos; put each beside i
 NO_ANNOTATION = "XML files that are no annotations"
 OTHER_FORMAT = "label files of another format than the one that is taken"
 IN_OTHER_FORMAT = "photos with labels of another format than the one that is taken"
+UNCHECKED = (
+    "photos whose boxes nobody has checked since make prelabel drew them; in LabelImg, Space says they are right"
+)
+KNOWN = "photos that the dataset has already"
+COPY = "copies of photos that the dataset has already: resized, mirrored, cropped or made from one photo"
 PACKED = "archives, which were not unpacked, as the folder holds a dataset"
 NO_LIST = "labelled photos that no list of a split names"
 NO_SPLIT = "labelled photos outside of the folders of the splits"

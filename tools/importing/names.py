@@ -15,11 +15,14 @@ from tools.importing import pairs
 _MOST_BYTES = 240  # of a stem; a file name may have 255
 
 
-def unique(paths: Iterable[PurePosixPath]) -> dict[PurePosixPath, str]:
-    """{path: a stem for it}; of those that would get the same name, the first has the best claim to it."""
+def unique(paths: Iterable[PurePosixPath], others: Iterable[str] = ()) -> dict[PurePosixPath, str]:
+    """{path: a stem for it}; of those that would get the same name, the first has the best claim to it.
+
+    others: stems that are taken already.
+    """
     groups = pairing.grouped(paths, lambda path: pairing.folded(writable(path.stem)))
     chosen: dict[PurePosixPath, str] = {}
-    taken: set[str] = set()
+    taken = {pairing.folded(stem) for stem in others}
     for alone in (True, False):  # a name that is unique stays
         for inside in groups.values():
             if (len(inside) == 1) == alone:

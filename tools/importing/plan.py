@@ -9,6 +9,7 @@ from detector.annotations import voc
 from detector.annotations.shapes import Box
 from detector.base.errors import counted, few
 from tools.importing import assigning, copies, datasets, label_maps, left_out, name_lists, names, reading
+from tools.importing.assigning import Assigned
 from tools.importing.datasets import Dataset
 from tools.importing.labelled import Found
 from tools.importing.tree import ARCHIVES, Tree
@@ -81,6 +82,39 @@ def make(tree: Tree, share: float, temporary: Path) -> Plan:
     Raises:
         UserError: it has no labelled photos, too few, or several datasets; or no label map can be chosen.
     """
+    source = read(tree, temporary)
+    dataset, found, done = source.dataset, source.found, source.assigned
+    photos = [photo for photo in sorted(dataset.photos) if photo in done.splits]
+    stems = names.unique(source.taken)
+    if not assigning.has_both(done, photos):
+        group_of = copies.groups(source.tree, {photo: stems[photo] for photo in photos}, found.annotations)
+        assigning.by_chance(done, stems, {photo: found.classes(photo) for photo in photos}, share, group_of)
+    label_map, origin = label_maps.choose(source.tree, source.maps, dataset.root, found.sorted_classes(photos))
+    return of(source, stems, label_map, [origin])
+
+
+@dataclass(frozen=True)
+class Source:
+    """What a source holds. others: photos without a label and labels without a photo, beside those of the dataset.
+
+    maps: {label map: its content}. assigned: the splits that the source gives; it is changed on the way.
+    """
+
+    tree: Tree
+    found: Found
+    dataset: Dataset
+    others: Sequence[PurePosixPath]
+    maps: Mapping[PurePosixPath, bytes]
+    assigned: Assigned
+
+    @property
+    def taken(self) -> list[PurePosixPath]:
+        """The photos, and labels without one, that have a split."""
+        return [path for path in [*sorted(self.dataset.photos), *self.others] if path in self.assigned.splits]
+
+
+def read(tree: Tree, temporary: Path) -> Source:
+    """The one dataset of a source, its labels, and the splits that it gives. Errors as of `make`."""
     tree, found = reading.read(tree, temporary)
     maps = label_maps.find(tree)
     free = [photo for photo in tree.photos if photo not in found.labels and photo not in found.left_out]
@@ -88,18 +122,16 @@ def make(tree: Tree, share: float, temporary: Path) -> Plan:
         tree, found.labels.values(), [*free, *found.alone], label_maps.meanings(maps), _signatures(found)
     )
     others = [*_beside(dataset, found, free), *_beside(dataset, found, found.alone)]
-    done = assigning.assign(dataset, others)
-    photos = [photo for photo in sorted(dataset.photos) if photo in done.splits]
-    stems = names.unique([*photos, *(path for path in others if path in done.splits)])
-    if not assigning.has_both(done, photos):
-        group_of = copies.groups(tree, {photo: stems[photo] for photo in photos}, found.annotations)
-        assigning.by_chance(done, stems, {photo: found.classes(photo) for photo in photos}, share, group_of)
-    classes = found.sorted_classes(photos)
-    label_map, origin = label_maps.choose(tree, maps, dataset.root, classes)
-    reasons = done.left_out | _left_out(tree, found, dataset, stems)
-    rows = [_row(found, path, stem, *done.splits[path]) for path, stem in stems.items()]
-    notes = [*done.notes, *found.notes, *_renamed(stems), origin, *left_out.lines(reasons)]
-    return Plan(tree, sorted(rows, key=lambda row: (row.split, row.stem)), found.annotations, label_map, reasons, notes)
+    return Source(tree, found, dataset, others, maps, assigning.assign(dataset, others))
+
+
+def of(source: Source, stems: Mapping[PurePosixPath, str], label_map: str, notes: Sequence[str]) -> Plan:
+    """The plan that takes the files that have a stem, to the splits that they have."""
+    found, done = source.found, source.assigned
+    reasons = done.left_out | _left_out(source.tree, found, source.dataset, stems)
+    rows = sorted((row(source, path, stem) for path, stem in stems.items()), key=lambda row: (row.split, row.stem))
+    notes = [*done.notes, *found.notes, *_renamed(stems), *notes, *left_out.lines(reasons)]
+    return Plan(source.tree, rows, found.annotations, label_map, reasons, notes)
 
 
 def _signatures(found: Found) -> dict[PurePosixPath, Hashable]:
@@ -132,10 +164,12 @@ def _beside(dataset: Dataset, found: Found, paths: Collection[PurePosixPath]) ->
     return [path for path in paths if path.parent in folders]
 
 
-def _row(found: Found, path: PurePosixPath, stem: str, split: str, why: str) -> Row:
-    if path in found.alone:
+def row(source: Source, path: PurePosixPath, stem: str) -> Row:
+    """What becomes of a file under that stem."""
+    (split, why), label = source.assigned.splits[path], source.found.labels.get(path)
+    if path in source.found.alone:
         return Row(split, stem, None, path, None, why)
-    if not (label := found.labels.get(path)):
+    if not label:
         return Row(split, stem, path, None, None, why)
     xml = label.xml(stem + path.suffix) if label.xml else None
     return Row(split, stem, path, label.label, xml, why)

@@ -76,6 +76,9 @@ def _join(taken: Found, more: Found, kind: str) -> None:
 
 def _refuse(tree: Tree, found: Found) -> None:
     """Raises: UserError: what the source holds in place of labelled photos, and what to do."""
+    if unchecked := [*found.left_out.values()].count(left_out.UNCHECKED):
+        reason = f"nobody has checked the labels that make prelabel wrote for {counted(unchecked, 'photo')}"
+        raise UserError(tree.source, reason, "open them in LabelImg: Space says that a photo's boxes are right")
     photos, labels = tree.photos, sorted(found.alone) + list(found.left_out)
     if photos and labels:
         fault = found.left_out.get(labels[0], left_out.NO_PHOTO)

@@ -1,5 +1,7 @@
 """receipts.csv of an imported dataset: for each photo where it came from, what became of it, and what was left out.
 
+What is added later goes on behind it.
+
 target,label_target                 in the dataset's folder; empty for a file that was left out
 source,label                        in the source
 sha256,label_sha256                 of what was written
@@ -9,9 +11,11 @@ split,why                           which split, and what decided: a folder, a l
 
 import csv
 import io
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from detector.base import errors, files, naming
+from tools.importing import left_out
 from tools.importing.plan import Plan, Row
 
 NAME = "receipts.csv"
@@ -20,13 +24,39 @@ COLUMNS = ("target", "label_target", "source", "label", "sha256", "label_sha256"
 
 def write(plan: Plan, folder: Path) -> None:
     """Write the receipts of what was copied to `folder`, and into it."""
+    _write(folder, [list(COLUMNS), *_lines(plan, folder)])
+
+
+def go_on(plan: Plan, labels: Mapping[Path, Row], folder: Path) -> None:
+    """Write those of what was added to `folder` behind those that are there.
+
+    Args:
+        labels: {XML below the folder that has a new content: where that is from}.
+    """
+    lines = [list(COLUMNS)]
+    if (folder / NAME).exists():
+        with (folder / NAME).open(encoding="utf-8", newline="") as file:
+            lines = list(csv.reader(file))
+    new = {
+        _text(target.with_suffix("")): (_text(target), _text(row.label), files.sha256(folder / target))
+        for target, row in labels.items()
+    }
+    for line in lines[1:]:
+        if len(line) == len(COLUMNS) and (found := new.get(line[0].rpartition(".")[0])):
+            line[1], line[3], line[5] = found
+    _write(folder, [*lines, *_lines(plan, folder)])
+
+
+def _lines(plan: Plan, folder: Path) -> Iterator[list[str]]:
+    yield from (_line(row, folder) for row in plan.rows)
+    left = {path: reason for path, reason in plan.left_out.items() if reason != left_out.KNOWN}
+    for path, reason in sorted(left.items()):
+        yield ["", "", _text(path), "", "", "", "", f"left out: {reason}"]
+
+
+def _write(folder: Path, lines: Iterable[Sequence[str]]) -> None:
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    for row in plan.rows:
-        writer.writerow(_line(row, folder))
-    for path, reason in sorted(plan.left_out.items()):
-        writer.writerow(["", "", _text(path), "", "", "", "", f"left out: {reason}"])
+    csv.writer(text, lineterminator="\n").writerows(lines)
     files.write_text(folder / NAME, text.getvalue())
 
 

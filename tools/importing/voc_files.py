@@ -14,6 +14,7 @@ from tools.importing.labelled import Found, Labelled, respelled
 from tools.importing.pairs import Looks, Photo, Size, Tag
 from tools.importing.tree import Tree
 
+ORDER = "order.csv"  # of make prelabel: it names the photos, and is no label file
 _HEAD = 256  # bytes
 
 
@@ -25,6 +26,7 @@ def read(tree: Tree) -> Found:
     found = Found()
     annotations: dict[PurePosixPath, voc.Annotation | None] = {}
     faults: list[voc.Problem] = []
+    unchecked = set()
     for path in tqdm([*_candidates(tree)], unit="label", disable=None, leave=False):
         is_small = tree.files[path].stat().st_size <= voc.MAX_BYTES
         annotation, problems = voc.parse(tree.read(path) if is_small else b"", None)
@@ -33,13 +35,18 @@ def read(tree: Tree) -> Found:
         else:
             annotations[path] = annotation
             faults += problems
+            unchecked |= {path for one in problems if one.kind == voc.UNCHECKED}
     tags = {path: Tag(one.filename, one.size) if one else Tag() for path, one in annotations.items()}
     matches = pairs.match(tags, tree.photos, Looks(tree.is_mask, lambda photo: sizes(tree, photo)))
     for label, pair in sorted(matches.items(), key=lambda one: one[1].photo):
+        if label in unchecked:
+            found.left_out[pair.photo] = left_out.UNCHECKED
+            continue
         found.labels[pair.photo] = Labelled(pair.photo, label)
         found.annotations[pair.photo] = annotations[label]
     found.notes = [*_notes(matches), *respelled(faults)]
     found.files = frozenset(annotations)
+    found.descriptions = frozenset(path for path in tree.files if unchecked and path.name == ORDER)
     _explain(found, annotations.keys() - matches.keys(), tree.photos)
     return found
 
