@@ -10,7 +10,7 @@ TF ?= auto
 INSTALLER ?= auto
 
 # Only from the command line: a NAME or a STEPS that a shell happens to export must not steer a training.
-ARGUMENTS := STEPS BATCH DATASET FRESH SRC NAME SHA256 IMAGE IMAGES OUTPUT THRESHOLD XML YOLO TO A B PROJECT BUCKET LOCATION TPU_ACCOUNT COMMIT MINUTES WORK_DIR REMOTE
+ARGUMENTS := STEPS BATCH DATASET FRESH SRC NAME SHA256 ADD RELABEL IMAGE IMAGES OUTPUT THRESHOLD XML YOLO TO A B PROJECT BUCKET LOCATION TPU_ACCOUNT COMMIT MINUTES WORK_DIR REMOTE
 KNOWN := $(ARGUMENTS) PYTHON TF INSTALLER
 # A mistyped variable would be ignored in silence. (What a make above this one was given is not ours to judge.)
 GIVEN := $(if $(filter 0,$(MAKELEVEL)),$(foreach name,$(.VARIABLES),$(if $(filter command,$(origin $(name))),$(name))))
@@ -33,6 +33,7 @@ ifeq ($(filter 0 1,$(value FRESH)),)
 $(error FRESH is 1, to train from scratch, or 0)
 endif
 endif
+$(foreach name,ADD RELABEL,$(if $(and $(filter $(name),$(GIVEN)),$(if $(filter 0 1,$(value $(name))),,no)),$(error $(name) is 1 or 0)))
 $(foreach argument,$(ARGUMENTS),$(if $(filter command,$(origin $(argument))),,$(eval override $(argument) :=)))
 # Make would expand a `$` in them on the way into the environment; nothing reads them there.
 unexport $(ARGUMENTS) PYTHON TF INSTALLER
@@ -100,8 +101,9 @@ continue: _repository install ## Let the next training start from a copy of the 
 	@$(PY) -m tools.continue_training $(call option,--name=,NAME)
 
 .PHONY: dataset
-dataset: install ## Import labelled photos: SRC=photos.zip|https:|gs:|kaggle: NAME=pets [SHA256=]
-	@$(PY) -m tools.dataset $(call option,--src=,SRC) $(call option,--name=,NAME) $(call option,--sha256=,SHA256)
+dataset: install ## Import labelled photos: SRC=photos.zip|https:|gs:|kaggle: NAME=pets [ADD=1]
+	@$(PY) -m tools.dataset $(call option,--src=,SRC) $(call option,--name=,NAME) $(call option,--sha256=,SHA256) \
+		$(if $(filter 1,$(value ADD)),--add) $(if $(filter 1,$(value RELABEL)),--relabel)
 
 .PHONY: inspect
 inspect: install ## Look at a dataset before training, on one page: [DATASET=pets]
@@ -121,6 +123,15 @@ predict: install ## Detect in photos: IMAGES=folder|file|'glob' [OUTPUT= THRESHO
 	@$(if $(value IMAGES),,echo "error: IMAGES is empty; run: make predict IMAGES=folder" >&2; exit 2;) \
 		$(PY) -m tools.cloud.lineage model/export; $(PY) -m stages.predict $(call option,--output=,OUTPUT) \
 		$(call option,--threshold=,THRESHOLD) $(if $(filter 1,$(value XML)),--xml) $(if $(filter 1,$(value YOLO)),--yolo) -- $(call quote,IMAGES)
+
+.PHONY: prelabel
+prelabel: install ## Label photos with the detector, to be corrected: IMAGES=folder [OUTPUT= THRESHOLD=0.3]
+	@$(if $(value IMAGES),,echo "error: IMAGES is empty; run: make prelabel IMAGES=folder" >&2; exit 2;) \
+		$(PY) -m tools.prelabel $(call option,--output=,OUTPUT) $(call option,--threshold=,THRESHOLD) -- $(call quote,IMAGES)
+
+.PHONY: label-errors
+label-errors: install ## List labels of the dataset that may be wrong, with pictures
+	@$(PY) -m tools.label_errors
 
 .PHONY: compare
 compare: _repository install ## Is run B better than run A, or is it chance? A=HEAD [B=exp2]

@@ -97,7 +97,7 @@ def shot(case: Case) -> Shot:
         Mark((box[0], box[1], box[2], box[3]), name, number in odd, bool(photo.crowd[number]))
         for number, (name, box) in enumerate(zip(photo.classes, photo.boxes.tolist(), strict=True))
     )
-    part = _part(photo.boxes[list(case.odd)[:1]], photo.size)
+    part = surroundings(photo.boxes[list(case.odd)[:1]], photo.size)
     return Shot(photo.path, photo.size, part, place(photo), case.note, marks, photo.stored)
 
 
@@ -106,7 +106,7 @@ def whole(size: tuple[int, int]) -> tuple[int, int, int, int]:
     return 0, 0, max(1, size[0]), max(1, size[1])
 
 
-def _part(odd: Floats, size: tuple[int, int]) -> tuple[int, int, int, int]:
+def surroundings(odd: Floats, size: tuple[int, int]) -> tuple[int, int, int, int]:
     """(x, y, width, height): the surroundings of a small box, else the whole photo."""
     if not len(odd) or (odd[0, 2:] - odd[0, :2]).max() >= _SMALL * max(size):
         return whole(size)
