@@ -30,8 +30,9 @@ from detector.data import labels, tables
 from detector.data.params import DatasetParams
 from detector.data.tables import ImageBoxes
 from detector.pictures import images
-from detector.prediction import saved_model
-from detector.prediction.saved_model import Detector
+from detector.prediction import onnx_model, threads
+from detector.prediction.onnx_model import Detector
+from detector.prediction.params import PredictParams
 from tools.cloud import lineage
 from tools.inspecting import findings, gallery
 from tools.inspecting.findings import Mark, Shot
@@ -65,7 +66,7 @@ class Doubt:
 def main() -> None:
     dataset = Path(params.load("dataset", DatasetParams).dir)
     lineage.warn(lineage.stale(paths.EXPORT, paths.DATA))
-    detector = saved_model.load()
+    detector = onnx_model.load(precision=params.load("predict", PredictParams).precision)
     label_map = labels.read(dataset / paths.LABEL_MAP)
     if labels.by_id(label_map) != dict(detector.names):
         raise UserError(str(paths.EXPORT), f"was trained with another label map than {dataset}'s", "run: make train")
@@ -81,14 +82,20 @@ def main() -> None:
 
 def find(detector: Detector, labelled: Sequence[tuple[str, ImageBoxes]], dataset: Path) -> list[Doubt]:
     """The suspicions of all photos, the greatest first."""
-    found: list[Doubt] = []
-    for split, image in tqdm(labelled, desc="label errors", unit="photo", disable=None):
+
+    def of_photo(photo: tuple[str, ImageBoxes]) -> list[Doubt]:
+        split, image = photo
         path = paths.images(dataset, split) / image.filename
         picture, stored = opened(path, (image.width, image.height))
         detected = detector.detect(picture, image.filename)
-        for one in suspicions.find(image, detected):
-            found += [Doubt(split, path, image, detected, stored, one)] if one.nats >= LEAST else []
-    return sorted(found, key=lambda one: -one.suspicion.nats)
+        found = suspicions.find(image, detected)
+        return [Doubt(split, path, image, detected, stored, one) for one in found if one.nats >= LEAST]
+
+    doubts: list[Doubt] = []
+    outcomes = threads.ahead(of_photo, labelled)
+    for _, some in tqdm(outcomes, desc="label errors", total=len(labelled), unit="photo", disable=None):
+        doubts += some
+    return sorted(doubts, key=lambda one: -one.suspicion.nats)
 
 
 def opened(path: Path, size: tuple[int, int]) -> tuple[Image.Image, bool]:

@@ -23,6 +23,7 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -36,11 +37,11 @@ from detector.data import score_threshold
 from detector.data.params import DatasetParams
 from detector.data.tables import ImageBoxes
 from detector.pictures import images
-from detector.prediction import photos, saved_model
+from detector.prediction import onnx_model, photos, threads
 from detector.prediction.journal import Journal
+from detector.prediction.onnx_model import Detector
 from detector.prediction.params import PredictParams
 from detector.prediction.photos import Photo
-from detector.prediction.saved_model import Detector
 from detector.prediction.stops import Stops
 from tools.cloud import lineage
 from tools.importing import linking, voc_files
@@ -54,9 +55,8 @@ LONGEST = 240  # bytes of a stem; a file name may have 255
 def main() -> None:
     arguments = parse_arguments()
     output, dataset = files.expanded(arguments.output), Path(params.load("dataset", DatasetParams).dir)
-    threshold = given(arguments.threshold) or score_threshold.of(
-        params.load("predict", PredictParams).score_threshold, paths.EXPORT / "about.json"
-    )
+    settings = params.load("predict", PredictParams)
+    threshold = given(arguments.threshold) or score_threshold.of(settings.score_threshold, paths.EXPORT / "model.json")
     if os.path.lexists(output):
         remedy = "import what is checked there and move it away, or give another folder: OUTPUT=second"
         raise UserError(str(output), "exists", remedy)
@@ -68,7 +68,7 @@ def main() -> None:
         errors.say(f"nothing to label: {'; '.join(left_out)}")
         return
     lineage.warn(lineage.stale(paths.EXPORT))
-    detector = saved_model.load()
+    detector = onnx_model.load(precision=settings.precision)
     ready, boxes, unreadable = prelabel(detector, waiting, output, threshold)
     classes = ", ".join(f"{name} {boxes[name]}" for name in detector.names.values())
     what = f"{errors.counted(ready, 'photo')}, {errors.counted(boxes.total(), 'box')} ({classes})"
@@ -132,6 +132,8 @@ def prelabel(
     pictures = {photo.name: photo.path for photo in inputs}
     run = {"model": detector.digest, "least": LEAST_SCORE}
     with Stops() as stops, Journal(journal, run, inputs, pictures) as done:
+        if done.resumed:
+            errors.say(f"resumes: {done.resumed} of {errors.counted(len(inputs), 'photo')} are done")
         unreadable = detect_all(detector, inputs, done, stops)
         ready = [photo for photo in inputs if photo in done]
         if stops.requested:
@@ -148,18 +150,23 @@ def prelabel(
 
 def detect_all(detector: Detector, inputs: Sequence[Photo], done: Journal, stops: Stops) -> list[UserError]:
     """Detect in every photo that is not done yet; returns the errors of unreadable ones."""
-    unreadable = []
-    for photo in tqdm(inputs, desc="prelabel", unit="photo", disable=None):
-        if stops.requested:
-            break
-        if photo in done:
-            continue
+
+    def detect(photo: Photo) -> ImageBoxes | UserError:
         try:
-            found = detector.detect(images.open_upright(photo.path), photo.name)
+            return detector.detect(images.open_upright(photo.path), photo.name)
         except UserError as error:
-            unreadable.append(error)
-        else:
-            done.add(photo, found.above(LEAST_SCORE), float(found.scores.max(initial=0)))
+            return error
+
+    unreadable = []
+    waiting = (photo for photo in inputs if photo not in done)
+    progress = tqdm(total=len(inputs), initial=done.resumed, desc="prelabel", unit="photo", disable=None)
+    with progress, closing(threads.ahead(detect, waiting, lambda: bool(stops.requested))) as outcomes:
+        for photo, found in outcomes:
+            if isinstance(found, UserError):
+                unreadable.append(found)
+            else:
+                done.add(photo, found.above(LEAST_SCORE), float(found.scores.max(initial=0)))
+            progress.update()
     return unreadable
 
 
@@ -200,10 +207,13 @@ def ranked_name(rank: str, photo: Photo) -> str:
 
 def xml(shown: ImageBoxes, names: Mapping[int, str], filename: str, folder: str) -> bytes:
     """The boxes of a photo in whole pixels, as LabelImg has them, marked as checked by nobody."""
-    whole = np.concatenate([np.floor(shown.boxes[:, :2]), np.ceil(shown.boxes[:, 2:])], axis=1).astype(int)
+    low = np.minimum(np.rint(shown.boxes[:, :2]), [shown.width - 1, shown.height - 1]).astype(int)
+    high = np.maximum(np.rint(shown.boxes[:, 2:]).astype(int), low + 1)
     boxes = [
-        LabelledBox(names[class_id], (box[0], box[1], box[2], box[3]))
-        for class_id, box in zip(shown.classes.tolist(), whole.tolist(), strict=True)
+        LabelledBox(names[class_id], (xmin, ymin, xmax, ymax))
+        for class_id, (xmin, ymin), (xmax, ymax) in zip(
+            shown.classes.tolist(), low.tolist(), high.tolist(), strict=True
+        )
     ]
     return voc_xml(filename, (shown.width, shown.height), boxes, folder=folder, database=voc.PRELABEL)
 

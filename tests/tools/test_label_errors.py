@@ -8,10 +8,10 @@ from PIL import Image
 
 from detector.base import paths
 from detector.data import labels, tables
-from tests.support import faults, stage
+from tests.support import faults, finder, stage
 from tests.support.boxes import image
+from tests.support.finder import photo
 from tests.support.importing import refused
-from tests.support.rectangles import NAMES, Rectangles, photo
 from tools import label_errors
 
 SIZE = (96, 64)
@@ -37,17 +37,21 @@ def project(tmp_path, monkeypatch):
         "test": [image("place.png", (*HALF, 1), (*OTHER, 2), size=SIZE)],
     }
     for split, images in rows.items():
-        tables.write_csv(paths.csv(split), images, NAMES)
+        tables.write_csv(paths.csv(split), images, labels.by_id(LABEL_MAP))
+    finder.save(tmp_path / "model/export")
     return tmp_path
 
 
-def found():
-    labelled = [(split, one) for split in paths.SPLITS for one in tables.read_csv(paths.csv(split), LABEL_MAP)]
-    return label_errors.find(Rectangles(), labelled, Path("dataset/pets"))
-
-
 def test_each_planted_error_is_listed_and_nothing_else(project):
-    rows = list(csv.DictReader(label_errors.table(found(), Rectangles()).splitlines()))
+    done = stage.call(label_errors.main, project)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines() == [
+        "3 suspicions in 4 photos: missing 1, class 1, place 1, spurious 0",
+        "  results/label_errors.csv: all of them, the most suspicious first",
+        "  results/label_errors.html: pictures of the first 50",
+    ]
+    with label_errors.TABLE.open(newline="") as file:
+        rows = list(csv.DictReader(file))
     assert [
         (row["rank"], row["kind"], row["split"], row["filename"], row["class"], row["detected"]) for row in rows
     ] == [
@@ -57,12 +61,12 @@ def test_each_planted_error_is_listed_and_nothing_else(project):
     ]
     nats = [float(row["suspicion"]) for row in rows]
     assert nats == sorted(nats, reverse=True)
-    assert [rows[1][name] for name in ("xmin", "detected_xmin", "score", "iou")] == ["", "50.0", "0.902", "0.0"]
+    assert [rows[1][name] for name in ("xmin", "detected_xmin", "score", "iou")] == ["", "50.0", "0.901", "0.0"]
     assert [rows[2][name] for name in ("xmax", "detected_xmax", "iou")] == ["25.0", "40.0", "0.5"]
 
 
 def test_the_page_shows_them_in_that_order_and_needs_no_network(project):
-    label_errors.write_page(found(), Path("dataset/pets"), LABEL_MAP, 4)
+    stage.call(label_errors.main, project)
     page = label_errors.PAGE.read_text()
     places = [page.index(name) for name in ("1. train/class.png", "2. val/missing.png", "3. test/place.png")]
     assert places == sorted(places)
@@ -73,7 +77,7 @@ def test_the_page_shows_them_in_that_order_and_needs_no_network(project):
         0,
     )
     assert (page.count("missing: white 0.90?"), page.count('class="box k2 odd crowd"')) == (1, 1)
-    label_errors.write_page(found(), Path("dataset/pets"), LABEL_MAP, 4)
+    stage.call(label_errors.main, project)
     assert label_errors.PAGE.read_bytes() == page.encode()
 
 
@@ -86,4 +90,12 @@ def test_a_photo_that_was_labelled_as_stored_is_seen_so(project):
 
 
 def test_without_a_model_it_says_what_to_run(project):
-    refused(stage.call(label_errors.main, project), "model/export/saved_model: no model yet; run: make train")
+    (project / "model/export").rename(project / "model/old")
+    refused(stage.call(label_errors.main, project), "model/export/model.onnx: no model yet; run: make train")
+
+
+def test_a_model_with_another_label_map_is_refused(project):
+    labels.write(project / "dataset/pets/label_map.pbtxt", ["red", "white", "blue"])
+    refused(
+        stage.call(label_errors.main, project), "model/export: was trained with another label map than dataset/pets"
+    )
