@@ -125,7 +125,7 @@ predict: install ## Detect in photos: IMAGES=folder|file|'glob' [OUTPUT= THRESHO
 		$(call option,--threshold=,THRESHOLD) $(if $(filter 1,$(value XML)),--xml) $(if $(filter 1,$(value YOLO)),--yolo) -- $(call quote,IMAGES)
 
 .PHONY: prelabel
-prelabel: install ## Label photos with the detector, to be corrected: IMAGES=folder [OUTPUT= THRESHOLD=0.3]
+prelabel: install ## Label photos by the detector, to be corrected: IMAGES=folder [THRESHOLD=0.3]
 	@$(if $(value IMAGES),,echo "error: IMAGES is empty; run: make prelabel IMAGES=folder" >&2; exit 2;) \
 		$(PY) -m tools.prelabel $(call option,--output=,OUTPUT) $(call option,--threshold=,THRESHOLD) -- $(call quote,IMAGES)
 

@@ -117,8 +117,8 @@ def test_train_reproduces_the_pipeline_or_runs_an_experiment(repository: Copy) -
         (["train", "PHOTOS=1"], "PHOTOS is the default now, for photos and drawings alike: leave it out."),
         (["train", "PHOTOS=yes"], "PHOTOS is the default now"),
         (["doctor", "PHOTOS="], "PHOTOS is the default now"),
-        (["train", "STPES=5"], "STPES: no such variable; there are A B BATCH BUCKET "),
-        (["train", "steps=5", "STEPS=5"], "steps: no such variable; there are A B "),
+        (["train", "STPES=5"], "STPES: no such variable; there are A ADD B BATCH BUCKET "),
+        (["train", "steps=5", "STEPS=5"], "steps: no such variable; there are A ADD B "),
         (["train", "x;touch>pwned;=1"], "x;touch>pwned;: no such variable"),
         (["train", "FRESH=yes"], "FRESH is 1, to train from scratch, or 0."),
         (["train", "NAME=pets"], "NAME is what make dataset takes: for make train it is DATASET."),
@@ -238,6 +238,26 @@ def test_a_hostile_value_stays_one_word(value: str, copy: Copy) -> None:
     assert all(word in argument for argument in copy.recorded()[0][3:])
     copy.make("-n", "predict", f"IMAGES={value}")
     assert not (copy.root / "pwned").exists()
+
+
+@pytest.mark.parametrize("value", HOSTILE)
+def test_prelabel_takes_any_name_as_one_word(value: str, copy: Copy) -> None:
+    copy.make("prelabel", f"IMAGES={value}", f"OUTPUT={value}", f"THRESHOLD={value}")
+    word = value.replace("\n", " ")
+    command = ["python", "-m", "tools.prelabel", f"--output={word}", f"--threshold={word}", "--", word]
+    assert copy.recorded() == [command]
+    assert copy.make("prelabel").stderr.startswith("error: IMAGES is empty; run: make prelabel IMAGES=folder\n")
+    assert copy.recorded() == [command]
+    assert not (copy.root / "pwned").exists()
+
+
+def test_a_dataset_is_added_to_where_that_is_said(copy: Copy) -> None:
+    command = ["python", "-m", "tools.dataset", "--src=more", "--name=pets"]
+    for words, options in (("ADD=0", []), ("ADD=1", ["--add"]), ("ADD=1 RELABEL=1", ["--add", "--relabel"])):
+        copy.make("dataset", "SRC=more", "NAME=pets", *words.split(), RELABEL="1")
+        assert copy.recorded()[-1] == command + options
+    assert "ADD is 1 or 0" in copy.make("dataset", "SRC=more", "NAME=pets", "ADD=yes").stderr
+    assert "RELABEL is 1 or 0" in copy.make("dataset", "SRC=more", "NAME=pets", "ADD=1", "RELABEL=").stderr
 
 
 @pytest.mark.parametrize("value", HOSTILE)
