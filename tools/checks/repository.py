@@ -95,8 +95,9 @@ def _lock_fault(folder: Path) -> str:
 
 
 def hidden() -> Iterator[Line]:
-    """An output whose last content a kill has left in a temporary folder, between two renames."""
-    for path in (paths.SAMPLE, paths.PRETRAINED, paths.TRAIN, paths.EXPORT, paths.EVALUATE, paths.PREDICT):
+    """An output or a dataset whose last content a kill has left in a temporary folder, between two renames."""
+    outputs = (paths.SAMPLE, paths.PRETRAINED, paths.TRAIN, paths.EXPORT, paths.EVALUATE, paths.PREDICT)
+    for path in (*outputs, *(file.with_suffix("") for file in sorted(Path().glob("dataset/*.dvc")))):
         for old in files.hidden(path)[:1]:
             what = f"{path}: missing, since a kill came while it was replaced; the last one is {old}"
             yield error(what, f"run: mv {old} {path} (or remove it: rm -r {old.parents[1]})")

@@ -284,3 +284,15 @@ def test_what_is_written_meanwhile_is_not_lost(root, tmp_path, monkeypatch):
     )
     assert (pets / "train/a0.xml").read_text() == "corrected"
     assert not (pets / "train/new.jpg").exists()
+
+
+def test_a_kill_between_the_two_renames_is_said_with_the_way_back(root, tmp_path):
+    old = root / "dataset" / f"{files.TEMPORARY}abc" / files.OLD
+    old.mkdir(parents=True)
+    (root / "dataset/pets").rename(old / "pets")
+    done = bring(root, photos(tmp_path / "more", "new.jpg"))
+    refused(
+        done, "dataset/pets: missing, since a kill came while it was replaced; the last one is dataset/.passo-tmp.abc/"
+    )
+    subprocess.run(done.stderr.partition("run: ")[2], shell=True, cwd=root, check=True)  # noqa: S602
+    assert "train/new.jpg" in write(root, tmp_path / "more")[0]
