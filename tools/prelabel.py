@@ -61,6 +61,9 @@ def main() -> None:
         remedy = "import what is checked there and move it away, or give another folder: OUTPUT=second"
         raise UserError(str(output), "exists", remedy)
     inputs, problems = photos.find(arguments.images)
+    if others := photos.passed_over(arguments.images):
+        what = errors.counted(len(others), "file")
+        errors.say(f"passed over: {what} of a format that is not read ({errors.few(others)})")
     waiting, left_out = unlabelled(inputs, dataset)
     if not waiting:
         for problem in problems:
@@ -73,7 +76,7 @@ def main() -> None:
     classes = ", ".join(f"{name} {boxes[name]}" for name in detector.names.values())
     what = f"{errors.counted(ready, 'photo')}, {errors.counted(boxes.total(), 'box')} ({classes})"
     errors.say(f"{output}: {what}, scores from {threshold:g} up", *(f"  left out: {one}" for one in left_out))
-    name = f"NAME={dataset.name} ADD=1" if dataset != paths.SAMPLE else "NAME=pets"
+    name = f"NAME={dataset.name} ADD=1" if dataset != paths.SAMPLE and dataset.is_dir() else "NAME=pets"
     errors.say(
         f"next: correct them, say with: labelImg {output} {output}/classes.txt",
         f"then: make dataset SRC={output} {name}",

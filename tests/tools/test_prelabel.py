@@ -59,7 +59,7 @@ def test_the_least_sure_photo_is_the_first(project):
         [
             "prelabelled: 4 photos, 4 boxes (red 2, white 2), scores from 0.4 up",
             "next: correct them, say with: labelImg prelabelled prelabelled/classes.txt",
-            "then: make dataset SRC=prelabelled NAME=pets ADD=1",
+            "then: make dataset SRC=prelabelled NAME=pets",
         ],
     )
     rows = order()
@@ -106,6 +106,7 @@ def test_photos_that_have_a_label_are_left_out(project):
         "  left out: 2 photos with an XML",
         "  left out: 1 photo that dataset/pets has, with labels",
     ]
+    assert done.stdout.endswith("then: make dataset SRC=prelabelled NAME=pets ADD=1\n")
     assert [row["source"] for row in order()] == ["photos/new.png"]
     assert mine.read_text() == "mine"
     done = run("--output=second", "photos/beside.png")
