@@ -9,7 +9,17 @@ from hypothesis import strategies as st
 
 from detector.annotations.frames import fit
 from detector.annotations.shapes import SMALLEST
-from detector.annotations.voc import ERROR, REPAIRED, SKIPPED, WARNING, Annotation, VocObject, parse
+from detector.annotations.voc import (
+    ERROR,
+    PRELABEL,
+    REPAIRED,
+    SKIPPED,
+    UNCHECKED,
+    WARNING,
+    Annotation,
+    VocObject,
+    parse,
+)
 from tests.support.faults import BOX, SIZE, voc
 
 CLASSES = ("cat", "dog")
@@ -253,3 +263,12 @@ def test_angles_in_a_class_name_are_written_otherwise(written, taken):
 def test_html_is_no_class_name(written):
     _, problems = read(voc("a.jpg", [(html.escape(written), BOX)]))
     assert [(one.reason, one.action) for one in problems] == [(f"unknown class {written}", "error")]
+
+
+def test_what_a_detector_drew_and_nobody_has_checked_is_taken_with_a_warning():
+    text = voc("a.jpg").replace("<filename>", f"<source><database>{PRELABEL}</database></source><filename>")
+    annotation, (problem,) = read(text)
+    assert annotation and len(annotation.objects) == 1
+    assert (problem.kind, problem.action) == (UNCHECKED, WARNING)
+    assert read(text.replace("<annotation>", '<annotation verified="yes">'))[1] == []  # as LabelImg's Space does
+    assert read(text.replace(PRELABEL, "Unknown"))[1] == []  # as LabelImg saves it

@@ -256,6 +256,15 @@ def test_files_of_the_users_own_and_links_are_still_there(root, tmp_path):
     assert (pets / "train/a1.jpg").readlink() == tmp_path / "a1.jpg"
 
 
+def test_a_dataset_on_a_larger_disk_stays_there(root, tmp_path):
+    (tmp_path / "disk").mkdir()
+    (root / "dataset/pets").rename(tmp_path / "disk/pets")
+    (root / "dataset/pets").symlink_to(tmp_path / "disk/pets")
+    assert "train/new.jpg" in write(root, photos(tmp_path / "more", "new.jpg"))[0]
+    assert (root / "dataset/pets").readlink() == tmp_path / "disk/pets"
+    assert (tmp_path / "disk/pets/train/new.jpg").is_file()
+
+
 def test_a_kill_in_the_middle_leaves_the_old_dataset(root, tmp_path):
     before = faults.tree(root / "dataset/pets")
     source = photos(tmp_path / "more", *(f"c{number}.jpg" for number in range(5)))
