@@ -30,8 +30,9 @@ from detector.data import labels, tables
 from detector.data.params import DatasetParams
 from detector.data.tables import ImageBoxes
 from detector.pictures import images
-from detector.prediction import onnx_model, threads
-from detector.prediction.onnx_model import Detector
+from detector.prediction import threads
+from detector.prediction.detector import Detector
+from detector.prediction.detector import load as load_detector
 from detector.prediction.params import PredictParams
 from tools.cloud import lineage
 from tools.inspecting import findings, gallery
@@ -66,7 +67,7 @@ class Doubt:
 def main() -> None:
     dataset = Path(params.load("dataset", DatasetParams).dir)
     lineage.warn(lineage.stale(paths.EXPORT, paths.DATA))
-    detector = onnx_model.load(precision=params.load("predict", PredictParams).precision)
+    detector = load_detector(precision=params.load("predict", PredictParams).precision)
     label_map = labels.read(dataset / paths.LABEL_MAP)
     if labels.by_id(label_map) != dict(detector.names):
         raise UserError(str(paths.EXPORT), f"was trained with another label map than {dataset}'s", "run: make train")

@@ -7,9 +7,9 @@ In:  photos, of any size and kind; the exported model in model/export; dataset.d
 Out: a new folder, to be opened in LabelImg or another tool:
      0001_cat.jpg   a photo; the number is its rank, for tools show photos by name. A second name of the user's file,
                     which needs no room; or a copy, where the disk has no such names
-     0001_cat.xml   PASCAL VOC: the boxes with a score of at least THRESHOLD (else predict.score_threshold), the least
-                    sure first. <database> says that nobody has checked it; a tool that saves it says otherwise
-     order.csv      rank,filename,source,uncertainty,boxes,unsure (tools/labelling/order.py explains the order)
+     0001_cat.xml   PASCAL VOC: the boxes that make predict shows, or those with a score of at least THRESHOLD, the
+                    least sure first. <database> says that nobody has checked it; a tool that saves it says otherwise
+     order.csv      rank,filename,source,uncertainty,boxes,scores (tools/labelling/order.py explains the order)
      classes.txt    the names of the classes, which LabelImg offers
 
 Left out, and counted: photos with an XML beside them, and those that dataset.dir has, with labels. The folder appears
@@ -37,11 +37,13 @@ from detector.data import score_threshold
 from detector.data.params import DatasetParams
 from detector.data.tables import ImageBoxes
 from detector.pictures import images
-from detector.prediction import onnx_model, photos, threads
+from detector.prediction import photos, threads
+from detector.prediction.detector import Detector
+from detector.prediction.detector import load as load_detector
 from detector.prediction.journal import Journal
-from detector.prediction.onnx_model import Detector
 from detector.prediction.params import PredictParams
 from detector.prediction.photos import Photo
+from detector.prediction.selection import Selection
 from detector.prediction.stops import Stops
 from tools.cloud import lineage
 from tools.importing import linking, voc_files
@@ -71,8 +73,9 @@ def main() -> None:
         errors.say(f"nothing to label: {'; '.join(left_out)}")
         return
     lineage.warn(lineage.stale(paths.EXPORT))
-    detector = onnx_model.load(precision=settings.precision)
-    ready, boxes, unreadable = prelabel(detector, waiting, output, threshold)
+    detector = load_detector(precision=settings.precision)
+    shown = Selection(threshold, settings.agnostic_nms)
+    ready, boxes, unreadable = prelabel(detector, waiting, output, shown)
     classes = ", ".join(f"{name} {boxes[name]}" for name in detector.names.values())
     what = f"{errors.counted(ready, 'photo')}, {errors.counted(boxes.total(), 'box')} ({classes})"
     errors.say(f"{output}: {what}, scores from {threshold:g} up", *(f"  left out: {one}" for one in left_out))
@@ -127,7 +130,7 @@ def is_labelled(path: Path) -> bool:
 
 
 def prelabel(
-    detector: Detector, inputs: Sequence[Photo], output: Path, threshold: float
+    detector: Detector, inputs: Sequence[Photo], output: Path, shown: Selection
 ) -> tuple[int, Counter[str], list[UserError]]:
     """Detect in all photos, then write the folder; returns how many are in it, boxes by class, unreadable photos."""
     output.parent.mkdir(parents=True, exist_ok=True)
@@ -137,7 +140,7 @@ def prelabel(
     with Stops() as stops, Journal(journal, run, inputs, pictures) as done:
         if done.resumed:
             errors.say(f"resumes: {done.resumed} of {errors.counted(len(inputs), 'photo')} are done")
-        unreadable = detect_all(detector, inputs, done, stops)
+        unreadable = detect_all(detector, inputs, done, shown.threshold, stops)
         ready = [photo for photo in inputs if photo in done]
         if stops.requested:
             count = f"{len(ready)} of {errors.counted(len(inputs), 'photo')}"
@@ -146,12 +149,14 @@ def prelabel(
         if not ready:
             done.remove()
             report(unreadable)
-        boxes = write(ready, done, detector.names, output, threshold)
+        boxes = write(ready, done, detector.names, output, shown)
         done.remove()
     return len(ready), boxes, unreadable
 
 
-def detect_all(detector: Detector, inputs: Sequence[Photo], done: Journal, stops: Stops) -> list[UserError]:
+def detect_all(
+    detector: Detector, inputs: Sequence[Photo], done: Journal, threshold: float, stops: Stops
+) -> list[UserError]:
     """Detect in every photo that is not done yet; returns the errors of unreadable ones."""
 
     def detect(photo: Photo) -> ImageBoxes | UserError:
@@ -168,16 +173,17 @@ def detect_all(detector: Detector, inputs: Sequence[Photo], done: Journal, stops
             if isinstance(found, UserError):
                 unreadable.append(found)
             else:
-                done.add(photo, found.above(LEAST_SCORE), float(found.scores.max(initial=0)))
+                best, above = float(found.scores.max(initial=0)), len(found.above(threshold).boxes)
+                done.add(photo, found.above(LEAST_SCORE), best, above)
             progress.update()
     return unreadable
 
 
 def write(
-    ready: Sequence[Photo], done: Journal, names: Mapping[int, str], output: Path, threshold: float
+    ready: Sequence[Photo], done: Journal, names: Mapping[int, str], output: Path, shown: Selection
 ) -> Counter[str]:
     """Write the folder: photos and XML in their order, order.csv and classes.txt; returns the boxes of each class."""
-    uncertainties = [order.uncertainty(found, threshold) for found in done.results(ready)]
+    uncertainties = [order.uncertainty(found, shown.threshold) for found in done.results(ready)]
     ranked = order.least_sure_first(uncertainties, [look(photo) for photo in ready])
     boxes, lines = Counter[str](), []
     with files.whole_folder(output, is_new=True) as folder:
@@ -185,13 +191,13 @@ def write(
             photo, digits = ready[number], max(4, len(str(len(ready))))
             name = ranked_name(f"{rank:0{digits}}", photo)
             (found,) = done.results([photo])
-            unsure_first = found.subset(np.argsort(-order.doubts(found.scores, threshold), kind="stable"))
-            shown = unsure_first.above(threshold)
+            chosen = shown(found)
+            chosen = chosen.subset(np.argsort(-order.doubts(chosen.scores, shown.threshold), kind="stable"))
             linking.linked(photo.path.resolve(), folder / name)
-            (folder / name).with_suffix(".xml").write_bytes(xml(shown, names, name, output.name))
-            boxes.update(names[class_id] for class_id in shown.classes.tolist())
+            (folder / name).with_suffix(".xml").write_bytes(xml(chosen, names, name, output.name))
+            boxes.update(names[class_id] for class_id in chosen.classes.tolist())
             source = naming.cell(errors.escaped(str(photo.path)))
-            lines.append([rank, name, source, f"{uncertainties[number]:.4f}", len(shown.boxes), unsure(shown, names)])
+            lines.append([rank, name, source, f"{uncertainties[number]:.4f}", len(chosen.boxes), listed(chosen, names)])
         write_csv(folder / voc_files.ORDER, lines)
         files.write_text(folder / "classes.txt", "".join(f"{name}\n" for name in names.values()))
     return boxes
@@ -221,7 +227,7 @@ def xml(shown: ImageBoxes, names: Mapping[int, str], filename: str, folder: str)
     return voc_xml(filename, (shown.width, shown.height), boxes, folder=folder, database=voc.PRELABEL)
 
 
-def unsure(shown: ImageBoxes, names: Mapping[int, str]) -> str:
+def listed(shown: ImageBoxes, names: Mapping[int, str]) -> str:
     """The boxes that are in the XML, in its order, with their scores: `dog 0.52, cat 0.97`."""
     return ", ".join(f"{names[class_id]} {score:.2f}" for class_id, _, score in shown.rows())
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from detector.annotations import voc
-from detector.prediction import onnx_model, photos
+from detector.prediction import detector, photos
+from detector.prediction.selection import Selection
 from tests.support import faults, finder, stage
 from tests.support.finder import photo
 from tests.support.importing import refused
@@ -144,7 +145,7 @@ def test_a_photo_that_cannot_be_read_is_named_and_the_others_are_done(project):
     assert listed(project) == ["model", "params.yaml", "photos", "prelabelled"]
 
 
-class Stopping(onnx_model.Detector):
+class Stopping(detector.Detector):
     """Ctrl-C comes while it looks at the second photo."""
 
     def detect(self, image, filename):
@@ -157,9 +158,9 @@ def test_a_run_that_was_stopped_resumes(project, capsys):
     for number in range(20):
         photo(project / f"photos/{number:02}.png", (*BOX, number / 20, 1))
     assert run("--output=whole", "photos").returncode == 0
-    stopping = Stopping(**vars(onnx_model.load()))
+    stopping = Stopping(**vars(detector.load()))
     with pytest.raises(SystemExit) as end:
-        prelabel.prelabel(stopping, photos.find(["photos"])[0], Path("prelabelled"), THRESHOLD)
+        prelabel.prelabel(stopping, photos.find(["photos"])[0], Path("prelabelled"), Selection(THRESHOLD, 0.8))
     assert end.value.code == 128 + signal.SIGINT
     words = capsys.readouterr().err.splitlines()[-1]
     count = re.fullmatch(r"stopped: (\d+) of 20 photos are done; to resume, run it again", words)[1]

@@ -21,7 +21,8 @@ from detector.data import boxes, labels, score_threshold, tables
 from detector.data.params import DatasetParams
 from detector.data.tables import Floats, ImageBoxes, Ints
 from detector.evaluation import curves
-from detector.prediction import onnx_model, threads
+from detector.prediction import threads
+from detector.prediction.detector import load as load_detector
 from detector.prediction.params import PredictParams
 from tools import label_errors, prelabel
 from tools.labelling import order, suspicions
@@ -54,7 +55,7 @@ def read(precision: str) -> list[Pair]:
     """Labels and detections of the photos of val and test."""
     dataset = Path(params.load("dataset", DatasetParams).dir)
     label_map = labels.read(dataset / paths.LABEL_MAP)
-    detector = onnx_model.load(precision=precision)
+    detector = load_detector(precision=precision)
 
     def detect(photo: tuple[str, ImageBoxes]) -> ImageBoxes:
         split, image = photo
