@@ -116,7 +116,7 @@ def unlabelled(inputs: Sequence[Photo], dataset: Path) -> tuple[list[Photo], lis
     imported = {
         files.sha256(path)
         for path in inside
-        if images.is_image(path) and is_labelled(path) and path.stat().st_size in sizes
+        if images.is_image(path) and path.is_file() and is_labelled(path) and path.stat().st_size in sizes
     }
     known = {photo.name for photo in others if imported and files.sha256(photo.path) in imported}
     left_out = [f"{errors.counted(len(beside), 'photo')} with an XML"] if beside else []

@@ -222,6 +222,14 @@ def _zip_to_import(root: Path) -> None:
     shutil.rmtree(root / "photos")
 
 
+def _to_add(root: Path) -> None:
+    _repository(root)
+    faults.workspace(root)
+    _source(root / "dataset/pets")
+    for number in range(3):
+        faults.pair(root / "photos", f"new{number}.jpg")
+
+
 def _dataset(root: Path) -> None:
     """With results of another one."""
     _source(root / "dataset/pets")
@@ -280,6 +288,7 @@ BRING = ("--name=pets", "--test-fraction=0.3")
 COMMANDS = (
     Command("import", dataset.main, ("--src=photos", *BRING), _to_import),
     Command("import a zip", dataset.main, ("--src=photos.zip", *BRING), _zip_to_import),
+    Command("add", dataset.main, ("--src=photos", *BRING, "--add"), _to_add),
     Command("xml2csv", xml2csv.main, (), _dataset, "dataset/data/annotation_report.csv"),  # written with errors, too
     Command("csv2record", csv2record.main, (), _tables),
     *(Command(f"convert to {to}", convert.main, (f"--to={to}",), _dataset) for to in ("csv", "coco", "yolo", "voc")),

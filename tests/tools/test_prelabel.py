@@ -99,6 +99,7 @@ def test_photos_that_have_a_label_are_left_out(project):
     (pets / "other_name.png").write_bytes(Path("photos/dataset.png").read_bytes())
     assert len(prelabel.unlabelled(photos.find(["photos"])[0], Path("dataset/pets"))[0]) == 2  # it has no XML there
     (pets / "other_name.xml").write_text(faults.voc("other_name.png"))
+    (pets / "a0.png").symlink_to("nowhere")
     waiting, left_out = prelabel.unlabelled(photos.find(["photos"])[0], Path("dataset/pets"))
     assert [one.name for one in waiting] == ["new.png"]
     assert left_out == ["2 photos with an XML", "1 photo that dataset/pets has, with labels"]
