@@ -4,7 +4,8 @@ known      a photo of the dataset, byte for byte: it stays where it is; another 
 copy       of a photo of the dataset (detector/annotations/duplicates.py): left out, as it might change sides with it
 new        as the source's folders or lists say, else by the rule of a first import: the hash of the name
 
-Nothing that is in the dataset moves, the validation split of xml2csv included: that goes by the names, too.
+Nothing that is in the dataset moves. Nor does it in xml2csv, whose validation split goes by the names, too, unless a
+class had too few photos for one.
 """
 
 import unicodedata
@@ -104,11 +105,8 @@ def make(tree: Tree, share: float, temporary: Path, present: Present, *, relabel
     _drop(done, [photo for photo, first in groups.items() if first is None], left_out.COPY)
     stems = names.unique(source.taken, [photo.path.stem for photo in present.photos])
     _refuse_other_classes(source, present, [*stems, *(row.photo for row in changed.values() if row.photo)])
-    given = {path: one for path in stems if (one := splits.by_folder(path.parent, PurePosixPath()))}
-    if not source.dataset.splits and len(given) == len(stems):  # all in a folder that is called train
-        done.splits |= {path: (TEST if one.split == TEST else TRAIN, str(one.by)) for path, one in given.items()}
-    elif not source.dataset.splits:
-        group_of = {stems[photo]: stems[first] for photo, first in groups.items() if first and photo in stems}
+    if not source.dataset.splits and not _all_in_one_split(done, stems):
+        group_of = {stems[photo]: stems[first] for photo, first in groups.items() if first}
         _by_chance(source, stems, present, share, group_of)
     notes = [*_notes(changed, replaced)]
     return Addition(plan.of(source, stems, labels.render(present.classes), notes), changed, replaced)
@@ -177,6 +175,18 @@ def _refuse_other_classes(source: Source, present: Present, taken: Collection[Pu
         raise UserError(source.tree.source, reason + few(present.classes), remedy)
 
 
+def _all_in_one_split(done: Assigned, stems: Mapping[PurePosixPath, str]) -> bool:
+    """Whether all are in a folder that is called train, or test; then that is their split.
+
+    For a first import that says nothing: it needs both.
+    """
+    given = {path: one for path in stems if (one := splits.by_folder(path.parent, PurePosixPath()))}
+    if len(given) < len(stems):
+        return False
+    done.splits |= {path: (TEST if one.split == TEST else TRAIN, str(one.by)) for path, one in given.items()}
+    return True
+
+
 def _by_chance(
     source: Source, stems: Mapping[PurePosixPath, str], present: Present, share: float, group_of: Mapping[str, str]
 ) -> None:
@@ -193,8 +203,7 @@ def _by_chance(
     test = test & splitting.keep_classes(test - unlabelled, taught | classes, TEST, group_of) | unlabelled
     for path, stem in stems.items():
         done.splits[path] = (TEST if stem in test else TRAIN), assigning.HASH
-    if stems:
-        done.notes.append(f"found no test split: {share:.0%} for test/, by a hash of the file name")
+    done.notes.append(f"found no test split: {share:.0%} for test/, by a hash of the file name")
 
 
 def _notes(changed: Collection[Path], replaced: Collection[Path]) -> Iterator[str]:
