@@ -81,7 +81,7 @@ def main() -> None:
     errors.say(f"{output}: {what}, scores from {threshold:g} up", *(f"  left out: {one}" for one in left_out))
     name = f"NAME={dataset.name} ADD=1" if dataset != paths.SAMPLE and dataset.is_dir() else "NAME=pets"
     errors.say(
-        f"next: correct them, say with: labelImg {output} {output}/classes.txt",
+        f"next: correct them, say with: labelImg {output} {output}/classes.txt {output}",
         f"then: make dataset SRC={output} {name}",
     )
     report([*problems, *unreadable])

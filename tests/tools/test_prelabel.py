@@ -59,7 +59,7 @@ def test_the_least_sure_photo_is_the_first(project):
         0,
         [
             "prelabelled: 4 photos, 4 boxes (red 2, white 2), scores from 0.4 up",
-            "next: correct them, say with: labelImg prelabelled prelabelled/classes.txt",
+            "next: correct them, say with: labelImg prelabelled prelabelled/classes.txt prelabelled",
             "then: make dataset SRC=prelabelled NAME=pets",
         ],
     )
