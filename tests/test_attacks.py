@@ -44,6 +44,7 @@ from detector.data.tables import ImageBoxes
 from detector.evaluation.results import Evaluation, write_pictures
 from detector.pictures import images
 from detector.prediction import photos
+from detector.storage import zip_archive
 from tests.support import faults, stage
 from tests.support.importing import planned
 from tests.support.label_files import tree
@@ -51,7 +52,7 @@ from tests.test_makefile import HOSTILE, Copy
 from tools import overrides, report
 from tools.checks import lines, settings
 from tools.cloud import bucket_settings, git
-from tools.importing import name_lists, sources, zip_archive
+from tools.importing import name_lists, sources
 from tools.importing import tree as trees
 from tools.importing.formats import reading
 

@@ -26,8 +26,9 @@ from tqdm import tqdm
 
 from detector.base import errors, files, paths
 from detector.base.errors import UserError
+from detector.storage import zip_archive
 from tools.cloud import dvc_add
-from tools.importing import adding, descriptions, linking, plan, receipts, sources, zip_archive
+from tools.importing import adding, descriptions, linking, plan, receipts, sources
 from tools.importing import tree as trees
 from tools.importing.adding import Addition
 from tools.importing.formats import records

@@ -19,8 +19,8 @@ from detector.base import errors, params, paths
 from detector.base.errors import UserError
 from detector.data import labels
 from detector.data.params import DatasetParams
+from detector.storage import gs
 from tools.cloud import bucket_settings, cache
-from tools.importing import gs
 
 FOLDER = "records"  # in the bucket
 REMAKE = "run: dvc repro csv2record"

@@ -13,9 +13,9 @@ import pytest
 from detector.base import files
 from detector.base.errors import UserError
 from detector.data import labels
+from detector.storage import zip_archive
 from tests.support import disk, dvc_project, faults, importing
 from tests.support.importing import planned, refused, targets
-from tools.importing import zip_archive
 
 DVC = Path(sys.executable).with_name("dvc")
 

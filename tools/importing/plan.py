@@ -8,11 +8,12 @@ from pathlib import Path, PurePosixPath
 from detector.annotations import voc
 from detector.annotations.shapes import Box
 from detector.base.errors import counted, few
+from detector.storage import zip_archive
 from tools.importing import assigning, copies, datasets, label_maps, left_out, name_lists, names, reading
 from tools.importing.assigning import Assigned
 from tools.importing.datasets import Dataset
 from tools.importing.labelled import Found
-from tools.importing.tree import ARCHIVES, Tree
+from tools.importing.tree import Tree
 
 XML = ".xml"
 
@@ -186,7 +187,7 @@ def _left_out(tree: Tree, found: Found, dataset: Dataset, taken: Collection[Pure
     """Everything that looks like an image or a label and is not taken, and why."""
     reasons = {path: f"file that {fault}" for path, fault in tree.odd.items() if left_out.matters(path, fault)}
     reasons |= dict.fromkeys(tree.other_images, left_out.NOT_READ)
-    reasons |= dict.fromkeys(tree.ending(*ARCHIVES), left_out.PACKED)
+    reasons |= dict.fromkeys(tree.ending(*zip_archive.SUFFIXES), left_out.PACKED)
     labelled = {photo.stem for photo in found.labels}
     reasons |= {one: left_out.of_photo(one, labelled, tree.is_mask) for one in tree.photos if one not in found.labels}
     reasons |= dict.fromkeys(found.alone, left_out.NO_PHOTO)

@@ -6,12 +6,13 @@ from pathlib import Path
 
 from detector.base.errors import UserError, counted, few
 from detector.pictures import images
+from detector.storage import zip_archive
 from tools.importing import left_out, other_formats, splits, voc_files
 from tools.importing import tree as trees
 from tools.importing.formats import reading as formats
 from tools.importing.labelled import Found
 from tools.importing.pairs import Photo
-from tools.importing.tree import ARCHIVES, Tree
+from tools.importing.tree import Tree
 
 _FORMATS = "docs/formats.md lists the labels that are read"
 _TOOL = "draw a box around each object, say with LabelImg"
@@ -24,7 +25,7 @@ def read(tree: Tree, temporary: Path) -> tuple[Tree, Found]:
         UserError: there are none.
     """
     found = _labelled(tree)
-    if not found.labels and tree.ending(*ARCHIVES):
+    if not found.labels and tree.ending(*zip_archive.SUFFIXES):
         tree = trees.with_archives(tree, temporary)
         found = _labelled(tree)
     if not found.labels:

@@ -26,9 +26,8 @@ from pathlib import Path
 
 from detector.base import errors, files
 from detector.base.errors import UserError
-from detector.storage import download
+from detector.storage import download, gs
 from tools.cloud import reasons
-from tools.importing import gs
 
 DRIVE = Path("/content/drive")  # where Colab's notebooks mount it
 KAGGLE = "kaggle:"

@@ -14,10 +14,8 @@ from pathlib import Path, PurePosixPath
 
 from detector.base.errors import UserError
 from detector.pictures import images
-from detector.storage import archives
-from tools.importing import zip_archive
+from detector.storage import archives, zip_archive
 
-ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 HEAD = 1 << 16  # bytes that are read to tell what a file is
 MOST_ARCHIVES = 1000  # that are unpacked, those inside of others included
 _PNG_COLOUR_TYPE, _PNG_GREY, _PNG_PALETTE = 25, 0, 3  # the byte of a PNG's header, and two of its values
@@ -76,7 +74,7 @@ class Tree:
         if folder == PurePosixPath():
             return self
         tree = self
-        if not tree._has(folder) and tree.ending(*ARCHIVES):
+        if not tree._has(folder) and tree.ending(*zip_archive.SUFFIXES):
             tree = with_archives(tree, temporary)
         if ".." in folder.parts or not tree._has(folder):
             raise UserError(self.source, f"has no folder {folder}", "check what is behind # in SRC")
@@ -125,7 +123,7 @@ def with_archives(tree: Tree, folder: Path) -> Tree:
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).symlink_to(file.absolute())
     for _ in range(MOST_ARCHIVES):
-        if not (packed := walk(folder).ending(*ARCHIVES)):
+        if not (packed := walk(folder).ending(*zip_archive.SUFFIXES)):
             break
         zip_archive.unpack(folder / packed[0], _free(folder / _without_suffix(packed[0])), tree.shown(packed[0]))
         (folder / packed[0]).unlink()
@@ -134,7 +132,7 @@ def with_archives(tree: Tree, folder: Path) -> Tree:
 
 
 def _without_suffix(path: PurePosixPath) -> PurePosixPath:
-    suffix = max((suffix for suffix in ARCHIVES if path.name.lower().endswith(suffix)), key=len)
+    suffix = max((suffix for suffix in zip_archive.SUFFIXES if path.name.lower().endswith(suffix)), key=len)
     return path.with_name(path.name[: -len(suffix)] or "archive")
 
 

@@ -16,10 +16,10 @@ from detector.annotations.shapes import Box
 from detector.base import errors
 from detector.base.errors import UserError
 from detector.pictures import images
+from detector.storage import zip_archive
 from tools.converting import writers
 from tools.converting.writers import Picture
 from tools.importing import tree as trees
-from tools.importing import zip_archive
 from tools.importing.formats import reading
 
 _SPLIT = {False: "train", True: "test"}  # every fifth photo is one of the test split

@@ -14,9 +14,8 @@ from pathlib import Path
 import pytest
 
 from detector.base.errors import UserError
-from detector.storage import archives
+from detector.storage import archives, zip_archive
 from tests.support.gcs_server import Server
-from tools.importing import zip_archive
 
 CONTENT = bytes(range(256)) * 400  # 102,400 bytes
 

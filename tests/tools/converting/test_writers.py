@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from pycocotools.coco import COCO
 
 from detector.annotations.voc import VocObject
+from detector.storage import zip_archive
 from tests.support.label_files import boxes, only, splits, tree
 from tests.support.stage import REPOSITORY
 from tools.converting import writers
 from tools.converting.writers import Picture
-from tools.importing import zip_archive
 from tools.lab import round_trips
 
 LABEL_MAP = {"cat": 1, "dog": 2}

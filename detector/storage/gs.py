@@ -17,10 +17,13 @@ from detector.storage import download as web
 THREADS = 8  # google-cloud-storage keeps ten connections open at most
 
 
-def download(url: str, folder: Path) -> Path:
+def download(url: str, folder: Path, is_wanted: Callable[[str], bool] = bool) -> Path:
     """Download the object of a gs:// URL, or all objects below that prefix, into `folder`; hidden ones are left out.
 
     Files of an earlier try stay where their checksum is still the object's; a broken download is resumed.
+
+    Args:
+        is_wanted: whether an object below a prefix is to be downloaded, by its name.
 
     Returns: the path of the object; `folder`, where the URL names a prefix.
 
@@ -32,7 +35,8 @@ def download(url: str, folder: Path) -> Path:
         prefix, blobs = google.listed(url, "give gs://bucket/dataset.zip or gs://bucket/folder/")
         is_one = prefix in blobs and not prefix.endswith("/")
         below = prefix.rpartition("/")[0] + "/" if is_one else prefix.rstrip("/") + "/"
-        targets = _targets(url, blobs, [prefix] if is_one else blobs, below.removeprefix("/"))
+        names = [prefix] if is_one else [name for name in blobs if is_wanted(name)]
+        targets = _targets(url, blobs, names, below.removeprefix("/"))
         folder.mkdir(parents=True, exist_ok=True)
         missing = _missing(folder, targets)
         size, free = sum(map(_left, missing, missing.values())), shutil.disk_usage(folder).free

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from detector.base.errors import UserError
-from tools.importing import zip_archive, zip_names
+from detector.storage import zip_archive, zip_names
 
 
 class Raw(zipfile.ZipInfo):

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from detector.base import errors
 from detector.base.errors import UserError
-from detector.storage import archives, room
-from tools.importing import zip_names
+from detector.storage import archives, room, zip_names
 
+SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 _BLOCK = 2**20  # bytes
 _TAR_MAGIC = (257, b"ustar")  # its offset in an uncompressed tar
 _DAMAGE = (
