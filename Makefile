@@ -119,7 +119,7 @@ convert: install ## Copy a dataset for others: TO=coco|yolo|csv|voc [DATASET=pet
 	@$(PY) -m tools.convert $(call option,--to=,TO) $(call option,--dataset=,DATASET) $(call option,--output=,OUTPUT)
 
 .PHONY: predict
-predict: install ## Detect in photos: IMAGES=folder|file|'glob' [OUTPUT= THRESHOLD= XML=1 YOLO=1]
+predict: install ## Detect in IMAGES=folder|file|zip|gs:|'glob' [OUTPUT= THRESHOLD= XML=1 YOLO=1]
 	@$(if $(value IMAGES),,echo "error: IMAGES is empty; run: make predict IMAGES=folder" >&2; exit 2;) \
 		$(PY) -m tools.cloud.lineage model/export; $(PY) -m stages.predict $(call option,--output=,OUTPUT) \
 		$(call option,--threshold=,THRESHOLD) $(if $(filter 1,$(value XML)),--xml) $(if $(filter 1,$(value YOLO)),--yolo) -- $(call quote,IMAGES)

@@ -1,15 +1,17 @@
 """Draw the detections in photos, and list them as COCO JSON and as CSV.
 
-    make predict IMAGES=holiday                    a user's photos: one folder, one file or one glob, 'holiday/*.png'
+    make predict IMAGES=holiday                    a user's photos and videos: detector/prediction/sources.py
     python -m stages.predict IMAGES... [--output predictions] [--threshold 0.3] [--xml] [--yolo]  as many as you like
     python -m stages.predict                       the DVC stage: <dataset.dir>/test -> results/predict
 
-In:  the photos, of any size and kind; the exported model in model/export
+In:  the photos and videos, of any size and kind; the exported model in model/export
 Out: detections.json   COCO results: [{image_id, category_id, bbox: [x, y, width, height] in pixels, score}, ...]
      images.json       the COCO dataset to it: images {id, file_name, width, height} and categories {id, name}
      detections.csv    filename,width,height,class,xmin,ymin,xmax,ymax,score; empty cells for a photo without detections
+                       with videos, then frame,time: the frame's number from 0, and its second
      index.html        all photos on one page, offline, to filter, sort and search; it shows thumbnails/
      pictures/         the photos with boxes, labels and scores
+     videos/           the videos with them, as MP4
      annotations/      with --xml: the detections as PASCAL VOC XML
      labels/           with --yolo: the detections as YOLO txt, and data.yaml with the names of the classes
 
@@ -25,16 +27,12 @@ photo at hand end, and the results of those that are done are written; a second 
 import argparse
 import dataclasses
 import io
-import itertools
-import os
 import sys
 import time
-from collections import Counter, deque
-from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path, PurePosixPath
-from typing import TypeVar
 
 from PIL import Image
 from tqdm import tqdm
@@ -46,24 +44,26 @@ from detector.data import score_threshold
 from detector.data.params import DatasetParams
 from detector.data.tables import ImageBoxes
 from detector.pictures import draw, images
-from detector.prediction import journal, page, photos, predictions, selection, yolo
+from detector.prediction import journal, page, photos, predictions, selection, sources, threads, yolo
 from detector.prediction.detector import Detector
 from detector.prediction.detector import load as load_detector
 from detector.prediction.journal import Journal
 from detector.prediction.params import PredictParams
 from detector.prediction.photos import Photo
 from detector.prediction.selection import Selection
+from detector.prediction.sources import Sources
 from detector.prediction.stops import Stops
+from detector.prediction.video_detection import VideoDetection
 
-ANNOTATIONS = "annotations"
-NAMED = {  # what is written of each photo: {folder: what names the files in it}
+ANNOTATIONS, VIDEOS = "annotations", page.VIDEOS
+NAMED = {  # what is written of each photo, and of each video: {folder: what names the files in it}
     page.PICTURES: photos.picture_names,
     page.THUMBNAILS: photos.picture_names,
     ANNOTATIONS: photos.xml_names,
     yolo.LABELS: photos.txt_names,
+    VIDEOS: photos.video_names,
 }
 Places = Mapping[str, Mapping[str, Path]]  # {folder of NAMED: {photo name: its file}}, those that are asked for
-Result = TypeVar("Result")
 
 
 def detect_all(
@@ -73,13 +73,17 @@ def detect_all(
     done: Journal,
     shown: Selection,
     stops: Stops,
-) -> list[UserError]:
-    """Detect in every photo that is not done yet, and draw its picture; returns the errors of unreadable photos.
+) -> tuple[list[UserError], list[str]]:
+    """Detect in every photo that is not done yet, and draw its picture.
+
+    Returns the errors of unreadable photos, and the names of those that hold more frames than the one that was used.
 
     Args:
         places: where its picture and its thumbnail go.
         stops: ends it after the photos at hand.
     """
+
+    many_frames = []
 
     def detect(photo: Photo) -> tuple[ImageBoxes, float, int] | UserError:
         try:
@@ -90,39 +94,22 @@ def detect_all(
         result = shown(found)
         files.write_bytes(places[page.THUMBNAILS][photo.name], page.thumbnail(image))
         files.write_bytes(places[page.PICTURES][photo.name], jpeg(draw.draw_boxes(image, result, detector.names)))
+        if images.has_more_frames(image):
+            many_frames.append(photo.name)
         return result, float(found.scores.max(initial=0)), len(found.above(shown.threshold).boxes)
 
     problems = []
-    waiting = (photo for photo in inputs if photo not in done)
-    progress = tqdm(total=len(inputs), initial=done.resumed, desc="predict", unit="image", disable=None)
-    with progress, closing(in_threads(detect, waiting, lambda: bool(stops.requested))) as outcomes:
+    waiting = [photo for photo in inputs if photo not in done]
+    before = len(inputs) - len(waiting)
+    progress = tqdm(total=len(inputs), initial=before, desc="predict", unit="image", disable=None)
+    with progress, closing(threads.in_order(detect, waiting, lambda: bool(stops.requested))) as outcomes:
         for photo, outcome in outcomes:
             if isinstance(outcome, UserError):
                 problems.append(outcome)
             else:
                 done.add(photo, *outcome)
             progress.update()
-    return problems
-
-
-def in_threads(
-    work: Callable[[Photo], Result], photos: Iterable[Photo], stopped: Callable[[], bool]
-) -> Generator[tuple[Photo, Result], None, None]:
-    """Each photo with the result of `work`, in order; a thread a core works on the next ones.
-
-    stopped: whether to end with those that are being worked on.
-    """
-    threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    with ThreadPoolExecutor(threads) as pool:
-        waiting: deque[tuple[Photo, Future[Result]]] = deque()
-        for photo in itertools.takewhile(lambda _: not stopped(), photos):
-            waiting.append((photo, pool.submit(work, photo)))
-            if len(waiting) > threads:
-                first, result = waiting.popleft()
-                yield first, result.result()
-        for photo, result in waiting:
-            if not (stopped() and result.cancel()):
-                yield photo, result.result()
+    return problems, sorted(many_frames)
 
 
 def jpeg(picture: Image.Image) -> bytes:
@@ -133,13 +120,14 @@ def jpeg(picture: Image.Image) -> bytes:
 
 
 def summary(results: Iterable[ImageBoxes], names: Mapping[int, str], speed: str, output: Path) -> tuple[str, int]:
-    """One line: images, detections of each class, speed and the page; and how many detections there are."""
-    number, counts = 0, Counter[str]()
+    """One line: images, frames, detections of each class, speed and the page; and how many detections there are."""
+    kinds, counts = Counter[str](), Counter[str]()
     for result in results:
-        number += 1
+        kinds["frame" if result.frame else "image"] += 1
         counts.update(names[class_id] for class_id in result.classes.tolist())
     classes = ", ".join(f"{name} {counts[name]}" for name in names.values())
-    totals = f"{errors.counted(number, 'image')}, {errors.counted(counts.total(), 'detection')}"
+    kinds["detection"] = counts.total()
+    totals = ", ".join(errors.counted(number, kind) for kind, number in kinds.items())
     return f"{totals} ({classes}), {speed} -> {output / page.NAME}", counts.total()
 
 
@@ -158,14 +146,21 @@ def predict(
     """
     start = time.monotonic()
     run = {"model": detector.digest, **dataclasses.asdict(shown)}
-    with Stops() as stops, Journal(output / journal.NAME, run, inputs, places[page.PICTURES]) as done:
-        if done.resumed:
-            errors.say(f"resumes: {done.resumed} of {errors.counted(len(inputs), 'photo')} are done")
-        problems = detect_all(detector, inputs, places, done, shown, stops)
+    stills, videos = photos.kinds(inputs)
+    pictures = {**places[page.PICTURES], **places[VIDEOS]}
+    with Stops() as stops, Journal(output / journal.NAME, run, inputs, pictures) as done:
+        if before := done.count():
+            frames = f", and {errors.counted(done.frames(), 'frame')}" if done.frames() else ""
+            errors.say(f"resumes: {done.resumed} of {counted(inputs)} are done{frames}")
+        problems, many_frames = detect_all(detector, stills, places, done, shown, stops)
+        problems += VideoDetection(detector, shown, done, stops).run(videos, places[VIDEOS])
+        if many_frames:
+            several = f"{errors.counted(len(many_frames), 'file')} ({errors.few(many_frames)})"
+            errors.say(f"several frames, of which the first was used: {several}")
         ready = {photo.name for photo in inputs if photo in done}
-        if ready:
-            write(output, lambda: done.results(inputs), detector.names, places, shown.threshold)
-            rate = (len(ready) - done.resumed) / (time.monotonic() - start)
+        if ready or done.frames():
+            write(output, done, inputs, detector.names, places, shown.threshold)
+            rate = (done.count() - before) / (time.monotonic() - start)
             speed = f"{rate:.1f} images/s, scores from {shown.threshold:g} up"
             line, detections = summary(done.results(inputs), detector.names, speed, told)
             errors.say(line)
@@ -177,27 +172,36 @@ def predict(
             if most and (full := done.full(inputs, most)):
                 remedy = "to raise it: max_total_detections in train.config_override"
                 errors.say(f"{errors.counted(full, 'photo')} with {most} detections, this model's limit; {remedy}")
-        if not stops.requested:
+        stopped_by = stops.requested if len(ready) < len(inputs) else 0
+        if not stopped_by:
             done.remove()
-    return ready, problems, stops.requested
+    return ready, problems, stopped_by
 
 
 def write(
     output: Path,
-    results: Callable[[], Iterable[ImageBoxes]],
+    done: Journal,
+    inputs: Sequence[Photo],
     names: Mapping[int, str],
     places: Places,
     threshold: float,
 ) -> None:
-    """Write the results in every form that is asked for, and the page of them."""
-    predictions.write(output, results, names)
+    """Write the results in every form that is asked for, and the page of them; of videos those that hold frames."""
+    stills, videos = photos.kinds(inputs)
+
+    def results() -> Iterable[ImageBoxes]:
+        return done.results(stills)
+
+    predictions.write(output, lambda: done.results(inputs), names, [video.name for video in videos])
     if ANNOTATIONS in places:
         write_xml(results(), names, places[ANNOTATIONS])
     if yolo.LABELS in places:
         yolo.write(results(), names, places[yolo.LABELS], output / yolo.NAMES)
-    folder = output / page.PICTURES
-    pictures = {name: file.relative_to(folder).as_posix() for name, file in places[page.PICTURES].items()}
-    page.write(output / page.NAME, results, names, pictures, threshold)
+    pictures, films = (
+        {name: file.relative_to(output / folder).as_posix() for name, file in places[folder].items()}
+        for folder in (page.PICTURES, VIDEOS)
+    )
+    page.write(output / page.NAME, results, names, pictures, films, threshold)
 
 
 def write_xml(results: Iterable[ImageBoxes], names: Mapping[int, str], xml: Mapping[str, Path]) -> None:
@@ -211,30 +215,42 @@ def write_xml(results: Iterable[ImageBoxes], names: Mapping[int, str], xml: Mapp
 
 def placed(inputs: Sequence[Photo], output: Path, folders: Iterable[str]) -> Places:
     """Where below `output` each photo's files go, of these folders of NAMED."""
+    stills, videos = photos.kinds(inputs)
     return {
-        folder: {name: output / folder / file for name, file in NAMED[folder](inputs).items()} for folder in folders
+        folder: {
+            name: output / folder / file for name, file in NAMED[folder](videos if folder == VIDEOS else stills).items()
+        }
+        for folder in folders
     }
 
 
 def below(output: Path, places: Places, names: Collection[str]) -> list[str]:
     """All files of these photos, as paths below `output`."""
-    return [str(of[name].relative_to(output)) for of in places.values() for name in names]
+    return [str(of[name].relative_to(output)) for of in places.values() for name in names if name in of]
 
 
 def own_photos(
     arguments: Sequence[str], output: Path, precision: str, shown: Selection, folders: Collection[str]
 ) -> None:
-    """`make predict`: photos in any folder -> `output`, where no file of the user is touched.
+    """`make predict`: photos and videos from anywhere -> `output`, where no file of the user is touched.
 
     folders: those of NAMED that are asked for.
     """
-    inputs, problems = photos.find(arguments, skip=photos.written(output))
+    with sources.opened(arguments) as found:
+        found_photos(found, output, precision, shown, folders)
+
+
+def found_photos(found: Sources, output: Path, precision: str, shown: Selection, folders: Collection[str]) -> None:
+    """Those that are on this machine by now."""
+    inputs, problems = photos.find(found.places, photos.written(output), (*images.SUFFIXES, *images.VIDEOS))
+    inputs, problems = [*inputs, *found.webcams], [*found.problems, *problems]
     outcome = "nothing was written"
-    if others := photos.passed_over(arguments):
+    if others := photos.passed_over(found.places):
         what = errors.counted(len(others), "file")
         errors.say(f"passed over: {what} of a format that is not read ({errors.few(others)})")
     if not inputs and not problems:
-        raise UserError(" ".join(arguments), "only predict's own pictures there", "give the folder of photos")
+        where = " ".join(map(str, found.places))
+        raise UserError(where, "only predict's own pictures there", "give the folder of photos")
     if inputs:
         detector = load_detector(precision=precision)
         places = placed(inputs, output, folders)
@@ -244,7 +260,7 @@ def own_photos(
         ready, unreadable, stopped_by = predict(detector, inputs, output, output, shown, places)
         if stopped_by:
             errors.say(
-                f"stopped: {len(ready)} of {errors.counted(len(inputs), 'photo')} are done; to resume, run it again",
+                f"stopped: {len(ready)} of {counted(inputs)} are done; to resume, run it again",
                 file=sys.stderr,
             )
             sys.exit(128 + stopped_by)
@@ -252,9 +268,15 @@ def own_photos(
             photos.release(output, [*tables, *below(output, places, ready)])
         else:
             photos.withdraw(output)
-        problems += unreadable
+        problems += map(found.in_words, unreadable)
         outcome = f"{output} has the others" if ready else f"{output} has no others"
+    found.remove()
     report(problems, outcome)
+
+
+def counted(inputs: Sequence[Photo]) -> str:
+    """How many there are."""
+    return errors.counted(len(inputs), "file" if any(photo.is_video for photo in inputs) else "photo")
 
 
 def test_split(precision: str, shown: Selection) -> None:
@@ -263,7 +285,7 @@ def test_split(precision: str, shown: Selection) -> None:
     inputs, problems = photos.find([folder])
     with files.whole_folder(paths.PREDICT) as output:
         if inputs:
-            places = placed(inputs, output, (page.PICTURES, page.THUMBNAILS))
+            places = placed(inputs, output, (page.PICTURES, page.THUMBNAILS, VIDEOS))
             detector = load_detector(precision=precision)
             _, unreadable, stopped_by = predict(detector, inputs, output, paths.PREDICT, shown, places)
             problems += unreadable
@@ -284,7 +306,8 @@ def report(problems: Sequence[UserError], outcome: str) -> None:
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     result = argparse.ArgumentParser("python -m stages.predict", description=(__doc__ or "").partition("\n")[0])
-    result.add_argument("images", nargs="*", metavar="IMAGES", help="folders, files or globs; none: the test split")
+    kinds = "folders, files, globs, lists, archives, gs://..., a webcam's number; none: the test split"
+    result.add_argument("images", nargs="*", metavar="IMAGES", help=kinds)
     result.add_argument("--output", type=Path, help="folder for the results (default: predictions)")
     result.add_argument("--xml", action="store_true", help="write PASCAL VOC XML, too")
     result.add_argument("--yolo", action="store_true", help="write YOLO txt, too")

@@ -21,7 +21,7 @@ ALLOWED = {
     "checkpointing": {"base", "storage"},
     "multihost": {"base", "checkpointing"},
     "evaluation": {"base", "data", "pictures"},
-    "prediction": {"base", "data", "pictures"},
+    "prediction": {"base", "data", "pictures", "storage"},
     "export": {
         *("annotations/left_out", "base", "data", "model", "pictures", "prediction"),
         *("evaluation/metrics", "evaluation/significance"),

@@ -93,7 +93,7 @@ def find(detector: Detector, labelled: Sequence[tuple[str, ImageBoxes]], dataset
         return [Doubt(split, path, image, detected, stored, one) for one in found if one.nats >= LEAST]
 
     doubts: list[Doubt] = []
-    outcomes = threads.ahead(of_photo, labelled)
+    outcomes = threads.in_order(of_photo, labelled)
     for _, some in tqdm(outcomes, desc="label errors", total=len(labelled), unit="photo", disable=None):
         doubts += some
     return sorted(doubts, key=lambda one: -one.suspicion.nats)

@@ -168,7 +168,7 @@ def detect_all(
     unreadable = []
     waiting = (photo for photo in inputs if photo not in done)
     progress = tqdm(total=len(inputs), initial=done.resumed, desc="prelabel", unit="photo", disable=None)
-    with progress, closing(threads.ahead(detect, waiting, lambda: bool(stops.requested))) as outcomes:
+    with progress, closing(threads.in_order(detect, waiting, lambda: bool(stops.requested))) as outcomes:
         for photo, found in outcomes:
             if isinstance(found, UserError):
                 unreadable.append(found)

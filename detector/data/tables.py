@@ -1,9 +1,10 @@
 """Boxes image by image, and their CSV: `filename,width,height,class,xmin,ymin,xmax,ymax`, then one column more.
 
-Labels end with `is_crowd`, 0 or 1 (0 where the column is missing), detections with `score`. Boxes are in pixels,
-`[xmin, ymin, xmax, ymax]` as in PASCAL VOC. Numbers keep all their digits, so what is read is what was written. An
-image without boxes is a row with empty cells: the number of images never changes on the way. A name that a spreadsheet
-would take for a formula is written behind a ' (detector/base/naming.py), which is taken off again.
+Labels end with `is_crowd`, 0 or 1 (0 where the column is missing), detections with `score`; `frame` and `time` are
+behind it where a video is among the images. Boxes are in pixels, `[xmin, ymin, xmax, ymax]` as in PASCAL VOC. Numbers
+keep all their digits, so what is read is what was written. An image without boxes is a row with empty cells: the number
+of images never changes on the way. A name that a spreadsheet would take for a formula is written behind a '
+(detector/base/naming.py), which is taken off again.
 """
 
 import csv
@@ -11,6 +12,7 @@ import itertools
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -19,9 +21,18 @@ from detector.base import files, naming
 from detector.data import columns
 from detector.data.columns import COLUMNS, IS_CROWD, SCORE
 
+FRAME = ("frame", "time")  # columns: `Frame`
+
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
+
+
+class Frame(NamedTuple):
+    """Of a video. number: from 0. seconds: from the first frame."""
+
+    number: int
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +42,7 @@ class ImageBoxes:
     filename: relative to the split's folder. width, height: pixels.
     boxes: (N, 4) pixels, [xmin, ymin, xmax, ymax]. classes: (N,) ids of the label map. scores: (N,) in [0, 1].
     is_crowd: (N,) as COCO's iscrowd: whether to find something there is neither asked for nor an error. Left out: none.
+    frame: which one, of a video.
     """
 
     filename: str
@@ -40,6 +52,7 @@ class ImageBoxes:
     classes: Ints
     scores: Floats
     is_crowd: Bools = field(default_factory=lambda: np.zeros(0, dtype=bool))
+    frame: Frame | None = None
 
     def __post_init__(self) -> None:
         if not len(self.is_crowd):
@@ -74,22 +87,29 @@ def most_boxes(images: Iterable[ImageBoxes]) -> int:
 
 
 def write_csv(
-    path: str | Path, images: Iterable[ImageBoxes], names: Mapping[int, str], *, scores: bool = False
+    path: str | Path,
+    images: Iterable[ImageBoxes],
+    names: Mapping[int, str],
+    *,
+    scores: bool = False,
+    frames: bool = False,
 ) -> None:
-    """Write the boxes of all images in the order given, atomically; with `scores` for detections.
+    """Write the boxes of all images in the order given, atomically; with `scores` for detections, with `frames` for
+    those of videos, too.
 
     Args:
         names: class id -> name.
     """
     with files.whole_file(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow([*COLUMNS, SCORE if scores else IS_CROWD])
+        writer.writerow([*COLUMNS, SCORE if scores else IS_CROWD, *(FRAME if frames else ())])
         classes = {class_id: naming.cell(name) for class_id, name in names.items()}
         for image in images:
             start = [naming.cell(image.filename), image.width, image.height]
             last = (image.scores if scores else image.is_crowd.astype(int)).tolist()
             cells = [[classes[class_id], *box, end] for (class_id, box, _), end in zip(image.rows(), last, strict=True)]
-            writer.writerows([*start, *row] for row in cells or [[""] * 6])
+            which = (image.frame or [""] * len(FRAME)) if frames else ()
+            writer.writerows([*start, *row, *which] for row in cells or [[""] * 6])
 
 
 def read_csv(

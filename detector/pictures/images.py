@@ -33,7 +33,7 @@ NOT_READ = (  # images that Passo does not read
     *(".arw", ".cr2", ".cr3", ".dng", ".jp2", ".jxl", ".nef", ".orf", ".pgm", ".ppm", ".psd", ".raf", ".rw2", ".svg"),
     ".tga",
 )
-VIDEOS = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm", ".wmv")
+VIDEOS = (*(".3gp", ".avi", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".ogv", ".webm", ".wmv"),)
 MAX_PIXELS = 89_478_485  # a quarter of a GiB as RGB; above it Pillow warns of a decompression bomb
 STRIP_PIXELS = 2**20  # that are converted at once
 THUMBNAIL = 64  # pixels, the side of the grey square that stands for a picture where pictures are compared
@@ -43,6 +43,7 @@ Thumbnail = np.ndarray[tuple[int, int], np.dtype[np.uint8]]  # (THUMBNAIL, THUMB
 _FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")  # no others: Pillow hands EPS to Ghostscript
 _AVIF_BRANDS = (b"avif", b"avis")
 _HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"mif2", b"msf1")
+_MORE_FRAMES = "passo_more_frames"  # in the `info` of a picture
 _ORIENTATION = 0x0112  # EXIF tag; 1 is upright
 _UPRIGHT = {  # EXIF orientation -> what sets it upright; 5 to 8 swap width and height
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -82,6 +83,11 @@ class ImageInfo:
 def is_image(path: str | Path) -> bool:
     """Whether the file's suffix is that of an image, in upper or lower case."""
     return Path(path).suffix.lower() in SUFFIXES
+
+
+def is_video(path: str | Path) -> bool:
+    """Whether the file's suffix is that of a video, in upper or lower case."""
+    return Path(path).suffix.lower() in VIDEOS
 
 
 def read_bytes(path: str | Path) -> bytes:
@@ -145,8 +151,22 @@ def _open(path: str | Path, content: bytes | None, *, upright: bool) -> Image.Im
     content = read_bytes(path) if content is None else content
     with _decoded(path, content, cheaply=False) as (image, _, orientation):
         rgb = _to_rgb(path, image)
-        rgb.info = {}  # so that EXIF orientation is not applied twice
+        rgb.info = {_MORE_FRAMES: _has_more_frames(image, content)}  # no EXIF: its orientation is not applied twice
         return _turned(rgb, orientation) if upright else rgb
+
+
+def has_more_frames(image: Image.Image) -> bool:
+    """Whether the file of a picture that was opened here holds others behind it: only the first one is read."""
+    return bool(image.info.get(_MORE_FRAMES))
+
+
+def _has_more_frames(image: Image.Image, content: bytes) -> bool:
+    if image.format == "GIF":  # its reader leaves the first frame to answer
+        image = Image.open(io.BytesIO(content), formats=["GIF"])
+    try:
+        return bool(getattr(image, "is_animated", False))
+    except Exception:  # what is damaged behind the first frame must not refuse it
+        return True
 
 
 def _turned(image: Image.Image, orientation: int) -> Image.Image:

@@ -2,12 +2,13 @@
 
 The first line holds what every result depends on, as JSON; another model or threshold begins a new journal. Each
 further line is a photo: its name, the size and time of its file, its picture's size, its detections with all digits,
-the best score of any box, and how many boxes reach the threshold. A line that a kill cut off is dropped, and its photo
-is done again.
+the best score of any box, and how many boxes reach the threshold. A video has such a line for each frame, and one at
+its end. A line that a kill cut off is dropped, and its photo or frame is done again.
 """
 
 import fcntl
 import json
+from array import array
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from detector.base.errors import UserError
-from detector.data.tables import ImageBoxes
+from detector.data.tables import Frame, ImageBoxes
 from detector.prediction.photos import Photo
 
 NAME = ".passo-journal"  # in the output folder, until all photos are done
@@ -38,7 +39,8 @@ class Journal:
     def __init__(
         self, path: Path, run: Mapping[str, object], photos: Iterable[Photo], pictures: Mapping[str, Path]
     ) -> None:
-        self._places: dict[str, int] = {}  # {photo name: where its line begins}
+        self._places: dict[str, int] = {}  # {photo name: where its line begins, or that of a video's end}
+        self._frames: dict[str, array[int]] = {}  # {video name: where the line of each frame begins}
         self._file = path.open("a+b")
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -66,7 +68,10 @@ class Journal:
         return photo.name in self._places
 
     def add(self, photo: Photo, result: ImageBoxes, best: float, above: int) -> None:
-        """A photo is done. best: the highest score of any box of it, listed or not. above: boxes over the threshold."""
+        """A photo, or the next frame of a video, is done.
+
+        best: the highest score of any box of it, listed or not. above: boxes over the threshold.
+        """
         line = {
             "name": photo.name,
             "file": _state(photo.path),
@@ -77,10 +82,32 @@ class Journal:
             "best": best,
             "above": above,
         }
-        self._places[photo.name] = self._write(line)
+        if result.frame:
+            place = self._write({**line, "frame": result.frame})
+            self._frames.setdefault(photo.name, array("Q")).append(place)
+        else:
+            self._places[photo.name] = self._write(line)
+
+    def end(self, video: Photo) -> None:
+        """All frames of a video are done, and its picture is written."""
+        line = {"name": video.name, "file": _state(video.path), "frames": len(self._frames[video.name])}
+        self._places[video.name] = self._write(line)
+
+    def frame(self, video: Photo, number: int) -> ImageBoxes | None:
+        """The result of a frame that is done already."""
+        places = self._frames.get(video.name, ())
+        return _result(self._line(places[number])) if number < len(places) else None
+
+    def frames(self) -> int:
+        """How many frames of videos are done."""
+        return sum(map(len, self._frames.values()))
+
+    def count(self) -> int:
+        """How many photos and frames are done."""
+        return len(self._places.keys() - self._frames.keys()) + self.frames()
 
     def results(self, photos: Iterable[Photo]) -> Iterator[ImageBoxes]:
-        """The results of those of the photos that are done, in their order."""
+        """The results of those of the photos that are done, in their order, and of videos frame by frame."""
         for line in self._lines(photos):
             yield _result(line)
 
@@ -98,9 +125,15 @@ class Journal:
 
     def _lines(self, photos: Iterable[Photo]) -> Iterator[dict[str, Any]]:
         for photo in photos:
-            if photo in self:
-                self._file.seek(self._places[photo.name])
-                yield json.loads(self._file.readline())
+            if photo.is_video:
+                yield from map(self._line, self._frames.get(photo.name, ()))
+            elif photo in self:
+                yield self._line(self._places[photo.name])
+
+    def _line(self, place: int) -> dict[str, Any]:
+        self._file.seek(place)
+        line: dict[str, Any] = json.loads(self._file.readline())
+        return line
 
     def _read(self, first: Mapping[str, object], photos: Mapping[str, Photo], pictures: Mapping[str, Path]) -> int:
         """Take in the lines of an earlier run; returns where the last whole one ends."""
@@ -112,16 +145,28 @@ class Journal:
                     return end
                 line: Any = json.loads(content)
                 if end:
-                    result = _result(line)
-                    photo = photos.get(result.filename)
-                    if photo and line["file"] == _state(photo.path) and pictures[photo.name].is_file():
-                        self._places[photo.name] = end
+                    self._take(line, end, photos, pictures)
                 elif line != first:
                     return 0
             except (ValueError, KeyError, TypeError, OSError):
                 return end
             end += len(content)
         return end
+
+    def _take(
+        self, line: Mapping[str, Any], place: int, photos: Mapping[str, Photo], pictures: Mapping[str, Path]
+    ) -> None:
+        """Take in one line, if it is of a photo that is as it was; a webcam's never is."""
+        frame = None if "frames" in line else _result(line).frame
+        photo = photos.get(line["name"])
+        if not photo or photo.is_webcam or line["file"] != _state(photo.path):
+            return
+        if frame:
+            frames = self._frames.setdefault(photo.name, array("Q"))
+            if frame.number == len(frames):
+                frames.append(place)
+        elif pictures[photo.name].is_file():
+            self._places[photo.name] = place
 
     def _write(self, line: Mapping[str, object]) -> int:
         """Returns where the line begins. It is on its way to the disk when this returns, whatever becomes of us."""
@@ -132,8 +177,11 @@ class Journal:
 
 
 def _state(path: Path) -> list[int]:
-    """What changes when a file does."""
-    found = path.stat()
+    """What changes when a file does; nothing where it is gone."""
+    try:
+        found = path.stat()
+    except OSError:
+        return []
     return [found.st_size, found.st_mtime_ns]
 
 
@@ -143,4 +191,5 @@ def _result(line: Mapping[str, Any]) -> ImageBoxes:
     classes, scores = np.array(line["classes"], dtype=np.int64), np.array(line["scores"], dtype=np.float64)
     if not len(boxes) == len(classes) == len(scores):
         raise ValueError("a line that is not ours")
-    return ImageBoxes(str(line["name"]), int(width), int(height), boxes, classes, scores)
+    frame = Frame(*line["frame"]) if "frame" in line else None
+    return ImageBoxes(str(line["name"]), int(width), int(height), boxes, classes, scores, frame=frame)

@@ -24,7 +24,7 @@ from detector.pictures import draw
 from detector.prediction.predictions import SCORE_DIGITS
 
 NAME = "index.html"
-PICTURES, THUMBNAILS = "pictures", "thumbnails"  # the folders, beside it
+PICTURES, THUMBNAILS, VIDEOS = "pictures", "thumbnails", "videos"  # the folders, beside it
 LISTED = 300  # photos, where no script runs
 SIDE = 480  # pixels, the longer one of a thumbnail at most; it has half of them or more
 QUALITY = 75  # of its JPEG
@@ -45,6 +45,7 @@ def write(
     results: Callable[[], Iterable[ImageBoxes]],
     names: Mapping[int, str],
     pictures: Mapping[str, str],
+    videos: Mapping[str, str],
     threshold: float,
 ) -> None:
     """Write the page. Memory does not grow with the number of photos.
@@ -53,11 +54,14 @@ def write(
         results: gives all of them, each time that it is called.
         names: class id -> name.
         pictures: photo name -> name of its picture, below `PICTURES`, and of its thumbnail, below `THUMBNAILS`.
+        videos: video name -> name of the one with boxes, below `VIDEOS`.
         threshold: the lowest score of the results.
     """
     style, script = (_TEMPLATE.with_suffix(suffix).read_text(encoding="utf-8") for suffix in (".css", ".js"))
     links = " and ".join(f'<a href="{name}">{name}</a>' for name in ("detections.csv", "detections.json"))
     about = f"Scores from {threshold:g} up. The same as tables: {links}."
+    if videos:
+        about += f" Videos: {', '.join(_link(f'{VIDEOS}/{file}', name) for name, file in videos.items())}."
     page = _TEMPLATE.read_text(encoding="utf-8")
     for mark, content in (("policy", _policy(style, script)), ("about", about), ("style", style), ("script", script)):
         page = page.replace(f"@{mark}@", content)
@@ -99,6 +103,10 @@ def _data(
     yield "\n]}"
 
 
+def _link(path: str, text: str) -> str:
+    return f'<a href="{quote(path)}">{html.escape(text)}</a>'
+
+
 def _json(value: object) -> str:
     """JSON that cannot end the element that it is in."""
     return json.dumps(value, separators=(",", ":")).replace("<", "\\u003c")
@@ -110,9 +118,8 @@ def _list(results: Iterable[ImageBoxes], names: Mapping[int, str], pictures: Map
     yield "<ol>\n"
     for result in itertools.islice(rest, LISTED):
         found = ", ".join(f"{names[class_id]} {score:.2f}" for class_id, _, score in result.rows())
-        address = quote(f"{PICTURES}/{pictures[result.filename]}")
         words = html.escape(f": {found or 'no detection'}")
-        yield f'<li><a href="{address}">{html.escape(result.filename)}</a>{words}</li>\n'
+        yield f"<li>{_link(f'{PICTURES}/{pictures[result.filename]}', result.filename)}{words}</li>\n"
     yield "</ol>"
     if more := sum(1 for _ in rest):
         yield f"\n<p>{errors.counted(more, 'photo')} more, in detections.csv and, with its script, on this page</p>"

@@ -1,4 +1,4 @@
-"""A user's photos: found in any folder, and results written without harm to other files.
+"""A user's photos and videos: found in any folder, and results written without harm to other files.
 
 Folders are searched with all their subfolders, links to such among them; hidden files are ignored. Results never
 replace a file that `predict` did not write: what it wrote is listed in the output folder's `.passo-files`.
@@ -7,7 +7,8 @@ replace a file that `predict` did not write: what it wrote is listed in the outp
 import glob
 import hashlib
 import os
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -16,6 +17,7 @@ from detector.base.errors import UserError
 from detector.pictures import images
 
 _LONGEST = 255  # bytes of a file name, on most file systems
+WEBCAM = "/dev/video{}"  # with its number
 LIST = ".passo-files"  # in the output folder: the files below it that predict wrote, one a line
 
 
@@ -26,20 +28,48 @@ class Photo:
     path: Path
     name: str
 
+    @property
+    def is_video(self) -> bool:
+        return images.is_video(self.path) or self.is_webcam
 
-def find(arguments: Iterable[str | Path], skip: Collection[Path] = ()) -> tuple[list[Photo], list[UserError]]:
+    @property
+    def is_webcam(self) -> bool:
+        return bool(re.fullmatch(WEBCAM.format(r"\d+"), str(self.path)))
+
+
+@dataclass(frozen=True)
+class Source:
+    """What a user calls something (`shown`: an archive, an address), and the folder or file that it became here."""
+
+    path: Path
+    shown: str
+
+    def named(self, path: Path) -> str:
+        """A file of it, as the user would name it."""
+        return self.shown if path == self.path else f"{self.shown.rstrip('/')}/{path.relative_to(self.path)}"
+
+
+def find(
+    arguments: Iterable[str | Path | Source], skip: Collection[Path] = (), suffixes: Collection[str] = images.SUFFIXES
+) -> tuple[list[Photo], list[UserError]]:
     """The photos in `arguments` (folders, files, globs), each once, sorted by name; and the errors of some.
 
     Args:
         skip: absolute paths to leave out: results of an earlier run.
+        suffixes: of the files to take, in lower case; a file that is named itself may have any.
     """
-    matched: dict[Path, Path] = {}  # {absolute path: as the user wrote it}
-    problems = []
-    for argument in map(str, arguments):
-        matches = list(_expanded(argument))
-        if not matches:
-            problems.append(_no_images(argument))
-        matched.update((_absolute(path), path) for path in matches)
+    matched: dict[Path, Path] = {}  # {absolute path, as the user would name it: where it is}
+    problems: list[UserError] = []
+
+    def refused(error: OSError) -> None:
+        problems.append(UserError(str(error.filename), f"cannot be read: {error.strerror}", "fix its permissions"))
+
+    for argument in arguments:
+        source, before = argument if isinstance(argument, Source) else None, len(problems)
+        matches = list(_expanded(str(source.path if source else argument), suffixes, refused))
+        if not matches and len(problems) == before:
+            problems.append(_nothing_there(argument, suffixes))
+        matched.update((_absolute(Path(source.named(path)) if source else path), path) for path in matches)
     chosen = sorted(matched.keys() - set(skip))
     root = os.path.commonpath([path.parent for path in chosen]) if chosen else ""
     photos = [Photo(matched[path], path.relative_to(root).as_posix()) for path in chosen]
@@ -50,38 +80,41 @@ def find(arguments: Iterable[str | Path], skip: Collection[Path] = ()) -> tuple[
     return [photo for photo in photos if photo.name not in faults], problems
 
 
-def _no_images(argument: str) -> UserError:
-    path = files.expanded(argument)
-    is_glob = "*" in argument or "?" in argument  # a [ alone may be part of a name
+def _nothing_there(argument: str | Path | Source, suffixes: Collection[str]) -> UserError:
+    wanted = "images or videos" if images.VIDEOS[0] in suffixes else "images"
+    nothing = f"no {wanted} there", f"{wanted} end in {', '.join(suffixes)}"
+    if isinstance(argument, Source):
+        return UserError(argument.shown, *nothing)
+    name, path = str(argument), files.expanded(argument)
+    is_glob = "*" in name or "?" in name  # a [ alone may be part of a name
     place = next(one for one in (path, *path.parents) if not (is_glob and glob.has_magic(str(one))))
     if place.exists():
-        return UserError(argument, "no images there", f"images end in {', '.join(images.SUFFIXES)}")
-    return UserError(argument, "not found", "give a folder, a file, or a glob in quotes")
+        return UserError(name, *nothing)
+    return UserError(name, "not found", "give a folder, a file, or a glob in quotes")
 
 
 def _absolute(path: Path) -> Path:
     return Path(os.path.abspath(path))  # noqa: PTH100 (removes `..` but keeps links as they are)
 
 
-def _expanded(argument: str) -> Iterator[Path]:
+def _expanded(argument: str, suffixes: Collection[str], refused: Callable[[OSError], None]) -> Iterator[Path]:
     path = files.expanded(argument)
     if path.is_file():  # with any suffix: the user means it
         yield path
-    elif path.is_dir():
-        yield from _below(path)
-    else:
-        for match in map(Path, glob.glob(str(path), recursive=True)):  # noqa: PTH207 (absolute patterns too)
-            yield from _below(match) if match.is_dir() else [match] if images.is_image(match) else []
+        return
+    places = [path] if path.is_dir() else map(Path, glob.glob(str(path), recursive=True))  # noqa: PTH207 (absolute, too)
+    for place in places:
+        found = _files_below(place, refused) if place.is_dir() else [place]
+        yield from (path for path in found if path.suffix.lower() in suffixes)
 
 
-def _below(folder: Path) -> Iterator[Path]:
-    return (path for path in _files_below(folder) if images.is_image(path))
+def _files_below(folder: Path, refused: Callable[[OSError], None] | None = None) -> Iterator[Path]:
+    """Links to folders are followed; a folder that is reached again, as by a link to itself, is not entered again.
 
-
-def _files_below(folder: Path) -> Iterator[Path]:
-    """Links to folders are followed; a folder that is reached again, as by a link to itself, is not entered again."""
+    refused: called with the error of a folder that cannot be read.
+    """
     entered = set()
-    for parent, folders, names in os.walk(folder, followlinks=True):
+    for parent, folders, names in os.walk(folder, onerror=refused, followlinks=True):
         place = Path(parent).stat()
         if (place.st_dev, place.st_ino) in entered:
             folders.clear()
@@ -91,11 +124,25 @@ def _files_below(folder: Path) -> Iterator[Path]:
         yield from (Path(parent, name) for name in names if not name.startswith("."))
 
 
-def passed_over(arguments: Iterable[str | Path]) -> list[str]:
-    """The images and videos in folders among the arguments that cannot be read, sorted."""
-    folders = [path for path in map(files.expanded, map(str, arguments)) if path.is_dir()]
-    found = {path for folder in folders for path in _files_below(folder)}
-    return sorted(str(path) for path in found if path.suffix.lower() in (*images.NOT_READ, *images.VIDEOS))
+def passed_over(arguments: Iterable[str | Path | Source]) -> list[str]:
+    """The images in folders among the arguments that cannot be read, sorted."""
+    sources = [one if isinstance(one, Source) else Source(files.expanded(one), str(one)) for one in arguments]
+    found = {source.named(path) for source in sources if source.path.is_dir() for path in _files_below(source.path)}
+    return sorted(name for name in found if name.lower().endswith(images.NOT_READ))
+
+
+def kinds(inputs: Iterable[Photo]) -> tuple[list[Photo], list[Photo]]:
+    """The photos, and the videos among them."""
+    both: tuple[list[Photo], list[Photo]] = [], []
+    for one in inputs:
+        both[one.is_video].append(one)
+    return both
+
+
+def video_names(videos: Sequence[Photo]) -> dict[str, str]:
+    """Video name -> name of the one with boxes, an MP4: `a/x.mp4` stays, `a/x.avi` becomes `a/x.avi.mp4`."""
+    names = [video.name for video in videos]
+    return _unique({name: name if name.lower().endswith(".mp4") else f"{name}.mp4" for name in names}, ".mp4")
 
 
 def picture_names(photos: Sequence[Photo]) -> dict[str, str]:

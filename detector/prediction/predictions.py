@@ -1,12 +1,14 @@
 """Predictions as files: COCO results with their COCO dataset, and CSV. Needs no TensorFlow.
 
+A frame of a video is an image: in the dataset as in COCO-VID, with the id of its video and its own number there.
+
 Numbers are rounded: more digits are noise, and differ from machine to machine. The files are written image by image, as
 there may be a hundred thousand.
 """
 
 import json
 import textwrap
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,24 +16,34 @@ import numpy as np
 
 from detector.base import files
 from detector.data import tables
-from detector.data.tables import ImageBoxes
+from detector.data.tables import Frame, ImageBoxes
 
 PIXEL_DIGITS, SCORE_DIGITS = 2, 4  # behind the point
+TIME_DIGITS = 3  # of seconds
 RESULTS = ("detections.csv", "detections.json", "images.json")
 
 
-def write(output: Path, results: Callable[[], Iterable[ImageBoxes]], names: Mapping[int, str]) -> None:
+def write(
+    output: Path,
+    results: Callable[[], Iterable[ImageBoxes]],
+    names: Mapping[int, str],
+    videos: Sequence[str] = (),
+) -> None:
     """Write `RESULTS` into `output`; in COCO's, image ids are 1, 2, ... in the order of the results.
 
     Args:
         results: gives all of them, each time that it is called.
         names: class id -> name.
+        videos: the names of those among the images that are videos.
     """
-    tables.write_csv(output / "detections.csv", map(rounded, results()), names, scores=True)
+    tables.write_csv(output / "detections.csv", map(rounded, results()), names, scores=True, frames=bool(videos))
     _write_list(output / "detections.json", "[\n", _detections(results()), "\n]\n", empty="[]\n")
     categories = json.dumps([{"id": number, "name": name} for number, name in sorted(names.items())], indent=1)
-    images = (textwrap.indent(json.dumps(image, indent=1), "  ") for image in _images(results()))
+    ids = {name: number for number, name in enumerate(videos, start=1)}
+    images = (textwrap.indent(json.dumps(image, indent=1), "  ") for image in _images(results(), ids))
+    listed = _indented(json.dumps([{"id": number, "name": name} for name, number in ids.items()], indent=1))
     start, end = '{\n "info": {},\n "images": [', f' "annotations": [],\n "categories": {_indented(categories)}\n}}\n'
+    end = f' "videos": {listed},\n{end}' if videos else end
     _write_list(output / "images.json", f"{start}\n", images, f"\n ],\n{end}", empty=f"{start}],\n{end}")
 
 
@@ -53,9 +65,13 @@ def _detections(results: Iterable[ImageBoxes]) -> Iterator[str]:
             yield json.dumps(detection)
 
 
-def _images(results: Iterable[ImageBoxes]) -> Iterator[dict[str, object]]:
+def _images(results: Iterable[ImageBoxes], videos: Mapping[str, int]) -> Iterator[dict[str, object]]:
     for number, result in enumerate(results, start=1):
-        yield {"id": number, "file_name": result.filename, "width": result.width, "height": result.height}
+        image = {"id": number, "file_name": result.filename, "width": result.width, "height": result.height}
+        if result.frame:
+            seconds = round(result.frame.seconds, TIME_DIGITS)
+            image |= {"video_id": videos[result.filename], "frame_id": result.frame.number, "time": seconds}
+        yield image
 
 
 def _indented(text: str) -> str:
@@ -67,4 +83,5 @@ def rounded(result: ImageBoxes) -> ImageBoxes:
     """The result with the digits that are written."""
     boxes = [[round(value, PIXEL_DIGITS) for value in box] for box in result.boxes.tolist()]
     scores = [round(score, SCORE_DIGITS) for score in result.scores.tolist()]
-    return replace(result, boxes=np.array(boxes).reshape(-1, 4), scores=np.array(scores))
+    frame = result.frame and Frame(result.frame.number, round(result.frame.seconds, TIME_DIGITS))
+    return replace(result, boxes=np.array(boxes).reshape(-1, 4), scores=np.array(scores), frame=frame)

@@ -8,7 +8,6 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,38 +23,12 @@ from detector.base.errors import UserError
 from detector.data import labels, tables
 from detector.prediction import photos, predictions
 from detector.prediction.photos import Photo
-from stages import predict
-from tests.support import finder
 from tests.support.boxes import image
 from tests.support.stage import REPOSITORY, child
 
 RED, WHITE = (255, 0, 0), (255, 255, 255)
 RESULTS = ["detections.csv", "detections.json", "images.json", "index.html"]
 HEADER = "filename,width,height,class,xmin,ymin,xmax,ymax,score\n"
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return finder.save(tmp_path_factory.mktemp("model") / "export")
-
-
-@pytest.fixture
-def project(tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A project with a model, as the current folder."""
-    (tmp_path / "model").mkdir()
-    (tmp_path / "model/export").symlink_to(model)
-    shutil.copy(REPOSITORY / "params.yaml", tmp_path)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-@pytest.fixture
-def run(project: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    def call(*arguments: str) -> None:
-        monkeypatch.setattr(sys, "argv", ["predict", *arguments])
-        predict.main()
-
-    return call
 
 
 def picture(size: tuple[int, int] = (80, 40), *rectangles: tuple[tuple[int, int, int, int], Any]) -> Image.Image:
@@ -303,9 +276,9 @@ def test_its_own_pictures_are_not_photos(run: Callable[..., None], project: Path
 
 def test_nothing_found_and_no_model(run: Callable[..., None]) -> None:
     Path("photos").mkdir()
-    with pytest.raises(UserError, match=r"photos: no images there; images end in .*\.jpg.*nothing was written"):
+    with pytest.raises(UserError, match=r"photos: no images or videos there; .*\.jpg.*\.mp4.*nothing was written"):
         run("photos")
-    with pytest.raises(UserError, match=r"photos/\*\.jpg: no images there; images end in "):
+    with pytest.raises(UserError, match=r"photos/\*\.jpg: no images or videos there; "):
         run("photos/*.jpg")
     for name in ("no/*.jpg", "holiday [2019]", "photos/a[1].jpg"):
         with pytest.raises(
@@ -507,7 +480,7 @@ def test_files_that_cannot_be_read_are_named_and_the_others_done(project: Path) 
     Path("photos/folder.jpg").mkdir()
     save("elsewhere/other.png", picture())
     Path("photos/link").symlink_to("../elsewhere")
-    for name in ("clip.mp4", "raw.CR2", "notes.txt"):
+    for name in ("raw.CR2", "notes.txt"):
         Path("photos", name).write_text("x")
     done = child("-m", "stages.predict", "photos")
     lines = ended(done, 2)
@@ -515,7 +488,7 @@ def test_files_that_cannot_be_read_are_named_and_the_others_done(project: Path) 
         *("dead.jpg", "itself.jpg", "null.jpg", "pipe.jpg")
     ]
     assert [row[0] for row in table()] == ["00.png", "link/other.png"]
-    first = "passed over: 2 files of a format that is not read (photos/clip.mp4, photos/raw.CR2)"
+    first = "passed over: 1 file of a format that is not read (photos/raw.CR2)"
     assert done.stdout.splitlines()[0] == first
 
 

@@ -63,7 +63,7 @@ def read(precision: str) -> list[Pair]:
         return detector.detect(label_errors.opened(path, (image.width, image.height))[0], image.filename)
 
     labelled = [(split, image) for split in ("val", "test") for image in tables.read_csv(paths.csv(split), label_map)]
-    return [(image, found) for (_, image), found in threads.ahead(detect, labelled)]
+    return [(image, found) for (_, image), found in threads.in_order(detect, labelled)]
 
 
 def order_line(pairs: Sequence[Pair], threshold: float) -> str:

@@ -34,7 +34,7 @@ FOUND = [
 
 def write(folder: Path, results: list[ImageBoxes] = FOUND, threshold: float = 0.5) -> str:
     pictures = {one.filename: f"{one.filename}.jpg" if one.filename == "b.png" else one.filename for one in results}
-    page.write(folder / page.NAME, lambda: iter(results), NAMES, pictures, threshold)
+    page.write(folder / page.NAME, lambda: iter(results), NAMES, pictures, {}, threshold)
     return (folder / page.NAME).read_text(encoding="utf-8")
 
 

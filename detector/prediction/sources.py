@@ -1,0 +1,132 @@
+"""What IMAGES names -> folders and files on this machine: lists are read, archives unpacked, buckets downloaded.
+
+    holiday/  cat.jpg  'holiday/*.png'          as they are
+    photos.txt                                  a list: a path a line, relative to the list
+    photos.zip  photos.tar.gz                   an archive
+    gs://bucket/photos/  gs://bucket/cat.jpg    what a bucket holds below a prefix, an object, an archive
+    0                                           a webcam, by its number
+
+What was unpacked or downloaded is in .work/predict until all of it is done: a run that was stopped finds the same files
+when it resumes.
+"""
+
+import fcntl
+import re
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from detector.base import files
+from detector.base.errors import UserError
+from detector.pictures import images
+from detector.prediction.photos import WEBCAM, Photo, Source
+from detector.storage import download, gs, zip_archive
+
+CACHE = Path(".work/predict")
+LIST = ".txt"
+
+
+class Sources:
+    """places: what is on this machine. webcams: those among the arguments. problems: what could not be had."""
+
+    def __init__(self, arguments: Iterable[str], locks: ExitStack) -> None:
+        self.places: list[str | Source] = []
+        self.webcams: list[Photo] = []
+        self.problems: list[UserError] = []
+        self._locks, self._kept = locks, set[Path]()
+        for argument in dict.fromkeys(arguments):
+            try:
+                self._take(argument)
+            except UserError as error:
+                self.problems.append(error)
+
+    def remove(self) -> None:
+        """All is done: what was unpacked or downloaded goes."""
+        for folder in self._kept:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def in_words(self, error: UserError) -> UserError:
+        """An error of a file that was unpacked or downloaded, with the name by which the user knows it."""
+        sources = (place for place in self.places if isinstance(place, Source))
+        found = next((source for source in sources if Path(error.where).is_relative_to(source.path)), None)
+        where = found.named(Path(error.where)) if found else error.where
+        return UserError(where, error.reason, error.remedy, error.item)
+
+    def _take(self, argument: str) -> None:
+        path = files.expanded(argument)
+        webcam = argument if argument.isdecimal() and not path.exists() else _number(argument)
+        if argument.startswith("gs://"):
+            self.places.append(self._downloaded(argument))
+        elif webcam:
+            self.webcams.append(Photo(Path(WEBCAM.format(webcam)), f"webcam{webcam}"))
+        elif path.is_file() and is_archive(path.name):
+            self.places.append(self._unpacked(path, argument))
+        elif path.is_file() and path.suffix.lower() == LIST:
+            self._read(path, argument)
+        else:
+            self.places.append(argument)
+
+    def _downloaded(self, url: str) -> Source:
+        path = gs.download(url, self._folder(url, url) / "objects", is_wanted=_is_wanted)
+        return self._unpacked(path, url) if path.is_file() and is_archive(path.name) else Source(path, url)
+
+    def _unpacked(self, archive: Path, shown: str) -> Source:
+        state = archive.stat()
+        folder = self._folder(f"{archive.resolve()} {state.st_size} {state.st_mtime_ns}", shown) / "archive"
+        if not folder.is_dir():
+            with files.whole_folder(folder) as new:
+                zip_archive.unpack(archive, new / "files", shown)
+        return Source(folder / "files", shown)
+
+    def _folder(self, key: str, shown: str) -> Path:
+        """The folder of what has this key, locked."""
+        folder = CACHE / download.key(key)
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = self._locks.enter_context((folder / "lock").open("w"))
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(shown, "another prediction is reading it", "wait for its end") from None
+        files.remove_temporaries(folder)
+        self._kept.add(folder)
+        return folder
+
+    def _read(self, path: Path, shown: str) -> None:
+        try:
+            lines = path.read_text(encoding="utf-8-sig").split("\n")
+        except UnicodeDecodeError:
+            raise UserError(shown, "is not a list: it is not UTF-8", "write a path a line") from None
+        except OSError as error:
+            raise UserError(shown, f"cannot be read: {error.strerror}", "fix its permissions") from error
+        for number, line in enumerate(map(str.strip, lines), start=1):
+            place = path.parent / files.expanded(line)
+            if line and (place.exists() or place.is_symlink()):
+                self.places.append(str(place))
+            elif line:
+                remedy = f"paths are relative to {path.name}"
+                self.problems.append(UserError(shown, f"{line}: not found", remedy, f"line {number}"))
+        if not any(map(str.strip, lines)):
+            raise UserError(shown, "is an empty list", "write a path a line")
+
+
+@contextmanager
+def opened(arguments: Iterable[str]) -> Iterator[Sources]:
+    """Yields what the arguments name; while it is open no other prediction reads the same archive or address."""
+    with ExitStack() as locks:
+        yield Sources(arguments, locks)
+
+
+def is_archive(name: str) -> bool:
+    """Whether the name is that of an archive."""
+    return name.lower().endswith(zip_archive.SUFFIXES)
+
+
+def _is_wanted(name: str) -> bool:
+    return images.is_image(name) or images.is_video(name)
+
+
+def _number(argument: str) -> str:
+    """The number of a webcam that is given by its path; empty where it is none."""
+    found = re.fullmatch(WEBCAM.format(r"(\d+)"), argument)
+    return found[1] if found else ""
