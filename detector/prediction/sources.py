@@ -7,10 +7,11 @@
     0                                           a webcam, by its number
 
 What was unpacked or downloaded is in .work/predict until all of it is done: a run that was stopped finds the same files
-when it resumes.
+when it resumes. What does that is imported late, for a folder needs none of it.
 """
 
 import fcntl
+import hashlib
 import re
 import shutil
 from collections.abc import Iterable, Iterator
@@ -21,7 +22,6 @@ from detector.base import files
 from detector.base.errors import UserError
 from detector.pictures import images
 from detector.prediction.photos import WEBCAM, Photo, Source
-from detector.storage import download, gs, zip_archive
 
 CACHE = Path(".work/predict")
 LIST = ".txt"
@@ -68,10 +68,14 @@ class Sources:
             self.places.append(argument)
 
     def _downloaded(self, url: str) -> Source:
+        from detector.storage import gs
+
         path = gs.download(url, self._folder(url, url) / "objects", is_wanted=_is_wanted)
         return self._unpacked(path, url) if path.is_file() and is_archive(path.name) else Source(path, url)
 
     def _unpacked(self, archive: Path, shown: str) -> Source:
+        from detector.storage import zip_archive
+
         state = archive.stat()
         folder = self._folder(f"{archive.resolve()} {state.st_size} {state.st_mtime_ns}", shown) / "archive"
         if not folder.is_dir():
@@ -81,7 +85,7 @@ class Sources:
 
     def _folder(self, key: str, shown: str) -> Path:
         """The folder of what has this key, locked."""
-        folder = CACHE / download.key(key)
+        folder = CACHE / hashlib.sha256(key.encode()).hexdigest()[:32]
         folder.mkdir(parents=True, exist_ok=True)
         lock = self._locks.enter_context((folder / "lock").open("w"))
         try:
@@ -119,6 +123,8 @@ def opened(arguments: Iterable[str]) -> Iterator[Sources]:
 
 def is_archive(name: str) -> bool:
     """Whether the name is that of an archive."""
+    from detector.storage import zip_archive
+
     return name.lower().endswith(zip_archive.SUFFIXES)
 
 

@@ -105,7 +105,7 @@ class Video:
                 return
             except av.FFmpegError as error:
                 if error.errno in errors.REFUSED:
-                    raise
+                    raise OSError(error.errno, error.strerror, self._where) from None
                 self.damaged += 1
             else:
                 yield from decoded
@@ -150,6 +150,8 @@ def _stream(container: "InputContainer", where: str) -> "VideoStream":
     stream = next(iter(container.streams.video), None)
     if not stream:
         raise UserError(where, "holds no video", _REMEDY)
+    if not stream.codec_context:
+        raise UserError(where, "is not a video that can be read: its codec is unknown", _REMEDY)
     if stream.width * stream.height > images.MAX_PIXELS:
         raise _too_large(where, stream.width, stream.height)
     stream.thread_type = "AUTO"
@@ -206,6 +208,17 @@ class Writer:
 
 
 @contextmanager
+def _system_errors() -> Iterator[None]:
+    """An error of the system becomes Python's own: in FFmpeg's nobody can write which file it is about."""
+    import av
+
+    try:
+        yield
+    except av.error.OSError as error:
+        raise OSError(error.errno, error.strerror) from None
+
+
+@contextmanager
 def written(path: Path, size: tuple[int, int], video: Video) -> Iterator[Writer]:
     """Yields what writes `path`, an MP4 with the rate of `video`, whole or not at all. size: (width, height)."""
     import av
@@ -213,6 +226,7 @@ def written(path: Path, size: tuple[int, int], video: Video) -> Iterator[Writer]
     options = {"movflags": "faststart"}  # what a player needs first comes first
     with (
         files.whole_file(path) as temporary,
+        _system_errors(),
         av.open(f"file:{temporary}", "w", format="mp4", options=options) as container,
     ):
         writer = Writer(container, size, video)

@@ -33,7 +33,9 @@ from detector.base.errors import UserError
 from detector.data import columns, labels
 from detector.data.columns import IS_CROWD
 from detector.pictures import images
-from tests.support import faults, stage
+from detector.prediction import videos
+from detector.prediction.photos import Photo
+from tests.support import faults, films, stage
 from tests.support.importing import planned
 from tests.tools.importing.formats.test_fuzzing import FILES, TOKENS
 
@@ -67,6 +69,7 @@ def readers(folder: Path) -> dict[str, Reader]:
         "CSV of boxes": Reader(TABLE, lambda content: _table(table, content)),
         "JPEG": Reader(_picture("JPEG"), lambda content: images.glance("a.jpg", content)),
         "PNG": Reader(_picture("PNG"), lambda content: images.glance("a.png", content)),
+        "video": Reader(_video(folder), lambda content: _frames(folder / "a.mp4", content)),
         "list of a split": _imported(folder, "ImageSets/train.txt", b"c\nd.jpg\n", labelled),
         "lists in JSON": _imported(folder, "split.json", b'{"train": ["c.jpg"], "test": ["d"]}', labelled),
         "lists in CSV": _imported(folder, "split.csv", b"filename,split\nc.jpg,train\nd,test\n", labelled),
@@ -111,6 +114,16 @@ def _picture(kind: str, seed: int = 0) -> bytes:
     stream = io.BytesIO()
     Image.fromarray(pixels).save(stream, kind)
     return stream.getvalue()
+
+
+def _video(folder: Path) -> bytes:
+    return films.make(folder / "sound.mp4", 20).read_bytes()
+
+
+def _frames(path: Path, content: bytes) -> bool:
+    path.write_bytes(content)
+    with videos.opened(Photo(path, path.name)) as film:
+        return not film.problems(any_frame=sum(1 for _ in film) > 0, to_its_end=True)
 
 
 def _xml() -> bytes:

@@ -16,10 +16,11 @@ from typing import Any, ClassVar
 import av
 import numpy as np
 import pytest
+from PIL import Image
 
 from detector.base.errors import UserError
 from tests.stages.test_predict import RED, ended, picture, save, table, tree
-from tests.support import films
+from tests.support import disk, films
 from tests.support.stage import child
 
 BLURRED = 2  # pixels, by which the codec moves an edge
@@ -176,6 +177,8 @@ def test_damaged_videos(run: Callable[..., None], capsys: pytest.CaptureFixture[
     middle = content.index(b"mdat") + 2000
     content[middle : middle + 1500] = os.urandom(1500)
     Path("in/hole.mp4").write_bytes(content)
+    films.make(Path("in/odd.mp4"), 3)
+    Path("in/odd.mp4").write_bytes(Path("in/odd.mp4").read_bytes().replace(b"avc1", b"zzzz"))
     with av.open("in/sound.mp4", "w") as container:
         stream = container.add_stream("aac", rate=44100)
         frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
@@ -186,9 +189,9 @@ def test_damaged_videos(run: Callable[..., None], capsys: pytest.CaptureFixture[
         run("in")
     lines = [*capsys.readouterr().err.splitlines(), error.value.line()]
     said = ("cut.mkv: is cut off: its frames end at ", "cut.mp4: is not a video that can be read: Invalid data")
-    said += ("hole.mp4: is damaged: ", "sound.mp4: holds no video")
-    assert sorted(lines, key=lambda line: line.partition("in/")[2]) == lines and len(lines) == 4
-    assert [words in line for words, line in zip(said, lines, strict=True)] == [True] * 4
+    said += ("hole.mp4: is damaged: ", "odd.mp4: is not a video that can be read: its codec is", "sound.mp4: holds no")
+    assert sorted(lines, key=lambda line: line.partition("in/")[2]) == lines
+    assert [words in line for words, line in zip(said, lines, strict=True)] == [True] * 5
     frames = [row[0] for row in table()]
     assert 20 < frames.count("cut.mkv") < 100 and 10 < frames.count("hole.mp4") < 60
 
@@ -206,6 +209,23 @@ def test_a_playlist_reads_no_other_file(run: Callable[..., None], project: Path)
         (project / "lists" / name).write_text(content)
     with pytest.raises(UserError, match=r"lists/c\.mp4: is not a video that can be read: .*: 3 in all; .*no others"):
         run("lists")
+
+
+def test_a_full_disk_is_a_line_and_the_video_goes_on_where_there_is_room(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    noise = [Image.effect_noise(films.SIZE, 90).convert("RGB") for _ in range(60)]
+    monkeypatch.setattr(films, "pictures", lambda _: noise)
+    films.make(project / "film.mp4", 60)
+    with disk.small(project / "small", "300k"):
+        [line] = ended(child("-m", "stages.predict", "film.mp4", "--output", "small/out"), 2)
+        full = "No space left on device; make room, and run the command again"
+        assert line == f"error: small/out/videos/film.mp4: {full}"
+        assert not list(Path("small/out/videos").iterdir())
+        disk.enlarge(project / "small", "4m")
+        done = child("-m", "stages.predict", "film.mp4", "--output", "small/out")
+        assert ended(done, 0) == [] and done.stdout.startswith("resumes: 0 of 1 file are done, and ")
+        assert len(decoded("small/out/videos/film.mp4")) == len(table("small/out")) == 60
 
 
 def test_a_webcam_ends_with_ctrl_c(project: Path) -> None:
