@@ -13,7 +13,10 @@ Result = TypeVar("Result")
 
 
 def in_order(
-    work: Callable[[Item], Result], items: Iterable[Item], stopped: Callable[[], bool] = lambda: False, most: int = sys.maxsize
+    work: Callable[[Item], Result],
+    items: Iterable[Item],
+    stopped: Callable[[], bool] = lambda: False,
+    most: int = sys.maxsize,
 ) -> Generator[tuple[Item, Result], None, None]:
     """Each item with the result of `work`; only as many as there are threads, and one, are taken ahead.
 
