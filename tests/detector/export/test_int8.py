@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 from detector.export import int8, tflite
 from tests.support import little_graph, tiny
@@ -29,10 +30,8 @@ def model(graph: Path) -> bytes:
 
 
 def interpreter(content: bytes) -> Any:
-    from detector.model.tensorflow_env import tf
-
-    resolver = tf.lite.experimental.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES  # their operations hide ours
-    loaded = tf.lite.Interpreter(model_content=content, experimental_op_resolver_type=resolver)
+    resolver = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES  # their operations hide ours
+    loaded = Interpreter(model_content=content, experimental_op_resolver_type=resolver)
     loaded.allocate_tensors()
     return loaded
 

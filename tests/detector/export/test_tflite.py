@@ -1,34 +1,38 @@
 """The TFLite models: of a little graph what goes in and what comes out, and all of them of a real detector."""
 
+import runpy
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from ai_edge_litert.interpreter import Interpreter
+from PIL import Image
 
 from detector.data import labels
 from detector.export import tflite, tflite_metadata
 from detector.prediction.resize import legacy_bilinear
 from tests.support import little_graph, tiny
+from tests.test_readme import blocks
 
 PHOTOS = [np.asarray(tiny.ground(number)) for number in range(4)]
 CARD = tflite_metadata.Card("Cats", "Finds cats and dogs.", "Apache-2.0", 0.3)
 
 
 def interpreter(path: Path) -> Any:
-    from detector.model.tensorflow_env import tf
-
-    loaded = tf.lite.Interpreter(str(path))
+    loaded = Interpreter(str(path))
     loaded.allocate_tensors()
     return loaded
 
 
-def found(path: Path) -> list[np.ndarray]:
+def found(path: Path, photo: Image.Image | None = None) -> list[np.ndarray]:
     """What a model answers to a photo, in the order of its outputs."""
     model = interpreter(path)
     (given,) = model.get_input_details()
     side = given["shape"][1]
-    pixels = np.rint(legacy_bilinear(np.asarray(tiny.ground(9)), side, side))[np.newaxis]
+    pixels = np.rint(legacy_bilinear(np.asarray(photo or tiny.ground(9)), side, side))[np.newaxis]
     is_float = given["dtype"] == np.float32
     model.set_tensor(given["index"], np.float32(pixels / 127.5 - 1) if is_float else pixels.astype(np.uint8))
     model.invoke()
@@ -69,26 +73,49 @@ def assert_detections(outputs: list[np.ndarray], most: int) -> None:
     assert 0 < number <= most
 
 
-def test_the_graph_is_kept_for_those_who_quantise_by_hand(little: Path) -> None:
-    """Every conversion of the other SavedModel ends at tf.TensorListReserve."""
-    assert_quantisable(little / "tflite_saved_model")
+@pytest.mark.parametrize("file", tflite.FILES.values())
+def test_the_example_of_the_docs_prints_what_is_found(little: Path, tmp_path: Path, file: str) -> None:
+    """In an environment without TensorFlow it runs in test_mediapipe.py."""
+    (example,) = [block for block in blocks("docs/exports.md", "python") if "ai_edge_litert" in block]
+    (tmp_path / "dataset/sample/test").mkdir(parents=True)
+    tiny.ground(9).resize((8, 8)).save(tmp_path / "dataset/sample/test/test_00000.jpg", "PNG")  # needs no other resize
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model/export").symlink_to(little)
+    script = example.replace("model_int8.tflite", file).replace("score >= 0.5", "score > 0")
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    boxes, classes, scores, number = found(little / file, tiny.ground(9).resize((8, 8)))
+    lines = [line.rstrip("]").split(" [") for line in done.stdout.splitlines()]
+    assert len(lines) == number[0]
+    named = [f"{('cat', 'dog')[int(place)]} {score:.3f}" for place, score in zip(classes[0], scores[0], strict=True)]
+    assert [words for words, _ in lines] == named[: len(lines)]
+    np.testing.assert_allclose(
+        [[float(end) for end in box.split()] for _, box in lines], boxes[0, : len(lines)], atol=1e-5
+    )
 
 
-def assert_quantisable(graph: Path) -> None:
-    from detector.model.tensorflow_env import quiet, tf
-
-    converter = tf.lite.TFLiteConverter.from_saved_model(str(graph))
-    converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    converter.allow_custom_ops = True
-    with quiet():
-        model = tf.lite.Interpreter(model_content=converter.convert())
-    assert len(model.get_output_details()) == 4
-    (asset,) = (graph / "assets").iterdir()
+def test_the_graph_is_kept_for_those_who_quantise_by_hand(
+    little: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the docs show it. Every conversion of the other SavedModel ends at tf.TensorListReserve."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model/export").symlink_to(little)
+    assert_quantisable()
+    (asset,) = (little / "tflite_saved_model" / "assets").iterdir()
     assert labels.read(asset) == {"cat": 1, "dog": 2}
 
 
+def assert_quantisable() -> None:
+    (example,) = [block for block in blocks("docs/exports.md", "python") if "import tensorflow" in block]
+    Path("by_hand.py").write_text(example)
+    runpy.run_path("by_hand.py")
+    assert len(interpreter(Path("model_dynamic.tflite")).get_output_details()) == 4
+
+
 @pytest.mark.long
-def test_a_detector_in_all_formats(tmp_path: Path) -> None:
+def test_a_detector_in_all_formats(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With random weights, and an input of 96 x 96 pixels; the small models answer as the float32 model does."""
     label_map = tmp_path / "label_map.pbtxt"
     labels.write(label_map, ["cat", "dog"])
@@ -105,4 +132,7 @@ def test_a_detector_in_all_formats(tmp_path: Path) -> None:
     np.testing.assert_allclose(outputs["tflite_int8"][2], outputs["tflite"][2], atol=0.1)
     sizes = {name: (tmp_path / file).stat().st_size for name, file in tflite.FILES.items()}
     assert sizes["tflite_float16"] < 0.55 * sizes["tflite"] and sizes["tflite_int8"] < 0.35 * sizes["tflite"]
-    assert_quantisable(tmp_path / "tflite_saved_model")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model/export").symlink_to(tmp_path)
+    assert_quantisable()
