@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import onnx
-import tf2onnx
 from onnx import numpy_helper
 from onnxruntime.quantization import CalibrationDataReader, quantize_static
 
@@ -78,6 +77,7 @@ suppression (float[N, A, 4] boxes, float[N, A, C] scores) => (
 
 def raw(model: Any, config: Any) -> Any:
     """The ONNX model from the photos to `boxes` (N, A, 4) and `scores` (N, A, C) of the anchors."""
+    import tf2onnx  # late: it imports TensorFlow, which then misses the settings of tensorflow_env
 
     def anchors(input_tensor: Any) -> dict[str, Any]:
         od_api.set_training(model, False)
