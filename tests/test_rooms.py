@@ -35,6 +35,7 @@ PRINT_BY_THEMSELVES = (
     *("detector/checkpointing/uploader.py", "detector/training/progress.py"),
     "tools/lab/",
 )
+IMPORTS = (ast.Import, ast.ImportFrom)
 MODULES = sorted(path for package in PACKAGES for path in (REPOSITORY / package).glob("**/*.py"))
 
 
@@ -84,3 +85,11 @@ def test_what_is_printed_goes_through_the_one_function_that_escapes_it(path: Pat
     calls = [ast.unparse(node.func) for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
     if not path.relative_to(REPOSITORY).as_posix().startswith(PRINT_BY_THEMSELVES):
         assert not {"print", "sys.stdout.write", "sys.stderr.write"} & set(calls)
+
+
+@pytest.mark.parametrize("path", [path for path in MODULES if path.stem != "tensorflow_env"], ids=str)
+def test_tensorflow_comes_with_its_settings(path: Path) -> None:
+    """From tensorflow_env alone; what imports it by itself, too, is imported late, where that has come before."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    first = {ast.unparse(node).split()[1].split(".")[0] for node in tree.body if isinstance(node, IMPORTS)}
+    assert not {"tensorflow", "tf_keras", "tf2onnx"} & first
