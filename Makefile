@@ -219,6 +219,10 @@ test-faults: install ## Let each write, rename, open ... of small commands fail 
 bench-train: install ## Compare our training speed with the Object Detection API's: half an hour
 	@$(PY) -m tools.lab.bench_train
 
+.PHONY: bench-predict
+bench-predict: install ## Compare what predictions cost: formats, runtimes, others; installs 6 GB: half an hour
+	@$(PY) -m tools.lab.bench_predict
+
 .PHONY: check
 check: install ## Lint, formatting and types
 	@$(BIN)/ruff check

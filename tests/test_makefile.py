@@ -87,7 +87,7 @@ def test_the_command_set_is_complete() -> None:
     for_users += " prelabel label-errors"
     for_buckets = "bucket bucket-check push pull push-records check-data"
     for_developers = "test test-long test-slow test-kill test-kill-bucket test-kill-predict test-attacks test-faults"
-    for_developers += " test-fuzz bench-train check format lock clean"
+    for_developers += " test-fuzz bench-train bench-predict check format lock clean"
     assert sorted(TARGETS) == sorted(f"{for_users} {for_buckets} {for_developers}".split())
 
 

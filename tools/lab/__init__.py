@@ -1,1 +1,1 @@
-"""Measurements of training: benchmark and ablation."""
+"""Measurements: benchmarks of training and prediction, ablation."""
