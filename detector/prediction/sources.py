@@ -55,7 +55,7 @@ class Sources:
 
     def _take(self, argument: str) -> None:
         path = files.expanded(argument)
-        webcam = argument if argument.isdecimal() and not path.exists() else _number(argument)
+        webcam = _number(argument) if not path.is_file() and not path.is_dir() else ""
         if argument.startswith("gs://"):
             self.places.append(self._downloaded(argument))
         elif webcam:
@@ -133,6 +133,6 @@ def _is_wanted(name: str) -> bool:
 
 
 def _number(argument: str) -> str:
-    """The number of a webcam that is given by its path; empty where it is none."""
-    found = re.fullmatch(WEBCAM.format(r"(\d+)"), argument)
+    """The number of a webcam that is given by that, or by its path; empty where it is none."""
+    found = re.fullmatch(rf"(?:{WEBCAM.format('')})?([0-9]+)", argument)
     return found[1] if found else ""

@@ -55,7 +55,7 @@ class Video:
     """A video or a webcam that is open.
 
     expected: how many frames it has; 0 where it does not say, or has no end. damaged: packets that did not decode yet.
-    pixels: of a frame.
+    pixels: of a frame. aspect: width to height of a pixel as it is stored.
     """
 
     def __init__(self, container: "InputContainer", stream: "VideoStream", where: str) -> None:
@@ -67,6 +67,7 @@ class Video:
         self.expected = stream.frames or round(self._duration * self.rate)
         self.damaged = 0
         self.pixels = max(1, stream.width * stream.height)
+        self.aspect = Fraction(stream.sample_aspect_ratio or 1)
 
     def __iter__(self) -> Iterator[Frame]:
         """Each frame that decodes, in the order in which it is shown; their times grow."""
@@ -191,6 +192,7 @@ class Writer:
         context.time_base = video.time_base
         context.colorspace = context.color_primaries = context.color_trc = _BT709
         context.color_range = _LIMITED
+        context.sample_aspect_ratio = video.aspect
 
     def add(self, picture: Image.Image, time: Fraction) -> None:
         """The next frame, RGB. time: seconds from the first one, later than the last one's."""

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import threading
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -128,6 +129,18 @@ def test_other_formats(run: Callable[..., None], name: str, codec: str) -> None:
     assert [row[9] for row in table()] == ["0", "1", "2", "3", "4"]
     assert [row[10] for row in table()] == ["0.0", "0.033", "0.067", "0.1", "0.133"]
     assert len(decoded(f"predictions/videos/{name}.mp4")) == 5
+
+
+def test_pixels_that_are_no_squares(run: Callable[..., None]) -> None:
+    with av.open("film.mp4", "w") as container:
+        stream = container.add_stream("libx264", rate=30)
+        stream.width, stream.height, stream.pix_fmt = (*films.SIZE, "yuv420p")
+        stream.codec_context.sample_aspect_ratio = Fraction(4, 3)
+        container.mux(stream.encode(av.VideoFrame(*films.SIZE, "yuv420p")))
+        container.mux(stream.encode(None))
+    run("film.mp4")
+    with av.open("predictions/videos/film.mp4") as container:
+        assert container.streams.video[0].sample_aspect_ratio == Fraction(4, 3)
 
 
 def test_a_rate_that_varies_and_sides_that_are_odd(run: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> None:
