@@ -56,6 +56,7 @@ from detector.prediction.stops import Stops
 from detector.prediction.video_detection import VideoDetection
 
 ANNOTATIONS, VIDEOS = "annotations", page.VIDEOS
+TAKEN = (*images.SUFFIXES, *images.VIDEOS)  # of a folder, by their suffixes
 NAMED = {  # what is written of each photo, and of each video: {folder: what names the files in it}
     page.PICTURES: photos.picture_names,
     page.THUMBNAILS: photos.picture_names,
@@ -242,10 +243,10 @@ def own_photos(
 
 def found_photos(found: Sources, output: Path, precision: str, shown: Selection, folders: Collection[str]) -> None:
     """Those that are on this machine by now."""
-    inputs, problems = photos.find(found.places, photos.written(output), (*images.SUFFIXES, *images.VIDEOS))
+    inputs, problems = photos.find(found.places, photos.written(output), TAKEN)
     inputs, problems = [*inputs, *found.webcams], [*found.problems, *problems]
     outcome = "nothing was written"
-    if others := photos.passed_over(found.places):
+    if others := photos.passed_over(found.places, TAKEN):
         what = errors.counted(len(others), "file")
         errors.say(f"passed over: {what} of a format that is not read ({errors.few(others)})")
     if not inputs and not problems:

@@ -124,11 +124,12 @@ def _files_below(folder: Path, refused: Callable[[OSError], None] | None = None)
         yield from (Path(parent, name) for name in names if not name.startswith("."))
 
 
-def passed_over(arguments: Iterable[str | Path | Source]) -> list[str]:
-    """The images in folders among the arguments that cannot be read, sorted."""
+def passed_over(arguments: Iterable[str | Path | Source], suffixes: Collection[str] = images.SUFFIXES) -> list[str]:
+    """The images and videos in folders among the arguments that are not taken, sorted; suffixes: as of `find`."""
+    others = tuple(suffix for suffix in (*images.NOT_READ, *images.VIDEOS) if suffix not in suffixes)
     sources = [one if isinstance(one, Source) else Source(files.expanded(one), str(one)) for one in arguments]
     found = {source.named(path) for source in sources if source.path.is_dir() for path in _files_below(source.path)}
-    return sorted(name for name in found if name.lower().endswith(images.NOT_READ))
+    return sorted(name for name in found if name.lower().endswith(others))
 
 
 def kinds(inputs: Iterable[Photo]) -> tuple[list[Photo], list[Photo]]:

@@ -21,6 +21,7 @@ from PIL import Image
 from detector.annotations import voc
 from detector.base.errors import UserError
 from detector.data import labels, tables
+from detector.pictures import images
 from detector.prediction import photos, predictions
 from detector.prediction.photos import Photo
 from tests.support.boxes import image
@@ -490,6 +491,16 @@ def test_files_that_cannot_be_read_are_named_and_the_others_done(project: Path) 
     assert [row[0] for row in table()] == ["00.png", "link/other.png"]
     first = "passed over: 1 file of a format that is not read (photos/raw.CR2)"
     assert done.stdout.splitlines()[0] == first
+
+
+def test_videos_are_passed_over_where_photos_alone_are_taken(tmp_path: Path) -> None:
+    for name in ("a.png", "b.MP4", "c.CR2", "d.txt"):
+        (tmp_path / name).touch()
+    assert [Path(name).name for name in photos.passed_over([tmp_path])] == ["b.MP4", "c.CR2"]
+    both = (*images.SUFFIXES, *images.VIDEOS)
+    assert [Path(name).name for name in photos.passed_over([tmp_path], both)] == ["c.CR2"]
+    assert [photo.name for photo in photos.find([tmp_path])[0]] == ["a.png"]
+    assert [photo.name for photo in photos.find([tmp_path], suffixes=both)[0]] == ["a.png", "b.MP4"]
 
 
 def test_a_threshold_for_one_run(run: Callable[..., None], capsys: pytest.CaptureFixture[str]) -> None:
