@@ -170,14 +170,18 @@ def _errors_of(where: str, *, is_webcam: bool) -> Iterator[None]:
 
     try:
         yield
-    except FileNotFoundError as error:
+    except (OSError, av.FFmpegError) as error:
+        if error.errno in errors.OF_THE_MACHINE:
+            raise
+        said = f"cannot be read: {error.strerror}", "fix its permissions"
         if is_webcam:
-            raise UserError(where, "no such webcam", "ls /dev/video* lists them") from error
-        raise UserError(where, "video not found", "put it there, or leave it out") from error
-    except av.FFmpegError as error:
-        raise UserError(where, f"is not a video that can be read: {error.strerror}", _REMEDY) from error
-    except PermissionError as error:
-        raise UserError(where, f"cannot be read: {error.strerror}", "fix its permissions") from error
+            remedy = "ls /dev/video* lists them; no other program may use it"
+            said = f"this webcam cannot be opened: {error.strerror}", remedy
+        elif isinstance(error, FileNotFoundError):
+            said = "video not found", "put it there, or leave it out"
+        elif isinstance(error, av.FFmpegError):
+            said = f"is not a video that can be read: {error.strerror}", _REMEDY
+        raise UserError(where, *said) from error
 
 
 class Writer:

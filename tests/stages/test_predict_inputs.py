@@ -108,7 +108,9 @@ def unreadable(folder: Path) -> dict[str, str]:
     (folder / "device.jpg").symlink_to("/dev/zero")
     (folder / "device.mp4").symlink_to("/dev/zero")
     (folder / "itself.jpg").symlink_to("itself.jpg")
+    (folder / "itself.mp4").symlink_to("itself.mp4")
     (folder / "dead.jpg").symlink_to("nowhere.jpg")
+    (folder / "dead.mp4").symlink_to("nowhere.mp4")
     for name in ("two\nlines.jpg", "<b>.jpg", "=HYPERLINK(1).jpg", os.fsdecode(b"bad\xff.jpg")):
         save(folder / name, picture())
     said = {
@@ -128,7 +130,9 @@ def unreadable(folder: Path) -> dict[str, str]:
         "device.jpg": "is not a file",
         "device.mp4": "is not a file",
         "itself.jpg": "cannot be read: Too many levels of symbolic links",
+        "itself.mp4": "cannot be read: Too many levels of symbolic links",
         "dead.jpg": "image not found",
+        "dead.mp4": "video not found",
         r"two\nlines.jpg": "its name is not allowed",
         "<b>.jpg": "its name is not allowed",
         "=HYPERLINK(1).jpg": "its name is not allowed",
@@ -136,7 +140,8 @@ def unreadable(folder: Path) -> dict[str, str]:
     }
     if os.geteuid():  # root may read all
         save(folder / "locked.jpg", picture()).chmod(0)
-        said["locked.jpg"] = "cannot be read: Permission denied"
+        films.make(folder / "locked.mp4", 1).chmod(0)
+        said |= dict.fromkeys(("locked.jpg", "locked.mp4"), "cannot be read: Permission denied")
     return said
 
 
