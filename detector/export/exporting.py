@@ -8,6 +8,8 @@ from detector.base import paths
 from detector.export import calibration, onnx_model, saved_model, tflite, tflite_metadata
 from detector.export.params import ExportParams
 
+LICENCE = "of the code and the initial weights: README.md beside the model; of the photos: theirs"
+
 
 def export(model: Any, config: Any, folder: Path, settings: ExportParams, score_threshold: float | None) -> None:
     """Fill `folder`, which holds the label map, with the formats of `settings`.
@@ -26,6 +28,6 @@ def export(model: Any, config: Any, folder: Path, settings: ExportParams, score_
         formats,
         photos=photos,
         int8_input=settings.int8_input,
-        card=tflite_metadata.Card("Passo", "Finds objects in photos.", "Apache-2.0", score_threshold),
+        card=tflite_metadata.Card("Passo", "Finds objects in photos.", LICENCE, score_threshold),
     )
     onnx_model.export(model, config, folder, formats, photos)

@@ -187,13 +187,18 @@ def _cut(name: str, suffix: str) -> str:
 
 def written(output: Path) -> set[Path]:
     """Absolute paths of the files that predict wrote into the folder `output` so far."""
+    folder = _absolute(output)
+    return {folder / name for name in _listed(output)}
+
+
+def _listed(output: Path) -> set[str]:
+    """The same, below the folder. There may be hundreds of thousands: a Path has ten times the size of a name."""
     try:
         lines = (output / LIST).read_text(encoding="utf-8").split("\n")
     except (FileNotFoundError, NotADirectoryError):
         return set()
-    folder = _absolute(output)
-    listed = {_absolute(folder / line) for line in lines if line}
-    return {path for path in listed if path.is_relative_to(folder)}  # the list may have come from elsewhere
+    names = (os.path.normpath(line) for line in lines if line)
+    return {name for name in names if not name.startswith(("/", "../")) and name != ".."}  # it may be of elsewhere
 
 
 def claim(output: Path, names: Iterable[str], photos: Iterable[Photo]) -> None:
@@ -209,9 +214,8 @@ def claim(output: Path, names: Iterable[str], photos: Iterable[Photo]) -> None:
     inside = [photo.name for photo in photos if os.path.realpath(photo.path).startswith(place)]  # of a loop, too
     if inside:
         raise UserError(str(output), f"holds photos to predict on, such as {inside[0]}", elsewhere)
-    folder, ours = _absolute(output), written(output)
-    wanted = {folder / name for name in names}
-    foreign = sorted(str(path.relative_to(folder)) for path in wanted - ours if os.path.lexists(path))
+    folder, ours, wanted = _absolute(output), _listed(output), set(names)
+    foreign = sorted(name for name in wanted - ours if os.path.lexists(folder / name))
     if foreign:
         more = f" and {len(foreign) - 1} more" if len(foreign) > 1 else ""
         raise UserError(str(output), f"holds {foreign[0]}{more}, not written by predict", elsewhere)
@@ -226,24 +230,23 @@ def release(output: Path, names: Iterable[str]) -> None:
 
     And what a kill has left of files that were being written.
     """
-    folder = _absolute(output)
-    ours, wanted = written(output), {folder / name for name in names}
-    lower = {str(path).lower() for path in wanted}  # some file systems take X.jpg and x.jpg for one
-    stale = sorted(path for path in ours if str(path).lower() not in lower)
-    for path in stale:
+    folder, ours, wanted = _absolute(output), _listed(output), set(names)
+    lower = {name.lower() for name in wanted}  # some file systems take X.jpg and x.jpg for one
+    stale = sorted(name for name in ours if name.lower() not in lower)
+    for path in (folder / name for name in stale):
         if path.parent.resolve().is_relative_to(folder.resolve()) and not path.is_dir():
             path.unlink(missing_ok=True)
             _remove_empty(path.parent, folder)
-    for parent in {path.parent for path in wanted}:
-        for unfinished in parent.glob(f"{files.TEMPORARY}*"):
+    for parent in {name.rpartition("/")[0] for name in wanted}:
+        for unfinished in (folder / parent).glob(f"{files.TEMPORARY}*"):
             unfinished.unlink()
-    _write_list(folder, (ours | wanted) - set(stale))
+    _write_list(folder, (ours | wanted).difference(stale))
 
 
 def withdraw(output: Path) -> None:
     """Give up the names that a run claimed and wrote nothing to."""
     folder = _absolute(output)
-    if ours := {path for path in written(output) if path.exists()}:
+    if ours := {name for name in _listed(output) if (folder / name).exists()}:
         _write_list(folder, ours)
     else:
         (folder / LIST).unlink()
@@ -256,6 +259,5 @@ def _remove_empty(path: Path, top: Path) -> None:
         path = path.parent
 
 
-def _write_list(folder: Path, paths: Iterable[Path]) -> None:
-    lines = sorted(str(path.relative_to(folder)) for path in paths)
-    files.write_text(folder / LIST, "".join(f"{line}\n" for line in lines))
+def _write_list(folder: Path, names: Iterable[str]) -> None:
+    files.write_text(folder / LIST, "".join(f"{name}\n" for name in sorted(names)))
