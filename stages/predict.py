@@ -187,20 +187,21 @@ def write(
     places: Places,
     threshold: float,
 ) -> None:
-    """Write the results in every form that is asked for, and the page of them; of videos those that hold frames."""
+    """Write the results in every form that is asked for, and the page of them; of videos those that have a frame."""
     stills, videos = photos.kinds(inputs)
+    readable = [video.name for video in videos if done.frame(video, 0)]
 
     def results() -> Iterable[ImageBoxes]:
         return done.results(stills)
 
-    predictions.write(output, lambda: done.results(inputs), names, [video.name for video in videos])
+    predictions.write(output, lambda: done.results(inputs), names, readable)
     if ANNOTATIONS in places:
         write_xml(results(), names, places[ANNOTATIONS])
     if yolo.LABELS in places:
         yolo.write(results(), names, places[yolo.LABELS], output / yolo.NAMES)
     pictures, films = (
-        {name: file.relative_to(output / folder).as_posix() for name, file in places[folder].items()}
-        for folder in (page.PICTURES, VIDEOS)
+        {name: places[folder][name].relative_to(output / folder).as_posix() for name in wanted}
+        for folder, wanted in ((page.PICTURES, places[page.PICTURES]), (VIDEOS, readable))
     )
     page.write(output / page.NAME, results, names, pictures, films, threshold)
 

@@ -205,6 +205,8 @@ def test_damaged_videos(run: Callable[..., None], capsys: pytest.CaptureFixture[
     said += ("hole.mp4: is damaged: ", "odd.mp4: is not a video that can be read: its codec is", "sound.mp4: holds no")
     assert sorted(lines, key=lambda line: line.partition("in/")[2]) == lines
     assert [words in line for words, line in zip(said, lines, strict=True)] == [True] * 5
+    names = [video["name"] for video in json.loads(Path("predictions/images.json").read_text())["videos"]]
+    assert names == ["cut.mkv", "hole.mp4"] and "sound.mp4" not in Path("predictions/index.html").read_text()
     frames = [row[0] for row in table()]
     assert 20 < frames.count("cut.mkv") < 100 and 10 < frames.count("hole.mp4") < 60
 
