@@ -92,6 +92,8 @@ class Sources:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise UserError(shown, "another prediction is reading it", "wait for its end") from None
+        except OSError:  # a network folder without locks
+            pass
         files.remove_temporaries(folder)
         self._kept.add(folder)
         return folder

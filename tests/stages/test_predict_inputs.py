@@ -17,6 +17,7 @@ import pytest
 from PIL import Image
 
 from detector.base.errors import UserError
+from detector.prediction import sources
 from tests.stages.test_predict import RED, SIGNALLING, WHITE, ended, numbered, picture, save, table, tree
 from tests.support import films
 from tests.support.gcs_server import Server
@@ -235,6 +236,18 @@ def test_an_archive_and_a_run_of_it_that_is_stopped(
     assert capsys.readouterr().out.splitlines()[0] == f"resumes: {done} of 11 photos are done"
     assert tree("parts") == tree("whole")
     assert not list(Path(".work/predict").iterdir())
+
+
+def test_two_runs_do_not_share_what_was_unpacked(run: Callable[..., None]) -> None:
+    numbered(1)
+    pack("a.zip")
+    with (
+        sources.opened(["a.zip"]),
+        pytest.raises(UserError, match=r"a\.zip: another prediction is reading it; wait for"),
+    ):
+        run("a.zip")
+    run("a.zip")
+    assert [row[0] for row in table()] == ["00.png"]
 
 
 def test_archives_beside_photos(run: Callable[..., None]) -> None:
