@@ -3,11 +3,13 @@
     make report            (or: python -m tools.report)
 
 In:  model/train/train.json, results/train (DVCLive), results/evaluate, results/predict, params.yaml, dvc.lock, git, and
-     dataset/data/{*.csv,annotation_report.csv}; for what is missing, the page shows the command that makes it
+     dataset/data/{*.csv,annotation_report.csv}; for what is missing, the page shows the command that makes it; and
+     logs/bench_predict, if `make bench-predict` has run
 Out: results/report.html, self-contained: no script, font or picture from elsewhere, so it opens offline and can be
      mailed. The same inputs give the same bytes.
 """
 
+import base64
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,8 +21,9 @@ from detector.base.errors import UserError
 from detector.weights import recipe
 from detector.weights.params import NO_START, STARTS
 from tools.cloud import git, lineage
+from tools.lab import bench_predict
 from tools.page import charts, pictures
-from tools.page.inputs import REMAKE, points, read_metrics, read_rows, read_yaml
+from tools.page.inputs import REMAKE, points, read_json, read_metrics, read_rows, read_yaml
 from tools.page.rendering import render
 
 TEMPLATE = "report.html.j2"
@@ -69,6 +72,7 @@ def context() -> dict[str, Any]:
         "start": recipe.described(trained.get("start") or {}),
         "lineage": outputs(read_yaml(lineage.LOCK)),
         "stale": lineage.stale(*SHOWN),
+        "cost": cost(),
         "commit": commit(),
         "frame": charts,
     }
@@ -134,6 +138,20 @@ def splits() -> list[str]:
             count, boxes = len({row.get("filename") for row in rows}), sum(bool(row.get("class")) for row in rows)
             result.append(f"{split}: {count:,} images, {boxes:,} boxes")
     return result
+
+
+def cost() -> dict[str, Any] | None:
+    """What predictions cost, as `make bench-predict` has measured it."""
+    path = bench_predict.OUTPUT / "results.json"
+    found = read_json(path, None)
+    if found is None:
+        return None
+    try:
+        chart = base64.b64encode(path.with_name("chart.svg").read_bytes()).decode()
+        rows = [bench_predict.cells(row) for row in found["rows"]]
+        return {"about": dict(found["about"]), "head": bench_predict.HEAD, "rows": rows, "chart": chart}
+    except (KeyError, TypeError, ValueError, FileNotFoundError) as error:
+        raise UserError(str(path), f"is not what is read here: {error}", "run: make bench-predict") from error
 
 
 def remarks() -> dict[str, int] | None:

@@ -208,6 +208,19 @@ def test_the_same_inputs_give_the_same_bytes(project: Path) -> None:
     assert make() == make() and str(project) not in make()
 
 
+def test_what_predictions_cost_where_it_was_measured(project: Path) -> None:
+    train_results()
+    assert "What predictions cost" not in make()
+    row: dict[str, Any] = {"name": HOSTILE, "cores": 2, "images_per_second": 50, "cpu_ms": 20, "cpu_ms_range": [18, 25]}
+    row |= {"over": {"recipe": [2.5, 2, 3]}, "file_mb": 18.6, "memory_mb": 190, "start_cpu_s": 0.5, "AP": None}
+    write("logs/bench_predict/results.json", {"about": {"machine": "2 cores, load 7.0 to 9.0"}, "rows": [row]})
+    write("logs/bench_predict/chart.svg", "<svg/>")
+    page = Page(make())
+    assert "machine: 2 cores, load 7.0 to 9.0" in page.text
+    assert f"{HOSTILE} 2 50 20.0 (18.0 to 25.0) 2.50 (2.00 to 3.00)" in page.text
+    assert ("img", "src", f"data:image/svg+xml;base64,{base64.b64encode(b'<svg/>').decode()}") in page.attributes
+
+
 def test_each_missing_part_shows_what_to_run(project: Path) -> None:
     train_results()
     page = Page(make())
@@ -248,6 +261,7 @@ def test_nothing_at_all_and_damaged_files_are_a_line(project: Path) -> None:
         ("results/evaluate/pictures/pictures.json", "[1]"),
         ("results/evaluate/pictures/pictures.json", '[{"file": "../../../params.yaml"}]'),
         ("model/train/train.json", "[]"),
+        ("logs/bench_predict/results.json", '{"rows": []}'),
         ("dvc.lock", "- a\n"),
         ("dvc.lock", "stages: {a: 1}\n"),
         ("params.yaml", "a: ["),

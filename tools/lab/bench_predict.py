@@ -4,7 +4,7 @@
 
     model/export, the dataset's test photos -> the table below, on the terminal
                                                logs/bench_predict/results.json   all of it, with each turn
-                                               logs/bench_predict/chart.svg
+                                               logs/bench_predict/chart.svg      shown by make report, with the table
 
 Processes take turns, each on one core, and again on all: `make predict` as it is, in float32 and int8; each format as
 `make predict` would use it (decode, detect, draw, write; a thread a core, a photo in each); OpenVINO, if it can be
@@ -178,11 +178,16 @@ def _command(row: Row, names: Sequence[str], output: str, python: Path | None) -
     return [sys.executable, "-m", "tools.lab.predictors", row.key, str(threads), output, *names]
 
 
-def _process(command: Sequence[str], folder: Path = Path()) -> str:
-    """What it prints."""
+def _environment() -> dict[str, str]:
+    """Of the processes: our modules, with bytecode as users have it, and YOLO11n without the network."""
+    others = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     offline = {"YOLO_OFFLINE": "true", "YOLO_AUTOINSTALL": "false", "YOLO_CONFIG_DIR": str(OUTPUT.absolute())}
-    environment = {**os.environ, **offline, "PYTHONPATH": str(REPOSITORY)}
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    return {**others, **offline, "PYTHONPATH": str(REPOSITORY)}
+
+
+def _process(command: Sequence[str]) -> str:
+    """What it prints."""
+    done = subprocess.run(command, env=_environment(), capture_output=True, text=True, check=False)
     if done.returncode:
         raise UserError(" ".join(command[:5]), f"ended with {done.returncode}: {done.stderr[-2000:]}", "")
     return done.stdout
@@ -212,9 +217,8 @@ def _make_predict(row: Row, names: Sequence[str], folder: Path) -> Measured:
 def _measured(command: Sequence[str], folder: Path) -> tuple[float, float, float]:
     """Seconds of CPU and of wall time, and the most memory in MB of a process."""
     began = time.perf_counter()
-    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
     with (folder / "log").open("w+") as log:
-        process = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log)
+        process = subprocess.Popen(command, cwd=folder, env=_environment(), stdout=log, stderr=log)
         _, status, used = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
         log.seek(0)
@@ -278,14 +282,15 @@ HEAD = (
 
 def markdown(table: Sequence[Measured]) -> list[str]:
     """The lines of a table."""
-    return [_line(HEAD), _line(["---"] * len(HEAD)), *(_line(_cells(row)) for row in table)]
+    return [_line(HEAD), _line(["---"] * len(HEAD)), *(_line(cells(row)) for row in table)]
 
 
 def _line(cells: Sequence[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _cells(row: Measured) -> list[str]:
+def cells(row: Measured) -> list[str]:
+    """A row of the table under HEAD."""
     model = row.get("model")
     low, high = row["cpu_ms_range"]
     return [
