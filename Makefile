@@ -10,7 +10,7 @@ TF ?= auto
 INSTALLER ?= auto
 
 # Only from the command line: a NAME or a STEPS that a shell happens to export must not steer a training.
-ARGUMENTS := STEPS BATCH DATASET FRESH SRC NAME SHA256 ADD RELABEL IMAGE IMAGES OUTPUT THRESHOLD XML YOLO TO A B PROJECT BUCKET LOCATION TPU_ACCOUNT COMMIT MINUTES WORK_DIR REMOTE
+ARGUMENTS := STEPS BATCH DATASET FRESH SRC NAME SHA256 ADD RELABEL IMAGE IMAGES OUTPUT MODEL THRESHOLD XML YOLO TO A B PROJECT BUCKET LOCATION TPU_ACCOUNT COMMIT MINUTES WORK_DIR REMOTE
 KNOWN := $(ARGUMENTS) PYTHON TF INSTALLER
 # A mistyped variable would be ignored in silence. (What a make above this one was given is not ours to judge.)
 GIVEN := $(if $(filter 0,$(MAKELEVEL)),$(foreach name,$(.VARIABLES),$(if $(filter command,$(origin $(name))),$(name))))
@@ -119,10 +119,10 @@ convert: install ## Copy a dataset for others: TO=coco|yolo|csv|voc [DATASET=pet
 	@$(PY) -m tools.convert $(call option,--to=,TO) $(call option,--dataset=,DATASET) $(call option,--output=,OUTPUT)
 
 .PHONY: predict
-predict: install ## Detect in IMAGES=folder|file|zip|gs:|'glob' [OUTPUT= THRESHOLD= XML=1 YOLO=1]
+predict: install ## Detect in IMAGES=folder|file|zip|gs: [OUTPUT= MODEL= THRESHOLD= XML=1 YOLO=1]
 	@$(if $(value IMAGES),,echo "error: IMAGES is empty; run: make predict IMAGES=folder" >&2; exit 2;) \
-		$(PY) -m tools.cloud.lineage model/export; $(PY) -m stages.predict $(call option,--output=,OUTPUT) \
-		$(call option,--threshold=,THRESHOLD) $(if $(filter 1,$(value XML)),--xml) $(if $(filter 1,$(value YOLO)),--yolo) -- $(call quote,IMAGES)
+		$(if $(value MODEL),,$(PY) -m tools.cloud.lineage model/export;) $(PY) -m stages.predict $(call option,--output=,OUTPUT) \
+		$(call option,--model=,MODEL) $(call option,--threshold=,THRESHOLD) $(if $(filter 1,$(value XML)),--xml) $(if $(filter 1,$(value YOLO)),--yolo) -- $(call quote,IMAGES)
 
 .PHONY: prelabel
 prelabel: install ## Label photos by the detector, to be corrected: IMAGES=folder [THRESHOLD=0.3]

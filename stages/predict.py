@@ -1,10 +1,10 @@
 """Draw the detections in photos, and list them as COCO JSON and as CSV.
 
     make predict IMAGES=holiday                    a user's photos and videos: detector/prediction/sources.py
-    python -m stages.predict IMAGES... [--output predictions] [--threshold 0.3] [--xml] [--yolo]  as many as you like
+    python -m stages.predict IMAGES... [--output predictions] [--model FOLDER] [--threshold 0.3] [--xml] [--yolo]
     python -m stages.predict                       the DVC stage: <dataset.dir>/test -> results/predict
 
-In:  the photos and videos, of any size and kind; the exported model in model/export
+In:  the photos and videos, of any size and kind; the exported model in model/export, or --model
 Out: detections.json   COCO results: [{image_id, category_id, bbox: [x, y, width, height] in pixels, score}, ...]
      images.json       the COCO dataset to it: images {id, file_name, width, height} and categories {id, name}
      detections.csv    filename,width,height,class,xmin,ymin,xmax,ymax,score; empty cells for a photo without detections
@@ -26,11 +26,12 @@ photo at hand end, and the results of those that are done are written; a second 
 
 import argparse
 import dataclasses
+import functools
 import io
 import sys
 import time
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path, PurePosixPath
 
@@ -44,7 +45,7 @@ from detector.data import score_threshold
 from detector.data.params import DatasetParams
 from detector.data.tables import ImageBoxes
 from detector.pictures import draw, images
-from detector.prediction import journal, page, photos, predictions, selection, sources, threads, yolo
+from detector.prediction import journal, models, page, photos, predictions, selection, sources, threads, yolo
 from detector.prediction.detector import Detector
 from detector.prediction.detector import load as load_detector
 from detector.prediction.journal import Journal
@@ -232,17 +233,19 @@ def below(output: Path, places: Places, names: Collection[str]) -> list[str]:
 
 
 def own_photos(
-    arguments: Sequence[str], output: Path, precision: str, shown: Selection, folders: Collection[str]
+    arguments: Sequence[str], output: Path, load: Callable[[], Detector], shown: Selection, folders: Collection[str]
 ) -> None:
     """`make predict`: photos and videos from anywhere -> `output`, where no file of the user is touched.
 
     folders: those of NAMED that are asked for.
     """
     with sources.opened(arguments) as found:
-        found_photos(found, output, precision, shown, folders)
+        found_photos(found, output, load, shown, folders)
 
 
-def found_photos(found: Sources, output: Path, precision: str, shown: Selection, folders: Collection[str]) -> None:
+def found_photos(
+    found: Sources, output: Path, load: Callable[[], Detector], shown: Selection, folders: Collection[str]
+) -> None:
     """Those that are on this machine by now."""
     inputs, problems = photos.find(found.places, photos.written(output), TAKEN)
     inputs, problems = [*inputs, *found.webcams], [*found.problems, *problems]
@@ -254,7 +257,7 @@ def found_photos(found: Sources, output: Path, precision: str, shown: Selection,
         where = " ".join(map(str, found.places))
         raise UserError(where, "only predict's own pictures there", "give the folder of photos")
     if inputs:
-        detector = load_detector(precision=precision)
+        detector = load()
         places = placed(inputs, output, folders)
         tables = [*predictions.RESULTS, page.NAME, *([yolo.NAMES] if yolo.LABELS in folders else [])]
         names = [photo.name for photo in inputs]
@@ -281,14 +284,14 @@ def counted(inputs: Sequence[Photo]) -> str:
     return errors.counted(len(inputs), "file" if any(photo.is_video for photo in inputs) else "photo")
 
 
-def test_split(precision: str, shown: Selection) -> None:
+def test_split(load: Callable[[], Detector], shown: Selection) -> None:
     """The DVC stage: the dataset's test images -> results/predict, atomically."""
     folder = paths.images(params.load("dataset", DatasetParams).dir, "test")
     inputs, problems = photos.find([folder])
     with files.whole_folder(paths.PREDICT) as output:
         if inputs:
             places = placed(inputs, output, (page.PICTURES, page.THUMBNAILS, VIDEOS))
-            detector = load_detector(precision=precision)
+            detector = load()
             _, unreadable, stopped_by = predict(detector, inputs, output, paths.PREDICT, shown, places)
             problems += unreadable
             if stopped_by:
@@ -311,6 +314,7 @@ def parser() -> argparse.ArgumentParser:
     kinds = "folders, files, globs, lists, archives, gs://..., a webcam's number; none: the test split"
     result.add_argument("images", nargs="*", metavar="IMAGES", help=kinds)
     result.add_argument("--output", type=Path, help="folder for the results (default: predictions)")
+    result.add_argument("--model", help="another model: an exported folder, or gs://... (default: model/export)")
     result.add_argument("--xml", action="store_true", help="write PASCAL VOC XML, too")
     result.add_argument("--yolo", action="store_true", help="write YOLO txt, too")
     result.add_argument("--threshold", help="the lowest score, for this run (default: predict.score_threshold)")
@@ -331,17 +335,24 @@ def main() -> None:
     """Load, detect, write."""
     arguments = parser().parse_args()
     settings = params.load("predict", PredictParams)
-    threshold = score_threshold.of(settings.score_threshold, paths.EXPORT / "model.json")
     if arguments.images:
-        lowest = given(arguments.threshold) if arguments.threshold else threshold
         output = files.expanded(arguments.output or "predictions")
         asked = {ANNOTATIONS: arguments.xml, yolo.LABELS: arguments.yolo}
         folders = [folder for folder in NAMED if asked.get(folder, True)]
-        own_photos(arguments.images, output, settings.precision, Selection(lowest, settings.agnostic_nms), folders)
-    elif arguments.output or arguments.threshold or arguments.xml or arguments.yolo:
+        with models.opened(arguments.model) as export_dir:
+            load = functools.partial(load_detector, export_dir, settings.precision)
+            lowest = given(arguments.threshold) if arguments.threshold else lowest_score(settings, export_dir)
+            own_photos(arguments.images, output, load, Selection(lowest, settings.agnostic_nms), folders)
+    elif any(value for name, value in vars(arguments).items() if name != "images"):
         parser().error("these options need IMAGES; without them the results go to results/predict")
     else:
-        test_split(settings.precision, Selection(threshold, settings.agnostic_nms))
+        shown = Selection(lowest_score(settings, paths.EXPORT), settings.agnostic_nms)
+        test_split(functools.partial(load_detector, precision=settings.precision), shown)
+
+
+def lowest_score(settings: PredictParams, export_dir: Path) -> float:
+    """The threshold of params.yaml, which may be what suits the model."""
+    return score_threshold.of(settings.score_threshold, export_dir / models.RECORD)
 
 
 if __name__ == "__main__":

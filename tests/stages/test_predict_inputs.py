@@ -17,9 +17,10 @@ import pytest
 from PIL import Image
 
 from detector.base.errors import UserError
+from detector.data import labels
 from detector.prediction import sources
 from tests.stages.test_predict import RED, SIGNALLING, WHITE, ended, numbered, picture, save, table, tree
-from tests.support import films
+from tests.support import films, finder
 from tests.support.gcs_server import Server
 from tests.support.stage import child
 
@@ -296,3 +297,27 @@ def test_photos_in_a_bucket(
         with pytest.raises(UserError, match=f"{url}: {words}"):
             run(url)
     assert not list(Path(".work/predict").glob("*/objects"))
+
+
+# The model.
+
+
+def test_another_model_from_a_folder_or_a_bucket(
+    run: Callable[..., None], project: Path, tmp_path_factory: pytest.TempPathFactory, bucket: Server
+) -> None:
+    """One whose label map calls class 1 a rose. Its threshold is its own: a third of that square is red."""
+    other = finder.save(tmp_path_factory.mktemp("other") / "export")
+    labels.write(other / "label_map.pbtxt", ["rose", "lily"])
+    (other / "model.json").write_text('{"score_threshold": 0.25}')
+    save("photos/a.png", picture((80, 40), ((0, 0, 8, 8), RED), ((12, 12, 20, 20), RED)))
+    Path("model/export").unlink()
+    run("photos", "--model", str(other))
+    (row,) = table()
+    assert row[3] == "rose"
+    before = tree("predictions")
+    for file in other.iterdir():
+        bucket.put("pets", f"models/roses/{file.name}", file.read_bytes())
+    run("photos", "--model", "gs://pets/models/roses")
+    assert tree("predictions") == before
+    with pytest.raises(UserError, match=r"nowhere: no such folder; give the folder that `export` made"):
+        run("photos", "--model", "nowhere")
