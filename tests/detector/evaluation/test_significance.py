@@ -268,3 +268,19 @@ def test_detections_of_other_images_are_refused() -> None:
     truth, found = cats([True, True])
     with pytest.raises(ValueError, match=r"001\.jpg"):
         significance.compare(truth, found, found[:1], NAMES)
+
+
+@pytest.mark.parametrize("better", [[True, True, False, True], [True, False, False, True]])
+def test_the_interval_of_a_difference_is_that_of_a_comparison(better: list[bool]) -> None:
+    """Where the two rank alike, with other scores, it is 0 to 0."""
+    truth, first = cats([True, False, False, True])
+    second = cats(better, score=0.6)[1]
+    compared = significance.compare(truth, first, second, NAMES)
+    intervals = significance.difference_intervals(truth, first, second, NAMES)
+    assert intervals == {f"{name}_interval": {"low": one.low, "high": one.high} for name, one in compared.items()}
+    assert (intervals["AP_interval"]["high"] > 0) == (better[1])
+
+
+def test_the_difference_of_one_image_has_no_interval() -> None:
+    truth, found = cats([True])
+    assert significance.difference_intervals(truth, found, found, NAMES) == {}
