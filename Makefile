@@ -220,7 +220,7 @@ bench-train: install ## Compare our training speed with the Object Detection API
 	@$(PY) -m tools.lab.bench_train
 
 .PHONY: bench-predict
-bench-predict: install ## What predictions cost, by format and runtime: half an hour; installs 6 GB
+bench-predict: install ## What predictions cost, by format and runtime: an hour; installs 6 GB
 	@$(PY) -m tools.lab.bench_predict
 
 .PHONY: check
