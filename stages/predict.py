@@ -36,7 +36,6 @@ from contextlib import closing
 from pathlib import Path, PurePosixPath
 
 from PIL import Image
-from tqdm import tqdm
 
 from detector.annotations.voc_writer import LabelledBox, voc_xml
 from detector.base import errors, files, params, paths
@@ -84,6 +83,7 @@ def detect_all(
         places: where its picture and its thumbnail go.
         stops: ends it after the photos at hand.
     """
+    from tqdm import tqdm  # late: a tenth of the start, and of --help
 
     many_frames = []
 

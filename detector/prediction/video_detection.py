@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from PIL import Image
-from tqdm import tqdm
 
 from detector.base import errors
 from detector.base.errors import UserError
@@ -55,6 +54,8 @@ class VideoDetection:
             return [error]
 
     def _run(self, video: Photo, film: Video, target: Path) -> list[UserError]:
+        from tqdm import tqdm  # late: a tenth of the start of a prediction
+
         frames = ((video.name, frame, self.done.frame(video, frame.number)) for frame in film)
         progress = tqdm(total=film.expected or None, desc=errors.printable(video.name), unit="frame", disable=None)
         most = images.MAX_PIXELS // film.pixels
