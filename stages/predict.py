@@ -44,7 +44,7 @@ from detector.data import score_threshold
 from detector.data.params import DatasetParams
 from detector.data.tables import ImageBoxes
 from detector.pictures import draw, images
-from detector.prediction import journal, models, page, photos, predictions, selection, sources, threads, yolo
+from detector.prediction import journal, models, page, photos, predictions, sources, threads, yolo
 from detector.prediction.detector import Detector
 from detector.prediction.detector import load as load_detector
 from detector.prediction.journal import Journal
@@ -56,6 +56,7 @@ from detector.prediction.stops import Stops
 from detector.prediction.video_detection import VideoDetection
 
 ANNOTATIONS, VIDEOS = "annotations", page.VIDEOS
+MOST_SIDE = 65_500  # pixels, of a JPEG as libjpeg writes it
 TAKEN = (*images.SUFFIXES, *images.VIDEOS)  # of a folder, by their suffixes
 NAMED = {  # what is written of each photo, and of each video: {folder: what names the files in it}
     page.PICTURES: photos.picture_names,
@@ -115,7 +116,9 @@ def detect_all(
 
 
 def jpeg(picture: Image.Image) -> bytes:
-    """A picture as the bytes of a JPEG."""
+    """A picture as the bytes of a JPEG, which has sides of 65,500 pixels at most: larger ones are reduced."""
+    if (factor := -(-max(picture.size) // MOST_SIDE)) > 1:
+        picture = picture.reduce((min(factor, picture.width), min(factor, picture.height)))
     buffer = io.BytesIO()
     picture.save(buffer, "JPEG", quality=90)
     return buffer.getvalue()
@@ -170,7 +173,7 @@ def predict(
                 errors.say(f"shown as ids in the pictures, whose font lacks their letters: {errors.few(ids)}")
             if not detections:
                 errors.say(f"nothing has a score of {shown.threshold:g}: the highest is {done.best(inputs):.3f}")
-            most = selection.most_detections(paths.EXPORT / "model.json")
+            most = detector.most
             if most and (full := done.full(inputs, most)):
                 remedy = "to raise it: max_total_detections in train.config_override"
                 errors.say(f"{errors.counted(full, 'photo')} with {most} detections, this model's limit; {remedy}")
@@ -264,6 +267,8 @@ def found_photos(
         photos.claim(output, [*tables, journal.NAME, *below(output, places, names)], inputs)
         ready, unreadable, stopped_by = predict(detector, inputs, output, output, shown, places)
         if stopped_by:
+            for problem in [*problems, *map(found.in_words, unreadable)]:
+                errors.say(f"error: {problem.line()}", file=sys.stderr)
             errors.say(
                 f"stopped: {len(ready)} of {counted(inputs)} are done; to resume, run it again",
                 file=sys.stderr,

@@ -37,6 +37,7 @@ from tools.importing.tree import Tree
 
 RESERVED = ("sample", "data")  # the embedded dataset, and the stages' own folder
 DATASETS = Path("dataset")
+State = dict[Path, tuple[int, int, int]]
 
 
 def main() -> None:
@@ -44,10 +45,11 @@ def main() -> None:
     target = dvc_add.folder(DATASETS, arguments.name, RESERVED, "pets")
     with readable(sources.shown(arguments.src)), opened(arguments.src, arguments.sha256) as (tree, notes, temporary):
         if arguments.add:
+            before = state(target.resolve())
             addition = adding.make(
                 tree, arguments.test_fraction, temporary / "whole", adding.read(target), relabel=arguments.relabel
             )
-            planned, outcome = addition.plan, add(addition, target)
+            planned, outcome = addition.plan, add(addition, target, before)
             notes = [*notes, *planned.notes, *descriptions.counts(planned)]
         else:
             planned = plan.make(tree, arguments.test_fraction, temporary / "whole")
@@ -146,7 +148,7 @@ def copy(planned: Plan, target: Path) -> str:
     return "imported"
 
 
-def add(addition: Addition, target: Path) -> str:
+def add(addition: Addition, target: Path, before: State) -> str:
     """Put a folder in the place of the dataset's that has all of its files, and the new ones; says how many these are.
 
     Raises:
@@ -155,9 +157,12 @@ def add(addition: Addition, target: Path) -> str:
     if addition.is_empty:
         return "nothing to add"
     place = target.resolve()  # it may be a link to a larger disk
-    before = state(place)
     with files.whole_folder(place) as folder:
-        shutil.copytree(place, folder, symlinks=True, copy_function=linking.linked, dirs_exist_ok=True)
+        try:
+            shutil.copytree(place, folder, symlinks=True, copy_function=linking.linked, dirs_exist_ok=True)
+        except shutil.Error as error:  # it has a list of errors, and no errno
+            where, _, reason = error.args[0][0]
+            raise UserError(str(where), f"cannot be copied: {reason}", "fix that and run the command again") from error
         for path in addition.labels:
             (folder / path).unlink(missing_ok=True)
         write(addition.targets, folder)
@@ -168,7 +173,7 @@ def add(addition: Addition, target: Path) -> str:
     return f"{errors.counted(sum(row.photo is not None for row in addition.plan.rows), 'photo')} added{labels}"
 
 
-def state(folder: Path) -> dict[Path, tuple[int, int, int]]:
+def state(folder: Path) -> State:
     """What changes when somebody writes to a file of a folder, or adds one."""
     found = {path: path.lstat() for path in folder.rglob("*")}
     return {path: (one.st_ino, one.st_size, one.st_mtime_ns) for path, one in found.items()}
@@ -177,6 +182,7 @@ def state(folder: Path) -> dict[Path, tuple[int, int, int]]:
 def write(targets: Mapping[Path, Path | bytes], folder: Path) -> None:
     """Write the files of a plan below a folder."""
     for path, content in tqdm(targets.items(), unit="file", disable=None, leave=False):
+        (folder / path).touch(exist_ok=False)  # never into a file that is there: it may be a second name of the user's
         if isinstance(content, bytes):
             (folder / path).write_bytes(content)
             continue

@@ -104,7 +104,11 @@ def opened(path: Path, size: tuple[int, int]) -> tuple[Image.Image, bool]:
     upright = images.open_upright(path)
     if upright.size == size:
         return upright, False
-    return images.open_raw(path), True
+    raw = images.open_raw(path)
+    if raw.size != size:
+        reason = f"is {upright.width}x{upright.height}, the CSV says {size[0]}x{size[1]}"
+        raise UserError(str(path), reason, "run: dvc repro xml2csv")
+    return raw, True
 
 
 def table(doubts: Iterable[Doubt], detector: Detector) -> str:
@@ -124,7 +128,10 @@ def cells(boxes: ImageBoxes, number: int | None, detector: Detector) -> list[obj
     """Class and corners of a box; empty where there is none."""
     if number is None:
         return [""] * 5
-    return [detector.names[int(boxes.classes[number])], *(round(v, DIGITS) for v in boxes.boxes[number].tolist())]
+    return [
+        naming.cell(detector.names[int(boxes.classes[number])]),
+        *(round(v, DIGITS) for v in boxes.boxes[number].tolist()),
+    ]
 
 
 def write_page(doubts: Sequence[Doubt], dataset: Path, label_map: dict[str, int], photos: int) -> None:

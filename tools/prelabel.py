@@ -51,6 +51,7 @@ from tools.labelling import order
 
 FOLDER = "prelabelled"
 LEAST_SCORE = 0.05  # of a box that counts, far below any threshold: the hundred boxes of a photo would fill the journal
+LONGEST_NAME = 255  # bytes of a file name
 LONGEST = 240  # bytes of a stem; a file name may have 255
 
 
@@ -68,8 +69,7 @@ def main() -> None:
         errors.say(f"passed over: {what} of a format that is not read ({errors.few(others)})")
     waiting, left_out = unlabelled(inputs, dataset)
     if not waiting:
-        for problem in problems:
-            raise problem
+        report(problems)
         errors.say(f"nothing to label: {'; '.join(left_out)}")
         return
     lineage.warn(lineage.stale(paths.EXPORT))
@@ -126,21 +126,25 @@ def unlabelled(inputs: Sequence[Photo], dataset: Path) -> tuple[list[Photo], lis
 
 def is_labelled(path: Path) -> bool:
     """Whether a file has an XML beside it, under its stem or its name."""
-    return any(one.exists() for one in (path.with_suffix(".xml"), path.with_name(f"{path.name}.xml")))
+    names = {f"{name}{suffix}" for name in (path.stem, path.name) for suffix in (".xml", ".XML")}
+    return any(path.with_name(name).exists() for name in names)
 
 
 def prelabel(
     detector: Detector, inputs: Sequence[Photo], output: Path, shown: Selection
 ) -> tuple[int, Counter[str], list[UserError]]:
     """Detect in all photos, then write the folder; returns how many are in it, boxes by class, unreadable photos."""
-    output.parent.mkdir(parents=True, exist_ok=True)
     journal = output.with_name(f".{output.name}.passo-journal")
+    if len(os.fsencode(journal.name)) > LONGEST_NAME:
+        raise UserError(str(output), "its name is too long", "give a shorter one: OUTPUT=second")
+    files.make_folder(output.parent)
     pictures = {photo.name: photo.path for photo in inputs}
-    run = {"model": detector.digest, "least": LEAST_SCORE}
+    least = min(LEAST_SCORE, shown.threshold)
+    run = {"model": detector.digest, "least": least}
     with Stops() as stops, Journal(journal, run, inputs, pictures) as done:
         if done.resumed:
             errors.say(f"resumes: {done.resumed} of {errors.counted(len(inputs), 'photo')} are done")
-        unreadable = detect_all(detector, inputs, done, shown.threshold, stops)
+        unreadable = detect_all(detector, inputs, done, shown.threshold, least, stops)
         ready = [photo for photo in inputs if photo in done]
         if stops.requested:
             count = f"{len(ready)} of {errors.counted(len(inputs), 'photo')}"
@@ -155,7 +159,7 @@ def prelabel(
 
 
 def detect_all(
-    detector: Detector, inputs: Sequence[Photo], done: Journal, threshold: float, stops: Stops
+    detector: Detector, inputs: Sequence[Photo], done: Journal, threshold: float, least: float, stops: Stops
 ) -> list[UserError]:
     """Detect in every photo that is not done yet; returns the errors of unreadable ones."""
 
@@ -174,7 +178,7 @@ def detect_all(
                 unreadable.append(found)
             else:
                 best, above = float(found.scores.max(initial=0)), len(found.above(threshold).boxes)
-                done.add(photo, found.above(LEAST_SCORE), best, above)
+                done.add(photo, found.above(least), best, above)
             progress.update()
     return unreadable
 
@@ -197,7 +201,16 @@ def write(
             (folder / name).with_suffix(".xml").write_bytes(xml(chosen, names, name, output.name))
             boxes.update(names[class_id] for class_id in chosen.classes.tolist())
             source = naming.cell(errors.escaped(str(photo.path)))
-            lines.append([rank, name, source, f"{uncertainties[number]:.4f}", len(chosen.boxes), listed(chosen, names)])
+            lines.append(
+                [
+                    rank,
+                    name,
+                    source,
+                    f"{uncertainties[number]:.4f}",
+                    len(chosen.boxes),
+                    naming.cell(listed(chosen, names)),
+                ]
+            )
         write_csv(folder / voc_files.ORDER, lines)
         files.write_text(folder / "classes.txt", "".join(f"{name}\n" for name in names.values()))
     return boxes

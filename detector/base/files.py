@@ -24,7 +24,7 @@ def whole_file(path: str | Path, *, durable: bool = False) -> Iterator[Path]:
     With `durable` it is on the disk before it is renamed, so that not even a power cut leaves half of it.
     """
     path = Path(path)
-    _make_folder(path.parent)
+    make_folder(path.parent)
     temporary = path.with_name(f"{TEMPORARY}{secrets.token_hex(8)}")
     with _errors_name(path, temporary):
         try:
@@ -50,7 +50,7 @@ def whole_folder(path: str | Path, *, durable: bool = False, is_new: bool = Fals
         UserError: with `is_new`, something is at `path` by now.
     """
     path = Path(path)
-    _make_folder(path.parent)
+    make_folder(path.parent)
     with _errors_name(path, path.with_name(TEMPORARY)):
         temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=TEMPORARY))
         new, old = temporary / "new", temporary / OLD / path.name
@@ -75,7 +75,7 @@ def whole_folder(path: str | Path, *, durable: bool = False, is_new: bool = Fals
             shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _make_folder(path: Path) -> None:
+def make_folder(path: Path) -> None:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError) as error:

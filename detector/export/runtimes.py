@@ -7,6 +7,7 @@ import numpy as np
 from PIL import Image
 
 from detector.base import paths
+from detector.base.errors import UserError
 from detector.data import labels
 from detector.data.tables import ImageBoxes
 from detector.export.params import FORMATS
@@ -20,10 +21,12 @@ Detect = Callable[[Image.Image, str], ImageBoxes]  # an RGB picture and its file
 def load(name: str, folder: Path) -> Detect:
     """The format `name` of the export in `folder`."""
     path = folder / FORMATS[name][0]
+    if not path.exists():
+        raise UserError(str(path), "not exported yet", "run: dvc repro export")
     if path.is_file():
         return detector.load_file(path).detect
     names = labels.by_id(labels.read(folder / paths.LABEL_MAP))
-    return Detector(names, _saved_model(path), digest="").detect
+    return Detector(names, _saved_model(path), digest="", most=None).detect
 
 
 def _saved_model(folder: Path) -> Run:

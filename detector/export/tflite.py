@@ -16,6 +16,9 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from flatbuffers import flexbuffers
+
 from detector.export import int8, saveable, tflite_metadata
 from detector.export.calibration import Photos
 from detector.model import od_api
@@ -23,6 +26,7 @@ from detector.model.tensorflow_env import quiet, tf
 
 GRAPH = "tflite_saved_model"  # the name of its format, and of its folder
 FILES = {"tflite": "model.tflite", "tflite_float16": "model_float16.tflite", "tflite_int8": "model_int8.tflite"}
+_USUAL_LIMIT = 100  # detections of a class, where a model does not say
 INPUTS = ("uint8", "float32")  # what an int8 model may take
 
 
@@ -40,7 +44,14 @@ def save_graph(model: Any, config: Any, label_map: Path, folder: Path) -> None:
         saveable.save({"serving_default": function}, label_map, folder)
 
 
-def convert(graph: Path, format_name: str, size: tuple[int, int], photos: Photos, int8_input: str) -> bytes:
+def convert(
+    graph: Path,
+    format_name: str,
+    size: tuple[int, int],
+    photos: Photos,
+    int8_input: str,
+    per_class: int = _USUAL_LIMIT,
+) -> bytes:
     """The TFLite model of a `save_graph`, without metadata; the same bytes for the same graph and photos.
 
     Args:
@@ -49,16 +60,31 @@ def convert(graph: Path, format_name: str, size: tuple[int, int], photos: Photos
         size: (height, width) of its input.
         photos: to calibrate tflite_int8 with, one at least.
         int8_input: of tflite_int8, one of INPUTS.
+        per_class: how many detections of a class it gives at most.
     """
     converter = tf.lite.TFLiteConverter.from_saved_model(str(graph))
     converter.allow_custom_ops = True  # TFLite_Detection_PostProcess, which every TFLite runtime has
     with quiet():
         if format_name == "tflite_int8":
-            return int8.convert(converter, size, photos, int8_input)
-        if format_name == "tflite_float16":
-            converter.optimizations = [tf.lite.Optimize.DEFAULT]
-            converter.target_spec.supported_types = [tf.float16]
-        return bytes(converter.convert())
+            converted = int8.convert(converter, size, photos, int8_input)
+        else:
+            if format_name == "tflite_float16":
+                converter.optimizations = [tf.lite.Optimize.DEFAULT]
+                converter.target_spec.supported_types = [tf.float16]
+            converted = bytes(converter.convert())
+    return _with_limit(converted, per_class) if per_class > _USUAL_LIMIT else converted
+
+
+def _with_limit(content: bytes, per_class: int) -> bytes:
+    """The model, whose suppression keeps that many boxes of a class; the API's exporter does not say how many."""
+    from tensorflow.lite.tools import flatbuffer_utils  # late, as it comes behind TensorFlow's settings
+
+    model = flatbuffer_utils.read_model_from_bytearray(bytearray(content))
+    for operation in model.subgraphs[0].operators:
+        if operation.customOptions is not None:
+            options = flexbuffers.Loads(bytes(operation.customOptions)) | {"detections_per_class": per_class}
+            operation.customOptions = np.frombuffer(flexbuffers.Dumps(options), np.uint8)
+    return bytes(flatbuffer_utils.convert_object_to_bytearray(model))
 
 
 def export(
@@ -80,11 +106,13 @@ def export(
         card: what the metadata says of the model.
     """
     resizer = config.model.ssd.image_resizer.fixed_shape_resizer
+    limits = config.model.ssd.post_processing.batch_non_max_suppression
     wanted = sorted(FILES.keys() & set(formats))
     with tempfile.TemporaryDirectory() as temporary:
         graph = folder / GRAPH if GRAPH in formats else Path(temporary)
         if wanted or GRAPH in formats:
             save_graph(model, config, label_map, graph)
         for format_name in wanted:
-            converted = convert(graph, format_name, (resizer.height, resizer.width), photos, int8_input)
+            size = resizer.height, resizer.width
+            converted = convert(graph, format_name, size, photos, int8_input, limits.max_detections_per_class)
             (folder / FILES[format_name]).write_bytes(tflite_metadata.add(converted, label_map, card))

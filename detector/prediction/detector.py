@@ -14,6 +14,7 @@ from detector.base.errors import UserError
 from detector.data import labels
 from detector.data.boxes import detected_to_voc
 from detector.data.tables import ImageBoxes
+from detector.prediction import models, selection
 from detector.prediction.found import Run
 
 FORMATS = {"float32": ("onnx", "model.onnx"), "int8": ("tflite_int8", "model_int8.tflite")}  # by predict.precision
@@ -26,12 +27,14 @@ _EXPORT = "run: dvc repro --force export"
 class Detector:
     """A loaded model, which several threads may use at a time.
 
-    names: class id -> name. digest: of the model's file and of the names, in hexadecimal.
+    names: class id -> name. digest: of the model's file and of the names, in hexadecimal. most: detections of a photo
+    that it gives at most, where model.json beside it says so.
     """
 
     names: Mapping[int, str]
     run: Run
     digest: str
+    most: int | None
 
     def detect(self, image: Image.Image, filename: str) -> ImageBoxes:
         """The detections in an RGB picture of any size; boxes in its pixels, clipped to it, best score first."""
@@ -66,7 +69,7 @@ def load_file(path: Path) -> Detector:
     except Exception as error:  # each runtime raises its own
         raise UserError(str(path), f"does not load: {error}", _EXPORT) from error
     digest = hashlib.sha256(json.dumps([files.sha256(path), dict(names)]).encode()).hexdigest()
-    return Detector(names, run, digest)
+    return Detector(names, run, digest, selection.most_detections(path.parent / models.RECORD))
 
 
 def _load(path: Path) -> Run:

@@ -8,6 +8,7 @@ its end. A line that a kill cut off is dropped, and its photo or frame is done a
 
 import fcntl
 import json
+import os
 from array import array
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -20,7 +21,7 @@ from detector.data.tables import Frame, ImageBoxes
 from detector.prediction.photos import Photo
 
 NAME = ".passo-journal"  # in the output folder, until all photos are done
-_FORMAT = 2
+_FORMAT = 3
 
 
 class Journal:
@@ -41,7 +42,7 @@ class Journal:
     ) -> None:
         self._places: dict[str, int] = {}  # {photo name: where its line begins, or that of a video's end}
         self._frames: dict[str, array[int]] = {}  # {video name: where the line of each frame begins}
-        self._file = path.open("a+b")
+        self._pictures, self._file = pictures, path.open("a+b")
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -74,7 +75,7 @@ class Journal:
         """
         line = {
             "name": photo.name,
-            "file": _state(photo.path),
+            **self._files(photo, result),
             "size": [result.width, result.height],
             "classes": result.classes.tolist(),
             "boxes": result.boxes.tolist(),
@@ -90,7 +91,7 @@ class Journal:
 
     def end(self, video: Photo) -> None:
         """All frames of a video are done, and its picture is written."""
-        line = {"name": video.name, "file": _state(video.path), "frames": len(self._frames[video.name])}
+        line = {"name": video.name, **self._files(video), "frames": len(self._frames[video.name])}
         self._places[video.name] = self._write(line)
 
     def frame(self, video: Photo, number: int) -> ImageBoxes | None:
@@ -122,6 +123,11 @@ class Journal:
     def remove(self) -> None:
         """All is done, and written elsewhere."""
         self._path.unlink()
+
+    def _files(self, photo: Photo, result: ImageBoxes | None = None) -> dict[str, object]:
+        """The file and its picture, as they are: another run may replace either. A frame has no picture yet."""
+        picture = [] if result and result.frame else _state(self._pictures[photo.name])
+        return {"file": _place(photo.path), "picture": picture}
 
     def _lines(self, photos: Iterable[Photo]) -> Iterator[dict[str, Any]]:
         for photo in photos:
@@ -159,13 +165,13 @@ class Journal:
         """Take in one line, if it is of a photo that is as it was; a webcam's never is."""
         frame = None if "frames" in line else _result(line).frame
         photo = photos.get(line["name"])
-        if not photo or photo.is_webcam or line["file"] != _state(photo.path):
+        if not photo or photo.is_webcam or line["file"] != _place(photo.path):
             return
         if frame:
             frames = self._frames.setdefault(photo.name, array("Q"))
             if frame.number == len(frames):
                 frames.append(place)
-        elif pictures[photo.name].is_file():
+        elif line["picture"] and line["picture"] == _state(pictures[photo.name]):
             self._places[photo.name] = place
 
     def _write(self, line: Mapping[str, object]) -> int:
@@ -174,6 +180,11 @@ class Journal:
         self._file.write(json.dumps(line).encode() + b"\n")
         self._file.flush()
         return place
+
+
+def _place(path: Path) -> list[object]:
+    """Which file it is, in which state."""
+    return [os.path.abspath(path), *_state(path)]  # noqa: PTH100 (a link is not the file that it leads to)
 
 
 def _state(path: Path) -> list[int]:

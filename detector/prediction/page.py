@@ -12,6 +12,7 @@ import html
 import io
 import itertools
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from urllib.parse import quote
@@ -62,11 +63,9 @@ def write(
     about = f"Scores from {threshold:g} up. The same as tables: {links}."
     if videos:
         about += f" Videos: {', '.join(_link(f'{VIDEOS}/{file}', name) for name, file in videos.items())}."
-    page = _TEMPLATE.read_text(encoding="utf-8")
-    for mark, content in (("policy", _policy(style, script)), ("about", about), ("style", style), ("script", script)):
-        page = page.replace(f"@{mark}@", content)
-    start, rest = page.split("@list@")
-    middle, end = rest.split("@data@")
+    marks = {"policy": _policy(style, script), "about": about, "style": style, "script": script}
+    parts = re.split("@(list|data)@", _TEMPLATE.read_text(encoding="utf-8"))[::2]
+    start, middle, end = (re.sub(f"@({'|'.join(marks)})@", lambda found: marks[found[1]], part) for part in parts)
     with files.whole_file(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         file.write(start)
         file.writelines(_list(results(), names, pictures))

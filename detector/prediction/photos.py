@@ -166,8 +166,8 @@ def txt_names(photos: Sequence[Photo]) -> dict[str, str]:
 
 
 def _unique(wanted: Mapping[str, str], suffix: str) -> dict[str, str]:
-    """{photo: a name}, with the suffix once more where another photo has that name already."""
-    taken: set[str] = set()
+    """{photo: a name}, with the suffix once more where another photo, or a folder, has that name already."""
+    taken = {str(folder).lower() for name in wanted.values() for folder in PurePosixPath(name).parents}
     names = {}
     for photo, name in wanted.items():
         while (fitting := _cut(name, suffix)).lower() in taken:  # some file systems take X.jpg and x.jpg for one

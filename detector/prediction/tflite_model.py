@@ -27,12 +27,14 @@ def load(path: Path) -> Run:
     own = threading.local()
 
     def interpreter() -> Any:
-        with stderr.quiet():
-            made = Interpreter(model_content=content, num_threads=1)
-            made.allocate_tensors()
+        made = Interpreter(model_content=content, num_threads=1)
+        made.allocate_tensors()
         return made.get_signature_runner()
 
-    own.runner = interpreter()
+    with stderr.quiet():  # LiteRT speaks at the first one; in threads each would put back what another has put there
+        own.runner = interpreter()
+    if missing := {f"output_{number}" for number in range(4)} - own.runner.get_output_details().keys():
+        raise ValueError(f"it has no {' and no '.join(sorted(missing))}")
 
     def run(pixels: Pixels) -> Found:
         if not hasattr(own, "runner"):

@@ -28,6 +28,7 @@ _FORMATS = "asf,avi,flv,matroska,mov,mpeg,mpegts,ogg"  # FFmpeg's names
 _WEBCAM_FORMAT = "v4l2"
 _READ = 2**20  # bytes at once
 _SHORT = 0.9  # the share of its duration at which the frames of a whole video may end, and a second less
+_LONGEST_SIDE = 16_384  # pixels, of a video that x264 writes
 _RATE = 30  # frames a second, where a video does not say
 _UPRIGHT = {  # degrees against the clock, by which a frame is to be turned
     90: Image.Transpose.ROTATE_90,
@@ -155,6 +156,9 @@ def _stream(container: "InputContainer", where: str) -> "VideoStream":
         raise UserError(where, "is not a video that can be read: its codec is unknown", _REMEDY)
     if stream.width * stream.height > images.MAX_PIXELS:
         raise _too_large(where, stream.width, stream.height)
+    if max(stream.width, stream.height) > _LONGEST_SIDE:
+        reason = f"is too large: {stream.width}x{stream.height} pixels, H.264 has sides of {_LONGEST_SIDE:,} at most"
+        raise UserError(where, reason, "scale it down")
     stream.thread_type = "AUTO"
     return stream
 

@@ -603,3 +603,40 @@ def test_a_name_that_is_a_formula_to_a_spreadsheet_is_text_in_the_csv(run: Calla
     assert [one.filename for one in rows] == ["-1.png", "=1+1.png"]
     dataset = json.loads(Path("predictions/images.json").read_text())
     assert [image["file_name"] for image in dataset["images"]] == ["-1.png", "=1+1.png"]
+
+
+def test_a_run_that_was_killed_is_not_resumed_with_other_photos_of_the_same_names(run: Callable[..., None]) -> None:
+    """Frames that were extracted have the same names, sizes and times."""
+    for folder, left in (("a", 10), ("b", 40)):
+        for number in range(20):
+            os.utime(save(f"{folder}/{number:02}.bmp", picture((80, 40), ((left, 5, left + 20, 25), RED))), (1, 1))
+    run("b", "--output", "whole")
+    ended(child("-c", SIGNALLING, "4", str(int(signal.SIGTERM)), "a", "--output", "parts"), 143)
+    run("b", "--output", "parts")
+    assert tree("parts") == tree("whole")
+
+
+def test_a_picture_that_another_run_has_replaced_is_drawn_again(run: Callable[..., None]) -> None:
+    for number in range(20):
+        save(f"a/{number:02}.png", picture((80, 40), ((10, 5, 30, 25), RED)))
+        save(f"b/{number:02}.png", picture((80, 40), ((40, 5, 60, 25), WHITE)))
+    run("a", "--output", "whole")
+    for folder in "ab":
+        ended(child("-c", SIGNALLING, "2", str(int(signal.SIGTERM)), folder, "--output", "parts"), 143)
+    run("a", "--output", "parts")
+    assert tree("parts") == tree("whole")
+
+
+def test_a_photo_with_a_longer_side_than_a_jpeg_has(run: Callable[..., None]) -> None:
+    save("photos/long.png", picture((70_000, 20), ((7_000, 0, 35_000, 20), RED)))
+    run("photos")
+    (row,) = table()
+    assert row[:3] == ["long.png", "70000", "20"]
+    assert Image.open("predictions/pictures/long.png.jpg").size == (35_000, 10)
+
+
+def test_a_file_and_a_folder_of_one_name(run: Callable[..., None]) -> None:
+    save("photos/x.png", picture())
+    save("photos/x.png.jpg/y.png", picture())
+    run("photos", "--xml")
+    assert [row[0] for row in table()] == ["x.png", "x.png.jpg/y.png"]

@@ -31,9 +31,10 @@ def folder(parent: Path, name: str, reserved: Collection[str], example: str) -> 
 
 def refuse_missing(target: Path) -> None:
     """Raises: UserError: DVC tracks this folder, and this machine does not have it, or not under its name."""
-    for old in files.hidden(target)[:1]:
+    place = target.resolve() if target.is_symlink() else target  # on a larger disk
+    for old in files.hidden(place)[:1]:
         reason = f"missing, since a kill came while it was replaced; the last one is {old}"
-        raise UserError(str(target), reason, f"run: mv {old} {target}")
+        raise UserError(str(target), reason, f"run: mv {old} {place}")
     if Path(f"{target}.dvc").exists() and not target.exists():
         raise UserError(str(target), "tracked by DVC, but not here", "run: make pull")
 

@@ -4,10 +4,11 @@ known      a photo of the dataset, byte for byte: it stays where it is; another 
 copy       of a photo of the dataset (detector/annotations/duplicates.py): left out, as it might change sides with it
 new        as the source's folders or lists say, else by the rule of a first import: the hash of the name
 
-Nothing that is in the dataset moves. Nor does it in xml2csv, whose validation split goes by the names, too, unless a
-class had too few photos for one.
+Nothing that is in the dataset moves. Nor does it in xml2csv, whose validation split goes by the names, too, unless
+there are few photos, or more copies of one than a picture has.
 """
 
+import os
 import unicodedata
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
@@ -38,6 +39,12 @@ class Present:
     folder: Path
     photos: list[Photo]
     classes: list[str]
+
+    @property
+    def stems(self) -> list[str]:
+        """Of all that lies in the splits' folders: a label without its photo, a broken link, has a name, too."""
+        places = [paths.images(self.folder, split) for split in datasets.SPLITS]
+        return [path.stem for place in places if place.is_dir() for path in place.iterdir()]
 
     @cached_property
     def by_content(self) -> dict[str, Photo]:
@@ -71,9 +78,12 @@ class Addition:
 
 
 def read(folder: Path) -> Present:
-    """The dataset in a folder. Raises: UserError: there is none, or its label map cannot be read."""
+    """The dataset in a folder. Raises: UserError: there is none, a split is a link, or its label map cannot be read."""
     if not folder.is_dir():
         raise UserError(str(folder), "not found", "leave out ADD=1, to make a new dataset")
+    for split in datasets.SPLITS:
+        if (place := paths.images(folder, split)).is_symlink():  # what is written to it could not be taken back
+            raise UserError(str(place), "is a link to a folder", f"move that folder here, or link {folder} as a whole")
     classes = labels.load(folder / paths.LABEL_MAP).names
     found: list[Photo] = []
     for split in tqdm(datasets.SPLITS, desc="dataset", unit="split", disable=None, leave=False):
@@ -103,9 +113,9 @@ def make(tree: Tree, share: float, temporary: Path, present: Present, *, relabel
     _drop(done, known, left_out.KNOWN)
     groups = _copies(source, present)
     _drop(done, [photo for photo, first in groups.items() if first is None], left_out.COPY)
-    stems = names.unique(source.taken, [photo.path.stem for photo in present.photos])
+    stems = names.unique(source.taken, present.stems)
     _refuse_other_classes(source, present, [*stems, *(row.photo for row in changed.values() if row.photo)])
-    if not source.dataset.splits and not _all_in_one_split(done, stems):
+    if not source.dataset.splits and not _all_in_one_split(source.tree, done, stems):
         group_of = {stems[photo]: stems[first] for photo, first in groups.items() if first}
         _by_chance(source, stems, present, share, group_of)
     notes = [*_notes(changed, replaced)]
@@ -128,11 +138,20 @@ def _other_labels(
         annotation = source.found.annotations.get(path)
         if annotation is None or _meaning(annotation) == _meaning(photo.annotation):
             continue
-        target = photo.path.relative_to(present.folder).with_name(photo.label or f"{photo.path.stem}{plan.XML}")
+        target = photo.path.relative_to(present.folder).with_name(photo.label or _free_label(photo.path))
         if target not in changed:
             changed[target] = plan.row(source, path, photo.path.stem)
             replaced |= {target: changed[target]} if photo.label else {}
     return changed, replaced
+
+
+def _free_label(photo: Path) -> str:
+    """The name of a label for a photo that has none: cat.xml may be that of cat.png, and cat.jpg.xml is the photo's."""
+    found = [f"{photo.stem}{plan.XML}", f"{photo.name}{plan.XML}"]
+    free = [name for name in found if not os.path.lexists(photo.with_name(name))]
+    if not free:
+        raise UserError(str(photo), f"has no label, though {found[0]} and {found[1]} are there", "move them away")
+    return free[0]
 
 
 def _meaning(annotation: Annotation | None) -> object:
@@ -150,7 +169,7 @@ def _drop(done: Assigned, dropped: Collection[PurePosixPath], reason: str) -> No
 
 def _copies(source: Source, present: Present) -> dict[PurePosixPath, PurePosixPath | None]:
     """{photo that has copies: the first of these; None where the dataset has one}."""
-    prints = copies.fingerprints(source.tree, [path for path in source.taken if path in source.found.labels])
+    prints = copies.fingerprints(source.tree, [path for path in source.taken if path not in source.found.alone])
     keyed = {(_THEIRS, str(path)): one.labelled(source.found.annotations.get(path)) for path, one in prints.items()} | {
         (_OURS, str(photo.path)): photo.fingerprint.labelled(photo.annotation)
         for photo in present.photos
@@ -175,15 +194,18 @@ def _refuse_other_classes(source: Source, present: Present, taken: Collection[Pu
         raise UserError(source.tree.source, reason + few(present.classes), remedy)
 
 
-def _all_in_one_split(done: Assigned, stems: Mapping[PurePosixPath, str]) -> bool:
+def _all_in_one_split(tree: Tree, done: Assigned, stems: Mapping[PurePosixPath, str]) -> bool:
     """Whether all are in a folder that is called train, or test; then that is their split.
 
     For a first import that says nothing: it needs both.
     """
-    given = {path: one for path in stems if (one := splits.by_folder(path.parent, PurePosixPath()))}
-    if len(given) < len(stems):
+    own = splits.named(Path(tree.source).name) if tree.is_folder else ""  # SRC=second/train
+    given = {path: splits.by_folder(path.parent, PurePosixPath()) for path in stems}
+    if not own and not all(given.values()):
         return False
-    done.splits |= {path: (TEST if one.split == TEST else TRAIN, str(one.by)) for path, one in given.items()}
+    for path, one in given.items():
+        split, by = (one.split, str(one.by)) if one else (own, tree.source)
+        done.splits[path] = (TEST if split == TEST else TRAIN), by
     return True
 
 

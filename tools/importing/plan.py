@@ -9,7 +9,7 @@ from detector.annotations import voc
 from detector.annotations.shapes import Box
 from detector.base.errors import counted, few
 from detector.storage import zip_archive
-from tools.importing import assigning, copies, datasets, label_maps, left_out, name_lists, names, reading
+from tools.importing import assigning, copies, datasets, label_maps, left_out, name_lists, names, reading, voc_files
 from tools.importing.assigning import Assigned
 from tools.importing.datasets import Dataset
 from tools.importing.labelled import Found
@@ -118,7 +118,9 @@ def read(tree: Tree, temporary: Path) -> Source:
     """The one dataset of a source, its labels, and the splits that it gives. Errors as of `make`."""
     tree, found = reading.read(tree, temporary)
     maps = label_maps.find(tree)
+    drawn = {path.parent for path in found.descriptions if path.name == voc_files.ORDER}  # what is saved there has XML
     free = [photo for photo in tree.photos if photo not in found.labels and photo not in found.left_out]
+    free = [photo for photo in free if photo.parent not in drawn]
     dataset = datasets.find(
         tree, found.labels.values(), [*free, *found.alone], label_maps.meanings(maps), _signatures(found)
     )
@@ -130,6 +132,7 @@ def of(source: Source, stems: Mapping[PurePosixPath, str], label_map: str, notes
     """The plan that takes the files that have a stem, to the splits that they have."""
     found, done = source.found, source.assigned
     reasons = done.left_out | _left_out(source.tree, found, source.dataset, stems)
+    reasons |= {path: why for path, why in done.left_out.items() if why in (left_out.KNOWN, left_out.COPY)}
     rows = sorted((row(source, path, stem) for path, stem in stems.items()), key=lambda row: (row.split, row.stem))
     notes = [*done.notes, *found.notes, *_renamed(stems), *notes, *left_out.lines(reasons)]
     return Plan(source.tree, rows, found.annotations, label_map, reasons, notes)

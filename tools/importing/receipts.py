@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from detector.base import errors, files, naming
+from detector.base.errors import UserError
 from tools.importing import left_out
 from tools.importing.plan import Plan, Row
 
@@ -35,8 +36,11 @@ def go_on(plan: Plan, labels: Mapping[Path, Row], folder: Path) -> None:
     """
     lines = [list(COLUMNS)]
     if (folder / NAME).exists():
-        with (folder / NAME).open(encoding="utf-8", newline="") as file:
-            lines = list(csv.reader(file))
+        try:
+            with (folder / NAME).open(encoding="utf-8", newline="") as file:
+                lines = list(csv.reader(file))
+        except (UnicodeDecodeError, csv.Error) as error:
+            raise UserError(NAME, f"cannot be read: {error}", "save it as UTF-8, or move it away") from error
     new = {
         _text(target.with_suffix("")): (_text(target), _text(row.label), files.sha256(folder / target))
         for target, row in labels.items()

@@ -46,7 +46,9 @@ def read(tree: Tree) -> Found:
         found.annotations[pair.photo] = annotations[label]
     found.notes = [*_notes(matches), *respelled(faults)]
     found.files = frozenset(annotations)
-    found.descriptions = frozenset(path for path in tree.files if unchecked and path.name == ORDER)
+    found.descriptions = frozenset(
+        path for path in tree.files if path.name == ORDER and tree.head(path).startswith(b"rank,filename")
+    )
     _explain(found, annotations.keys() - matches.keys(), tree.photos)
     return found
 

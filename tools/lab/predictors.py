@@ -63,7 +63,7 @@ def _names() -> Mapping[int, str]:
 def _detect(name: str) -> Detect:
     if name in OPENVINO:
         _, of, precision = OPENVINO[name]
-        return Detector(_names(), _openvino(paths.EXPORT / FORMATS[of][0], precision), digest="").detect
+        return Detector(_names(), _openvino(paths.EXPORT / FORMATS[of][0], precision), digest="", most=None).detect
     return runtimes.load(name, paths.EXPORT)
 
 

@@ -48,7 +48,7 @@ def write(root, source, share=0.1, *, relabel=False):
     with contextlib.chdir(root), dataset.opened(str(source), "") as (tree, _, temporary):
         pets = Path("dataset/pets")
         addition = adding.make(tree, share, temporary / "whole", adding.read(pets), relabel=relabel)
-        dataset.add(addition, pets)
+        dataset.add(addition, pets, dataset.state(pets.resolve()))
     return faults.tree(root / "dataset/pets"), addition.plan.notes
 
 
@@ -305,3 +305,43 @@ def test_a_kill_between_the_two_renames_is_said_with_the_way_back(root, tmp_path
     )
     subprocess.run(done.stderr.partition("run: ")[2], shell=True, cwd=root, check=True)  # noqa: S602
     assert "train/new.jpg" in write(root, tmp_path / "more")[0]
+
+
+def test_a_label_without_a_photo_keeps_its_name_and_content(root, tmp_path):
+    """The new photo gets another name. A link there, as of DVC's cache, is not written through either."""
+    elsewhere = tmp_path / "elsewhere.xml"
+    elsewhere.write_text("mine")
+    (root / "dataset/pets/train/c1.xml").write_text("mine, too")
+    (root / "dataset/pets/train/c2.xml").symlink_to(elsewhere)
+    before = faults.tree(root / "dataset/pets")
+    after, _ = write(root, photos(tmp_path / "more/train", "c1.jpg", "c2.jpg").parent)
+    assert before.items() <= after.items()
+    assert elsewhere.read_text() == "mine"
+    assert {"train/c1_2.jpg", "train/c1_2.xml", "train/c2_2.jpg", "train/c2_2.xml"} <= after.keys()
+
+
+def test_a_split_that_is_a_link_to_a_folder_is_refused(root, tmp_path):
+    """What is behind it would be changed in place."""
+    train = root / "dataset/pets/train"
+    shutil.move(train, tmp_path / "far")
+    train.symlink_to(tmp_path / "far")
+    done = bring(root, photos(tmp_path / "more", "c1.jpg"))
+    assert done.returncode == 2
+    assert "dataset/pets/train: is a link to a folder; move that folder here" in done.stderr
+
+
+def test_the_label_of_another_photo_is_not_taken_for_that_of_one_without(root, tmp_path):
+    """a.jpg has none: a.xml is that of a.png."""
+    train = root / "dataset/pets/train"
+    faults.image(train / "a.png")
+    faults.image(train / "a.jpg")
+    shutil.copy(next(train.glob("*.xml")), train / "a.xml")
+    text = (train / "a.xml").read_text()
+    name = text.partition("<filename>")[2].partition("</filename>")[0]
+    (train / "a.xml").write_text(text.replace(name, "a.png"))
+    before = (train / "a.xml").read_bytes()
+    source = photos(tmp_path / "more", "a.jpg")
+    shutil.copy(train / "a.jpg", source / "a.jpg")
+    after, _ = write(root, source)
+    assert after["train/a.xml"] == before
+    assert "train/a.jpg.xml" in after
