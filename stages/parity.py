@@ -29,7 +29,7 @@ from detector.export.params import FORMATS, MEASURED, ExportParams, ParityParams
 from detector.export.parity import Parity
 from detector.pictures import images
 
-RECORD = paths.EXPORT / "model.json"
+RECORD = paths.EXPORT / paths.MODEL_RECORD
 
 
 def main() -> None:

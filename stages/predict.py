@@ -357,7 +357,7 @@ def main() -> None:
 
 def lowest_score(settings: PredictParams, export_dir: Path) -> float:
     """The threshold of params.yaml, which may be what suits the model."""
-    return score_threshold.of(settings.score_threshold, export_dir / models.RECORD)
+    return score_threshold.of(settings.score_threshold, export_dir / paths.MODEL_RECORD)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ REPORT = Path("results/report.html")
 
 SPLITS = ("train", "val", "test")
 LABEL_MAP = "label_map.pbtxt"
+MODEL_RECORD = "model.json"  # in EXPORT
 
 
 def csv(split: str) -> Path:

@@ -18,7 +18,7 @@ from detector.base import files, paths
 from detector.data import tables
 from detector.export.params import FORMATS, ExportParams
 
-RECORD, CARD = "model.json", "README.md"
+CARD = "README.md"
 CODE = ("detector", "stages", "dvc.yaml", "params.yaml")  # what a commit has to say of how a model was made
 LICENCE = "Apache-2.0"
 METRICS = ("AP", "AP50")
@@ -104,8 +104,8 @@ def commit() -> str | None:
 
 
 def write(folder: Path, what: Mapping[str, Any]) -> None:
-    """Write `RECORD` and `CARD` into `folder`. what: a `record`."""
-    files.write_text(folder / RECORD, json.dumps(what, indent=2, ensure_ascii=False) + "\n")
+    """Write model.json and README.md into `folder`. what: a `record`."""
+    files.write_text(folder / paths.MODEL_RECORD, json.dumps(what, indent=2, ensure_ascii=False) + "\n")
     files.write_text(folder / CARD, card(what))
 
 

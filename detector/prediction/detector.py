@@ -14,7 +14,7 @@ from detector.base.errors import UserError
 from detector.data import labels
 from detector.data.boxes import detected_to_voc
 from detector.data.tables import ImageBoxes
-from detector.prediction import models, selection
+from detector.prediction import selection
 from detector.prediction.found import Run
 
 FORMATS = {"float32": ("onnx", "model.onnx"), "int8": ("tflite_int8", "model_int8.tflite")}  # by predict.precision
@@ -69,7 +69,7 @@ def load_file(path: Path) -> Detector:
     except Exception as error:  # each runtime raises its own
         raise UserError(str(path), f"does not load: {error}", _EXPORT) from error
     digest = hashlib.sha256(json.dumps([files.sha256(path), dict(names)]).encode()).hexdigest()
-    return Detector(names, run, digest, selection.most_detections(path.parent / models.RECORD))
+    return Detector(names, run, digest, selection.most_detections(path.parent / paths.MODEL_RECORD))
 
 
 def _load(path: Path) -> Run:

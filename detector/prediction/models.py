@@ -8,7 +8,6 @@ from pathlib import Path
 from detector.base import files, paths
 from detector.base.errors import UserError
 
-RECORD = "model.json"
 _READ = (".onnx", ".tflite", ".pbtxt", ".json")  # of an export: what a prediction reads
 
 
