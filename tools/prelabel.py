@@ -59,7 +59,9 @@ def main() -> None:
     arguments = parse_arguments()
     output, dataset = files.expanded(arguments.output), Path(params.load("dataset", DatasetParams).dir)
     settings = params.load("predict", PredictParams)
-    threshold = given(arguments.threshold) or score_threshold.of(settings.score_threshold, paths.EXPORT / "model.json")
+    threshold = given(arguments.threshold) or score_threshold.of(
+        settings.score_threshold, paths.EXPORT / paths.MODEL_RECORD
+    )
     if os.path.lexists(output):
         remedy = "import what is checked there and move it away, or give another folder: OUTPUT=second"
         raise UserError(str(output), "exists", remedy)

@@ -44,7 +44,7 @@ class Spoilt:
 
 def main() -> None:
     settings = params.load("predict", PredictParams)
-    threshold = score_threshold.of(settings.score_threshold, paths.EXPORT / "model.json")
+    threshold = score_threshold.of(settings.score_threshold, paths.EXPORT / paths.MODEL_RECORD)
     pairs = read(settings.precision)
     errors.say(f"{len(pairs)} photos", order_line(pairs, threshold))
     for name, kinds in {"all kinds": KINDS, **{kind: (kind,) for kind in KINDS}}.items():

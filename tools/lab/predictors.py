@@ -43,7 +43,7 @@ def _ours(name: str, output: Path) -> tuple[meter.Whole, meter.Decode, meter.Mod
     """What stages/predict.py does with a photo: decode, detect, select, draw, write picture and thumbnail."""
     detect, names = _detect(name), _names()
     settings = params.load("predict", PredictParams)
-    threshold = score_threshold.of(settings.score_threshold, paths.EXPORT / "model.json")
+    threshold = score_threshold.of(settings.score_threshold, paths.EXPORT / paths.MODEL_RECORD)
     shown = Selection(threshold, settings.agnostic_nms)
 
     def whole(photo: Path) -> None:
