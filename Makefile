@@ -33,7 +33,7 @@ ifeq ($(filter 0 1,$(value FRESH)),)
 $(error FRESH is 1, to train from scratch, or 0)
 endif
 endif
-$(foreach name,ADD RELABEL,$(if $(and $(filter $(name),$(GIVEN)),$(if $(filter 0 1,$(value $(name))),,no)),$(error $(name) is 1 or 0)))
+$(foreach name,ADD RELABEL XML YOLO,$(if $(and $(filter $(name),$(GIVEN)),$(if $(filter 0 1,$(value $(name))),,no)),$(error $(name) is 1 or 0)))
 $(foreach argument,$(ARGUMENTS),$(if $(filter command,$(origin $(argument))),,$(eval override $(argument) :=)))
 # Make would expand a `$` in them on the way into the environment; nothing reads them there.
 unexport $(ARGUMENTS) PYTHON TF INSTALLER

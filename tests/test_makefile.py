@@ -258,6 +258,7 @@ def test_a_dataset_is_added_to_where_that_is_said(copy: Copy) -> None:
         assert copy.recorded()[-1] == command + options
     assert "ADD is 1 or 0" in copy.make("dataset", "SRC=more", "NAME=pets", "ADD=yes").stderr
     assert "RELABEL is 1 or 0" in copy.make("dataset", "SRC=more", "NAME=pets", "ADD=1", "RELABEL=").stderr
+    assert "XML is 1 or 0" in copy.make("predict", "IMAGES=a", "XML=yes").stderr
 
 
 @pytest.mark.parametrize("value", HOSTILE)

@@ -86,6 +86,8 @@ class Sources:
     def _folder(self, key: str, shown: str) -> Path:
         """The folder of what has this key, locked."""
         folder = CACHE / hashlib.sha256(key.encode()).hexdigest()[:32]
+        if folder in self._kept:  # the same archive, written in another way
+            return folder
         folder.mkdir(parents=True, exist_ok=True)
         lock = self._locks.enter_context((folder / "lock").open("w"))
         try:
