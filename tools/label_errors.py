@@ -169,4 +169,4 @@ def mark(boxes: ImageBoxes, number: int, names: dict[int, str], *, odd: bool, da
 
 
 if __name__ == "__main__":
-    errors.run(main)
+    errors.run(main, __doc__)

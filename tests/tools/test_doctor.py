@@ -744,7 +744,7 @@ def test_a_remote_that_is_only_in_the_local_configuration_is_reported(project: P
 def test_make_train_begins_with_it(project: Project) -> None:
     (project.root / ".venv" / "bin").mkdir(parents=True)
     shutil.copy(REPOSITORY / "Makefile", project.root)
-    started = "> dvc repro evaluate predict\n"
+    started = "> dvc repro evaluate parity predict\n"
     python = project.root / ".venv" / "bin" / "python"
     python.write_text(f'#!/bin/sh\nPYTHONPATH={REPOSITORY} exec {sys.executable} "$@"\n')
     python.chmod(0o755)

@@ -162,6 +162,7 @@ def test_the_project_s_own_pipeline(tmp_path: Path, gcs: Server) -> None:
         shutil.copytree(REPOSITORY / folder, project.root / folder, ignore=shutil.ignore_patterns("__pycache__"))
     stages = YAML(typ="safe").load((REPOSITORY / "dvc.yaml").read_text())["stages"].values()
     outs = [out for stage in stages for out in [*stage["outs"], *stage.get("metrics", [])]]
+    outs += [dep for stage in stages for dep in stage["deps"] if dep.startswith("results/")]  # files in outputs
     for out in [next(iter(out)) if isinstance(out, dict) else out for out in outs]:
         path = project.root / out
         for file in [path] if path.suffix else [path / "train" / "x", path / "test" / "x", path / "label_map.pbtxt"]:
