@@ -103,7 +103,46 @@ def export(
         float32 = raw(model, config)
         for name in sorted(wanted):
             converted = int8(float32, photos()) if name == "onnx_int8" else float32
-            onnx.save(with_suppression(converted, config), folder / FILES[name])
+            onnx.save(_named_in_order(with_suppression(converted, config)), folder / FILES[name])
+
+
+def _named_in_order(model: Any) -> Any:
+    """The model with its nodes in the order of its outputs, and numbers for names: tf2onnx's change from run to run."""
+    graph = model.graph
+    if any(attribute.HasField("g") for node in graph.node for attribute in node.attribute):
+        return model  # a loop, as of another way to resize: what is inside uses names from outside
+    made_by = {output: node for node in graph.node for output in node.output}
+    names = {value.name: value.name for value in (*graph.input, *graph.output)} | {"": ""}
+    nodes: list[Any] = []
+
+    def visit(name: str) -> None:
+        node = made_by.get(name)
+        if node is None:
+            names.setdefault(name, f"constant_{len(names)}")
+        elif not any(node is one for one in nodes):
+            for given in node.input:
+                visit(given)
+            nodes.append(node)
+            for output in node.output:
+                names.setdefault(output, f"value_{len(names)}")
+
+    for output in graph.output:
+        visit(output.name)
+    for number, node in enumerate(nodes):
+        node.name = f"{node.op_type}_{number}"
+        node.input[:] = [names[given] for given in node.input]
+        node.output[:] = [names[output] for output in node.output]
+    constants = sorted(
+        (one for one in graph.initializer if one.name in names), key=lambda one: list(names).index(one.name)
+    )
+    for constant in constants:
+        constant.name = names[constant.name]
+    ordered = onnx.helper.make_graph(nodes, "detector", graph.input, graph.output, constants)
+    for dimension, letter in zip(ordered.input[0].type.tensor_type.shape.dim, "NHW", strict=False):
+        dimension.dim_param = letter
+    named = onnx.helper.make_model(ordered, opset_imports=model.opset_import, ir_version=IR_VERSION)
+    onnx.checker.check_model(named)
+    return named
 
 
 def with_suppression(model: Any, config: Any) -> Any:
