@@ -238,7 +238,7 @@ def test_forcing_all_twice_gives_the_same_lock(trained: tuple[Project, str]) -> 
     locks = []
     for _ in range(2):
         printed = project.run("env", "PASSO_FRESH=1", "dvc", "repro", "--force").stdout
-        assert printed.count("Running stage '") == 8
+        assert printed.count("Running stage '") == 9
         assert "starts from the backbone in model/pretrained" in printed
         locks.append((project.root / "dvc.lock").read_text())
     assert locks[0] == locks[1]
