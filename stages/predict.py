@@ -75,10 +75,8 @@ def detect_all(
     done: Journal,
     shown: Selection,
     stops: Stops,
-) -> tuple[list[UserError], list[str]]:
-    """Detect in every photo that is not done yet, and draw its picture.
-
-    Returns the errors of unreadable photos, and the names of those that hold more frames than the one that was used.
+) -> list[UserError]:
+    """Detect in every photo that is not done yet, and draw its picture; returns the errors of unreadable photos.
 
     Args:
         places: where its picture and its thumbnail go.
@@ -86,9 +84,8 @@ def detect_all(
     """
     from tqdm import tqdm  # late: a tenth of the start, and of --help
 
-    many_frames = []
-
-    def detect(photo: Photo) -> tuple[ImageBoxes, float, int] | UserError:
+    def detect(photo: Photo) -> tuple[ImageBoxes, float, int, bool] | UserError:
+        done.begin(photo)
         try:
             image = images.open_upright(photo.path)
         except UserError as error:
@@ -97,9 +94,8 @@ def detect_all(
         result = shown(found)
         files.write_bytes(places[page.THUMBNAILS][photo.name], page.thumbnail(image))
         files.write_bytes(places[page.PICTURES][photo.name], jpeg(draw.draw_boxes(image, result, detector.names)))
-        if images.has_more_frames(image):
-            many_frames.append(photo.name)
-        return result, float(found.scores.max(initial=0)), len(found.above(shown.threshold).boxes)
+        best, above = float(found.scores.max(initial=0)), len(found.above(shown.threshold).boxes)
+        return result, best, above, images.has_more_frames(image)
 
     problems = []
     waiting = [photo for photo in inputs if photo not in done]
@@ -110,9 +106,10 @@ def detect_all(
             if isinstance(outcome, UserError):
                 problems.append(outcome)
             else:
-                done.add(photo, *outcome)
+                result, best, above, has_more = outcome
+                done.add(photo, result, best, above, has_more=has_more)
             progress.update()
-    return problems, sorted(many_frames)
+    return problems
 
 
 def jpeg(picture: Image.Image) -> bytes:
@@ -157,16 +154,16 @@ def predict(
         if before := done.count():
             frames = f", and {errors.counted(done.frames(), 'frame')}" if done.frames() else ""
             errors.say(f"resumes: {done.resumed} of {counted(inputs)} are done{frames}")
-        problems, many_frames = detect_all(detector, stills, places, done, shown, stops)
+        problems = detect_all(detector, stills, places, done, shown, stops)
         problems += VideoDetection(detector, shown, done, stops).run(videos, places[VIDEOS])
-        if many_frames:
+        if many_frames := done.of_more_frames():
             several = f"{errors.counted(len(many_frames), 'file')} ({errors.few(many_frames)})"
             errors.say(f"several frames, of which the first was used: {several}")
         ready = {photo.name for photo in inputs if photo in done}
         if ready or done.frames():
             write(output, done, inputs, detector.names, places, shown.threshold)
             rate = (done.count() - before) / (time.monotonic() - start)
-            speed = f"{rate:.1f} images/s, scores from {shown.threshold:g} up"
+            speed = f"{rate:.1f} images/s{detector.how and f' in {detector.how}'}, scores from {shown.threshold:g} up"
             line, detections = summary(done.results(inputs), detector.names, speed, told)
             errors.say(line)
             if ids := draw.shown_as_ids(detector.names):
@@ -253,7 +250,7 @@ def found_photos(
     inputs, problems = photos.find(found.places, photos.written(output), TAKEN)
     inputs, problems = [*inputs, *found.webcams], [*found.problems, *problems]
     outcome = "nothing was written"
-    if others := photos.passed_over(found.places, TAKEN):
+    if others := sorted([*found.passed_over, *photos.passed_over(found.places, TAKEN)]):
         what = errors.counted(len(others), "file")
         errors.say(f"passed over: {what} of a format that is not read ({errors.few(others)})")
     if not inputs and not problems:

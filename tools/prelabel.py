@@ -78,6 +78,9 @@ def main() -> None:
     detector = load_detector(precision=settings.precision)
     shown = Selection(threshold, settings.agnostic_nms)
     ready, boxes, unreadable = prelabel(detector, waiting, output, shown)
+    problems += unreadable
+    if not ready:
+        report(problems)
     classes = ", ".join(f"{name} {boxes[name]}" for name in detector.names.values())
     what = f"{errors.counted(ready, 'photo')}, {errors.counted(boxes.total(), 'box')} ({classes})"
     errors.say(f"{output}: {what}, scores from {threshold:g} up", *(f"  left out: {one}" for one in left_out))
@@ -86,7 +89,7 @@ def main() -> None:
         f"next: correct them, say with: labelImg {output} {output}/classes.txt {output}",
         f"then: make dataset SRC={output} {name}",
     )
-    report([*problems, *unreadable])
+    report(problems)
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -152,10 +155,7 @@ def prelabel(
             count = f"{len(ready)} of {errors.counted(len(inputs), 'photo')}"
             errors.say(f"stopped: {count} are done; to resume, run it again", file=sys.stderr)
             sys.exit(128 + stops.requested)
-        if not ready:
-            done.remove()
-            report(unreadable)
-        boxes = write(ready, done, detector.names, output, shown)
+        boxes = write(ready, done, detector.names, output, shown) if ready else Counter[str]()
         done.remove()
     return len(ready), boxes, unreadable
 
@@ -166,6 +166,7 @@ def detect_all(
     """Detect in every photo that is not done yet; returns the errors of unreadable ones."""
 
     def detect(photo: Photo) -> ImageBoxes | UserError:
+        done.begin(photo)
         try:
             return detector.detect(images.open_upright(photo.path), photo.name)
         except UserError as error:

@@ -7,6 +7,7 @@ import errno
 import os
 import re
 import signal
+import stat
 import sys
 from collections.abc import Callable, Sequence
 from typing import TextIO
@@ -70,13 +71,17 @@ def show(lines: Sequence[str], where_all_are: str = "") -> None:
 def say(*lines: str, file: TextIO | None = None) -> None:
     """Print lines, on stdout or another stream, each escaped: all that commands print goes through here.
 
-    Where nobody reads any more, as in `make summary | head -1`, the rest goes nowhere, and the work goes on.
+    Where nobody reads any more, as in `make summary | head -1` or on a terminal that was closed, the rest goes nowhere,
+    and the work goes on.
     """
     stream = file or sys.stdout
     try:
         stream.write("".join(f"{escaped(line)}\n" for line in lines))
         stream.flush()
-    except BrokenPipeError:
+    except OSError as error:
+        is_closed = error.errno == errno.EIO and stat.S_ISCHR(os.fstat(stream.fileno()).st_mode)
+        if not is_closed and error.errno != errno.EPIPE:
+            raise
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, stream.fileno())
         os.close(nowhere)

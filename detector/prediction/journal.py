@@ -1,9 +1,10 @@
 """What a prediction has done so far: a line for each photo, so that a run which was killed resumes where it was.
 
 The first line holds what every result depends on, as JSON; another model or threshold begins a new journal. Each
-further line is a photo: its name, the size and time of its file, its picture's size, its detections with all digits,
-the best score of any box, and how many boxes reach the threshold. A video has such a line for each frame, and one at
-its end. A line that a kill cut off is dropped, and its photo or frame is done again.
+further line is a photo: its name, the size and time of its file before it was read, its picture's size, its detections
+with all digits, the best score of any box, how many boxes reach the threshold, and whether the file holds more frames.
+A video has such a line for each frame, and one at its end, with what of it could not be read. A line that a kill cut
+off is dropped, and its photo or frame is done again.
 """
 
 import fcntl
@@ -21,7 +22,7 @@ from detector.data.tables import Frame, ImageBoxes
 from detector.prediction.photos import Photo
 
 NAME = ".passo-journal"  # in the output folder, until all photos are done
-_FORMAT = 3
+_FORMAT = 4
 
 
 class Journal:
@@ -42,6 +43,8 @@ class Journal:
     ) -> None:
         self._places: dict[str, int] = {}  # {photo name: where its line begins, or that of a video's end}
         self._frames: dict[str, array[int]] = {}  # {video name: where the line of each frame begins}
+        self._more: set[str] = set()  # names of photos
+        self._begun: dict[str, list[object]] = {}  # {photo name: its file when it was about to be read}
         self._pictures, self._file = pictures, path.open("a+b")
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -68,10 +71,15 @@ class Journal:
     def __contains__(self, photo: Photo) -> bool:
         return photo.name in self._places
 
-    def add(self, photo: Photo, result: ImageBoxes, best: float, above: int) -> None:
-        """A photo, or the next frame of a video, is done.
+    def begin(self, photo: Photo) -> None:
+        """A file is about to be read: if it changes from now on, a resumed run reads it again."""
+        self._begun[photo.name] = _place(photo.path)
 
-        best: the highest score of any box of it, listed or not. above: boxes over the threshold.
+    def add(self, photo: Photo, result: ImageBoxes, best: float, above: int, *, has_more: bool = False) -> None:
+        """A photo, or the next frame of a video, is done. It was begun.
+
+        best: the highest score of any box of it, listed or not. above: boxes over the threshold. has_more: frames than
+        the one that was looked at.
         """
         line = {
             "name": photo.name,
@@ -82,17 +90,25 @@ class Journal:
             "scores": result.scores.tolist(),
             "best": best,
             "above": above,
+            "has_more": has_more,
         }
         if result.frame:
             place = self._write({**line, "frame": result.frame})
             self._frames.setdefault(photo.name, array("Q")).append(place)
         else:
             self._places[photo.name] = self._write(line)
+            self._more.update([photo.name] if has_more else [])
+            del self._begun[photo.name]
 
-    def end(self, video: Photo) -> None:
-        """All frames of a video are done, and its picture is written."""
-        line = {"name": video.name, **self._files(video), "frames": len(self._frames[video.name])}
+    def end(self, video: Photo, problems: Iterable[UserError]) -> None:
+        """All frames of a video are done, and its picture is written. problems: what of it could not be read."""
+        found = [[problem.where, problem.reason, problem.remedy, problem.item] for problem in problems]
+        line = {"name": video.name, **self._files(video), "frames": len(self._frames[video.name]), "problems": found}
         self._places[video.name] = self._write(line)
+
+    def problems(self, video: Photo) -> list[UserError]:
+        """What could not be read of a video that is done."""
+        return [UserError(*parts) for parts in self._line(self._places[video.name])["problems"]]
 
     def frame(self, video: Photo, number: int) -> ImageBoxes | None:
         """The result of a frame that is done already."""
@@ -120,6 +136,10 @@ class Journal:
         """How many of the photos that are done have so many boxes over the threshold, or more."""
         return sum(line["above"] >= most for line in self._lines(photos))
 
+    def of_more_frames(self) -> list[str]:
+        """The names of the photos that are done and hold more frames than the one that was looked at, sorted."""
+        return sorted(self._more)
+
     def remove(self) -> None:
         """All is done, and written elsewhere."""
         self._path.unlink()
@@ -127,7 +147,7 @@ class Journal:
     def _files(self, photo: Photo, result: ImageBoxes | None = None) -> dict[str, object]:
         """The file and its picture, as they are: another run may replace either. A frame has no picture yet."""
         picture = [] if result and result.frame else _state(self._pictures[photo.name])
-        return {"file": _place(photo.path), "picture": picture}
+        return {"file": self._begun[photo.name], "picture": picture}
 
     def _lines(self, photos: Iterable[Photo]) -> Iterator[dict[str, Any]]:
         for photo in photos:
@@ -173,6 +193,7 @@ class Journal:
                 frames.append(place)
         elif line["picture"] and line["picture"] == _state(pictures[photo.name]):
             self._places[photo.name] = place
+            self._more.update([photo.name] if line.get("has_more") else [])
 
     def _write(self, line: Mapping[str, object]) -> int:
         """Returns where the line begins. It is on its way to the disk when this returns, whatever becomes of us."""

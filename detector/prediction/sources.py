@@ -28,12 +28,16 @@ LIST = ".txt"
 
 
 class Sources:
-    """places: what is on this machine. webcams: those among the arguments. problems: what could not be had."""
+    """places: what is on this machine. webcams: those among the arguments. problems: what could not be had.
+
+    passed_over: objects in buckets of a format that is not read.
+    """
 
     def __init__(self, arguments: Iterable[str], locks: ExitStack) -> None:
         self.places: list[str | Source] = []
         self.webcams: list[Photo] = []
         self.problems: list[UserError] = []
+        self.passed_over: list[str] = []
         self._locks, self._kept = locks, set[Path]()
         for argument in dict.fromkeys(arguments):
             try:
@@ -70,7 +74,15 @@ class Sources:
     def _downloaded(self, url: str) -> Source:
         from detector.storage import gs
 
-        path = gs.download(url, self._folder(url, url) / "objects", is_wanted=_is_wanted)
+        bucket = url.removeprefix("gs://").partition("/")[0]
+
+        def is_wanted(name: str) -> bool:
+            shown = f"gs://{bucket}/{name}"
+            if name.lower().endswith(images.NOT_READ) and shown.startswith(url.rstrip("/") + "/"):
+                self.passed_over.append(shown)
+            return images.is_image(name) or images.is_video(name)
+
+        path = gs.download(url, self._folder(url, url) / "objects", is_wanted=is_wanted)
         return self._unpacked(path, url) if path.is_file() and is_archive(path.name) else Source(path, url)
 
     def _unpacked(self, archive: Path, shown: str) -> Source:
@@ -130,10 +142,6 @@ def is_archive(name: str) -> bool:
     from detector.storage import zip_archive
 
     return name.lower().endswith(zip_archive.SUFFIXES)
-
-
-def _is_wanted(name: str) -> bool:
-    return images.is_image(name) or images.is_video(name)
 
 
 def _number(argument: str) -> str:

@@ -42,11 +42,14 @@ class VideoDetection:
         """
         problems = []
         for video in inputs:
-            if video not in self.done and not self.stops.requested:
+            if video in self.done:
+                problems += self.done.problems(video)
+            elif not self.stops.requested:
                 problems += self._in_one(video, targets[video.name])
         return problems
 
     def _in_one(self, video: Photo, target: Path) -> list[UserError]:
+        self.done.begin(video)
         try:
             with videos.opened(video) as film:
                 return self._run(video, film, target)
@@ -68,9 +71,10 @@ class VideoDetection:
                 if known is None:
                     self.done.add(video, result, best, above)
                 progress.update()
+        problems = film.problems(any_frame=bool(writer), to_its_end=not self.stops.requested)
         if writer and (video.is_webcam or not self.stops.requested):  # a webcam has no other end
-            self.done.end(video)
-        return film.problems(any_frame=bool(writer), to_its_end=not self.stops.requested)
+            self.done.end(video, problems)
+        return problems
 
     def _look(self, item: tuple[str, videos.Frame, ImageBoxes | None]) -> Seen:
         """What is shown of a frame, the highest score of any box, how many are over the threshold, and its picture."""

@@ -440,6 +440,28 @@ def test_a_journal_counts_for_the_same_files_model_and_threshold_alone(
     assert "resumes" not in capsys.readouterr().out
 
 
+def test_what_is_said_of_a_file_is_said_after_a_stop_too(
+    run: Callable[..., None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    numbered(20)
+    frames = [picture((80, 40), ((left, 5, left + 20, 25), RED)) for left in (10, 40)]
+    frames[0].save("photos/00.gif", save_all=True, append_images=frames[1:])
+    ended(child("-c", SIGNALLING, "4", str(int(signal.SIGTERM)), "photos"), 143)
+    run("photos")
+    resumed, said, *_ = capsys.readouterr().out.splitlines()
+    assert resumed.startswith("resumes: ") and said == "several frames, of which the first was used: 1 file (00.gif)"
+
+
+def test_a_photo_that_was_replaced_while_it_was_looked_at_is_looked_at_again(run: Callable[..., None]) -> None:
+    numbered(20)
+    save("new.png", picture((80, 40), ((50, 5, 70, 25), RED)))
+    replacing = 'drawn.append(1)\n    len(drawn) == 1 and os.replace("new.png", "photos/00.png")'
+    script = SIGNALLING.replace("drawn.append(1)", replacing)
+    ended(child("-c", script, "4", str(int(signal.SIGTERM)), "photos"), 143)
+    run("photos")
+    assert [row[4] for row in table()] == ["50.0", *(f"{k}.0" for k in range(1, 20))]
+
+
 @pytest.mark.parametrize("content", [b"", b"[]\n", b"\xff\n", b"{}\n{}\n", b'{"format": 1}\n[1]\n'])
 def test_a_journal_that_is_not_ours_is_begun_again(run: Callable[..., None], content: bytes) -> None:
     numbered(1)

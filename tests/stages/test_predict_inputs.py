@@ -283,11 +283,16 @@ def test_photos_in_a_bucket(
         bucket.put("pets", f"trip/day/{name}", Path("photos", name).read_bytes())
     bucket.put("pets", "trip/notes.md", b"x")
     bucket.put("pets", "trip/broken.png", b"x")
+    bucket.put("pets", "trip/raw.dng", b"x")
+    bucket.put("pets", "trips/raw.dng", b"x")
     bucket.put("pets", "packed/a.zip", Path("a.zip").read_bytes())
     done = stopped(child("-c", SIGNALLING, "2", "15", "gs://pets/trip"), 11)
     with pytest.raises(UserError, match=r"gs://pets/trip/broken\.png: is not an image that can be read"):
         run("gs://pets/trip")
-    assert capsys.readouterr().out.splitlines()[0] == f"resumes: {done} of 11 photos are done"
+    assert capsys.readouterr().out.splitlines()[:2] == [
+        "passed over: 1 file of a format that is not read (gs://pets/trip/raw.dng)",
+        f"resumes: {done} of 11 photos are done",
+    ]
     assert [row[0] for row in table()] == [f"day/{name}" for name in names]
     run("gs://pets/trip/day/01.png")
     assert [row[0] for row in table()] == ["01.png"]

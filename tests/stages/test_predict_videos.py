@@ -211,6 +211,17 @@ def test_damaged_videos(run: Callable[..., None], capsys: pytest.CaptureFixture[
     assert 20 < frames.count("cut.mkv") < 100 and 10 < frames.count("hole.mp4") < 60
 
 
+def test_what_a_damaged_video_lacks_is_said_after_a_stop_too(run: Callable[..., None]) -> None:
+    films.make(Path("in/cut.mkv"), 120)
+    content = Path("in/cut.mkv").read_bytes()
+    Path("in/cut.mkv").write_bytes(content[: len(content) // 2])
+    films.make(Path("in/next.mp4"), 105)
+    lines = ended(child("-c", SIGNALLING, "101", str(int(signal.SIGTERM)), "in"), 143)
+    assert lines[0].startswith("error: in/cut.mkv: is cut off: ") and lines[1].startswith("stopped: 1 of 2 files")
+    with pytest.raises(UserError, match=r"in/cut\.mkv: is cut off: "):
+        run("in")
+
+
 def test_a_playlist_reads_no_other_file(run: Callable[..., None], project: Path) -> None:
     """FFmpeg would read what it names."""
     films.make(project / "secret.mp4", 3)

@@ -143,6 +143,8 @@ def test_a_photo_that_cannot_be_read_is_named_and_the_others_are_done(project):
     assert done.stderr.startswith("error: photos/b.png: is not an image that can be read")
     assert listed("prelabelled") == ["0001_a.png", "0001_a.xml", "classes.txt", "order.csv"]
     refused(run("--output=none", "photos/b.png"), "photos/b.png: is not an image that can be read")
+    lines = run("--output=none", "photos/b.png", "nowhere").stderr.splitlines()
+    assert [line.partition(": ")[2].partition(":")[0] for line in lines] == ["nowhere", "photos/b.png"]
     assert listed(project) == ["model", "params.yaml", "photos", "prelabelled"]
 
 

@@ -131,12 +131,22 @@ def _known(source: Source, present: Present) -> dict[PurePosixPath, Photo]:
 def _other_labels(
     source: Source, present: Present, known: Mapping[PurePosixPath, Photo]
 ) -> tuple[dict[Path, Row], dict[Path, Row]]:
-    """{XML in the dataset: its new label} of photos whose label differs or is missing, and those that differ alone."""
+    """{XML in the dataset: its new label} of photos whose label differs or is missing, and those that differ alone.
+
+    Raises: UserError: the source has one photo twice, with two labels.
+    """
     changed: dict[Path, Row] = {}
     replaced: dict[Path, Row] = {}
+    said: dict[Path, tuple[PurePosixPath, object]] = {}
     for path, photo in known.items():
         annotation = source.found.annotations.get(path)
-        if annotation is None or _meaning(annotation) == _meaning(photo.annotation):
+        if annotation is None:
+            continue
+        first, meaning = said.setdefault(photo.path, (path, _meaning(annotation)))
+        if _meaning(annotation) != meaning:
+            reason = f"{first} and {path} are one photo ({photo.path}) with two labels"
+            raise UserError(source.tree.source, reason, "leave one of them out")
+        if meaning == _meaning(photo.annotation):
             continue
         target = photo.path.relative_to(present.folder).with_name(photo.label or _free_label(photo.path))
         if target not in changed:

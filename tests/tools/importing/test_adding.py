@@ -170,6 +170,18 @@ def test_another_label_of_a_photo_that_is_there_is_the_users_decision(tracked, t
     assert after["train/a0.xml"] == (source / "0001_a0.xml").read_bytes()
 
 
+def test_one_photo_with_two_labels_is_the_users_decision(root, tmp_path):
+    source = tmp_path / "more"
+    source.mkdir()
+    for name, box in (("x", (1, 2, 30, 40)), ("y", (1, 2, 30, 41))):
+        shutil.copy(root / "dataset/pets/train/a0.jpg", source / f"{name}.jpg")
+        (source / f"{name}.xml").write_text(faults.voc(f"{name}.jpg", objects=[("dog", box)]))
+    refused(
+        bring(root, source, "--relabel"),
+        "more: x.jpg and y.jpg are one photo (dataset/pets/train/a0.jpg) with two labels; leave one of them out",
+    )
+
+
 def test_a_label_for_a_photo_without_one_replaces_nothing(root, tmp_path):
     first = faults.dataset(tmp_path / "first")
     faults.image_without_xml(first, "a0")
