@@ -1,8 +1,10 @@
 """Make .venv equal to requirements/{cpu,gpu,tpu}.lock; do nothing if it is.
 
     python3 tools/install.py [--tf auto|cpu|gpu|tpu] [--with auto|uv|pip]     (or: make install TF=... INSTALLER=...)
+    python3 tools/install.py --add openvino                                   (or: make openvino)
 
-In:  requirements/<tf>.lock, every package pinned and hashed: nothing is resolved
+In:  requirements/<tf>.lock, every package pinned and hashed: nothing is resolved; --add NAME: requirements/NAME.lock
+     beside them, until .venv is installed from scratch
 Out: .venv, with bytecode compiled; .venv/installed holds the fingerprint of what it was made from, and what is in it
 
 `auto` is what the machine has: a TPU, else an NVIDIA GPU, else the CPU; and uv where it is installed, else pip, each
@@ -34,6 +36,7 @@ VENV_PYTHON = VENV / "bin" / "python"
 FINGERPRINT = VENV / "installed"
 PYTHONS = [(3, 11), (3, 12), (3, 13)]  # what the locks are solved for
 DISK_GB = {"cpu": 2.6, "gpu": 7.6, "tpu": 3.2}  # measured: 2.1, 7.0 and 2.7; the rest is for unpacking a large wheel
+ADDED = ["openvino"]
 BUILDS = "setuptools"  # what builds the packages that come as source; installed first, so that no other one is fetched
 # What pip and uv may be told by their files and by the environment: where packages come from, and how to get there.
 # Their other settings (user, target, constraint, no-binary ...) would install others, elsewhere, or nothing.
@@ -95,9 +98,9 @@ def has_tpu() -> bool:
     return False
 
 
-def lock_file(tf: str) -> Path:
-    """The lock of a choice of TensorFlow."""
-    return ROOT / "requirements" / (tf + ".lock")
+def lock_file(name: str) -> Path:
+    """The lock of a choice of TensorFlow, or of what is added."""
+    return ROOT / "requirements" / (name + ".lock")
 
 
 def fingerprint(tf: str) -> str:
@@ -194,7 +197,6 @@ def uv_commands(locks: "list[Path]") -> "list[list[str]]":
 
 def pip_commands(locks: "list[Path]") -> "list[list[str]]":
     """The commands that make .venv with its own pip, or with this Python's where .venv cannot have one (Colab)."""
-    pip = [str(VENV_PYTHON), "-m", "pip"]
     folder = os.path.realpath(str(VENV))  # `venv` refuses a link
     if importlib.util.find_spec("ensurepip"):
         make = ["venv", folder]
@@ -202,16 +204,22 @@ def pip_commands(locks: "list[Path]") -> "list[list[str]]":
         make = ["virtualenv", "--quiet", folder]
     else:
         make = ["venv", "--without-pip", folder]
-        pip = [sys.executable, "-m", "pip", "--python", str(VENV_PYTHON)]
         if importlib.util.find_spec("pip") is None:
             fail(sys.executable, "has neither ensurepip, virtualenv nor pip", "install uv, or apt install python3-venv")
-    # --no-deps: the lock is complete, and some packages declare requirements that cannot be met.
-    install = [*pip, "install", "--quiet", "--no-input", "--disable-pip-version-check", "--no-deps", "--require-hashes"]
-    install += ["--no-build-isolation", "--no-compile", "-r"]
     # pip would compile on one core.
     code = "import compileall, sys; compileall.compile_dir(sys.argv[1], quiet=2, workers=0)"
     compile_all = [str(VENV_PYTHON), "-c", code, str(VENV / "lib")]
-    return [[sys.executable, "-m", *make], *([*install, str(lock)] for lock in locks), compile_all]
+    return [[sys.executable, "-m", *make], *(pip_install(lock) for lock in locks), compile_all]
+
+
+def pip_install(lock: Path) -> "list[str]":
+    """The command that installs a lock into .venv with pip."""
+    pip = [sys.executable, "-m", "pip", "--python", str(VENV_PYTHON)]
+    if importlib.util.find_spec("ensurepip") or importlib.util.find_spec("virtualenv"):
+        pip = [str(VENV_PYTHON), "-m", "pip"]
+    # --no-deps: the lock is complete, and some packages declare requirements that cannot be met.
+    options = ["--quiet", "--no-input", "--disable-pip-version-check", "--no-deps", "--require-hashes"]
+    return [*pip, "install", *options, "--no-build-isolation", "--no-compile", "-r", str(lock)]
 
 
 def run(command: "list[str]", started: float) -> None:
@@ -286,21 +294,41 @@ def install(tf: str, installer: str) -> None:
     print(f"  installed in {time.time() - started:.0f} s", flush=True)
 
 
+def is_added(name: str) -> bool:
+    """Whether .venv holds what requirements/NAME.lock names."""
+    pinned = re.findall(r"(?m)^([\w.-]+)==([^\s;]+)", lock_file(name).read_text())
+    infos = ["{}-{}.dist-info".format(re.sub("[-.]+", "_", package), version) for package, version in pinned]
+    return all(any(VENV.glob("lib/python3*/site-packages/" + info)) for info in infos)
+
+
+def add(name: str, installer: str) -> None:
+    """Install requirements/NAME.lock into .venv, beside what is there."""
+    lock, started = lock_file(name), time.time()
+    print(f"Installing requirements/{lock.name} into .venv, with {installer}", flush=True)
+    uv = ["uv", "pip", "install", "--quiet", "--no-deps", "--require-hashes", "--compile-bytecode"]
+    uv += ["--python", str(VENV_PYTHON), "-r", str(lock)]
+    run(uv if installer == "uv" else pip_install(lock), started)
+    print(f"  installed in {time.time() - started:.0f} s", flush=True)
+
+
 def main() -> None:
-    """Install, unless .venv is what the lock says."""
+    """Install, unless .venv is what the locks say."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--tf", choices=["auto", "cpu", "gpu", "tpu"], default="auto", help="default: what is attached")
     parser.add_argument("--with", choices=["auto", "uv", "pip"], default="auto", dest="installer", help="default: uv")
+    parser.add_argument("--add", choices=ADDED, help="what no stage needs, and .venv shall have")
     args = parser.parse_args()
     pick_python()
     tf = pick_tf() if args.tf == "auto" else args.tf
-    if is_installed(tf):
-        return
-    check_machine(tf)
     installer = args.installer if args.installer != "auto" else "uv" if shutil.which("uv") else "pip"
-    with one_at_a_time():
-        if not is_installed(tf):
-            install(tf, installer)
+    if not is_installed(tf):
+        check_machine(tf)
+        with one_at_a_time():
+            if not is_installed(tf):
+                install(tf, installer)
+    if args.add and not is_added(args.add):
+        with one_at_a_time():
+            add(args.add, installer)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
 """The exported detector on one picture, with the label map's classes. Needs no TensorFlow."""
 
+import functools
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,10 +15,15 @@ from detector.base.errors import UserError
 from detector.data import labels
 from detector.data.boxes import detected_to_voc
 from detector.data.tables import ImageBoxes
-from detector.prediction import selection
+from detector.prediction import openvino_model, selection
 from detector.prediction.found import Run
 
-FORMATS = {"float32": ("onnx", "model.onnx"), "int8": ("tflite_int8", "model_int8.tflite")}  # by predict.precision
+# By predict.precision: a format of export.formats, and its file.
+FORMATS = {
+    "float32": ("onnx", "model.onnx"),
+    "int8": ("tflite_int8", "model_int8.tflite"),
+}
+OPENVINO = {"bfloat16": ("onnx", "model.onnx"), "int8": ("onnx_int8", "model_int8.onnx")}  # where it is installed
 _REDUCED_SIDE = 1000  # pixels: a long side of at least twice this is reduced to 1000-1999, still well above what the
 # network sees (300 to 640); smaller photos go in as they are, as in the evaluation
 _EXPORT = "run: dvc repro --force export"
@@ -28,13 +34,14 @@ class Detector:
     """A loaded model, which several threads may use at a time.
 
     names: class id -> name. digest: of the model's file and of the names, in hexadecimal. most: detections of a photo
-    that it gives at most, where model.json beside it says so.
+    that it gives at most, where model.json beside it says so. how: what computes it, where that is no matter of course.
     """
 
     names: Mapping[int, str]
     run: Run
     digest: str
     most: int | None
+    how: str = ""
 
     def detect(self, image: Image.Image, filename: str) -> ImageBoxes:
         """The detections in an RGB picture of any size; boxes in its pixels, clipped to it, best score first."""
@@ -47,29 +54,44 @@ class Detector:
 
 
 def load(export_dir: str | Path = paths.EXPORT, precision: str = "float32") -> Detector:
-    """Load the model and the label map of an export folder.
+    """Load the model and the label map of an export folder. precision: of `predict.precision`.
 
     Raises:
-        UserError: the model or the label map is missing or unreadable, or the model has other inputs or outputs.
+        UserError: the model or the label map is missing or unreadable, or the model has other inputs or outputs; the
+            precision needs OpenVINO, which is not installed, or another processor.
     """
-    name, file = FORMATS[precision]
-    path = Path(export_dir) / file
+    folder = Path(export_dir)
+    by_openvino = openvino_model.is_installed() and precision in OPENVINO
+    if by_openvino and precision in FORMATS:
+        by_openvino = (folder / OPENVINO[precision][1]).is_file()
+    if precision not in FORMATS and not by_openvino:
+        raise UserError("predict.precision", f"{precision} needs OpenVINO, which is missing", openvino_model.INSTALL)
+    name, file = (OPENVINO if by_openvino else FORMATS)[precision]
+    path = folder / file
     if not path.is_file():
         get = "run: make train (or make pull, for a model that was trained before)"
         add = f"put {name} into export.formats in params.yaml, and run: dvc repro export"
         raise UserError(str(path), "no model yet", add if path.parent.is_dir() else get)
-    return load_file(path)
+    if not by_openvino:
+        return load_file(path)
+    return _loaded(path, functools.partial(openvino_model.load, precision=precision), f"{precision} by OpenVINO")
 
 
 def load_file(path: Path) -> Detector:
-    """Load a model, and the label map beside it; errors as in `load`."""
+    """Load a model with the runtime of its kind, and the label map beside it; errors as in `load`."""
+    return _loaded(path, _load, "")
+
+
+def _loaded(path: Path, load_run: Callable[[Path], Run], how: str) -> Detector:
     names = labels.by_id(labels.read(path.parent / paths.LABEL_MAP))
     try:
-        run = _load(path)
+        run = load_run(path)
+    except UserError:
+        raise
     except Exception as error:  # each runtime raises its own
         raise UserError(str(path), f"does not load: {error}", _EXPORT) from error
-    digest = hashlib.sha256(json.dumps([files.sha256(path), dict(names)]).encode()).hexdigest()
-    return Detector(names, run, digest, selection.most_detections(path.parent / paths.MODEL_RECORD))
+    digest = hashlib.sha256(json.dumps([files.sha256(path), dict(names), how]).encode()).hexdigest()
+    return Detector(names, run, digest, selection.most_detections(path.parent / paths.MODEL_RECORD), how)
 
 
 def _load(path: Path) -> Run:

@@ -1,17 +1,11 @@
-"""An exported ONNX model on one picture, run by ONNX Runtime.
-
-In: `input_tensor`, uint8 (N, H, W, 3). Out, for N images of at most M detections (post_processing in pipeline.config):
-detection_boxes (N, M, 4) normalised [ymin, xmin, ymax, xmax], detection_scores (N, M), detection_classes (N, M) with
-ids from 1, num_detections (N,). The SavedModel has the same contract.
-"""
+"""An exported ONNX model on one picture, run by ONNX Runtime. Inputs and outputs: onnx_outputs.py."""
 
 from pathlib import Path
 
 import onnxruntime
 
 from detector.prediction.found import Found, Pixels, Run
-
-OUTPUTS = ["detection_boxes", "detection_scores", "detection_classes", "num_detections"]
+from detector.prediction.onnx_outputs import INPUT, OUTPUTS, check, first
 
 
 def load(path: Path) -> Run:
@@ -24,13 +18,9 @@ def load(path: Path) -> Run:
     options.intra_op_num_threads = 1  # each photo has a thread of its own
     options.log_severity_level = 4  # what is wrong is an exception
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    missing = {"input_tensor", *OUTPUTS} - {one.name for one in (*session.get_inputs(), *session.get_outputs())}
-    if missing:
-        raise ValueError(f"it has no {' and no '.join(sorted(missing))}")
+    check(one.name for one in (*session.get_inputs(), *session.get_outputs()))
 
     def run(pixels: Pixels) -> Found:
-        boxes, scores, classes, counts = session.run(OUTPUTS, {"input_tensor": pixels[None]})
-        count = int(counts[0])
-        return Found(boxes[0, :count], classes[0, :count], scores[0, :count])
+        return first(session.run(OUTPUTS, {INPUT: pixels[None]}))
 
     return run

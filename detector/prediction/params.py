@@ -15,4 +15,4 @@ class PredictParams:
 
     score_threshold: float | str = params.number(0, 1, auto=True)
     agnostic_nms: float = params.number(0, 1)
-    precision: str = params.one_of("float32", "int8")
+    precision: str = params.one_of("float32", "bfloat16", "int8")

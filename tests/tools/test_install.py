@@ -85,10 +85,12 @@ class Project:
     def write_lock(self, *names: str) -> None:
         self.lock.write_text("".join(self.pins[name] for name in names))
 
-    def install(self, installer: str = "pip", python: str = sys.executable, **variables: str) -> tuple[int, str, str]:
+    def install(
+        self, installer: str = "pip", python: str = sys.executable, *options: str, **variables: str
+    ) -> tuple[int, str, str]:
         offline = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(self.wheels), "PIP_CONFIG_FILE": os.devnull}
         offline |= {"UV_NO_INDEX": "1", "UV_FIND_LINKS": str(self.wheels), "UV_CACHE_DIR": str(self.wheels / "cache")}
-        command = [python, "tools/install.py", "--tf=cpu", f"--with={installer}"]
+        command = [python, "tools/install.py", "--tf=cpu", f"--with={installer}", *options]
         environment = {**os.environ, **offline, **variables}
         result = subprocess.run(command, cwd=self.root, env=environment, capture_output=True, text=True, check=False)
         return result.returncode, result.stdout, result.stderr
@@ -114,6 +116,16 @@ def test_environment_equals_the_lock_and_nothing_is_installed_twice(installer: s
     project.write_lock("beta")
     assert project.install(installer)[0] == 0
     assert project.packages() == {"beta"}  # what the lock no longer has is gone
+
+    project.lock.with_name("openvino.lock").write_text(project.pins["alpha"])
+    code, out, err = project.install(installer, sys.executable, "--add=openvino")
+    assert (code, out.splitlines()[0], err) == (
+        0,
+        f"Installing requirements/openvino.lock into .venv, with {installer}",
+        "",
+    )
+    assert project.packages() == {"alpha", "beta"}
+    assert project.install(installer, sys.executable, "--add=openvino") == (0, "", "")
 
 
 @pytest.mark.parametrize("installer", INSTALLERS)

@@ -15,7 +15,6 @@ does. `over` is how many times as much CPU the other one takes for a photo, with
 """
 
 import argparse
-import importlib.util
 import json
 import os
 import platform
@@ -36,7 +35,7 @@ from detector.base import errors, files, params, paths
 from detector.base.errors import UserError
 from detector.data.params import DatasetParams
 from detector.export.params import FORMATS, MEASURED
-from detector.prediction import detector, photos
+from detector.prediction import detector, openvino_model, photos
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 OUTPUT = Path("logs/bench_predict")
@@ -44,9 +43,9 @@ YOLO_PACKAGES = Path(__file__).with_suffix(".txt")
 RECIPE, YOLO, PREDICT = "recipe", "yolo", "predict_"
 RUNTIMES = {"saved_model": "TensorFlow", "tflite": "LiteRT", "onnx": "ONNX Runtime"}  # by the start of the format
 OPENVINO = {  # it reads ONNX: {key: (what it is, format, the precision that it computes in)}
-    "openvino": ("OpenVINO, float32", "onnx", "f32"),
-    "openvino_bfloat16": ("OpenVINO, bfloat16", "onnx", "bf16"),
-    "openvino_int8": ("OpenVINO, int8", "onnx_int8", "f32"),
+    "openvino": ("OpenVINO, float32", "onnx", "float32"),
+    "openvino_bfloat16": ("OpenVINO, bfloat16", "onnx", "bfloat16"),
+    "openvino_int8": ("OpenVINO, int8", "onnx_int8", "int8"),
 }
 Measured = dict[str, Any]  # of one process: what tools/lab/meter.py measures
 
@@ -113,9 +112,10 @@ def _cores() -> int:
 def rows(cores: Sequence[int], with_yolo: bool) -> list[Row]:
     """Those that model/export has, each on so many cores."""
     exported = {name: FORMATS[name] for name in MEASURED if (paths.EXPORT / FORMATS[name][0]).exists()}
-    ours = [(PREDICT + precision, f"make predict, {precision}", of) for precision, (of, _) in detector.FORMATS.items()]
+    chosen = detector.FORMATS | (detector.OPENVINO if openvino_model.is_installed() else {})
+    ours = [(PREDICT + precision, f"make predict, {precision}", of) for precision, (of, _) in chosen.items()]
     ours += [(name, f"{_runtime(name)}, {precision}", name) for name, (_, precision) in exported.items()]
-    if importlib.util.find_spec("openvino"):
+    if openvino_model.is_installed():
         ours += [(key, name, of) for key, (name, of, _) in OPENVINO.items()]
     found = [Row(key, name, number, *exported[of]) for key, name, of in ours if of in exported for number in cores]
     others = [(RECIPE, "the recipe's loop"), *([(YOLO, "YOLO11n at 320")] if with_yolo else [])]

@@ -6,7 +6,6 @@
 """
 
 import sys
-import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,10 +19,9 @@ from detector.export import runtimes
 from detector.export.params import FORMATS
 from detector.export.runtimes import Detect
 from detector.pictures import draw, images
-from detector.prediction import page
+from detector.prediction import openvino_model, page
 from detector.prediction.detector import Detector
-from detector.prediction.found import Found, Pixels, Run
-from detector.prediction.onnx_model import OUTPUTS
+from detector.prediction.found import Pixels
 from detector.prediction.params import PredictParams
 from detector.prediction.selection import Selection
 from tools.lab import meter
@@ -63,26 +61,9 @@ def _names() -> Mapping[int, str]:
 def _detect(name: str) -> Detect:
     if name in OPENVINO:
         _, of, precision = OPENVINO[name]
-        return Detector(_names(), _openvino(paths.EXPORT / FORMATS[of][0], precision), digest="", most=None).detect
+        run = openvino_model.load(paths.EXPORT / FORMATS[of][0], precision=precision)
+        return Detector(_names(), run, digest="", most=None).detect
     return runtimes.load(name, paths.EXPORT)
-
-
-def _openvino(path: Path, precision: str) -> Run:
-    import openvino
-
-    options = {"INFERENCE_PRECISION_HINT": precision, "INFERENCE_NUM_THREADS": 1}  # each photo has a thread of its own
-    model = openvino.Core().compile_model(path, "CPU", options)
-    own = threading.local()
-
-    def run(pixels: Pixels) -> Found:
-        if not hasattr(own, "request"):
-            own.request = model.create_infer_request()
-        found = own.request.infer({"input_tensor": pixels[np.newaxis]})
-        boxes, scores, classes, counts = (found[output] for output in OUTPUTS)
-        count = int(counts[0])
-        return Found(boxes[0, :count], classes[0, :count], scores[0, :count])
-
-    return run
 
 
 def _recipe(_: str, output: Path) -> tuple[meter.Whole, meter.Decode, meter.Model]:

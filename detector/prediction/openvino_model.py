@@ -1,0 +1,55 @@
+"""An exported ONNX model on one picture, run by OpenVINO: in int8 and bfloat16, where it is faster. Not in the locks.
+
+Inputs and outputs: onnx_outputs.py.
+"""
+
+import importlib.util
+import os
+import threading
+from pathlib import Path
+
+from detector.base.errors import UserError
+from detector.prediction.found import Found, Pixels, Run
+from detector.prediction.onnx_outputs import INPUT, OUTPUTS, check, first
+
+INSTALL = "run: make openvino"
+_HINTS = {"float32": "f32", "bfloat16": "bf16", "int8": "f32"}  # of what the model has in float32
+
+
+def is_installed() -> bool:
+    """Whether there is an OpenVINO; it is not imported."""
+    return importlib.util.find_spec("openvino") is not None
+
+
+def load(path: Path, *, precision: str) -> Run:
+    """The model as a function that several threads may call at a time.
+
+    Args:
+        precision: to compute in; int8 is what a model has by itself.
+
+    Raises:
+        UserError: this processor has no bfloat16: OpenVINO would compute in float32 without a word.
+        ValueError: it has other inputs or outputs. OpenVINO's own exceptions are `RuntimeError`.
+    """
+    import openvino
+
+    core = openvino.Core()
+    if precision == "bfloat16" and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        raise UserError("predict.precision", "this processor has no bfloat16", "take float32 or int8")
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    options = {  # each photo has a thread of its own, and a core
+        "INFERENCE_PRECISION_HINT": _HINTS[precision],
+        "INFERENCE_NUM_THREADS": cores,
+        "NUM_STREAMS": cores,
+    }
+    model = core.compile_model(path, "CPU", options)
+    check(name for port in (*model.inputs, *model.outputs) for name in port.names)
+    own = threading.local()
+
+    def run(pixels: Pixels) -> Found:
+        if not hasattr(own, "request"):
+            own.request = model.create_infer_request()
+        found = own.request.infer({INPUT: pixels[None]})
+        return first([found[output] for output in OUTPUTS])
+
+    return run
