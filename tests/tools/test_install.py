@@ -129,6 +129,7 @@ def test_environment_equals_the_lock_and_nothing_is_installed_twice(installer: s
 
 
 @pytest.mark.parametrize("installer", INSTALLERS)
+@pytest.mark.long
 def test_what_comes_as_source_is_built_by_the_setuptools_of_the_lock(installer: str, tmp_path: Path) -> None:
     """pip and uv would fetch the newest one, which nothing pins and no hash holds, and run it."""
     project, version = Project(tmp_path / "project"), metadata.version("setuptools")
@@ -144,6 +145,7 @@ def test_what_comes_as_source_is_built_by_the_setuptools_of_the_lock(installer: 
     assert module.read_text() == f"BUILT_BY = {version!r}"
 
 
+@pytest.mark.long
 def test_settings_of_pip_that_would_install_others_or_elsewhere_count_for_nothing(tmp_path: Path) -> None:
     project = Project(tmp_path / "project")
     (tmp_path / "constraint").write_text("alpha<1\n")
@@ -172,6 +174,7 @@ def test_settings_of_uv_that_would_install_others_count_for_nothing(tmp_path: Pa
     assert project.packages() == {"alpha"}
 
 
+@pytest.mark.long
 def test_a_setting_of_pip_that_may_be_the_reason_is_named(tmp_path: Path) -> None:
     project = Project(tmp_path / "project")
     (tmp_path / "pip.conf").write_text("[global]\nindex-url = https://user:secret@127.0.0.1:9/simple\n")
@@ -263,6 +266,7 @@ def test_a_package_that_is_gone_is_installed_again(tmp_path: Path, colab: dict[s
     assert (package / "__init__.py").read_text() == "ANSWER = 42\n"
 
 
+@pytest.mark.long
 def test_after_a_kill_the_next_one_waits_for_its_orphan(tmp_path: Path) -> None:
     """Which would go on writing to the .venv that is just being emptied."""
     project = Project(tmp_path / "project")

@@ -219,6 +219,7 @@ def survives(project: Project, gcs: Server, rules: list[dict[str, Any]]) -> None
     assert clone.must("dvc", "repro").splitlines()[-1] == UP_TO_DATE
 
 
+@pytest.mark.long
 def test_faults_on_the_way(project: Project, gcs: Server) -> None:
     filled(project, 30, 6_000_000)
     survives(project, gcs, [{**rule, "times": 1} for rules in FAULTS.values() for rule in rules])

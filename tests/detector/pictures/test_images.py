@@ -308,7 +308,7 @@ def test_is_image():
     assert not images.is_image("jpg")
 
 
-@pytest.mark.parametrize("mode", ["I;16", "RGBA"])
+@pytest.mark.parametrize("mode", [pytest.param("I;16", marks=pytest.mark.long), "RGBA"])
 def test_a_few_kilobytes_that_hold_all_the_pixels_that_are_allowed(tmp_path, mode):
     """In two threads: 4.5 GB once. One has 358 MB: a result, and the next on its way with its own, are 1.1 GB."""
     image = Image.new(mode, (9459, 9459), (1, 2, 3, 4) if mode == "RGBA" else 7)

@@ -211,6 +211,7 @@ print(found.hexdigest())
 """
 
 
+@pytest.mark.long
 def test_another_process_with_one_thread_two_devices_and_op_determinism(root: Path) -> None:
     config = configuration(root, 4)
     path = root / "pipeline.config"

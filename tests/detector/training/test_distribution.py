@@ -530,7 +530,7 @@ def assert_same_changes(found: Any, expected: Any, rounding: Rounding, message: 
             assert error <= rounding.one_change * lengths[name] + 1e-5 * length, f"{message}: {name}"
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_two_devices_train_as_one(project: Path, tmp_path: Path) -> None:
     root = copy(project, tmp_path / "two")
     assert wait(train(root, devices=2)) == [0], (root / "log").read_text()

@@ -110,6 +110,7 @@ def run(root: Path, **train: str):
     return stage.run("pretrained", root)
 
 
+@pytest.mark.long
 def test_its_backbone_fits_every_model(root: Path, tmp_path: Path) -> None:
     from detector.model import checkpoints
     from detector.model.checkpoints import VARIABLE
