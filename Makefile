@@ -118,6 +118,10 @@ trace: install ## Follow a photo from its source to its detections: IMAGE=cat.12
 convert: install ## Copy a dataset for others: TO=coco|yolo|csv|voc [DATASET=pets OUTPUT=folder]
 	@$(PY) -m tools.convert $(call option,--to=,TO) $(call option,--dataset=,DATASET) $(call option,--output=,OUTPUT)
 
+.PHONY: tensorboard
+tensorboard: install ## Watch trainings in a browser: curves and pictures [BUCKET=my-pets]
+	@$(PY) -m tools.tensorboard $(call option,--bucket=,BUCKET)
+
 .PHONY: predict
 predict: install ## Detect in IMAGES=folder|file|zip|gs: [OUTPUT= MODEL= THRESHOLD= XML=1 YOLO=1]
 	@$(if $(value IMAGES),,echo "error: IMAGES is empty; run: make predict IMAGES=folder" >&2; exit 2;) \

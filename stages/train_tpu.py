@@ -13,8 +13,9 @@ weights, and params that shape the weights (detector/training/identity.py). It s
 (detector/checkpointing/work_dir.py). `--fresh`, or PASSO_FRESH=1 where DVC runs this, removes that first. Ctrl-C and
 SIGTERM finish the step, save everything, and exit with 130 and 143.
 
-TensorBoard summaries go to logs/ (`tensorboard --logdir logs`), and how long a step takes. They and the work directory
-are not DVC outputs: the first hold times, and the second must outlive an interrupted training.
+TensorBoard's curves and pictures go to logs/ (detector/board/board.py; `make tensorboard` shows them), and how long a
+step takes. These and the work directory are no DVC outputs: the first hold times, and the second must outlive an
+interrupted training.
 """
 
 import argparse

@@ -22,6 +22,7 @@ PACKAGES = ("detector", "stages", "tools")
 STAGES = {"sample", "xml2csv", "csv2record", "pretrained", "train_tpu", "evaluate", "export", "parity", "predict"}
 EXACT = ("train_tpu", "evaluate")  # they take minutes: what they do not import must not make them run again
 WITHOUT_TENSORFLOW = ("sample", "xml2csv", "csv2record", "predict")  # importing it takes longer than their work
+NO_OUTPUT = "detector/board"  # it writes logs/, which is none: what is drawn there must not train again
 TEMPLATES = ("${dataset.dir}", "${pretrained.start}")  # paths that are the user's to choose
 OUTPUTS = {name: value for name, value in vars(paths).items() if isinstance(value, Path)}
 
@@ -45,13 +46,14 @@ def imported_names(path: Path) -> set[str]:
 
 
 def closure(root: Path, start: Path) -> set[Path]:
-    """A file and every first-party file that it imports, directly or through others."""
+    """A file and every first-party file that it imports, directly or through others; without NO_OUTPUT."""
     found, todo = set(), [start]
     while todo:
         path = todo.pop()
         if path not in found:
             found.add(path)
-            todo += [file for name in imported_names(path) for file in module_files(root, name)]
+            files = [file for name in imported_names(path) for file in module_files(root, name)]
+            todo += [file for file in files if file.parent != root / NO_OUTPUT]
     return found
 
 

@@ -266,7 +266,7 @@ def test_every_source_file_that_is_named_exists(name: str) -> None:
 def test_the_tree_is_the_repositorys() -> None:
     (tree,) = [block for block in blocks("docs/pipeline.md", "text") if block.startswith("Makefile ")]
     shown = {line.split()[0].rstrip("/") for line in tree.splitlines()}
-    made = {"dataset", "model", "results"}
+    made = {"dataset", "logs", "model", "results"}
     assert {path for path in shown - made if not (REPOSITORY / path).exists()} == set()
     tracked = subprocess.run(["git", "ls-files", "*/*"], cwd=REPOSITORY, capture_output=True, text=True, check=False)
     folders = {line.split("/")[0] for line in tracked.stdout.splitlines()}

@@ -16,6 +16,7 @@ ALLOWED = {
     "storage": {"base"},
     "pictures": {"base", "data"},
     "annotations": {"base", "data", "pictures"},
+    "board": {"base", "data", "pictures"},
     "model": {"base", "data"},
     "weights": {"base", "data/records", "pictures/images", "model", "storage"},
     "checkpointing": {"base", "storage"},
@@ -26,7 +27,10 @@ ALLOWED = {
         *("annotations/left_out", "base", "data", "model", "pictures", "prediction"),
         *("evaluation/metrics", "evaluation/significance"),
     },
-    "training": {"base", "data", "model", "checkpointing", "multihost", "evaluation/metrics", "evaluation/curves"},
+    "training": {
+        *("base", "board", "checkpointing", "data", "model", "multihost"),
+        *("evaluation/curves", "evaluation/metrics"),
+    },
 }
 # They print on their own: the one function; what runs before it can be imported; past a progress line; measurements.
 PRINT_BY_THEMSELVES = (

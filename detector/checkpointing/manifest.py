@@ -10,6 +10,7 @@ removed, over the generation that was listed: a machine that was asleep in betwe
 another has written since. The lease cannot prevent that, for the machine may fall asleep after it was renewed.
 """
 
+import contextlib
 import json
 import re
 import sys
@@ -29,6 +30,7 @@ TAG_DIGITS = 8
 MOST_BYTES = 2**22  # of a manifest, which is read whole; ours have some kB
 MANIFEST = re.compile(r"step-\d{8}\.json")
 PATH = re.compile(r"(step|best)-\d{8}/\w[\w.-]*")  # of a file, below the work directory
+LOG = re.compile(r"logs/(\w[\w.-]*(?:/\w[\w.-]*)*)")  # as above; in parentheses: below the folder of logs
 PRUNED = re.compile(r"(step|best)-\d{8}[-.]")  # how the names begin of what is removed when it is too much
 Listing = Mapping[str, Any]  # the bucket's objects by name
 
@@ -108,11 +110,20 @@ class Checkpoints:
         return step
 
     def put_logs(self, folder: Path) -> None:
-        """Upload the files of a session's logs as they are now."""
+        """Upload the files of a training's logs as they are now."""
         listing = self._store.listing()
         for path in sorted(path for path in folder.rglob("*") if path.is_file()):
             name = f"logs/{folder.name}/{path.relative_to(folder).as_posix()}"
-            self._put(name, path.read_bytes(), listing)  # read whole, for it grows meanwhile
+            if LOG.fullmatch(name):  # and not just being written
+                with contextlib.suppress(FileNotFoundError):  # removed meanwhile
+                    self._put(name, path.read_bytes(), listing)  # read whole, for it grows meanwhile
+
+    def restore_logs(self, folder: Path) -> None:
+        """Download the logs into `folder`, in the place of what has the same name there."""
+        for name, blob in sorted(self._store.listing().items()):
+            if match := LOG.fullmatch(name):
+                with files.whole_file(folder / match[1]) as temporary:
+                    self._store.download(blob, temporary)
 
     def restore(self, manifest: Manifest, folder: Path) -> bool:
         """Download a checkpoint into `folder`; False where it turns out to be damaged, which is reported."""

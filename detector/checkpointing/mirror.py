@@ -8,7 +8,7 @@ gs://bucket/work/<key>/
     identity.json               what the key stands for
     lease.json                  who trains it (lease.py)
     step-*, best-*              the checkpoints (manifest.py)
-    logs/<session>/             TensorBoard's; no training resumes from them
+    logs/<training>/            TensorBoard's, which follow the checkpoint to another machine
 
 No other key's objects are ever read, written or removed.
 """
@@ -87,6 +87,7 @@ class Mirrored(work_dir.Work):
     def __init__(self, folder: Path, keep: int, uploader: Uploader) -> None:
         super().__init__(folder, keep)
         self._uploader, self._is_fetched = uploader, False
+        self._is_taken = False  # whether the newest checkpoint came from the bucket, in this session
 
     @property
     def where(self) -> str:
@@ -126,6 +127,13 @@ class Mirrored(work_dir.Work):
 
     def watch(self, logs: Path) -> None:
         self._uploader.logs = logs
+
+    def fetch_logs(self, folder: Path) -> None:
+        if self._is_taken:
+            try:
+                self._uploader.checkpoints.restore_logs(folder)
+            except (StoreError, OSError) as error:  # training needs none of them
+                self._uploader.report(error)
 
     def leave(self) -> None:
         self._uploader.close(self._uploader.timing.farewell)
@@ -189,6 +197,7 @@ class Mirrored(work_dir.Work):
                 folder.rename(self.folder / folder.name)
         if manifest.finished is not None:
             files.write_text(self.folder / work_dir.FINISHED, json.dumps(manifest.finished, indent=2) + "\n")
+        self._is_taken = True
         print_line(f"took step {manifest.step} from {self._uploader.url}: {work_dir.megabytes(manifest.size)}")
         return True
 

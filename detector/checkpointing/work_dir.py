@@ -174,7 +174,10 @@ class Work:
             files.remove_folder(folder)
 
     def watch(self, logs: Path) -> None:
-        """The folder of this session's logs, for a work directory that has a copy elsewhere."""
+        """The folder of this training's logs, for a work directory that has a copy elsewhere."""
+
+    def fetch_logs(self, folder: Path) -> None:
+        """Fill the folder of all logs with those that belong to a checkpoint that came from elsewhere."""
 
     def leave(self) -> None:
         """The process is about to end at a signal."""

@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from detector.base import paths
 from detector.base.errors import UserError
-from detector.data import records
+from detector.data import boxes, records
+from detector.data.tables import ImageBoxes
 from detector.model import od_api
 from detector.model.tensorflow_env import tf
 from detector.training.params import TrainParams
@@ -75,6 +77,43 @@ def dataset(
     batches = examples.batch(context.get_per_replica_batch_size(batch_size), drop_remainder=True)
     endless = tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY)  # every batch has the same shape
     return batches.apply(endless).prefetch(tf.data.AUTOTUNE).with_options(_options())
+
+
+def first(train: TrainParams, config: Any, model: Any, most: int) -> list[tuple[npt.NDArray[np.uint8], ImageBoxes]]:
+    """The first images of the first batch, at most so many, as they are trained on: (H, W, 3) pixels, and the boxes."""
+    count = min(most, train.batch_size)  # an example depends on its position alone, not on the batch
+    values = {"batch_size": count, "seed": train.seed, "first_step": 0}
+    features, labels = next(iter(dataset(config, model, paths.record("train"), tf.distribute.InputContext(), **values)))
+    fields = od_api.InputDataFields
+    pixels = _as_bytes(features[fields.image].numpy())
+    counts, places, classes, weights = (
+        labels[name].numpy()
+        for name in (
+            *(fields.num_groundtruth_boxes, fields.groundtruth_boxes),
+            *(fields.groundtruth_classes, fields.groundtruth_weights),
+        )
+    )
+    height, width = pixels.shape[1:3]
+    return [
+        (
+            pixels[k],
+            ImageBoxes(
+                str(k),
+                width,
+                height,
+                boxes.detected_to_voc(places[k, :number].astype(np.float64), width, height),
+                classes[k, :number].argmax(axis=1) + od_api.LABEL_ID_OFFSET,
+                np.ones(number),
+                weights[k, :number] == 0,
+            ),
+        )
+        for k, number in enumerate(counts.tolist())
+    ]
+
+
+def _as_bytes(pixels: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
+    """What the model sees, from -1 to 1."""
+    return ((pixels + 1) * 127.5).clip(0, 255).round().astype(np.uint8)
 
 
 def _offsets(record: Path, seed: int, *, first: int, batch: int, block: int, host: int) -> tf.data.Dataset:

@@ -20,6 +20,7 @@ from detector.training.params import TrainParams
 NOT_SHAPING = ("accelerator", "checkpoint_every", "checkpoint_minutes", "keep", "work_dir")  # keys of `train`
 FILES, CONFIG = "files, by sha256", "pipeline.config, its sha256"  # parts of an identity
 AGAIN = "PASSO_FRESH=1 dvc repro --force --single-item train_tpu"
+WATCH = "; to watch it: make tensorboard"
 SOURCES = {  # of the initial weights, by train.fine_tune_checkpoint_type
     "classification": f"the backbone in {paths.PRETRAINED}",
     "detection": f"the feature extractor and the box heads in {paths.PRETRAINED}",
@@ -76,11 +77,11 @@ def begin(train: TrainParams, work: work_dir.Work, *, fresh: bool) -> str:
         errors.say(_report(other))
     if checkpoint := work.latest():
         line = f"resumes from step {checkpoint.step} of {train.steps} in {checkpoint.folder}"
-        return f"{line}, where it has ended; to train it again: {AGAIN}" if ended else line
+        return f"{line}, where it has ended; to train it again: {AGAIN}" if ended else line + WATCH
     line = f"starts from {SOURCES[train.fine_tune_checkpoint_type]}, saves its work in {work.where}"
     if train.fine_tune_checkpoint_type != "full" and _stage("dvc.lock"):
         line += "; to start from the last model: make continue"
-    return line
+    return line + WATCH
 
 
 def _report(other: work_dir.Unfinished) -> str:

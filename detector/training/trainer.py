@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 
 from detector.base import paths
 from detector.base.errors import UserError
+from detector.board.board import Board
 from detector.checkpointing.work_dir import Work
 from detector.data import records, score_threshold
 from detector.model import checkpoints, od_api
@@ -90,6 +91,7 @@ class Trainer:
         stops: signals to stop, which wait for the end of a step.
         log: gets losses and rate every 10 steps, and the scores of each validation.
         filenames: of every image in the train record, to name those of a bad batch.
+        board: gets the same for TensorBoard, and the detections of each validation.
         workers: how many processes train together; all of them do the same at the same time.
     """
 
@@ -102,10 +104,11 @@ class Trainer:
         log: Log,
         *,
         filenames: Sequence[str],
+        board: Board | None = None,
         workers: int = 1,
     ) -> None:
         self._train, self._train_step, self._work, self._stops, self._log = train, train_step, work, stops, log
-        self._workers = workers
+        self._board, self._workers = board, workers
         self._filenames = dict(zip(od_api.hashes(filenames), filenames, strict=True))
         self._batch_hashes: Sequence[Any] = ()  # of the last batch's file names
         self._progress = Progress(train.steps, train.batch_size)
@@ -153,6 +156,8 @@ class Trainer:
                     if state.step % LOG_EVERY == 0 or state.stopped_by(train):
                         curves = {f"loss/{name}": value for name, value in losses.items()}
                         self._record({**curves, "learning_rate": rate})
+                        if self._board:
+                            self._board.train(state.step, {**curves, "learning_rate": rate})
                     if is_save_due or (self._stops.requested and self._workers == 1):
                         self._save()
                 held = self._stops.held  # the first step is mostly tracing, which is not worth waiting for
@@ -165,10 +170,12 @@ class Trainer:
     def _validate(self, validator: Validator) -> None:
         """Log the scores, and save the weights if no better ones were seen."""
         state = self._state
-        losses, scores, threshold = validator()
+        losses, scores, threshold, detections = validator()
         if self._workers > 1:  # they measured the same weights, but maybe on other hardware
             *means, threshold = self._train_step.mean([*scores.values(), threshold])
             scores, threshold = dict(zip(scores, means, strict=True)), round(threshold, 2)
+        if self._board:
+            self._board.validation(state.step, losses, scores, detections, threshold)
         self._record({"val/loss": losses["total_loss"], **{f"val/{name}": value for name, value in scores.items()}})
         best = state.best.get("AP", -math.inf)
         state.validated_step = state.step
@@ -202,18 +209,19 @@ class Trainer:
         return saving > 0 or leaving > 0, leaving > 0
 
     def _restored(self) -> State:
-        checkpoint = self._work.latest()
-        if not checkpoint:
-            return State()
-        checkpoints.restore_all(self._train_step.everything(), checkpoint.folder / checkpoints.NAME)
-        try:
-            state = State.of(checkpoint.state)
-        except TypeError as error:
-            remedy = "was it saved by other code? to train from scratch: make train FRESH=1"
-            raise UserError(checkpoint.folder.as_posix(), "cannot be resumed", remedy) from error
-        for step, scalars in state.history:
-            self._log(step, scalars)
-        self._stops.saved = self._where(state)
+        checkpoint, state = self._work.latest(), State()
+        if checkpoint:
+            checkpoints.restore_all(self._train_step.everything(), checkpoint.folder / checkpoints.NAME)
+            try:
+                state = State.of(checkpoint.state)
+            except TypeError as error:
+                remedy = "was it saved by other code? to train from scratch: make train FRESH=1"
+                raise UserError(checkpoint.folder.as_posix(), "cannot be resumed", remedy) from error
+            for step, scalars in state.history:
+                self._log(step, scalars)
+            self._stops.saved = self._where(state)
+        if self._board:
+            self._board.resume(state.step, state.validated_step, state.history)
         return state
 
     def _save(self) -> None:

@@ -23,7 +23,9 @@ class ValidationSplit:
 
 
 class Validator:
-    """`validator()` -> the losses by name, and AP, AP50 and the best score threshold, of `model` as it is; traced once.
+    """`validator()` measures `model` as it is; traced once.
+
+    It gives the losses by name, AP and AP50, the best score threshold, and each image's detections.
 
     It measures what would be saved: a copy in float32 on one device, where training computes in `bfloat16` or has
     several replicas, each with its own statistics. Then all workers must validate at the same time.
@@ -35,7 +37,7 @@ class Validator:
         self._copy = od_api.build_model(config) if is_distributed or bfloat16 else None
         self._inference = Inference(self._copy or model, config, split.record, split.images)
 
-    def __call__(self) -> tuple[dict[str, float], dict[str, float], float]:
+    def __call__(self) -> tuple[dict[str, float], dict[str, float], float, list[ImageBoxes]]:
         if self._copy:
             for copy, variable in zip(self._copy.variables, self._model.variables, strict=True):
                 copy.assign(variable.read_value())  # where replicas differ, it is their mean
@@ -43,4 +45,4 @@ class Validator:
         scores = metrics.coco(self._split.images, detections, self._split.names)
         best = curves.best_threshold(self._split.images, detections)
         threshold = score_threshold.DEFAULT if best is None else best
-        return losses, {name: scores.get(name, 0.0) for name in ("AP", "AP50")}, threshold
+        return losses, {name: scores.get(name, 0.0) for name in ("AP", "AP50")}, threshold, detections

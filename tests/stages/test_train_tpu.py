@@ -23,7 +23,7 @@ from detector.base import paths
 from detector.data import labels, tables
 from detector.data.tables import ImageBoxes
 from detector.model import pipeline_config
-from tests.support import stage, tiny
+from tests.support import board, stage, tiny
 
 STEPS = {"train.steps": "30", "train.batch_size": "2", "train.eval_every": "15", "train.frozen_blocks": "3"}
 
@@ -85,7 +85,26 @@ def test_curves_show_every_validation(trained: Path) -> None:
     assert [step for step, _ in totals] == [10, 20, 30]
     parts = ("localization_loss", "classification_loss", "regularization_loss")
     assert totals[0][1] == pytest.approx(sum(scalars(trained, f"loss/{name}")[0][1] for name in parts), rel=1e-5)
-    assert list((trained / "logs").rglob("events.out.tfevents.*"))
+
+
+def test_tensorboard_shows_the_same_curves_and_the_photos_of_each_validation(trained: Path) -> None:
+    """In two runs, of which one chart shows both losses."""
+    found = board.found(trained / "logs")
+    for tag, name in (("Loss/total_loss", "loss/total_loss"), ("learning_rate", "learning_rate")):
+        assert dict(found["train", tag]) == pytest.approx(dict(scalars(trained, name)))
+    assert dict(found["validation", "Loss/total_loss"]) == pytest.approx(dict(scalars(trained, "val/loss")))
+    assert dict(found["validation", "DetectionBoxes_Precision/mAP"]) == pytest.approx(dict(scalars(trained, "val/AP")))
+    parts = [found["validation", f"Loss/{name}_loss"] for name in ("localization", "classification", "regularization")]
+    assert sum(value for ((_, value), _) in parts) == pytest.approx(scalars(trained, "val/loss")[0][1], rel=1e-5)
+    count = len(tables.read_csv(trained / paths.csv("val"), {"cat": 1, "dog": 2}))
+    photos = [values for (_, tag), values in found.items() if tag.startswith("eval_side_by_side/")]
+    assert 0 < len(photos) == count
+    assert all([step for step, _ in values] == [15, 30] for values in photos)
+    ((step, (width, height, _)),) = found["train", "train_input_images"]
+    assert (step, width, height) == (0, b"600", b"300")  # the two images of the first batch
+    (folder,) = (trained / "logs").glob("2*-*")
+    assert (folder / "pipeline.config").read_bytes() == (trained / paths.TRAIN / "pipeline.config").read_bytes()
+    assert labels.read(folder / paths.LABEL_MAP) == {"cat": 1, "dog": 2}
 
 
 def backbone(prefix: Path) -> dict[int, dict[str, np.ndarray]]:
@@ -375,6 +394,8 @@ def test_a_killed_training_ends_in_the_same_bytes_as_one_that_was_not(trained: P
     third = ran("train_tpu", tmp_path)
     assert f"resumes from step {kept[1]} of 30 in .work/" in third.stdout
     assert outputs(tmp_path) == outputs(trained)
+    curves = {run: board.steps(tmp_path / "logs", run) for run in ("train", "validation")}
+    assert curves == {"train": [10, 20, 30], "validation": [15, 30]}
 
     shutil.rmtree(tmp_path / paths.TRAIN)  # it has ended, but DVC died before it recorded that, and calls again
     again = ran("train_tpu", tmp_path)

@@ -239,6 +239,48 @@ def test_logs_go_where_the_checkpoints_go(bucket: Server, tmp_path: Path) -> Non
     assert bucket.read("bkt")[f"work/{KEY}/logs/20261123-120000/events.out"] == b"step 10\nstep 20\n"
 
 
+def test_logs_follow_a_training_to_another_machine(bucket: Server, tmp_path: Path) -> None:
+    """And take the place of what an earlier session has left there; what is not a path below logs/ stays away."""
+    bucket.put("bkt", f"work/{KEY}/logs/../../evil", b"x")
+    bucket.put("bkt", f"work/{KEY}/logs/now/.hidden/x", b"x")
+    logs = tmp_path / "logs" / "now"
+    (logs / "train").mkdir(parents=True)
+    (logs / "train/events.1").write_text("step 10")
+    with machine("first") as task:
+        task.watch(logs)
+        save(task, 10)
+    (tmp_path / "here/now/train").mkdir(parents=True)
+    (tmp_path / "here/now/train/events.1").write_text("step 10, step 20")
+    with machine("second") as task:
+        task.fetch_logs(tmp_path / "here")
+        assert (tmp_path / "here/now/train/events.1").read_text() == "step 10, step 20"  # nothing was taken yet
+        check_whole(task, 10, 0)
+        task.fetch_logs(tmp_path / "here")
+    found = [path for path in (tmp_path / "here").rglob("*") if path.is_file()]
+    assert [(path.name, path.read_text()) for path in found] == [("events.1", "step 10")]
+    assert not (tmp_path / "evil").exists()
+    with machine("second") as task:  # it has the checkpoint by now
+        task.latest()
+        shutil.rmtree(tmp_path / "here")
+        task.fetch_logs(tmp_path / "here")
+    assert not (tmp_path / "here").exists()
+
+
+def test_logs_that_are_being_written_or_removed_hinder_no_upload(
+    bucket: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    logs = tmp_path / "logs"
+    logs.mkdir()
+    (logs / f"{TEMPORARY}1").touch()
+    (logs / "removed").symlink_to("nowhere")
+    (logs / "events").write_text("step 10")
+    with machine("first") as task:
+        task.watch(logs)
+        save(task, 10)
+    assert [name for name in there(bucket) if name.startswith("logs/")] == ["logs/logs/events"]
+    assert capsys.readouterr().err == ""
+
+
 def test_a_large_file_goes_in_pieces_and_survives_a_fault_in_one_of_them(bucket: Server) -> None:
     large = os.urandom(20_000_000)
     bucket.fault(path="upload_id", method="PUT", status=503, times=1, after=1)
@@ -825,12 +867,13 @@ def test_fresh_forgets_without_a_download(bucket: Server, tmp_path: Path) -> Non
     train = params.load("train", TrainParams)
     with machine("second") as task:
         line = identity.begin(train, task, fresh=True)
-        assert line.endswith(f", saves its work in second/{KEY} and {URL}")
+        assert line.endswith(f", saves its work in second/{KEY} and {URL}; to watch it: make tensorboard")
         assert manifests(bucket) == []
     assert not any("ckpt" in path for method, path, *_ in bucket.log if method == "GET")
     keeps(bucket, 10)
     with machine("third") as task:
-        assert identity.begin(train, task, fresh=False) == f"resumes from step 10 of {train.steps} in {task.step(10)}"
+        line = f"resumes from step 10 of {train.steps} in {task.step(10)}; to watch it: make tensorboard"
+        assert identity.begin(train, task, fresh=False) == line
 
 
 def test_all_workers_go_on_from_what_the_chief_took_from_the_bucket(bucket: Server) -> None:

@@ -10,6 +10,7 @@ from detector.base.errors import UserError
 from detector.checkpointing import work_dir
 from detector.model import pipeline_config
 from detector.training import identity
+from detector.training.identity import WATCH
 from detector.training.params import TrainParams
 from tests.support import tiny
 
@@ -54,13 +55,15 @@ def save(work: work_dir.Work, step: int) -> None:
 )
 def test_a_start_says_what_it_starts_from(work: work_dir.Work, kind: str, what: str) -> None:
     train = load(fine_tune_checkpoint_type=kind)
-    assert identity.begin(train, work, fresh=False) == f"starts from {what}, saves its work in {work.folder}"
+    assert identity.begin(train, work, fresh=False) == f"starts from {what}, saves its work in {work.folder}{WATCH}"
 
 
 def test_a_resumed_training_names_its_step_and_fresh_forgets(work: work_dir.Work) -> None:
     train = load()
     save(work, 57)
-    assert identity.begin(train, work, fresh=False) == f"resumes from step 57 of {train.steps} in {work.step(57)}"
+    assert (
+        identity.begin(train, work, fresh=False) == f"resumes from step 57 of {train.steps} in {work.step(57)}{WATCH}"
+    )
     assert identity.begin(train, work, fresh=True).startswith("starts from ")
     assert work.latest() is None
 
@@ -121,8 +124,8 @@ def test_a_training_that_has_ended_is_resumed_until_the_code_changes(work: work_
 def test_a_first_training_that_is_due_again_names_the_other_way(work: work_dir.Work) -> None:
     Path("dvc.lock").write_text(DVC_LOCK)
     hint = "; to start from the last model: make continue"
-    assert identity.begin(load(), work, fresh=False).endswith(f"saves its work in {work.folder}{hint}")
-    assert identity.begin(load(fine_tune_checkpoint_type="full"), work, fresh=False).endswith(str(work.folder))
+    assert identity.begin(load(), work, fresh=False).endswith(f"saves its work in {work.folder}{hint}{WATCH}")
+    assert identity.begin(load(fine_tune_checkpoint_type="full"), work, fresh=False).endswith(f"{work.folder}{WATCH}")
 
 
 def key(root: Path, **changes: str) -> str:
