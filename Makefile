@@ -126,7 +126,8 @@ tensorboard: install ## Watch trainings in a browser: curves and pictures [BUCKE
 predict: install ## Detect in IMAGES=folder|file|zip|gs: [OUTPUT= MODEL= THRESHOLD= XML=1 YOLO=1]
 	@$(if $(value IMAGES),,echo "error: IMAGES is empty; run: make predict IMAGES=folder" >&2; exit 2;) \
 		$(if $(value MODEL),,$(PY) -m tools.cloud.lineage model/export;) $(PY) -m stages.predict $(call option,--output=,OUTPUT) \
-		$(call option,--model=,MODEL) $(call option,--threshold=,THRESHOLD) $(if $(filter 1,$(value XML)),--xml) $(if $(filter 1,$(value YOLO)),--yolo) -- $(call quote,IMAGES)
+		$(call option,--model=,MODEL) $(call option,--bucket=,BUCKET) $(call option,--threshold=,THRESHOLD) \
+		$(if $(filter 1,$(value XML)),--xml) $(if $(filter 1,$(value YOLO)),--yolo) -- $(call quote,IMAGES)
 
 .PHONY: openvino
 openvino: ## Install OpenVINO, which makes predictions in int8 faster: docs/exports.md

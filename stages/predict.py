@@ -2,6 +2,7 @@
 
     make predict IMAGES=holiday                    a user's photos and videos: detector/prediction/sources.py
     python -m stages.predict IMAGES... [--output predictions] [--model FOLDER] [--threshold 0.3] [--xml] [--yolo]
+    make predict IMAGES=holiday MODEL=running      by the best weights so far of a training that runs
     python -m stages.predict                       the DVC stage: <dataset.dir>/test -> results/predict
 
 In:  the photos and videos, of any size and kind; the exported model in model/export, or --model
@@ -316,7 +317,8 @@ def parser() -> argparse.ArgumentParser:
     kinds = "folders, files, globs, lists, archives, gs://..., a webcam's number; none: the test split"
     result.add_argument("images", nargs="*", metavar="IMAGES", help=kinds)
     result.add_argument("--output", type=Path, help="folder for the results (default: predictions)")
-    result.add_argument("--model", help="another model: an exported folder, or gs://... (default: model/export)")
+    result.add_argument("--model", help="an exported folder, gs://..., or: running (default: model/export)")
+    result.add_argument("--bucket", help="with --model=running: the bucket that the training saves its work in")
     result.add_argument("--xml", action="store_true", help="write PASCAL VOC XML, too")
     result.add_argument("--yolo", action="store_true", help="write YOLO txt, too")
     result.add_argument("--threshold", help="the lowest score, for this run (default: predict.score_threshold)")
@@ -341,8 +343,12 @@ def main() -> None:
         output = files.expanded(arguments.output or "predictions")
         asked = {ANNOTATIONS: arguments.xml, yolo.LABELS: arguments.yolo}
         folders = [folder for folder in NAMED if asked.get(folder, True)]
-        with models.opened(arguments.model) as export_dir:
-            load = functools.partial(load_detector, export_dir, settings.precision)
+        is_running = arguments.model == models.RUNNING
+        if arguments.bucket and not is_running:
+            raise UserError("BUCKET", "is for the model of a training that runs", "give MODEL=running, too")
+        with models.opened(arguments.model, arguments.bucket) as export_dir:
+            precision = "float32" if is_running else settings.precision  # int8 would have to be calibrated
+            load = functools.partial(load_detector, export_dir, precision)
             lowest = given(arguments.threshold) if arguments.threshold else lowest_score(settings, export_dir)
             own_photos(arguments.images, output, load, Selection(lowest, settings.agnostic_nms), folders)
     elif any(value for name, value in vars(arguments).items() if name != "images"):

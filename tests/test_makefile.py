@@ -285,6 +285,17 @@ def test_predict_passes_on_which_forms_are_wanted(copy: Copy) -> None:
         assert copy.recorded()[-1] == ["python", "-m", "stages.predict", *options, "--", "a"]
 
 
+@pytest.mark.parametrize("value", HOSTILE)
+def test_a_running_training_is_watched_and_used_from_any_bucket(value: str, copy: Copy) -> None:
+    copy.make("tensorboard", BUCKET="of the shell's")
+    copy.make("tensorboard", f"BUCKET={value}")
+    copy.make("predict", "IMAGES=a", "MODEL=running", f"BUCKET={value}")
+    bucket = f"--bucket={value}".replace("\n", " ")
+    board, predict = ["python", "-m", "tools.tensorboard"], ["python", "-m", "stages.predict", "--model=running"]
+    assert copy.recorded() == [board, [*board, bucket], [*predict, bucket, "--", "a"]]
+    assert not (copy.root / "pwned").exists()
+
+
 def test_predict_without_images_says_what_to_give(copy: Copy) -> None:
     done = copy.make("predict")
     assert done.returncode == 2

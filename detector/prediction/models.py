@@ -1,5 +1,7 @@
-"""Where a prediction's model is: model/export, another folder, or a folder in a bucket."""
+"""Where a prediction's model is: model/export, another folder, one in a bucket, or a training that runs."""
 
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,19 +10,32 @@ from pathlib import Path
 from detector.base import files, paths
 from detector.base.errors import UserError
 
+RUNNING = "running"
 _READ = (".onnx", ".tflite", ".pbtxt", ".json")  # of an export: what a prediction reads
 
 
 @contextmanager
-def opened(where: str | None) -> Iterator[Path]:
-    """The folder with the exported model; what comes from a bucket is removed afterwards.
+def opened(where: str | None, bucket: str | None = None) -> Iterator[Path]:
+    """The folder with the exported model; what comes from elsewhere is removed afterwards.
 
     Args:
-        where: a folder, or gs://bucket/folder; None for model/export.
+        where: a folder, or gs://bucket/folder; RUNNING for the best weights so far of a training that runs; None for
+            model/export.
+        bucket: that the training saves its work in; None for this machine, or params.yaml's train.work_dir.
 
     Raises:
         UserError: there is no such folder, or it holds no model; or as of `gs.download`.
+        SystemExit: there are no such weights, and why has been printed.
     """
+    if where == RUNNING:
+        with tempfile.TemporaryDirectory() as temporary:
+            folder = Path(temporary) / "model"
+            # In a process of its own: it needs TensorFlow, which predictions do not.
+            command = [sys.executable, "-m", "tools.running_model", *([f"--bucket={bucket}"] if bucket else [])]
+            if code := subprocess.run([*command, str(folder)], check=False).returncode:
+                sys.exit(code)
+            yield folder
+        return
     if where and where.startswith("gs://"):
         from detector.storage import gs  # late, as it takes a second
 
