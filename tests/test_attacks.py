@@ -13,6 +13,7 @@ import io
 import itertools
 import json
 import os
+import shutil
 import stat
 import struct
 import subprocess
@@ -1065,11 +1066,22 @@ def a_run(folder: Path, name: str) -> None:
     for path, content in contents.items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_text(content, encoding="utf-8")
-    pictures = folder / "results/evaluate/pictures"
-    pictures.mkdir()
-    Image.new("RGB", (8, 8)).save(pictures / "01.jpg")
-    index = [{"rank": 1, "file": "01.jpg", "filename": name, "missed": 1, "false": 0}]
-    (pictures / "pictures.json").write_text(json.dumps(index))
+
+
+def detected(folder: Path, filename: str, name: str) -> None:
+    """One photo with one object and one detection, which the report shows."""
+    shutil.copy(stage.REPOSITORY / "params.yaml", folder)
+    cells = [naming.cell(filename), "8", "8", naming.cell(name), "0", "0", "8", "8"]
+    tables = {"dataset/data/test.csv": ("is_crowd", "0"), "results/evaluate/detections.csv": ("score", "1")}
+    for file, last in tables.items():
+        with (folder / file).open("w", encoding="utf-8", newline="") as table:
+            head = ["filename", "width", "height", "class", "xmin", "ymin", "xmax", "ymax", last[0]]
+            csv.writer(table).writerows([head, [*cells, last[1]]])
+    label_map = f"item {{ id: 1 name: {json.dumps(name)} }}\n"
+    (folder / "results/evaluate/label_map.pbtxt").write_text(label_map, encoding="utf-8")
+
+
+OURS = ["link", "link href=data:,", "a href=report.pt-BR.html"]  # no icon; the page in the other language
 
 
 @attack("report.html", SCRIPTS)
@@ -1079,28 +1091,43 @@ def in_everything_that_has_a_name(folder: Path, name: str) -> None:
     assert "Traceback" not in done.stderr
     if done.returncode == 0:
         content = (folder / "results/report.html").read_text(encoding="utf-8")
-        assert not Page(content).bad and "url(" not in content.replace("background:url(http://evil", "")
+        assert Page(content).bad == OURS and "url(" not in content.replace("background:url(http://evil", "")
+
+
+@attack("report.html", {f"as a photo or class, {name}": text for name, text in SCRIPTS.items()})
+def in_what_was_detected(folder: Path, name: str) -> None:
+    """Photos and classes are data of the page's script."""
+    a_run(folder, "cat")
+    photo = folder / "dataset/sample/test" / name.replace("/", "")
+    photo.parent.mkdir(parents=True)
+    Image.new("RGB", (8, 8)).save(photo, "JPEG")
+    detected(folder, photo.name, "cat" if naming.fault(name) else name)
+    done = stage.call(report.main, folder)
+    assert "Traceback" not in done.stderr
+    if done.returncode == 0:
+        content = (folder / "results/report.html").read_text(encoding="utf-8")
+        assert Page(content).bad == [*OURS, "script", "script"]
 
 
 @attack("report.html", [*PLACES, "../../secret.jpg", "x/../../../secret.jpg"])
 def a_picture_elsewhere(folder: Path, place: str) -> None:
-    """pictures.json names the files to show."""
+    """The tables name the photos to show."""
     a_run(folder, "cat")
-    Image.new("RGB", (8, 8), "red").save(folder / "results/secret.jpg")
-    index = [{"rank": 1, "file": place, "filename": "a.jpg", "missed": 1, "false": 0}]
-    (folder / "results/evaluate/pictures/pictures.json").write_text(json.dumps(index))
+    Image.new("RGB", (8, 8), "red").save(folder / "secret.jpg")
+    detected(folder, place, "cat")
     done = stage.call(report.main, folder)
     assert "Traceback" not in done.stderr
     page = folder / "results/report.html"
     assert not page.exists() or "data:image" not in page.read_text(encoding="utf-8")
 
 
-BRACKETS = ["results/evaluate/metrics.json", "results/evaluate/pictures/pictures.json", "model/train/train.json"]
+BRACKETS = ["results/evaluate/metrics.json", "results/parity/metrics.json", "model/train/train.json"]
 
 
 @attack("report.html", [*BRACKETS, "dvc.lock", "params.yaml"])
 def a_file_of_brackets(folder: Path, path: str) -> None:
     a_run(folder, "cat")
+    (folder / path).parent.mkdir(exist_ok=True)
     (folder / path).write_text("[" * (100_000 if path.endswith("json") else 3000))
     done = stage.call(report.main, folder)
     assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr[-500:]

@@ -2,7 +2,7 @@
 
     python -m tools.summary
 
-In:  model/train/train.json, results/evaluate/metrics.json, dataset/data/{annotation_report,train,test}.csv,
+In:  model/train/train.json, results/train, results/evaluate, dataset/data/{annotation_report,train,test}.csv,
      logs/speed.json; whether the model, report and pictures exist
 Out: at most 20 lines on the terminal; and one on stderr, where these are not what dvc.lock names
 """
@@ -14,11 +14,13 @@ from typing import Any
 from detector.annotations import left_out
 from detector.base import errors, paths
 from detector.base.errors import UserError
-from detector.training import speed
 from detector.weights import recipe
 from tools.checks import enough
 from tools.cloud import lineage
-from tools.page.inputs import read_metrics
+from tools.page.inputs import read_metrics, read_yaml
+from tools.page.language import ENGLISH
+from tools.reporting import advice
+from tools.reporting.advice import Finding
 
 CLASSES = 12  # shown one by one; the rest is counted
 PLACES = {
@@ -68,30 +70,19 @@ def intervals(metrics: Mapping[str, Any]) -> str:
     return ", ".join(f"{name} {number(one, 'low')} to {number(one, 'high')}" for name, one in measured.items() if one)
 
 
-def longer(training: Mapping[str, Any], seconds_per_step: float) -> str:
-    """The command for twice the steps; where the last validation was the best, what they would cost."""
-    steps = training.get("steps")
-    more = 2 * steps if isinstance(steps, int) else 1000
-    command = f"make train STEPS={more}"
-    if not training.get("best") or training.get("best_step") != steps or training.get("stopped_by", "steps") != "steps":
-        return f"{command:<42} train longer; the value stays in params.yaml"
-    minutes = f", {max(1, round(more * seconds_per_step / 60))} minutes here" if seconds_per_step else ""
-    return f"{command:<42} train longer{minutes}: the last validation was the best"
-
-
 def lines(
     training: Mapping[str, Any],
     metrics: Mapping[str, Any],
     skipped: str,
     warnings: Sequence[str],
-    seconds_per_step: float,
+    best: Finding,
 ) -> list[str]:
     """The summary.
 
     Args:
         skipped: how many photos and boxes of the dataset were, and why; empty where none were.
         warnings: what the dataset is too small for.
-        seconds_per_step: of the training on this machine; 0 where unknown.
+        best: the step that would help most.
     """
     score = f"AP {number(metrics, 'AP')}, AP50 {number(metrics, 'AP50')}"
     places = [f"  {name:<12}{path}" for name, path in PLACES.items() if path.exists()]
@@ -109,9 +100,23 @@ def lines(
         "Next:",
         "  make predict IMAGES=folder                 your own photos",
         "  make dataset SRC=folder NAME=pets          your own labelled photos, to train on",
-        f"  {longer(training, seconds_per_step)}",
         "  .venv/bin/dvc exp show                     the runs side by side; q quits",
+        *most_helpful(best),
     ]
+
+
+def most_helpful(best: Finding) -> list[str]:
+    """The command of a finding, and why."""
+    title, why = (ENGLISH.text(message, **best.values) for message in (best.title, best.why))
+    return ["Helps most:", f"  {best.command}", f"    {title}: {why}"]
+
+
+def advised(training: Mapping[str, Any], metrics: Mapping[str, Any]) -> Finding:
+    """The step that would help most, by the evidence that the report shows, too."""
+    from tools.reporting import evidence, measured  # late: they import numpy
+
+    dataset = read_yaml(Path("params.yaml")).get("dataset") or {}
+    return advice.findings(evidence.of_run(str(dataset.get("dir", "")), training, metrics, measured.read()))[0]
 
 
 def main() -> None:
@@ -120,7 +125,7 @@ def main() -> None:
     lineage.warn(lineage.stale(paths.TRAIN, paths.EVALUATE, paths.EXPORT, paths.DATA))
     training, metrics = read(TRAINED), read(MEASURED)
     warnings = [*enough.of_training(str(training.get("model")))]
-    errors.say(*lines(training, metrics, left_out.in_words(left_out.of_report()), warnings, speed.read()))
+    errors.say(*lines(training, metrics, left_out.in_words(left_out.of_report()), warnings, advised(training, metrics)))
 
 
 if __name__ == "__main__":

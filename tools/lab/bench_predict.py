@@ -239,6 +239,7 @@ def _summary(row: Row, found: Sequence[Row], turns: Sequence[Turn]) -> Measured:
             ratios = [turn[other]["cpu_ms"] / turn[row]["cpu_ms"] for turn in turns]
             over[other.key] = [statistics.median(ratios), min(ratios), max(ratios)]
     return {
+        "key": row.key,
         "name": row.name,
         "cores": row.cores,
         **_medians(mine),

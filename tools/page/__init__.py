@@ -1,1 +1,1 @@
-"""The report: its template, what it reads, its charts and its pictures."""
+"""The pages: their templates, what they read, their charts, pictures and languages."""

@@ -17,30 +17,48 @@ Point = tuple[float, float]
 
 @dataclass(frozen=True)
 class Line:
-    """A line of a chart in SVG units; `last` is its last value as text, `number` picks its colour (1, 2, ...)."""
+    """A line of a chart in SVG units; `last` is its last value, `number` picks its colour (1, 2, ...).
+
+    values: `x:y` of each point in the data's units, for the page's script.
+    """
 
     name: str
     number: int
     path: str
     markers: list[Point]
-    last: str
+    last: float | None
+    values: str
 
 
 @dataclass(frozen=True)
 class Chart:
-    """A chart in SVG units; ticks are (position, text)."""
+    """A chart in SVG units; ticks are (position, value). x_end: the value at the right end.
+
+    marks: (position, text) of upright lines.
+    """
 
     title: str
     x_label: str
     lines: list[Line]
-    x_ticks: list[tuple[float, str]]
-    y_ticks: list[tuple[float, str]]
+    x_ticks: list[tuple[float, float]]
+    y_ticks: list[tuple[float, float]]
+    x_end: float
+    marks: list[tuple[float, str]]
 
 
 def chart(
-    title: str, x_label: str, series: Mapping[str, Sequence[Point]], *, x_max: float = 0.0, y_max: float = 0.0
+    title: str,
+    x_label: str,
+    series: Mapping[str, Sequence[Point]],
+    *,
+    x_max: float = 0.0,
+    y_max: float = 0.0,
+    marks: Mapping[str, float] | None = None,
 ) -> Chart:
-    """A chart of `series` {name: [(x, y), ...] sorted by x}, both axes from 0 to the data's greatest value or more."""
+    """A chart of `series` {name: [(x, y), ...] sorted by x}, both axes from 0 to the data's greatest value or more.
+
+    marks: {text: x} of upright lines.
+    """
     calm = {name: _binned(_finite(points)) for name, points in series.items()}
     everything = [point for points in calm.values() for point in points]
     x_ticks = ticks(max([x_max, *(x for x, _ in everything)]))
@@ -53,8 +71,10 @@ def chart(
         title=title,
         x_label=x_label,
         lines=lines,
-        x_ticks=[(_x(value, x_end), f"{value:g}") for value in x_ticks if value <= x_end * 1.001],
-        y_ticks=[(_y(value, y_ticks[-1]), f"{value:g}") for value in y_ticks],
+        x_ticks=[(_x(value, x_end), value) for value in x_ticks if value <= x_end * 1.001],
+        y_ticks=[(_y(value, y_ticks[-1]), value) for value in y_ticks],
+        x_end=x_end,
+        marks=[(_x(value, x_end), text) for text, value in (marks or {}).items()],
     )
 
 
@@ -89,5 +109,6 @@ def _y(value: float, end: float) -> float:
 def _line(name: str, number: int, points: Sequence[Point], x_end: float, y_end: float) -> Line:
     places = [(_x(x, x_end), _y(y, y_end)) for x, y in points]
     path = "M" + " L".join(f"{x:g} {y:g}" for x, y in places) if places else ""
-    last = f"{points[-1][1]:.3f}" if points else ""
-    return Line(name, number, path, places if len(places) <= MARKERS else [], last)
+    values = " ".join(f"{x:.7g}:{y:.4g}" for x, y in points)
+    last = points[-1][1] if points else None
+    return Line(name, number, path, places if len(places) <= MARKERS else [], last, values)

@@ -1,0 +1,51 @@
+"""The words of the report: complete in Portuguese, and nothing in the catalogue that no page says."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.support.stage import REPOSITORY
+from tools.page.language import ENGLISH, portuguese
+from tools.reporting import content, model
+
+STRING = r'"((?:[^"\\]|\\.)*)"'
+TEMPLATES = sorted((REPOSITORY / "tools/page/report").glob("*.j2"))
+PLACE = r"\{(\w+)"
+
+
+def said(template: Path) -> set[str]:
+    """The messages of a template, as far as they stand in it."""
+    text = template.read_text(encoding="utf-8")
+    return {*re.findall(rf"(?:\b_|\bplain)\({STRING}", text), *re.findall(rf"missing\({STRING[:-1]}\", {STRING}", text)}
+
+
+@pytest.mark.parametrize("template", TEMPLATES, ids=lambda path: path.name)
+def test_all_messages_of_a_template_are_translated(template: Path) -> None:
+    messages = {one if isinstance(one, str) else one[1] for one in said(template)}
+    assert messages - set(portuguese().words) == set()
+
+
+def test_all_other_messages_are_translated_and_none_is_left_over() -> None:
+    words = portuguese().words
+    messages = {*content.WORDS.values(), content.WRONG, content.ONE_WRONG, *model.USES.values()}
+    assert messages - set(words) == set()
+    places = (REPOSITORY / "tools/page", REPOSITORY / "tools/reporting", REPOSITORY / "detector/evaluation")
+    sources = "".join(path.read_text(encoding="utf-8") for place in places for path in place.rglob("*.[pj][y2]*"))
+    assert [message for message in words if f'"{message}"' not in sources.replace('; "\n    why += "', "; ")] == []
+
+
+def test_a_translation_has_the_same_places_and_the_same_code() -> None:
+    for message, translated in portuguese().words.items():
+        assert sorted(re.findall(PLACE, message)) == sorted(re.findall(PLACE, translated)), message
+        assert message.count("`") == translated.count("`") and message[:1].isupper() == translated[:1].isupper(), (
+            message
+        )
+
+
+def test_numbers_and_code() -> None:
+    assert (ENGLISH.number(0.12345), portuguese().number(0.5, 1), ENGLISH.number(None)) == ("0.123", "0,5", "–")
+    assert ENGLISH.number(float("nan")) == "–" and (ENGLISH.whole(1234), portuguese().whole(1234)) == ("1,234", "1.234")
+    assert [ENGLISH.percent(one) for one in (0, 0.001, 0.5, 0.999, 1)] == ["0 %", "1 %", "50 %", "99 %", "100 %"]
+    filled = ENGLISH.html("`a <b>` and {name}, {rise:.2f} of {count}", name="<i>`x`", rise=0.126, count=1000)
+    assert filled == "<code>a &lt;b&gt;</code> and &lt;i&gt;`x`, 0.13 of 1,000"
