@@ -142,7 +142,7 @@ def test_boxes_are_drawn_by_kind(project: Path) -> None:
     evaluate_results()
     detections()
     content = make()
-    assert boxes(content, 0) == [("class", "40.0"), ("right", "0.0")]
+    assert boxes(content, 0) == [("missed", "40.0"), ("class", "40.0"), ("right", "0.0")]
     assert boxes(content, 1) == [("missed", "30.0")] and boxes(content, 3) == []
 
 
@@ -153,7 +153,25 @@ def test_the_data_of_the_script_count_at_every_threshold(project: Path) -> None:
     assert (data["place"], data["objects"], data["classes"]) == (50, [2, 1], ["cat", "dog"])
     assert [data["right"][0][k] for k in (30, 31, 90, 91)] == [2, 1, 1, 0] and data["shown"][1][70:72] == [1, 0]
     assert [data["kinds"]["missed"][k] for k in (30, 31, 80, 81, 90, 91)] == [0, 1, 1, 2, 2, 3]
-    assert data["photos"][1] == ["b.jpg", 60, 40, 7, 0, 30.0, 0.0, 20.0, 20.0, 30, 0, 0, 30.0, 0.0, 20.0, 20.0, 30]
+    assert data["photos"][1] == [
+        "b.jpg",
+        60,
+        40,
+        7,
+        0,
+        30.0,
+        0.0,
+        20.0,
+        20.0,
+        *[30] * 2,
+        0,
+        0,
+        30.0,
+        0.0,
+        20.0,
+        20.0,
+        *[30] * 2,
+    ]
     assert len(data["photos"]) == 4 and data["boxes"][7] == "missed" and data["boxes"][0] == "right"
 
 

@@ -1,25 +1,27 @@
 """The photos of the report's gallery: small pictures, and over each what is right, wrong and missed as SVG.
 
-Green is right, red is wrong, dashes are objects that are missed. Nothing is drawn into the pictures, so the same ones
+Green is right, red is wrong, dashes are objects that are not found. Nothing is drawn into the pictures, so they
 serve every threshold.
 """
 
 import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
 from detector.base import paths
 from detector.base.errors import UserError
+from detector.data.tables import ImageBoxes, Ints
 from detector.pictures import images
 from tools.page.pictures import jpeg_uri
 from tools.reporting.counting import hundredths
-from tools.reporting.kinds import ERRORS, IGNORED, MISSED, NAMES, RIGHT, ImageKinds
+from tools.reporting.kinds import IGNORED, MISSED, NAMES, RIGHT, ImageKinds
 from tools.reporting.measured import Measured
 
 MOST = 96  # photos
@@ -33,8 +35,8 @@ CROWD = "crowd"
 class Box:
     """A box on a photo, x and y of its left upper corner in pixels; number: of its class in `Measured.names`.
 
-    kind: of a detection, or missed, or crowd. last: the last place in GRID where a detection is shown. known: of a
-    missed object, the last place where it is found, or where another error is about it.
+    kind: of a detection; or missed, of an object; or crowd. last: the last place in GRID where a detection is shown, an
+    object found. known: of an object, the last place where it is found or an error of another kind is about it.
     """
 
     kind: str
@@ -44,12 +46,17 @@ class Box:
     width: float
     height: float
     last: int
+    known: int
 
     def is_shown(self, place: int) -> bool:
-        """At the threshold at this place."""
+        """At the threshold at this place: objects, where they are not found."""
         if self.kind == CROWD:
             return True
         return self.last < place if self.kind == MISSED else self.last >= place
+
+    def is_counted(self, place: int) -> bool:
+        """As an error or a right detection: an object that another error is about is not missed."""
+        return self.is_shown(place) and (self.kind != MISSED or self.known < place)
 
 
 @dataclass(frozen=True)
@@ -63,9 +70,9 @@ class Photo:
     boxes: list[Box]
 
     def counts(self, place: int) -> dict[str, int]:
-        """How many boxes of each kind are shown at a threshold."""
-        shown = [box.kind for box in self.boxes if box.is_shown(place)]
-        return {kind: shown.count(kind) for kind in (*NAMES, MISSED) if kind in shown}
+        """How many of each kind there are at a threshold."""
+        counted = [box.kind for box in self.boxes if box.is_counted(place)]
+        return {kind: counted.count(kind) for kind in (*NAMES, MISSED) if kind in counted}
 
 
 def photos(measured: Measured, dataset: str) -> list[Photo]:
@@ -107,33 +114,31 @@ def source(folder: Path, image: ImageKinds, most: int) -> str:
 
 def photo(image: ImageKinds, uri: str, numbers: Mapping[int, int]) -> Photo:
     """A photo with its boxes: crowds, objects, detections."""
-    truth = image.truth
-    crowds, objects = truth.subset(truth.is_crowd), truth.objects
-    known = hundredths([max(pair) for pair in zip(image.found, image.covered, strict=True)])
-    boxes = [*_boxes(crowds, numbers, [CROWD] * len(crowds.boxes), [0] * len(crowds.boxes))]
-    boxes += _boxes(objects, numbers, [MISSED] * len(objects.boxes), known.tolist())
-    found = _boxes(image.detected, numbers, [NAMES[k] for k in image.kinds], hundredths(image.detected.scores).tolist())
-    return Photo(truth.filename, truth.width, truth.height, uri, [*boxes, *reversed(found)])
+    crowds, objects = image.truth.subset(image.truth.is_crowd), image.truth.objects
+    found, covered = hundredths(image.found), hundredths(image.covered)
+    known = np.maximum(found, covered)
+    never = np.zeros(len(crowds.boxes), dtype=int)
+    last = hundredths(image.detected.scores)
+    boxes = _boxes(crowds, numbers, [CROWD] * len(never), never, never)
+    boxes += _boxes(objects, numbers, [MISSED] * len(found), found, known)
+    boxes += reversed(_boxes(image.detected, numbers, [NAMES[kind] for kind in image.kinds], last, last))
+    return Photo(image.truth.filename, image.truth.width, image.truth.height, uri, boxes)
 
 
-def _boxes(of: Any, numbers: Mapping[int, int], kinds: Sequence[str], last: Sequence[int]) -> list[Box]:
+def _boxes(of: ImageBoxes, numbers: Mapping[int, int], kinds: Sequence[str], last: Ints, known: Ints) -> list[Box]:
     made = []
-    for (class_id, (xmin, ymin, xmax, ymax), _), kind, place in zip(of.rows(), kinds, last, strict=True):
+    ends = zip(kinds, last.tolist(), known.tolist(), strict=True)
+    for (class_id, (xmin, ymin, xmax, ymax), _), (kind, *places) in zip(of.rows(), ends, strict=True):
         sides = (round(value, 1) for value in (xmin, ymin, xmax - xmin, ymax - ymin))
-        made.append(Box(kind, numbers[class_id], *sides, place))
+        made.append(Box(kind, numbers[class_id], *sides, *places))
     return made
 
 
 def rows(one: Photo) -> list[Any]:
     """A photo as the page's script reads it: name, width, height, and of each box kind, class, x, y, width, height,
-    last place. Detections that no threshold of the slider shows are left out.
+    last, known. Detections that no threshold of the slider shows are left out.
     """
     kinds = {kind: number for number, kind in enumerate((*NAMES, MISSED, CROWD))}
     shown = [box for box in one.boxes if box.kind in (MISSED, CROWD) or box.last > 0]
-    flat = [
-        value for box in shown for value in (kinds[box.kind], box.number, box.x, box.y, box.width, box.height, box.last)
-    ]
+    flat = [value for box in shown for value in (kinds[box.kind], *astuple(box)[1:])]
     return [one.name, one.width, one.height, *flat]
-
-
-WRONG = tuple(NAMES[kind] for kind in ERRORS)  # kinds of detections that are drawn in red

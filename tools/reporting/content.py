@@ -28,6 +28,7 @@ WORDS = {  # what the script says
     "interval": "{low} to {high}",
     "photos": "{shown} of {all} photos",
     "enlarge": "Enlarge {name}",
+    "labelled": "labelled",
     "crowd": "not counted",
     "ignored": "not counted",
     **KIND_NAMES,

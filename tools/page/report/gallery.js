@@ -1,6 +1,6 @@
 {
   const AT_ONCE = 24; // photos that are added at a time
-  const FIELDS = 7; // of a box: kind, class, x, y, width, height, last place
+  const FIELDS = 8; // of a box: kind, class, x, y, width, height, last, known: tools/reporting/album.py
   const [IGNORED, MISSED, CROWD] = ["ignored", "missed", "crowd"];
   const shots = all(".shot"), kinds = all(".kind"), dialog = $("dialog");
   const photos = data.photos.map(([name, width, height, ...boxes]) => {
@@ -13,6 +13,7 @@
   let open = 0; // the one that is large
 
   const isShown = ([kind, , , , , , last]) => kind === CROWD || (kind === MISSED ? last < place : last >= place);
+  const isCounted = (box) => isShown(box) && (box[0] !== MISSED || box[7] < place);
   const photoOf = (shot) => photos[Number(shot.dataset.photo)];
 
   function svg(tag, attributes, parent) {
@@ -37,14 +38,15 @@
     return made;
   }
 
-  function label([kind, number, , , , , last]) {
+  function label(box) {
+    const [kind, number, , , , , last] = box;
     const score = kind === MISSED || kind === CROWD ? "" : ` ${fixed(last / 100, 2)}`;
-    return `${data.classes[number]}${score} ${data.words[kind]}`;
+    return `${data.classes[number]}${score} ${kind === MISSED && !isCounted(box) ? data.words.labelled : data.words[kind]}`;
   }
 
   function counted(photo) {
     const counts = {};
-    for (const box of photo.boxes) if (isShown(box) && box[0] in data.kinds) counts[box[0]] = (counts[box[0]] ?? 0) + 1;
+    for (const box of photo.boxes) if (isCounted(box) && box[0] in data.kinds) counts[box[0]] = (counts[box[0]] ?? 0) + 1;
     const words = Object.keys(data.words).filter((kind) => kind in counts).map((kind) => `${counts[kind]} ${data.words[kind]}`);
     return words.join(", ") || data.words.none;
   }
@@ -52,7 +54,7 @@
   function fits(photo) {
     const kind = $("kind").value, number = $("class").value;
     if (!kind && !number) return true;
-    return photo.boxes.some((box) => isShown(box) && (!kind || box[0] === kind) && (!number || box[1] === Number(number)));
+    return photo.boxes.some((box) => isCounted(box) && (!kind || box[0] === kind) && (!number || box[1] === Number(number)));
   }
 
   function draw(shot) {
