@@ -115,8 +115,9 @@ def advised(training: Mapping[str, Any], metrics: Mapping[str, Any]) -> Finding:
     """The step that would help most, by the evidence that the report shows, too."""
     from tools.reporting import evidence, measured  # late: they import numpy
 
-    dataset = read_yaml(Path("params.yaml")).get("dataset") or {}
-    return advice.findings(evidence.of_run(str(dataset.get("dir", "")), training, metrics, measured.read()))[0]
+    settings = read_yaml(Path("params.yaml")).get("dataset")
+    dataset = settings.get("dir") if isinstance(settings, dict) else ""
+    return advice.findings(evidence.of_run(str(dataset), training, metrics, measured.read()))[0]
 
 
 def main() -> None:

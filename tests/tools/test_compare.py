@@ -17,6 +17,7 @@ from detector.data.tables import ImageBoxes
 from detector.evaluation import results
 from tests.support import boxes
 from tests.support.stage import REPOSITORY, call
+from tools.reporting import before
 
 IMAGES = 24
 CAT = (10, 10, 110, 110)
@@ -167,6 +168,24 @@ def test_a_run_and_itself(evaluated: Path) -> None:
 def test_it_runs_in_a_subfolder_too(evaluated: Path) -> None:
     done = run(evaluated / "made", sys.executable, "-m", "tools.compare", "v1", "good")
     assert rows(done.stdout)["AP"][-1] == "better"
+
+
+def test_the_report_has_the_last_commit_beside_the_workspace(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(project)
+    monkeypatch.setenv("DVC_SITE_CACHE_DIR", str(project / ".site"))
+    found = before.last_commit()
+    assert found and found.commit == run(project, "git", "rev-parse", "HEAD").stdout.strip() and not found.why_not
+    assert {name: (round(one.first, 3), one.second, one.verdict) for name, one in found.comparisons.items()} == {
+        "AP": (0.505, 0.0, "worse"),
+        "AP50": (0.505, 0.0, "worse"),
+    }
+    write_groundtruth(project / paths.csv("test"), xmax=111)
+    other = before.last_commit()
+    assert other and other.why_not.startswith("HEAD, workspace: measured on other boxes in ") and not other.comparisons
+    shutil.copy(project / "made/base.csv", detections_of(project))  # what the commit has
+    assert before.last_commit() is None
+    run(project, "git", "checkout", "-q", "never")
+    assert before.last_commit() is None
 
 
 # What cannot be compared.

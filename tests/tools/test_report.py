@@ -132,6 +132,21 @@ def test_a_whole_run(project: Path) -> None:
     assert "What next? More photos of" in page.text
 
 
+def test_the_same_in_portuguese(project: Path) -> None:
+    train_results()
+    evaluate_results()
+    detections()
+    make()
+    content = report.PORTUGUESE.read_text(encoding="utf-8")
+    page = Page(content)
+    assert page.open == [] and '<html lang="pt-BR">' in content and "report.html" in page.all("a", "href")
+    assert "Encontra 1 de 3 objetos; 2 de 3 caixas estão erradas, com limiar 0,50" in page.text
+    assert "treinado por 1.500 passos" in page.text and "95 %: 0,600 a 0,690" in page.text
+    assert "a.jpg 1 certa, 1 classe errada b.jpg 1 não encontrado c.jpg 1 nada ali d.jpg nenhuma caixa" in page.text
+    data = json.loads(re.findall(r'id="data">(.*?)</script>', content, re.DOTALL)[0])
+    assert data["decimal"] == "," and data["words"]["class"] == "classe errada"
+
+
 def boxes(content: str, number: int) -> list[tuple[str, str]]:
     """(kind, x) of the boxes that are drawn over a photo without a script."""
     figure = content.split('<figure class="shot"')[number + 1]

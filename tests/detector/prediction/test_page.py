@@ -5,8 +5,6 @@ import hashlib
 import html
 import json
 import re
-import shutil
-import subprocess
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -16,6 +14,7 @@ from PIL import Image
 from detector.data.tables import ImageBoxes
 from detector.pictures import draw
 from detector.prediction import page
+from tests.support import chromium
 from tests.support.boxes import image
 
 NAMES = {1: "cat", 2: "dog </script><b>"}
@@ -112,7 +111,7 @@ def test_a_thumbnail_is_smaller_by_a_whole_factor(
 
 # In a browser.
 
-PROBE = """<script>
+PROBE = """
 const said = [], $ = (id) => document.getElementById(id);
 const cards = (what) => [...document.querySelectorAll(`.card ${what}`)];
 const names = () => cards(".name").slice(0, 3).map((one) => one.textContent).join(" ");
@@ -150,22 +149,10 @@ const next = () => {
   setTimeout(next, 50);
 };
 setTimeout(next, 50);
-</script>"""
-LISTENER = """<!DOCTYPE html><title>x</title><script>addEventListener("message", (event) => {
-const made = document.createElement("pre"); made.textContent = event.data; document.body.append(made); });</script>"""
-FRAME = '<body style="margin:0"><iframe width="{}" height="800" style="border:0" srcdoc="{}"></iframe>'
+"""
 
 
-def chromium(path: Path, *options: str) -> str:
-    """The page as it is in the end; a message on the console is an error."""
-    command = ["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr"]
-    command += ["--host-resolver-rules=MAP * ~NOTFOUND", "--virtual-time-budget=5000", *options, "--dump-dom"]
-    done = subprocess.run([*command, f"file://{path}"], capture_output=True, text=True, timeout=120, check=True)
-    assert [line for line in done.stderr.splitlines() if "CONSOLE" in line and "chrome://" not in line] == []
-    return done.stdout
-
-
-@pytest.mark.skipif(not shutil.which("chromium"), reason="chromium is not installed")
+@chromium.needed
 @pytest.mark.parametrize("width", [360, 1280])
 def test_in_a_browser(tmp_path: Path, width: int) -> None:
     """Offline, at the width of a phone and of a screen: no message, and the tools do what they say."""
@@ -177,13 +164,9 @@ def test_in_a_browser(tmp_path: Path, width: int) -> None:
                 file.parent.mkdir(parents=True, exist_ok=True)
                 file.write_bytes(page.thumbnail(Image.new("RGB", (50, 40))))
     content = write(tmp_path, results)
-    whole = chromium(tmp_path / page.NAME)
+    whole = chromium.opened(tmp_path / page.NAME)
     assert whole.count('class="card"') == 7 and "7 photos of 7, 7 detections" in whole
-    probed = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", content)
-    frame = FRAME.format(width, html.escape(probed.replace("</body>", f"{PROBE}</body>")))
-    (tmp_path / "frame.html").write_text(LISTENER + frame, encoding="utf-8")
-    done = chromium(tmp_path / "frame.html", f"--window-size={max(width, 500)},900")
-    said = json.loads(html.unescape(re.findall(r"<pre>(.*?)</pre>", done)[0]))
+    said = chromium.probed(tmp_path, content, PROBE, width)
     first = "a/x.jpg b.png c.jpg"
     assert said == [
         ["7 photos of 7, 7 detections", first, 7],
