@@ -75,14 +75,14 @@ def lines(
     metrics: Mapping[str, Any],
     skipped: str,
     warnings: Sequence[str],
-    best: Finding,
+    helpful: Finding,
 ) -> list[str]:
     """The summary.
 
     Args:
         skipped: how many photos and boxes of the dataset were, and why; empty where none were.
         warnings: what the dataset is too small for.
-        best: the step that would help most.
+        helpful: the step that would help most.
     """
     score = f"AP {number(metrics, 'AP')}, AP50 {number(metrics, 'AP50')}"
     places = [f"  {name:<12}{path}" for name, path in PLACES.items() if path.exists()]
@@ -101,7 +101,7 @@ def lines(
         "  make predict IMAGES=folder                 your own photos",
         "  make dataset SRC=folder NAME=pets          your own labelled photos, to train on",
         "  .venv/bin/dvc exp show                     the runs side by side; q quits",
-        *most_helpful(best),
+        *most_helpful(helpful),
     ]
 
 

@@ -184,7 +184,7 @@ def test_the_report_has_the_last_commit_beside_the_workspace(project: Path, monk
     assert other and other.why_not.startswith("HEAD, workspace: measured on other boxes in ") and not other.comparisons
     shutil.copy(project / "made/base.csv", detections_of(project))  # what the commit has
     assert before.last_commit() is None
-    run(project, "git", "checkout", "-q", "never")
+    run(project, "git", "checkout", "-qf", "never")
     assert before.last_commit() is None
 
 

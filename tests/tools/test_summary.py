@@ -128,19 +128,36 @@ def test_what_the_photos_are_too_few_or_their_objects_too_small_for(tmp_path: Pa
     assert not any("warning" in line for line in trained(tmp_path, model="ssd_mobilenet_v2_320x320"))
 
 
-def test_what_more_steps_would_cost_where_the_last_validation_was_the_best(tmp_path: Path) -> None:
-    def last(**changes: object) -> str:
-        return trained(tmp_path, **changes)[-2]
+def test_it_ends_with_the_step_that_would_help_most(tmp_path: Path) -> None:
+    def last(**changes: object) -> list[str]:
+        return trained(tmp_path, **changes)[-3:]
 
-    asks = "  make train STEPS=600                       train longer"
-    assert last() == f"{asks}: the last validation was the best"
+    photos = ["Helps most:", "  make dataset SRC=folder NAME=pets"]
+    assert last()[:2] == photos and last()[2].startswith("    more photos: no weakness stands out")
+    curve = tmp_path / "results/train/plots/metrics/val/AP.tsv"
+    curve.parent.mkdir(parents=True)
+    curve.write_text("step\tAP\n100\t0.4\n200\t0.5\n300\t0.6\n")
+    longer = [
+        "Helps most:",
+        "  make train STEPS=600",
+        "    train longer: validation AP rose by 0.150 in the second half",
+    ]
+    assert last() == longer
     write(tmp_path / "logs/speed.json", {"seconds_per_step": 0.65})
-    assert last() == f"{asks}, 6 minutes here: the last validation was the best"  # 390 s
-    assert last(best_step=200) == f"{asks}; the value stays in params.yaml"
-    assert last(best={}) == f"{asks}; the value stays in params.yaml"
-    assert last(stopped_by="patience") == f"{asks}; the value stays in params.yaml"
+    assert last()[2].startswith("    train longer, 6 minutes here: ")  # 390 s
+    for changes in ({"best_step": 200}, {"best": {}}, {"stopped_by": "patience"}):
+        assert last(**changes)[:2] == photos
     write(tmp_path / "logs/speed.json", "damaged")
-    assert last() == f"{asks}: the last validation was the best"
+    assert last() == longer
+    (tmp_path / "params.yaml").write_text("dataset: {dir: dataset/birds}\n")
+    tables = tmp_path / "dataset/data"
+    tables.mkdir(parents=True)
+    rows = [f"{k}.jpg,100,100,dog,10,10,90,90,0" for k in range(5)]
+    (tables / "train.csv").write_text("\n".join(["filename,width,height,class,xmin,ymin,xmax,ymax,is_crowd", *rows]))
+    assert last()[1:] == [
+        "  make dataset SRC=folder NAME=birds ADD=1",
+        "    more photos of cat: 0 training photos show it; with 50 or more AP is higher",
+    ]
 
 
 def test_many_classes_stay_one_line(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from tools.checks.enough import ADVISED_PHOTOS, FEWEST_PHOTOS
 
 MOST = 3  # findings
 LEAST_GAIN = 0.02
+FEWEST_OBJECTS = 20  # in the test images, for the errors to mean something
 LAGS = 0.05  # AP50 below the mean of the other classes: worth a word
 ENOUGH_SMALL = 10  # objects, for their share to mean something
 SURE = 0.8  # the score from which on an error may be the label's
@@ -74,7 +75,8 @@ class Evidence:
 
 def findings(evidence: Evidence) -> list[Finding]:
     """At most `MOST`, the greatest gain first; at least one."""
-    rules = (longer, photos, threshold, check_labels, larger_input, one_box)
+    errors = (threshold, check_labels, larger_input, one_box) if evidence.objects >= FEWEST_OBJECTS else ()
+    rules = (longer, photos, *errors)
     found = [one for rule in rules for one in rule(evidence) if one.gain >= LEAST_GAIN]
     return sorted(found, key=lambda one: -one.gain)[:MOST] or [nothing(evidence)]
 
@@ -135,7 +137,7 @@ def threshold(run: Evidence) -> Iterator[Finding]:
 
 def check_labels(run: Evidence) -> Iterator[Finding]:
     """Labels to look at, where the detector is sure of what is counted as an error."""
-    if run.objects:
+    if run.sure:
         why = "{sure} of its errors have a score of {least:.1f} or more: some may be right, and a label wrong"
         values = {"sure": run.sure, "least": SURE}
         yield Finding("labels", run.sure / run.objects / 2, "look at the labels", why, "make label-errors", values)
@@ -158,7 +160,7 @@ def larger_input(run: Evidence) -> Iterator[Finding]:
 
 def one_box(run: Evidence) -> Iterator[Finding]:
     """One box an object, where some have a second one of another class."""
-    if run.objects:
+    if run.twice:
         why = "{twice} boxes of another class lie on an object that is found: of those, only the best would be shown"
         command = f"dvc exp run -S predict.agnostic_nms={AGNOSTIC_NMS:g}"
         yield Finding("one-box", run.twice / run.objects, "one box for each object", why, command, {"twice": run.twice})
@@ -172,6 +174,6 @@ def nothing(run: Evidence) -> Finding:
 
 def _add(run: Evidence) -> str:
     """The command that adds photos; the built-in ones are drawn."""
-    if run.dataset == "sample":
+    if run.dataset in ("", "sample"):
         return "make dataset SRC=folder NAME=pets"
     return f"make dataset SRC=folder NAME={run.dataset} ADD=1"

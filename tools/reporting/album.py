@@ -129,8 +129,8 @@ def _boxes(of: ImageBoxes, numbers: Mapping[int, int], kinds: Sequence[str], las
     made = []
     ends = zip(kinds, last.tolist(), known.tolist(), strict=True)
     for (class_id, (xmin, ymin, xmax, ymax), _), (kind, *places) in zip(of.rows(), ends, strict=True):
-        sides = (round(value, 1) for value in (xmin, ymin, xmax - xmin, ymax - ymin))
-        made.append(Box(kind, numbers[class_id], *sides, *places))
+        x, y, width, height = (round(value, 1) for value in (xmin, ymin, xmax - xmin, ymax - ymin))
+        made.append(Box(kind, numbers[class_id], x, y, width, height, *places))
     return made
 
 

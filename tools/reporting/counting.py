@@ -87,7 +87,8 @@ def _of(counts: Ints, number: int | None) -> Ints:
 
 
 def _share(part: Ints, whole: Ints) -> Floats:
-    return np.divide(part, whole, out=np.full(len(GRID), np.nan), where=whole > 0)
+    shares: Floats = np.divide(part, whole, out=np.full(len(GRID), np.nan), where=whole > 0)
+    return shares
 
 
 def _numbers(classes: Ints, places: Mapping[int, int]) -> Ints:

@@ -57,7 +57,8 @@ def errors(measured: Measured, model: str) -> dict[str, Any]:
     """What the errors on the test images say: the fields of `Evidence` from `threshold` on."""
     counts, place = measured.counts, measured.place
     f1 = np.nan_to_num(counts.f1())
-    best = LEAST_PLACE + int(np.argmax(f1[LEAST_PLACE:-1]))
+    greatest = np.flatnonzero(f1 == f1[LEAST_PLACE:-1].max())
+    best = int(min(greatest, key=lambda at: abs(at - place)))  # of those that are as good, the one next to today's
     small, others = by_size(measured, TEMPLATES.get(model, ("", 300))[1])
     right, shown = counts.right(), counts.shown()
     return {

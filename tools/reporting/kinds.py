@@ -75,6 +75,7 @@ def of_image(truth: ImageBoxes, detected: ImageBoxes, iou_threshold: float) -> I
     match, whose = _taken(iou * same, iou_threshold), _taken(iou, iou_threshold)
     crowds = truth.subset(truth.is_crowd)
     inside = boxes.ioa(ranked.boxes, crowds.boxes) >= iou_threshold  # (D, crowds), as in COCO
+    crowded: Bools = np.asarray(inside.any(axis=1))
     own, others = (_greatest(iou * of) for of in (same, ~same))
     conditions = (
         (RIGHT, match != NONE),
@@ -89,7 +90,7 @@ def of_image(truth: ImageBoxes, detected: ImageBoxes, iou_threshold: float) -> I
     found, covered = (np.full(len(objects.boxes), NEVER) for _ in range(2))
     for scores, chosen in ((found, kinds == RIGHT), (covered, (kinds == BOX) | (kinds == CLASS))):
         np.maximum.at(scores, about[chosen], ranked.scores[chosen])
-    return ImageKinds(truth, ranked, kinds, about, whose, inside.any(axis=1), found, covered)
+    return ImageKinds(truth, ranked, kinds, about, whose, crowded, found, covered)
 
 
 def _taken(iou: Floats, iou_threshold: float) -> Ints:

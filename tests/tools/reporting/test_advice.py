@@ -21,7 +21,7 @@ def test_where_no_weakness_stands_out_it_is_more_photos() -> None:
     (one,) = advice.findings(RUN)
     assert said(one).startswith("more photos: no weakness") and one.command == "make dataset SRC=folder NAME=pets ADD=1"
     assert advice.findings(replace(RUN, dataset="sample"))[0].command == "make dataset SRC=folder NAME=pets"
-    assert advice.findings(Evidence("", "")) == [replace(one, command="make dataset SRC=folder NAME= ADD=1")]
+    assert advice.findings(Evidence("", "")) == advice.findings(replace(RUN, dataset="sample"))
 
 
 def test_more_steps_where_the_validation_still_rose() -> None:
@@ -57,6 +57,7 @@ def test_another_threshold() -> None:
     higher = replace(lower, best=(0.8, 0.8, 95, 97))
     assert advice.findings(higher)[0].title == "a higher threshold"
     assert advice.findings(replace(lower, f1=0.79))[0].slug == "photos"  # too little to say
+    assert advice.findings(replace(lower, objects=19))[0].slug == "photos"  # too few to say
 
 
 def test_labels_to_look_at_a_larger_input_and_one_box() -> None:

@@ -1,5 +1,5 @@
 {
-  const AT_ONCE = 24; // photos that are added at a time
+  const AT_ONCE = matchMedia("(max-width: 620px)").matches ? 12 : 24; // photos that are added at a time
   const FIELDS = 8; // of a box: kind, class, x, y, width, height, last, known: tools/reporting/album.py
   const [IGNORED, MISSED, CROWD] = ["ignored", "missed", "crowd"];
   const shots = all(".shot"), kinds = all(".kind"), dialog = $("dialog");
@@ -29,13 +29,22 @@
     for (const [kind, , x, y, width, height] of shown) {
       for (const name of ["edge", kind]) svg("rect", { class: name, x, y, width, height }, made);
     }
-    const size = Math.max(photo.width, photo.height) / 45;
-    for (const box of named ? shown : []) {
-      const text = svg("text", { x: box[2] + size / 4, y: Math.max(box[3] - size / 3, size), "font-size": size, "stroke-width": size / 5 }, made);
+    if (named) letter(made, photo, shown);
+    return made;
+  }
+
+  // The name of each box at its upper corner; below those that are there already.
+  function letter(drawing, photo, boxes) {
+    const size = Math.max(photo.width, photo.height) / 45, taken = [];
+    for (const box of [...boxes].reverse()) {
+      const x = box[2] + size / 4;
+      let y = Math.max(box[3] - size / 3, size);
+      while (taken.some(([left, top]) => Math.abs(left - x) < 12 * size && Math.abs(top - y) < size)) y += size * 1.1;
+      taken.push([x, y]);
+      const text = svg("text", { x, y, "stroke-width": size / 5 }, drawing);
       text.style.fontSize = `${size}px`;
       text.textContent = label(box);
     }
-    return made;
   }
 
   function label(box) {
@@ -96,6 +105,7 @@
     fitting[k]?.querySelector("button").focus();
   }
 
+  addEventListener("beforeprint", () => { for (const one of all("details")) one.open = true; });
   for (const shot of shots) {
     const button = document.createElement("button");
     button.type = "button";
