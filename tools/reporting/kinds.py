@@ -13,6 +13,8 @@ The first that fits counts, in this order. A detection that is not right and lie
 None of this depends on the score threshold, since a lower score never changes what a higher one takes: a higher
 threshold only shows fewer of the same detections. An object is found from the score of its detection down.
 
+tidecv 1.0.1, its authors' program, counts the same on two test splits at seven score thresholds each.
+
 Source: Bolya, Foley, Hays and Hoffman 2020, "TIDE: A General Toolbox for Identifying Object Detection Errors".
 """
 
