@@ -17,6 +17,7 @@ from detector.data.tables import ImageBoxes
 from detector.evaluation import results
 from tests.support import boxes
 from tests.support.stage import REPOSITORY, call
+from tools import report
 from tools.reporting import before
 
 IMAGES = 24
@@ -179,9 +180,18 @@ def test_the_report_has_the_last_commit_beside_the_workspace(project: Path, monk
         "AP": (0.505, 0.0, "worse"),
         "AP50": (0.505, 0.0, "worse"),
     }
+    shutil.copy(REPOSITORY / "params.yaml", project)  # which has no `run`
+    (project / "dvc.yaml").write_text(PIPELINE.replace("${run}", "bad").replace("    params: [run]\n", ""))
+    (project / "results/evaluate/metrics.json").write_text('{"AP": 0}')
+    report.main()
+    page = re.sub(r"<[^>]*>", " ", paths.REPORT.read_text(encoding="utf-8"))
+    assert f"Beside the last commit  {found.commit[:10]}" in page
+    shown = " ".join(page[page.index("95 % interval") :].split())
+    assert "AP 0.505 0.000 -0.505 -0.7" in shown and "worse AP50 0.505 0.000 -0.505" in shown
     write_groundtruth(project / paths.csv("test"), xmax=111)
     other = before.last_commit()
     assert other and other.why_not.startswith("HEAD, workspace: measured on other boxes in ") and not other.comparisons
+    (project / "results/evaluate/metrics.json").unlink()
     shutil.copy(project / "made/base.csv", detections_of(project))  # what the commit has
     assert before.last_commit() is None
     run(project, "git", "checkout", "-qf", "never")

@@ -1,7 +1,7 @@
 """Counts at every threshold, against the evaluation's own at some."""
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detector.evaluation import curves
@@ -44,6 +44,7 @@ corners = st.tuples(st.integers(0, 40), st.integers(0, 40), st.integers(1, 40), 
 rows = st.lists(st.tuples(corners, st.integers(1, 3), st.integers(1, 99)), max_size=8)
 
 
+@settings(max_examples=40)
 @given(st.lists(st.tuples(rows, rows), min_size=1, max_size=3), st.integers(1, 99))
 def test_the_matrix_is_that_of_the_evaluation_at_any_threshold(images: list, place: int) -> None:  # type: ignore[type-arg]
     def made(which: int) -> list:  # type: ignore[type-arg]

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detector.data.tables import ImageBoxes
@@ -87,6 +87,7 @@ def made(name: str, some: list[tuple[tuple[int, int, int, int], int, int]]) -> I
     return image(name, *((x, y, x + w, y + h, number, score / 100) for (x, y, w, h), number, score in some))
 
 
+@settings(max_examples=40)
 @given(rows, rows, st.integers(0, 8), st.integers(1, 99))
 def test_a_threshold_only_leaves_out_what_is_below_it(truth: list, found: list, crowds: int, at: int) -> None:  # type: ignore[type-arg]
     labelled, detected = with_crowds(made("a", truth), *range(min(crowds, len(truth) // 2))), made("a", found)
@@ -97,6 +98,7 @@ def test_a_threshold_only_leaves_out_what_is_below_it(truth: list, found: list, 
     assert np.where(whole.covered >= at / 100, whole.covered, NEVER).tolist() == above.covered.tolist()
 
 
+@settings(max_examples=40)
 @given(rows, rows)
 def test_what_is_right_is_what_the_evaluation_calls_so(truth: list, found: list) -> None:  # type: ignore[type-arg]
     labelled, detected = made("a", truth), made("a", found)
