@@ -116,15 +116,16 @@ def in_words(shown: dict[str, Any], language: Language) -> dict[str, Any]:
     }
     if not found:
         return result
+    numbers = content.now(found)
     page = content.for_script(found, shown["confusion"], shown["photos"], language)
     return result | {
-        "now": content.now(found),
+        "now": numbers,
         "kind_names": content.KIND_NAMES,
         "classes": content.class_rows(found, metrics),
         "matrix": content.matrix(found, shown["confusion"], language),
         "over_threshold": curves.over_threshold(language, found),
         "calibration": curves.calibration(language, found),
-        "sentence": content.ONE_WRONG if content.now(found)["wrong"] == 1 else content.WRONG,
+        "sentence": content.sentence(numbers),
         "data": Markup(json.dumps(page, separators=(",", ":")).replace("<", "\\u003c")),  # noqa: S704 - no end of the element
     }
 

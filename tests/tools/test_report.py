@@ -180,6 +180,14 @@ def test_the_data_of_the_script_count_at_every_threshold(project: Path) -> None:
     assert len(data["photos"]) == 4 and data["boxes"][7] == "missed" and data["boxes"][0] == "right"
 
 
+def test_a_threshold_that_shows_nothing_and_one_wrong_box(project: Path) -> None:
+    evaluate_results()
+    detections(detected=[f"{name}.jpg,60,40,,,,,," for name in "abcd"])
+    assert "Shows no box at 0.50: a lower threshold shows more" in Page(make()).text
+    detections(detected=["a.jpg,60,40,dog,0,0,20,20,0.9", *(f"{name}.jpg,60,40,,,,,," for name in "bcd")])
+    assert "Finds 0 of 3 objects; 1 of 1 boxes is wrong, at 0.50" in Page(make()).text
+
+
 def test_photos_that_are_not_here_and_detections_of_other_photos(project: Path) -> None:
     evaluate_results()
     detections()

@@ -129,7 +129,7 @@ def threshold(run: Evidence) -> Iterator[Finding]:
     at, f1, found, shown = run.best
     title = "a lower threshold" if at < run.threshold else "a higher threshold"
     why = "at {at:.2f} it finds {found} of {objects} objects, and {wrong} of {shown} boxes are wrong; "
-    why += "at {now:.2f} {before} and {errors}"
+    why += "at {now:.2f} it finds {before}, and {errors} are wrong"
     values = {"at": at, "found": found, "objects": run.objects, "wrong": shown - found, "shown": shown}
     values |= {"now": run.threshold, "before": run.found, "errors": run.wrong}
     yield Finding("threshold", f1 - run.f1, title, why, f"make predict IMAGES=folder THRESHOLD={at:g}", values)

@@ -14,6 +14,7 @@ from tools.reporting.measured import Measured
 
 ONE_WRONG = "finds {right} of {objects} objects; {wrong} of {shown} boxes is wrong, at {threshold}"
 WRONG = "finds {right} of {objects} objects; {wrong} of {shown} boxes are wrong, at {threshold}"
+NO_BOX = "shows no box at {threshold}: a lower threshold shows more"
 KIND_NAMES = {  # in the order of the page
     "right": "right",
     MISSED: "missed",
@@ -97,6 +98,13 @@ def now(measured: Measured) -> dict[str, Any]:
     }
 
 
+def sentence(numbers: Mapping[str, Any]) -> str:
+    """The headline's message for the numbers of `now`."""
+    if not numbers["shown"]:
+        return NO_BOX
+    return ONE_WRONG if numbers["wrong"] == 1 else WRONG
+
+
 def matrix(measured: Measured, confusion: Confusion, language: Language) -> dict[str, Any]:
     """The confusion matrix at the threshold, its rows and columns by name."""
     words = {BACKGROUND: language.text("background"), OTHERS: language.text("other classes")}
@@ -113,7 +121,7 @@ def for_script(measured: Measured, confusion: Confusion, photos: Sequence[Photo]
         "decimal": language.decimal,
         "thousands": language.thousands,
         "words": {name: language.text(message) for name, message in WORDS.items()},
-        "sentence": [language.text(WRONG), language.text(ONE_WRONG)],
+        "sentence": [language.text(message) for message in (WRONG, ONE_WRONG, NO_BOX)],
         "boxes": [*NAMES, MISSED, CROWD],
         "classes": list(measured.names.values()),
         "objects": counts.objects.tolist(),

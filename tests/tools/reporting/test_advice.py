@@ -51,8 +51,8 @@ def test_the_class_that_lags_or_has_too_few_photos() -> None:
 def test_another_threshold() -> None:
     lower = replace(RUN, threshold=0.6, f1=0.7, best=(0.4, 0.8, 95, 107), found=80, wrong=3)
     assert said(advice.findings(lower)[0]) == (
-        "a lower threshold: at 0.40 it finds 95 of 100 objects, and 12 of 107 boxes are wrong; at 0.60 80 and 3: "
-        "make predict IMAGES=folder THRESHOLD=0.4"
+        "a lower threshold: at 0.40 it finds 95 of 100 objects, and 12 of 107 boxes are wrong; at 0.60 it finds 80, "
+        "and 3 are wrong: make predict IMAGES=folder THRESHOLD=0.4"
     )
     higher = replace(lower, best=(0.8, 0.8, 95, 97))
     assert advice.findings(higher)[0].title == "a higher threshold"

@@ -67,7 +67,7 @@ function showThreshold() {
   for (const [kind, values] of Object.entries(data.kinds)) counts[kind] = values[place];
   for (const one of all("[data-count]")) one.textContent = whole(counts[one.dataset.count]);
   const values = { right: whole(right), objects: whole(objects), wrong: whole(wrong), shown: whole(shown), threshold };
-  const text = filled(data.sentence[wrong === 1 ? 1 : 0], values);
+  const text = filled(data.sentence[shown ? Number(wrong === 1) : 2], values);
   $("sentence").textContent = text[0].toUpperCase() + text.slice(1);
   for (const one of all("[data-share=recall]")) one.textContent = percent(right, objects);
   for (const one of all("[data-share=precision]")) one.textContent = percent(right, shown);
