@@ -37,6 +37,7 @@ from tools.reporting import (
     curves,
     data,
     evidence,
+    fixing,
     measured,
     model,
     origin,
@@ -120,6 +121,7 @@ def in_words(shown: dict[str, Any], language: Language) -> dict[str, Any]:
     page = content.for_script(found, shown["confusion"], shown["photos"], language)
     return result | {
         "now": numbers,
+        "gains": fixing.gains(found.images, list(found.names)),
         "kind_names": content.KIND_NAMES,
         "classes": content.class_rows(found, metrics),
         "matrix": content.matrix(found, shown["confusion"], language),

@@ -282,10 +282,13 @@ def test_what_predictions_cost_where_it_was_measured(project: Path) -> None:
     assert "What predictions cost" not in make()
     row: dict[str, Any] = {"name": HOSTILE, "cores": 2, "images_per_second": 50, "cpu_ms": 20, "cpu_ms_range": [18, 25]}
     row |= {"over": {"recipe": [2.5, 2, 3]}, "file_mb": 18.6, "memory_mb": 190, "start_cpu_s": 0.5, "AP": None}
-    write("logs/bench_predict/results.json", {"about": {"machine": "2 cores, load 7.0 to 9.0"}, "rows": [row]})
+    onnx = {**row, "key": "onnx", "name": "ONNX Runtime, float32", "cores": 1, "cpu_ms": 16.25}
+    write("logs/bench_predict/results.json", {"about": {"machine": "2 cores, load 7.0 to 9.0"}, "rows": [row, onnx]})
+    write("model/export/model.onnx", "x" * 250_000)
     write("logs/bench_predict/chart.svg", "<svg/>")
     page = Page(make())
     assert "machine: 2 cores, load 7.0 to 9.0" in page.text
+    assert "model.onnx ONNX Runtime, OpenVINO; make predict runs it 0.2 – 16.2" in page.text
     assert f"{HOSTILE} 2 50 20.0 (18.0 to 25.0) 2.50 (2.00 to 3.00)" in page.text
     assert ("img", "src", f"data:image/svg+xml;base64,{base64.b64encode(b'<svg/>').decode()}") in page.attributes
 
