@@ -48,9 +48,10 @@ def classes(metrics: Mapping[str, Any]) -> list[ClassEvidence]:
     for row in read_rows(paths.csv("train")):
         if row.get("class"):
             shown[row["class"]].add(row.get("filename", ""))
-    measured = {name: values.get("AP50") for name, values in metrics.get("per_class", {}).items()}
-    names = sorted({*measured, *shown}) if shown else []  # without the table, nothing is known of the photos
-    return [ClassEvidence(name, len(shown[name]), measured.get(name)) for name in names]
+    ap50s = {name: values.get("AP50") for name, values in metrics.get("per_class", {}).items()}
+    names = sorted({*ap50s, *shown}) if shown else []  # without the table, nothing is known of the photos
+    known = {name: ap50 for name, ap50 in ap50s.items() if isinstance(ap50, int | float)}
+    return [ClassEvidence(name, len(shown[name]), known.get(name)) for name in names]
 
 
 def errors(measured: Measured, model: str) -> dict[str, Any]:

@@ -39,8 +39,8 @@ const steps = [
   },
   () => {
     said.push(document.activeElement.getAttribute("aria-label"));
-    document.querySelector(".sortable th:nth-child(3) button").click();
-    const head = document.querySelector(".sortable th:nth-child(3)");
+    document.querySelector(".sortable th:nth-child(7) button").click();
+    const head = document.querySelector(".sortable th:nth-child(7)");
     said.push(head.getAttribute("aria-sort"), all("tr[data-class]").map((one) => one.dataset.class).join(""));
     head.firstChild.click();
     said.push(head.getAttribute("aria-sort"), all("tr[data-class]").map((one) => one.dataset.class).join(""));
@@ -65,7 +65,7 @@ AT_50 = [
     "1 2 3 1 1 1 0 0 0 1",
     "1 right, 1 wrong class; 1 missed; 1 nothing there; no box",
     "1 0 1 1 0 0 0 1",
-    "1 | 2 | 0.661 | 0.951 | 50 % 9 % to 91 % | 50 % 9 % to 91 % | 0.50",
+    "50 % 9 % to 91 % | 50 % 9 % to 91 % | 0.50 | 0.661 | 0.951 | 2 | 1",
 ]
 AT_25 = [
     "Finds 2 of 3 objects; 2 of 4 boxes are wrong, at 0.25",
@@ -73,7 +73,7 @@ AT_25 = [
     "2 2 4 2 0 1 0 0 0 1",
     "1 right, 1 wrong class; 1 right; 1 nothing there; no box",
     "2 0 0 1 0 0 0 1",
-    "1 | 2 | 0.661 | 0.951 | 100 % 34 % to 100 % | 67 % 21 % to 94 % | 0.80",
+    "100 % 34 % to 100 % | 67 % 21 % to 94 % | 0.80 | 0.661 | 0.951 | 2 | 1",
 ]
 
 
