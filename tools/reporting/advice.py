@@ -161,7 +161,7 @@ def larger_input(run: Evidence) -> Iterator[Finding]:
 def one_box(run: Evidence) -> Iterator[Finding]:
     """One box an object, where some have a second one of another class."""
     if run.twice:
-        why = "{twice} boxes of another class lie on an object that is found: of those, only the best would be shown"
+        why = "{twice} boxes of another class lie on an object that is found: the best alone would be shown"
         command = f"dvc exp run -S predict.agnostic_nms={AGNOSTIC_NMS:g}"
         yield Finding("one-box", run.twice / run.objects, "one box for each object", why, command, {"twice": run.twice})
 
