@@ -10,7 +10,7 @@ TF ?= auto
 INSTALLER ?= auto
 
 # Only from the command line: a NAME or a STEPS that a shell happens to export must not steer a training.
-ARGUMENTS := STEPS BATCH DATASET FRESH SRC NAME SHA256 ADD RELABEL IMAGE IMAGES OUTPUT MODEL THRESHOLD XML YOLO TO A B PROJECT BUCKET LOCATION TPU_ACCOUNT COMMIT MINUTES WORK_DIR REMOTE
+ARGUMENTS := STEPS BATCH DATASET FRESH SRC NAME SHA256 ADD RELABEL IMAGE IMAGES OUTPUT MODEL THRESHOLD XML YOLO TO A B PROJECT BUCKET LOCATION TPU_ACCOUNT COMMIT MINUTES WORK_DIR REMOTE PORT HOST
 KNOWN := $(ARGUMENTS) PYTHON TF INSTALLER
 # A mistyped variable would be ignored in silence. (What a make above this one was given is not ours to judge.)
 GIVEN := $(if $(filter 0,$(MAKELEVEL)),$(foreach name,$(.VARIABLES),$(if $(filter command,$(origin $(name))),$(name))))
@@ -133,6 +133,23 @@ predict: install ## Detect in IMAGES=folder|file|zip|gs: [OUTPUT= MODEL= THRESHO
 openvino: ## Install OpenVINO, which makes predictions in int8 faster: docs/exports.md
 	@PATH=$(call quote,SYSTEM_PATH) $(call quote,PYTHON) tools/install.py --add openvino --tf=$(call quote,TF) --with=$(call quote,INSTALLER)
 
+# The server has an environment of its own: .venv holds nothing of it.
+SERVER := .venv-serve/bin/python
+INSTALL_SERVER = PATH=$(call quote,SYSTEM_PATH) $(call quote,PYTHON) tools/install.py --for=serve \
+	--with=$(call quote,INSTALLER)
+
+.PHONY: serve
+serve: ## Detect over HTTP, for programs: [PORT=8000 HOST=127.0.0.1 MODEL=]
+	@$(INSTALL_SERVER)
+	@$(SERVER) -m tools.serve $(call option,--port=,PORT) $(call option,--host=,HOST) \
+		$(call option,--model=,MODEL) $(call option,--threshold=,THRESHOLD)
+
+.PHONY: demo
+demo: ## Play with the detector in a browser: photos, video, camera: [PORT=7860]
+	@$(INSTALL_SERVER)
+	@$(SERVER) -m tools.demo $(call option,--port=,PORT) $(call option,--model=,MODEL) \
+		$(call option,--threshold=,THRESHOLD)
+
 .PHONY: prelabel
 prelabel: install ## Label photos by the detector, to be corrected: IMAGES=folder [THRESHOLD=0.3]
 	@$(if $(value IMAGES),,echo "error: IMAGES is empty; run: make prelabel IMAGES=folder" >&2; exit 2;) \
@@ -190,10 +207,12 @@ check-data: _repository install ## Is all data still as it was, here and in the 
 
 .PHONY: test
 test: install ## Run the tests: 15 minutes
+	@$(INSTALL_SERVER)
 	@$(PY) -m pytest -m "not long and not slow" -n 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: test-long
 test-long: install ## Run the README's commands, the notebooks and some trainings: 10 minutes
+	@$(INSTALL_SERVER)
 	@$(PY) -m pytest -m "long and not slow" -n 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: test-slow
@@ -250,6 +269,8 @@ lock: ## Update requirements/*.lock from pyproject.toml (needs uv)
 		--no-emit-index-url --no-annotate --custom-compile-command "make lock" --quiet -o "requirements/$$tf.lock" || exit; done
 	@uv pip compile --group openvino --no-deps --universal --generate-hashes --no-emit-index-url --no-annotate \
 		--custom-compile-command "make lock" --quiet -o requirements/openvino.lock
+	@uv pip compile --group serve --constraints requirements/cpu.lock --universal --generate-hashes --no-emit-index-url \
+		--no-annotate --custom-compile-command "make lock" --quiet -o requirements/serve.lock
 
 .PHONY: clean
 clean: ## Remove caches of tests and linters; never data, models, results or .venv

@@ -34,12 +34,13 @@ class Copy:
     def __init__(self, root: Path) -> None:
         self.root, self.calls = root, root / "calls"
         shutil.copy(REPOSITORY / "Makefile", root)
-        (root / ".venv" / "bin").mkdir(parents=True)
-        for name in ("python", "dvc"):
-            self.program(name, r'printf "%s\0" "${0##*/}" "$@" >> calls; printf "\n\0" >> calls')
+        record = r'printf "%s\0" "${0##*/}" "$@" >> calls; printf "\n\0" >> calls'
+        for name, folder in (("python", ".venv"), ("dvc", ".venv"), ("python", ".venv-serve")):
+            (root / folder / "bin").mkdir(parents=True, exist_ok=True)
+            self.program(name, record, folder)
 
-    def program(self, name: str, script: str) -> None:
-        path = self.root / ".venv" / "bin" / name
+    def program(self, name: str, script: str, folder: str = ".venv") -> None:
+        path = self.root / folder / "bin" / name
         path.write_text(f"#!/bin/sh\n{script}\n")
         path.chmod(0o755)
 
@@ -86,6 +87,7 @@ def test_the_command_set_is_complete() -> None:
     for_users = "help install train continue dataset inspect trace convert predict compare report summary status doctor"
     for_users += " prelabel label-errors openvino"
     for_users += " tensorboard"
+    for_users += " serve demo"
     for_buckets = "bucket bucket-check push pull push-records check-data"
     for_developers = "test test-long test-slow test-kill test-kill-bucket test-kill-predict test-attacks test-faults"
     for_developers += " test-fuzz bench-train bench-predict check format lock clean"
@@ -239,6 +241,26 @@ def test_a_hostile_value_stays_one_word(value: str, copy: Copy) -> None:
     assert all(word in argument for argument in copy.recorded()[0][3:])
     copy.make("-n", "predict", f"IMAGES={value}")
     assert not (copy.root / "pwned").exists()
+
+
+@pytest.mark.parametrize("value", HOSTILE)
+def test_serve_and_demo_take_any_value_as_one_word(value: str, copy: Copy) -> None:
+    copy.make("serve", f"PORT={value}", f"HOST={value}", f"MODEL={value}", f"THRESHOLD={value}")
+    copy.make("demo", f"PORT={value}", f"MODEL={value}", f"THRESHOLD={value}", HOST="of the shell's")
+    word = value.replace("\n", " ")
+    options = [f"--port={word}", f"--host={word}", f"--model={word}", f"--threshold={word}"]
+    demo = ["python", "-m", "tools.demo", *(option for option in options if not option.startswith("--host"))]
+    assert copy.recorded() == [["python", "-m", "tools.serve", *options], demo]
+    assert not (copy.root / "pwned").exists()
+
+
+def test_the_server_has_an_environment_of_its_own(copy: Copy) -> None:
+    for target in ("serve", "demo"):
+        shown = copy.make("-n", target).stdout
+        assert "tools/install.py --for=serve --with='auto'" in shown and "--tf=" not in shown
+        assert f"\n.venv-serve/bin/python -m tools.{target} " in shown
+    for target in ("train", "install", "check"):
+        assert "serve" not in copy.make("-n", target).stdout
 
 
 @pytest.mark.parametrize("value", HOSTILE)

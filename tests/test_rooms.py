@@ -32,6 +32,9 @@ ALLOWED = {
         *("evaluation/curves", "evaluation/metrics"),
     },
 }
+# What the server may import: its environment has no TensorFlow, and no more packages than these need.
+SERVER = ("tools/serving/", "tools/serve.py", "tools/demo.py")
+OF_THE_SERVER = {"base", "data", "pictures", "prediction"}
 # They print on their own: the one function; what runs before it can be imported; past a progress line; measurements.
 PRINT_BY_THEMSELVES = (
     "detector/base/errors.py",
@@ -66,6 +69,17 @@ def test_a_module_imports_what_its_room_may(path: Path) -> None:
         assert not [part for part in parts if part[0] == "tools"]
     if own != ("stages", "sample"):  # the doctor checks its params
         assert not [part for part in parts if part[:2] == ("detector", "scene") != own[:2] and part[2] != "params"]
+
+
+@pytest.mark.parametrize("path", MODULES, ids=str)
+def test_the_server_is_a_room_of_its_own(path: Path) -> None:
+    is_server = path.relative_to(REPOSITORY).as_posix().startswith(SERVER)
+    parts = [name.split(".") for name in imported_names(path)]
+    if is_server:
+        assert {part[1] for part in parts if part[0] == "detector" and len(part) > 1} <= OF_THE_SERVER
+        assert {part[1] for part in parts if part[0] == "tools" and len(part) > 1} <= {"serving", "cloud"}
+    else:
+        assert not [part for part in parts if part[:2] == ["tools", "serving"]]
 
 
 @pytest.mark.parametrize("path", MODULES, ids=str)

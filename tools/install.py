@@ -2,10 +2,14 @@
 
     python3 tools/install.py [--tf auto|cpu|gpu|tpu] [--with auto|uv|pip]     (or: make install TF=... INSTALLER=...)
     python3 tools/install.py --add openvino                                   (or: make openvino)
+    python3 tools/install.py --for serve                                      (make serve and make demo begin with it)
 
 In:  requirements/<tf>.lock, every package pinned and hashed: nothing is resolved; --add NAME: requirements/NAME.lock
      beside them, until .venv is installed from scratch
 Out: .venv, with bytecode compiled; .venv/installed holds the fingerprint of what it was made from, and what is in it
+
+With --for serve, the same with requirements/serve.lock and .venv-serve: the server runs in an environment of its own,
+without TensorFlow, which nobody has who does not ask for it.
 
 `auto` is what the machine has: a TPU, else an NVIDIA GPU, else the CPU; and uv where it is installed, else pip, each
 with the index, proxies and certificates of its own configuration, and no other setting of it. Two packages come as
@@ -35,8 +39,11 @@ VENV = ROOT / ".venv"
 VENV_PYTHON = VENV / "bin" / "python"
 FINGERPRINT = VENV / "installed"
 PYTHONS = [(3, 11), (3, 12), (3, 13)]  # what the locks are solved for
+COMMAND = "make install"  # what installs again
+OWN = ["serve"]  # locks that have an environment of their own
 DISK_GB = {"cpu": 2.6, "gpu": 7.6, "tpu": 3.2}  # measured: 2.1, 7.0 and 2.7; the rest is for unpacking a large wheel
 ADDED = ["openvino"]
+DISK_GB.update({"serve": 0.5})
 BUILDS = "setuptools"  # what builds the packages that come as source; installed first, so that no other one is fetched
 # What pip and uv may be told by their files and by the environment: where packages come from, and how to get there.
 # Their other settings (user, target, constraint, no-binary ...) would install others, elsewhere, or nothing.
@@ -76,6 +83,13 @@ def pick_python() -> None:
             os.execv(path, [path, *sys.argv])  # noqa: S606 - the same command under another Python
     reason = "Python {}.{}.{} is not 3.11, 3.12 or 3.13".format(*sys.version_info[:3])
     fail(sys.executable, reason, "install one of them, or name it: PYTHON=python3.12 make ...")
+
+
+def use_own(name: str) -> None:
+    """From here on, install into the environment of `serve`, not into .venv."""
+    global VENV, VENV_PYTHON, FINGERPRINT, COMMAND
+    VENV = ROOT / (".venv-" + name)
+    VENV_PYTHON, FINGERPRINT, COMMAND = VENV / "bin" / "python", VENV / "installed", "make " + name
 
 
 def pick_tf() -> str:
@@ -241,8 +255,8 @@ def run(command: "list[str]", started: float) -> None:
             output.seek(0)
             sys.stderr.write("\n" + output.read().decode(errors="replace"))
             causes = ", ".join(["network", "disk", *sorted(settings)])
-            remedy = "see above (" + causes + "?), then run make install again"
-            remedy += ", or without uv: make install INSTALLER=pip" if command[0] == "uv" else ""
+            remedy = "see above (" + causes + "?), then run " + COMMAND + " again"
+            remedy += ", or without uv: " + COMMAND + " INSTALLER=pip" if command[0] == "uv" else ""
             fail(" ".join(command[:3]), f"failed with exit code {process.returncode}", remedy)
 
 
@@ -282,7 +296,7 @@ def install(tf: str, installer: str) -> None:
     """Make .venv from the lock of `tf`, with `uv` or `pip`."""
     lock, started = lock_file(tf), time.time()
     python = "Python {}.{}".format(*sys.version_info[:2])
-    print(f"Installing requirements/{lock.name} into .venv, for {python}, with {installer}", flush=True)
+    print(f"Installing requirements/{lock.name} into {VENV.name}, for {python}, with {installer}", flush=True)
     clear(VENV)
     with tempfile.TemporaryDirectory() as folder:
         first = Path(folder) / "first.lock"
@@ -317,9 +331,12 @@ def main() -> None:
     parser.add_argument("--tf", choices=["auto", "cpu", "gpu", "tpu"], default="auto", help="default: what is attached")
     parser.add_argument("--with", choices=["auto", "uv", "pip"], default="auto", dest="installer", help="default: uv")
     parser.add_argument("--add", choices=ADDED, help="what no stage needs, and .venv shall have")
+    parser.add_argument("--for", choices=OWN, dest="own", help="into an environment of its own, in place of .venv")
     args = parser.parse_args()
     pick_python()
-    tf = pick_tf() if args.tf == "auto" else args.tf
+    if args.own:
+        use_own(args.own)
+    tf = args.own or (pick_tf() if args.tf == "auto" else args.tf)
     installer = args.installer if args.installer != "auto" else "uv" if shutil.which("uv") else "pip"
     if not is_installed(tf):
         check_machine(tf)
@@ -335,7 +352,7 @@ if __name__ == "__main__":
     try:
         main()
     except OSError as error:
-        fail(str(error.filename or VENV), error.strerror or str(error), "see to that, and run make install again")
+        fail(str(error.filename or VENV), error.strerror or str(error), "see to that, and run " + COMMAND + " again")
     except KeyboardInterrupt:
-        sys.stderr.write("interrupted; make install starts again from scratch\n")
+        sys.stderr.write("interrupted; " + COMMAND + " starts again from scratch\n")
         sys.exit(130)

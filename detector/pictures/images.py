@@ -137,9 +137,16 @@ def _info(image: Image.Image, raw_size: tuple[int, int], orientation: int, conte
     return ImageInfo(size, raw_size, _format(image), orientation > 1, _is_plain(image, content), orientation)
 
 
-def open_upright(path: str | Path, content: bytes | None = None) -> Image.Image:
-    """The picture as seen: RGB, EXIF orientation applied, transparency laid over white. Errors as in `check`."""
-    return _open(path, content, upright=True)
+def open_upright(
+    path: str | Path, content: bytes | None = None, *, most_pixels: int = MAX_PIXELS, deep: bool = True
+) -> Image.Image:
+    """The picture as seen: RGB, EXIF orientation applied, transparency laid over white. Errors as in `check`.
+
+    Args:
+        most_pixels: that are decoded, up to `MAX_PIXELS`.
+        deep: whether grey pictures of 16 or 32 bits are taken, too; they need twelve bytes a pixel, others four.
+    """
+    return _open(path, content, upright=True, most_pixels=most_pixels, deep=deep)
 
 
 def open_raw(path: str | Path, content: bytes | None = None) -> Image.Image:
@@ -147,9 +154,11 @@ def open_raw(path: str | Path, content: bytes | None = None) -> Image.Image:
     return _open(path, content, upright=False)
 
 
-def _open(path: str | Path, content: bytes | None, *, upright: bool) -> Image.Image:
+def _open(
+    path: str | Path, content: bytes | None, *, upright: bool, most_pixels: int = MAX_PIXELS, deep: bool = True
+) -> Image.Image:
     content = read_bytes(path) if content is None else content
-    with _decoded(path, content, cheaply=False) as (image, _, orientation):
+    with _decoded(path, content, cheaply=False, most_pixels=most_pixels, deep=deep) as (image, _, orientation):
         rgb = _to_rgb(path, image)
         rgb.info = {_MORE_FRAMES: _has_more_frames(image, content)}  # no EXIF: its orientation is not applied twice
         return _turned(rgb, orientation) if upright else rgb
@@ -197,13 +206,17 @@ _in_flight = _InFlight(MAX_PIXELS)
 
 
 @contextmanager
-def _decoded(path: str | Path, content: bytes, *, cheaply: bool) -> Iterator[tuple[Image.Image, tuple[int, int], int]]:
+def _decoded(
+    path: str | Path, content: bytes, *, cheaply: bool, most_pixels: int = MAX_PIXELS, deep: bool = True
+) -> Iterator[tuple[Image.Image, tuple[int, int], int]]:
     """The decoded image, its size as stored (width, height) and its EXIF orientation; it is to be gone afterwards."""
     with _errors_of(path, content):
         image = Image.open(io.BytesIO(content), formats=_formats(content))
         size = image.size
-        if size[0] * size[1] > MAX_PIXELS:
-            raise Image.DecompressionBombError(f"{size[0]}x{size[1]} pixels, the limit is {MAX_PIXELS:,}")
+        if size[0] * size[1] > most_pixels:
+            raise Image.DecompressionBombError(f"{size[0]}x{size[1]} pixels, the limit is {most_pixels:,}")
+        if not deep and _is_deep(image):
+            raise UserError(str(path), f"has more than 8 bits a value (mode {image.mode})", _REMEDY)
         if cheaply and _format(image) == "JPEG":
             image.draft(None, (THUMBNAIL, THUMBNAIL))
     with _in_flight(image.width * image.height):
@@ -216,7 +229,7 @@ def _decoded(path: str | Path, content: bytes, *, cheaply: bool) -> Iterator[tup
 def _errors_of(path: str | Path, content: bytes) -> Iterator[None]:
     try:
         yield
-    except MemoryError:  # not the picture's fault
+    except (MemoryError, UserError):  # the first is not the picture's fault
         raise
     except UnidentifiedImageError:
         raise UserError(str(path), f"is not {_kind(content)} that can be read", _REMEDY) from None
@@ -280,7 +293,7 @@ def _to_rgb(path: str | Path, image: Image.Image) -> Image.Image:
 
 
 def _over_white(image: Image.Image) -> Image.Image:
-    scale = _full_scale(image) if image.mode.startswith("I") or image.mode == "F" else 0
+    scale = _full_scale(image) if _is_deep(image) else 0
     if not scale and not image.has_transparency_data:
         return image.convert("RGB")
     rgb = Image.new("RGB", image.size)
@@ -288,6 +301,11 @@ def _over_white(image: Image.Image) -> Image.Image:
         strip = image.crop(box)
         rgb.paste(_to_8_bits(strip, scale) if scale else _blended(strip), box[:2])
     return rgb
+
+
+def _is_deep(image: Image.Image) -> bool:
+    """Whether it is grey with 16 or 32 bits a value. (Of 16-bit colours Pillow keeps 8.)"""
+    return image.mode.startswith("I") or image.mode == "F"
 
 
 def _strips(size: tuple[int, int]) -> Iterator[tuple[int, int, int, int]]:

@@ -3,6 +3,7 @@
 import fcntl
 import hashlib
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -86,11 +87,16 @@ class Project:
         self.lock.write_text("".join(self.pins[name] for name in names))
 
     def install(
-        self, installer: str = "pip", python: str = sys.executable, *options: str, **variables: str
+        self,
+        installer: str = "pip",
+        python: str = sys.executable,
+        *options: str,
+        what: str = "--tf=cpu",
+        **variables: str,
     ) -> tuple[int, str, str]:
         offline = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(self.wheels), "PIP_CONFIG_FILE": os.devnull}
         offline |= {"UV_NO_INDEX": "1", "UV_FIND_LINKS": str(self.wheels), "UV_CACHE_DIR": str(self.wheels / "cache")}
-        command = [python, "tools/install.py", "--tf=cpu", f"--with={installer}", *options]
+        command = [python, "tools/install.py", what, f"--with={installer}", *options]
         environment = {**os.environ, **offline, **variables}
         result = subprocess.run(command, cwd=self.root, env=environment, capture_output=True, text=True, check=False)
         return result.returncode, result.stdout, result.stderr
@@ -143,6 +149,20 @@ def test_what_comes_as_source_is_built_by_the_setuptools_of_the_lock(installer: 
     assert not (tmp_path / "pwned").exists()
     module = next((project.root / ".venv").glob("lib/python3*/site-packages/gamma.py"))
     assert module.read_text() == f"BUILT_BY = {version!r}"
+
+
+@pytest.mark.long
+def test_the_server_has_an_environment_of_its_own(tmp_path: Path) -> None:
+    project = Project(tmp_path / "project")
+    project.lock.with_name("serve.lock").write_text(project.pins["beta"])
+    code, out, err = project.install(what="--for=serve")
+    assert (code, err) == (0, "")
+    assert out.startswith("Installing requirements/serve.lock into .venv-serve, for Python 3.")
+    assert list((project.root / ".venv-serve").glob("lib/python3*/site-packages/beta"))
+    assert not (project.root / ".venv").exists()
+    assert project.install(what="--for=serve") == (0, "", "")
+    project.lock.with_name("serve.lock").write_text(project.pins["beta"].replace("sha256:", "sha256:0"))
+    assert ", then run make serve again" in project.install(what="--for=serve")[2]
 
 
 @pytest.mark.long
@@ -403,12 +423,21 @@ def test_an_old_python_is_refused_and_a_newer_one_on_path_is_used(tmp_path: Path
 
 
 def test_every_lock_pins_and_hashes_and_names_no_index() -> None:
-    for tf in ("cpu", "gpu", "tpu"):
-        lines = (REPOSITORY / "requirements" / f"{tf}.lock").read_text().splitlines()
+    for name, least in (("cpu", 150), ("gpu", 150), ("tpu", 150), ("serve", 20)):
+        lines = (REPOSITORY / "requirements" / f"{name}.lock").read_text().splitlines()
         pins = [i for i, line in enumerate(lines) if line and line[0] not in " #"]
-        assert len(pins) > 150
+        assert len(pins) > least
         assert all("==" in lines[i] and "--hash=sha256:" in lines[i + 1] for i in pins)
         assert not [line for line in lines if "://" in line or line.startswith("-")]
+
+
+def test_the_server_has_the_versions_of_the_others_and_no_tensorflow() -> None:
+    pins = [
+        dict(re.findall(r"(?m)^([\w-]+)==(\S+)", (REPOSITORY / "requirements" / f"{name}.lock").read_text()))
+        for name in ("cpu", "serve")
+    ]
+    assert {name: pins[0].get(name, version) for name, version in pins[1].items()} == pins[1]
+    assert not [name for name in pins[1] if "tensorflow" in name or name in ("dvc", "pandas")]
 
 
 @pytest.mark.slow
