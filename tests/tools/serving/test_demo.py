@@ -1,0 +1,104 @@
+"""`make demo`: the page over HTTP, and in a browser that can reach nothing else."""
+
+import base64
+import hashlib
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support import browser, films, serving
+from tests.support.serving import Served
+from tests.tools.serving.test_pool import photo
+from tests.tools.serving.test_server import project
+from tools.serving import demo
+
+FACTS = {"names": {1: "cat", 2: "dog </script><b>"}, "token": "secret", "card": "<script>alert(1)</script>"}
+
+
+def test_the_policy_allows_this_style_and_this_script_alone() -> None:
+    content, policy = demo.page(FACTS)
+    for tag in ("style", "script"):
+        (text,) = re.findall(rf"<{tag}>(.*?)</{tag}>", content, re.S)
+        assert f"{tag}-src 'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'" in policy
+    assert policy.startswith("default-src 'none'; ") and "unsafe" not in policy and "http" not in policy
+    assert re.findall(r"https?:[^\"]*", content) == ["http://www.w3.org/2000/svg"]  # a name, which nothing fetches
+
+
+def test_names_and_the_card_are_data() -> None:
+    content, _ = demo.page(FACTS)
+    assert content.count("<script") == content.count("</script") == 2 and "<b>" not in content
+    data = json.loads(re.findall(r'<script type="application/json" id="data">(.*?)</script>', content, re.S)[0])
+    assert (data["classes"]["2"]["name"], data["card"]) == (FACTS["names"][2], FACTS["card"])
+
+
+def test_both_languages_have_the_same_words() -> None:
+    words = Path(demo.__file__).with_suffix(".js").read_text().partition("const WORDS")[2].partition("\n};")[0]
+    english, portuguese = (re.findall(r"(\w+): [\"\[]", part) for part in words.split('"pt-BR": {'))
+    assert english == portuguese and len(english) > 15
+    places = [sorted(re.findall(r"{(\w+)}", part)) for part in words.split('"pt-BR": {')]
+    assert places[0] == places[1]
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    root = project(tmp_path_factory.mktemp("demo"))
+    (root / "model/export/README.md").write_text("---\nlicense: other\n---\n\n# Detector of red, white\n")
+    with serving.served(root, command="tools.demo") as one:
+        yield one
+
+
+@serving.needed
+def test_the_page_comes_with_its_policy_and_other_sites_lack_its_token(server: Served) -> None:
+    answer = server.ask("GET", "/")
+    assert answer.status == 200 and answer.headers["content-type"] == "text/html; charset=utf-8"
+    assert answer.headers["content-security-policy"].endswith("form-action 'none'; frame-ancestors 'none'")
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    token = json.loads(re.findall(rb'id="data">(.*?)</script>', answer.body, re.S)[0])["token"]
+    assert server.detect(photo()).status == 401
+    assert server.detect(photo(), Authorization=f"Bearer {token}").status == 200
+    assert server.detect(photo(), Authorization=f"Bearer {token}", Origin="http://evil.example").status == 403
+    assert server.ask("GET", "/", Host="evil.example").status == 421
+
+
+@serving.needed
+@browser.needed
+@pytest.mark.long
+def test_in_a_browser(server: Served, tmp_path: Path) -> None:
+    url = f"http://127.0.0.1:{server.port}/"
+    (tmp_path / "red and white.png").write_bytes(photo())
+    (tmp_path / "broken.jpg").write_bytes(photo()[:100])
+    with browser.opened(url, *browser.CAMERA) as page:
+        assert page.evaluate("document.documentElement.lang") == "en"
+        page.choose("#photos", tmp_path / "red and white.png", tmp_path / "broken.jpg")
+        page.wait("document.getElementById('status').textContent === '2 of 2 photos'")
+        captions = page.evaluate("[...document.querySelectorAll('#gallery figcaption')].map((one) => one.textContent)")
+        assert captions[1].startswith("broken.jpg: photo: does not decode to its end")
+        assert re.fullmatch(
+            r"red and white\.png · red 1\.00, white 1\.00: \d+ ms to detect, \d+ ms in all", captions[0]
+        )
+        boxes = "[...document.querySelectorAll('#gallery .box')].map((one) => one.getAttribute('x'))"
+        assert page.evaluate(boxes) == ["40", "10"]  # the best one last, on top
+        page.evaluate("document.querySelector('#classes input[value=\"1\"]').click()")
+        assert page.evaluate(boxes) == ["40"]
+        page.evaluate("document.querySelector('[data-language=\"pt-BR\"]').click()")
+        assert page.evaluate("document.getElementById('status').textContent") == "2 de 2 fotos"
+        assert "white 1,00: " in page.evaluate("document.querySelectorAll('#gallery figcaption')[0].textContent")
+        assert page.evaluate("document.getElementById('text').textContent") == "# Detector of red, white"
+        page.evaluate("document.getElementById('camera').click()")
+        caption = "document.querySelector('#live figcaption').textContent"
+        page.wait(f"/quadros por segundo$/.test({caption})")
+        page.evaluate("document.getElementById('camera').click()")
+        assert page.evaluate("document.getElementById('live').hidden")
+        page.evaluate("document.querySelector('#classes input[value=\"1\"]').click()")
+        page.choose("#video", films.make(tmp_path / "film.mp4", 30))
+        page.wait(rf"/^film.mp4 · red \d,\d\d: .* quadros por segundo$/.test({caption})")
+        for width in (390, 1280):
+            page.size(width)
+            assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        assert len(page.said) == 1 and "a status of 422" in page.said[0]  # of the broken one
+        assert not [one for one in page.asked if not one.startswith((url, "blob:", "data:"))]
+    log = server.log()
+    assert "red and white" not in log and "Traceback" not in log
