@@ -13,6 +13,7 @@ from tools.serving.guard import App
 from tools.serving.limits import Limits
 
 BACKLOG = 512  # connections that wait to be accepted
+LAST_PORT = 65_535  # Python would take a larger one for what is left of it
 STOP_SECONDS = 10  # for the requests that are being answered when the server is to end
 
 
@@ -25,6 +26,8 @@ class _Lines(logging.Handler):
 
 def bound(host: str, port: int) -> socket.socket:
     """The socket to listen on. Raises: UserError: the address is not this machine's, or the port is in use."""
+    if not 0 <= port <= LAST_PORT:
+        raise UserError(f"{host}:{port}", "is no port", f"give one from 1 to {LAST_PORT}: PORT=8001")
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         listener = socket.socket(family, kind, protocol)

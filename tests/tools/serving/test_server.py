@@ -334,6 +334,7 @@ def test_a_port_that_is_in_use_is_one_line(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         words = started(project(tmp_path), f"--port={port}")
+    assert started(tmp_path, "--port=99999").startswith("error: 127.0.0.1:99999: is no port; give one from 1 to ")
     assert words.startswith(f"error: 127.0.0.1:{port}: cannot listen there: ") and words.count("\n") == 1
 
 
