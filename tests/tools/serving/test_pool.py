@@ -9,6 +9,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import pillow_heif
 import pytest
 from PIL import Image
 
@@ -67,6 +68,14 @@ def refusal(worker: Worker, content: bytes) -> tuple[int, str]:
 def test_a_photo_gives_its_boxes(worker: Worker) -> None:
     assert worker.facts.names == {1: "red", 2: "white"}
     assert worker.detect(JOB, photo()) == FOUND
+
+
+def test_a_photo_of_a_phone_is_read(worker: Worker) -> None:
+    """Its library is loaded when the process is confined already."""
+    pillow_heif.register_heif_opener()
+    heic = encoded(Image.open(BytesIO(photo())), "HEIF", quality=100)
+    found = worker.detect(JOB, heic)
+    assert (found["width"], [one["class"] for one in found["detections"]]) == (80, ["red", "white"])
 
 
 def test_classes_and_threshold_are_those_that_were_asked_for(worker: Worker) -> None:
