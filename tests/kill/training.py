@@ -9,7 +9,8 @@ step, in a checkpoint, in a validation, after the last step. In turn it is
 
 and after each of them `dvc repro` is called again; up to four kills a copy, which may then finish. It prints a row for
 each kill: the newest checkpoint, the exit code that `dvc repro` reported, and where the next run resumed. Exits 1 if a
-copy does not finish, or its model/train, results/train or dvc.lock differs from those of the first.
+copy does not finish, or its model/train, results/train, dvc.lock, or what TensorBoard shows of it, times apart, differs
+from those of the first.
 """
 
 import argparse
@@ -28,7 +29,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.support import tiny
+from tests.support import board, tiny
 from tests.support.stage import REPOSITORY
 
 KINDS = ("SIGKILL trainer", "SIGTERM trainer", "SIGINT group", "SIGKILL dvc")
@@ -86,7 +87,7 @@ class Project:
         return max((int(path.name[5:]) for path in self.root.glob(".work/*/step-*")), default=0)
 
     def digest(self) -> dict[str, str]:
-        """The sha256 of each output, over the names and contents of its files."""
+        """The sha256 of each output, over the names and contents of its files; and of curves and pictures."""
         digests = {}
         for name in OUTPUTS:
             path = self.root / name
@@ -95,7 +96,8 @@ class Project:
                 if file.is_file():
                     digest.update(f"{file.relative_to(self.root)}\0".encode() + file.read_bytes())
             digests[name] = digest.hexdigest()
-        return digests
+        curves = sorted(board.found(self.root / "logs").items())
+        return {**digests, "logs": hashlib.sha256(repr(curves).encode()).hexdigest()}
 
 
 def made(root: Path) -> Project:
