@@ -232,7 +232,7 @@ test-kill-predict: install ## Kill a prediction 20 times, and compare its result
 	@$(PY) -m tests.kill.predicting
 
 .PHONY: test-attacks
-test-attacks: install ## Try 1,000 hostile names, archives, labels and pictures, and print how many held
+test-attacks: install ## Try 1,000 hostile names, archives, labels, pictures; print how many held
 	@$(PY) -m tests.test_attacks
 
 .PHONY: test-fuzz
