@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 MAKEFILE = (REPOSITORY / "Makefile").read_text(encoding="utf-8")
 TARGETS = re.findall(r"^([a-z][a-z-]*):", MAKEFILE, flags=re.MULTILINE)
 LAST = ["evaluate", "parity", "predict"]
+SWITCHES = ("ADD", "FRESH", "RELABEL", "REMOTE", "XML", "YOLO")
 # One word each; every one would do harm, or fall apart, where it is not quoted.
 HOSTILE = [
     "a b; touch pwned",
@@ -77,17 +79,18 @@ def repository(copy: Copy) -> Copy:
 
 def test_help_is_the_default_and_lists_every_target(copy: Copy) -> None:
     lines = copy.make().stdout.splitlines()
-    assert [line.split()[:2] for line in lines] == [["make", target] for target in TARGETS]
-    assert all(len(line) <= 100 and len(line.split()) > 2 for line in lines)
+    listed = [line.split() for line in lines if line.startswith("make ")]
+    assert [words[:2] for words in listed] == [["make", target] for target in TARGETS]
+    assert all(len(words) > 2 for words in listed) and max(map(len, lines)) <= 80
+    assert lines[:2] == ["Train", "make train             Train, measure, export: [DATASET=pets STEPS=500 BATCH=16"]
+    assert TARGETS.index("test") > max(TARGETS.index(name) for name in ("predict", "install", "help", "push"))
     assert copy.make("help").stdout.splitlines() == lines
     assert copy.recorded() == []
 
 
 def test_the_command_set_is_complete() -> None:
     for_users = "help install train continue dataset inspect trace convert predict compare report summary status doctor"
-    for_users += " prelabel label-errors openvino"
-    for_users += " tensorboard"
-    for_users += " serve demo"
+    for_users += " prelabel label-errors openvino tensorboard serve demo"
     for_buckets = "bucket bucket-check push pull push-records check-data"
     for_developers = "test test-long test-slow test-kill test-kill-bucket test-kill-predict test-attacks test-faults"
     for_developers += " test-fuzz bench-train bench-predict check format lock clean"
@@ -120,9 +123,13 @@ def test_train_reproduces_the_pipeline_or_runs_an_experiment(repository: Copy) -
         (["train", "PHOTOS=1"], "PHOTOS is the default now, for photos and drawings alike: leave it out."),
         (["train", "PHOTOS=yes"], "PHOTOS is the default now"),
         (["doctor", "PHOTOS="], "PHOTOS is the default now"),
-        (["train", "STPES=5"], "STPES: no such variable; there are A ADD B BATCH BUCKET "),
-        (["train", "steps=5", "STEPS=5"], "steps: no such variable; there are A ADD B "),
-        (["train", "x;touch>pwned;=1"], "x;touch>pwned;: no such variable"),
+        (["train", "STEP=5"], "STEP: no such variable; did you mean STEPS? make train takes BATCH DATASET "),
+        (["train", "steps=5", "STEPS=5"], "steps: no such variable; did you mean STEPS? "),
+        (["train", "THRESHOLD=0.3"], "THRESHOLD: is for make predict serve demo prelabel; make train takes BATCH "),
+        (["summary", "STEPS=5"], "STEPS: is for make train doctor; make summary takes PYTHON TF INSTALLER."),
+        (["STEPS=5"], "STEPS: is for make train doctor; make help takes PYTHON TF INSTALLER."),
+        (["train", "x;touch>pwned;=1"], "x;touch>pwned;: no such variable; make train takes "),
+        (["train", "x'`touch>pwned`=1"], "x'`touch>pwned`: no such variable; make train takes "),
         (["train", "FRESH=yes"], "FRESH is 1, to train from scratch, or 0."),
         (["train", "NAME=pets"], "NAME is what make dataset takes: for make train it is DATASET."),
         (["predict", "IMAGES=a.jpg", "b.jpg"], "b.jpg: no such command, make alone lists them; values with spaces"),
@@ -130,11 +137,32 @@ def test_train_reproduces_the_pipeline_or_runs_an_experiment(repository: Copy) -
     ],
 )
 def test_a_variable_that_would_be_ignored_is_refused(repository: Copy, arguments: list[str], words: str) -> None:
-    done = repository.make(*arguments)
+    done = repository.make(*arguments, PYTHON=sys.executable)
     assert done.returncode == 2
     assert words in done.stderr and done.stderr.count("\n") == 1
     assert repository.recorded() == []
     assert not (repository.root / "pwned").exists()
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_a_command_uses_all_that_its_help_names(repository: Copy, target: str) -> None:
+    """Any other variable is refused, so that it need not name one more."""
+    line = re.findall(rf"^{target}:.*## (.*)$", MAKEFILE, re.MULTILINE)[0]
+    names = {*re.findall(r"([A-Z]\w*)=", line)}
+    given = {name: f"{name}={1 if name in SWITCHES else 'of-' + name}" for name in names}
+
+    def shown(*left_out: str) -> str:
+        done = repository.make("-n", target, *(given[name] for name in names if name not in left_out), "PYTHON=true")
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    whole = shown()
+    assert {name for name in names if shown(name) == whole} - {"PYTHON"} == set()
+
+
+def test_several_commands_take_what_one_of_them_takes(repository: Copy) -> None:
+    assert repository.make("-n", "dataset", "train", "SRC=a", "NAME=pets", "DATASET=pets").returncode == 0
+    assert "make dataset train takes " in repository.make("dataset", "train", "IMAGES=a").stderr
 
 
 def test_variables_of_the_shell_and_of_another_make_are_not_judged(repository: Copy) -> None:
