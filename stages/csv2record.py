@@ -17,10 +17,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
-from tqdm import tqdm
-
 from detector.annotations import examples, splitting
 from detector.base import errors, files, params, paths
+from detector.base.bars import counter
 from detector.base.errors import UserError
 from detector.data import labels, records, tables
 from detector.data.params import DatasetParams
@@ -49,7 +48,7 @@ def main() -> None:
 def write_record(path: Path, images: Sequence[ImageBoxes], folder: Path, names: Mapping[int, str]) -> list[UserError]:
     """Write the examples of `images` in their order; returns the errors of those that cannot be written."""
     faults = []
-    with path.open("wb") as file, tqdm(total=len(images), unit="image", disable=None, leave=False) as progress:
+    with path.open("wb") as file, counter("writing", len(images)) as progress:
         for result in encode(images, folder, names):
             progress.update()
             if isinstance(result, UserError):

@@ -4,13 +4,14 @@
 
     model/train, dataset/data/test.{csv,record}, <dataset.dir>/{label_map.pbtxt,test/}
     -> results/evaluate/metrics.json           COCO's numbers, in all and per class; losses; counts; 95 % intervals
+       results/evaluate/headline.json          of these AP, AP50 and AP's interval: what `dvc exp show` has
        results/evaluate/detections.csv         filename,width,height,class,xmin,ymin,xmax,ymax,score: all detections
        results/evaluate/label_map.pbtxt        its classes
        results/evaluate/precision_recall.csv   class,recall,precision,score: COCO's 101 recalls, 0 where never reached
        results/evaluate/confusion.csv          actual,predicted: a row per object, and per detection of nothing
        results/evaluate/{precision_recall,confusion_matrix}.png
-       results/evaluate/pictures/NN_name.jpg   left detections, right groundtruth, the worst image first
-       results/evaluate/pictures/pictures.json [{rank, file, filename, missed, false, wrong_class}, ...]
+       results/evaluate/pictures/name.jpg      left detections, right groundtruth, of the worst images
+       results/evaluate/pictures.json          [{rank, file, filename, missed, false, wrong_class}, ...], worst first
 
 AP counts every score. Confusion and pictures count the detections with a score of at least evaluate.score_threshold;
 each is matched to the object of greatest IoU if that is at least evaluate.iou_threshold, the IoU of the curves too.
@@ -23,7 +24,7 @@ detector/evaluation); `make compare A=...` tests whether two runs differ by more
 from collections.abc import Mapping
 from pathlib import Path
 
-from detector.base import errors, files, params, paths
+from detector.base import bars, errors, files, params, paths
 from detector.base.errors import UserError
 from detector.data import labels, score_threshold, tables
 from detector.data.params import DatasetParams
@@ -33,8 +34,6 @@ from detector.evaluation.params import EvaluateParams
 from detector.evaluation.results import Evaluation
 from detector.pictures import draw
 
-PICTURES = "pictures"
-
 
 def main() -> None:
     settings = params.load("evaluate", EvaluateParams)
@@ -42,9 +41,11 @@ def main() -> None:
     label_map = read_label_map(dataset)
     groundtruth = read_groundtruth(label_map)
 
-    from detector.model import inference  # late: the errors above need not wait for TensorFlow
+    with bars.waiting("loading the model"):
+        from detector.model import inference  # late: the errors above need not wait for TensorFlow
 
-    losses, detections = inference.run(paths.TRAIN, paths.record("test"), groundtruth)
+        measure = inference.of(paths.TRAIN, paths.record("test"), groundtruth)
+    losses, detections = measure("evaluating")
     names = labels.by_id(label_map)
     threshold = score_threshold.of(settings.score_threshold, paths.TRAIN / "train.json")
     evaluation = Evaluation(groundtruth, detections, losses, names, threshold, settings.iou_threshold)
@@ -52,7 +53,8 @@ def main() -> None:
     errors.say(*results.summary(evaluation).split("\n"))
     if ids := draw.shown_as_ids(names):
         errors.say(f"shown as ids in the pictures, whose font lacks their letters: {errors.few(ids)}")
-    errors.say(f"the {min(settings.pictures, len(groundtruth))} worst images: {paths.EVALUATE / PICTURES}")
+    drawn = errors.counted(min(settings.pictures, len(groundtruth)), "picture")
+    errors.say(f"{drawn} of the worst: {paths.EVALUATE / results.PICTURES}")
 
 
 def read_label_map(dataset: Path) -> dict[str, int]:
@@ -70,7 +72,7 @@ def read_groundtruth(label_map: Mapping[str, int]) -> list[ImageBoxes]:
     """The boxes of the test split; at least one, because without objects there is nothing to measure."""
     groundtruth = tables.read_csv(paths.csv("test"), label_map)
     if not any(len(image.objects.boxes) for image in groundtruth):
-        reason = f"no objects in the test split ({len(groundtruth)} images)"
+        reason = f"no objects in the test split ({errors.counted(len(groundtruth), 'image')})"
         raise UserError(str(paths.csv("test")), reason, "put annotated images into the dataset's test/")
     return groundtruth
 
@@ -79,7 +81,7 @@ def write(evaluation: Evaluation, image_dir: Path, pictures: int) -> None:
     """Write all of results/evaluate, atomically."""
     with files.whole_folder(paths.EVALUATE) as folder:
         results.write_results(evaluation, folder)
-        results.write_pictures(evaluation, folder / PICTURES, image_dir, pictures)
+        results.write_pictures(evaluation, folder, image_dir, pictures)
 
 
 if __name__ == "__main__":

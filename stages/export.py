@@ -16,7 +16,7 @@ results/evaluate/metrics.json and dataset/data/*.{csv,record}.
 
 from pathlib import Path
 
-from detector.base import errors, files, params, paths
+from detector.base import bars, errors, files, params, paths
 from detector.data import labels
 from detector.data.params import DatasetParams
 from detector.export.params import FORMATS, ExportParams
@@ -26,11 +26,12 @@ def main() -> None:
     settings = params.load("export", ExportParams)
     dataset = Path(params.load("dataset", DatasetParams).dir).name
 
-    from detector.export import exporting, model_card
-    from detector.model import inference
+    with bars.waiting("loading the model"):
+        from detector.export import exporting, model_card
+        from detector.model import inference
 
-    config, model = inference.load(paths.TRAIN)
-    with files.whole_folder(paths.EXPORT) as folder:
+        config, model = inference.load(paths.TRAIN)
+    with files.whole_folder(paths.EXPORT) as folder, bars.waiting("exporting"):
         labels.copy(paths.TRAIN / paths.LABEL_MAP, folder / paths.LABEL_MAP)
         record = model_card.record(dataset, settings, config, labels.read(folder / paths.LABEL_MAP))
         exporting.export(model, config, folder, settings, record["score_threshold"])

@@ -18,9 +18,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from PIL import Image
-from tqdm import tqdm
 
 from detector.base import errors, files, params, paths
+from detector.base.bars import bar
 from detector.base.errors import UserError
 from detector.data import labels, records, score_threshold, tables
 from detector.data.tables import ImageBoxes
@@ -51,7 +51,8 @@ def main() -> None:
 def detections(name: str) -> list[ImageBoxes]:
     """What the format finds in the test images, with every score."""
     run = runtimes.load(name, paths.EXPORT)
-    examples = tqdm(records.read(paths.record("test")), name, unit="image", disable=None, leave=False)
+    record = paths.record("test")
+    examples = bar(records.read(record), name, len(records.offsets(record)))
     return [run(picture(example), filename_of(example)) for example in examples]
 
 

@@ -83,7 +83,7 @@ def detect_all(
         places: where its picture and its thumbnail go.
         stops: ends it after the photos at hand.
     """
-    from tqdm import tqdm  # late: a tenth of the start, and of --help
+    from detector.base.bars import counter  # late: a tenth of the start, and of --help
 
     def detect(photo: Photo) -> tuple[ImageBoxes, float, int, bool] | UserError:
         done.begin(photo)
@@ -101,7 +101,7 @@ def detect_all(
     problems = []
     waiting = [photo for photo in inputs if photo not in done]
     before = len(inputs) - len(waiting)
-    progress = tqdm(total=len(inputs), initial=before, desc="predict", unit="image", disable=None)
+    progress = counter("predict", len(inputs), initial=before)
     with progress, closing(threads.in_order(detect, waiting, lambda: bool(stops.requested))) as outcomes:
         for photo, outcome in outcomes:
             if isinstance(outcome, UserError):

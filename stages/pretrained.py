@@ -23,7 +23,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from detector.base import errors, params, paths
+from detector.base import bars, errors, params, paths
 from detector.base.errors import UserError
 from detector.weights import published, recipe
 from detector.weights.params import PretrainedParams, check
@@ -42,7 +42,7 @@ def main() -> None:
     fine_tune = params.load("train", FineTuneParams, partial=True)
     check(pretrained, fine_tune.model, fine_tune.fine_tune_checkpoint_type)
     weights = _choose(pretrained.source, fine_tune)
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, bars.waiting("initial weights"):
         name, prefix = SOURCES.get(weights.source, _fetch_external)(pretrained, _kind(weights, fine_tune), Path(folder))
         from detector.model import checkpoints  # late, like all that imports TensorFlow: errors need not wait for it
 

@@ -48,10 +48,10 @@ def draw(task: Task) -> None:
 
 def draw_all(tasks: list[Task], workers: int) -> None:
     """Draw with one process per worker; no image depends on another, so neither does it on `workers`."""
-    from tqdm import tqdm
+    from detector.base.bars import bar
 
     with ProcessPoolExecutor(workers) as pool:
-        for _ in tqdm(pool.map(draw, tasks, chunksize=4), total=len(tasks), desc="sample", unit="image", disable=None):
+        for _ in bar(pool.map(draw, tasks, chunksize=4), "drawing", len(tasks)):
             pass
 
 

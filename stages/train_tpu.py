@@ -83,7 +83,7 @@ def _train(fresh: bool, stop: stops.Stops) -> None:
 
         outcome = fitting.fit(train, config, data, work, stop, workers)
         if not workers.is_chief:
-            errors.say(f"trained {outcome.steps} steps; {workers.name(0)} writes the model")
+            errors.say(f"trained {errors.counted(outcome.steps, 'step')}; {workers.name(0)} writes the model")
             return
         with stop.held():
             _write(train, config, data, work, outcome, weights)
@@ -91,7 +91,7 @@ def _train(fresh: bool, stop: stops.Stops) -> None:
             speed.write(outcome.seconds / outcome.steps)
     rate = f" at {outcome.images_per_second:.1f} images/s" if outcome.images_per_second else ""
     reason = STOPPED_BY.get(outcome.stopped_by, "")
-    errors.say(f"trained {outcome.steps} steps{reason}{rate}; best at step {outcome.best_step}")
+    errors.say(f"trained {errors.counted(outcome.steps, 'step')}{reason}{rate}; best at step {outcome.best_step}")
 
 
 def _suited(train: TrainParams) -> tuple[TrainParams, recipe.Weights]:

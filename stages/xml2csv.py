@@ -100,7 +100,7 @@ def summary(
     skipped = f"left out: {left_out.in_words(report.count(problems)) or 'nothing'}"
     listed = f", {errors.counted(actions[voc.WARNING], 'warning')}: see {report.PATH}" if problems else ""
     total = sum(map(len, splits.values()))
-    return f"{total} images: {', '.join(parts)}; {skipped}; {actions[voc.REPAIRED]} repaired{listed}"
+    return f"{errors.counted(total, 'image')}: {', '.join(parts)}; {skipped}; {actions[voc.REPAIRED]} repaired{listed}"
 
 
 if __name__ == "__main__":

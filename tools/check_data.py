@@ -23,9 +23,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from detector.base import errors, files
+from detector.base.bars import bar
 from detector.base.errors import UserError
 from tools.cloud import experiments, git, outputs, transfer
 from tools.cloud.cache import Cache, md5_in, mismatch
@@ -104,7 +103,7 @@ def read(cache: Cache, names: Iterable[str], notes: Path, seconds: float) -> tup
     faults = {name: MISSING for name in names if not cache.has(name)}
     waiting = sorted((name for name in names if name not in faults), key=lambda name: (times.get(name, 0), name))
     deadline, count = time.monotonic() + seconds, 0
-    for name in tqdm(waiting, unit="object", desc="Checking", disable=None, leave=False):
+    for name in bar(waiting, "checking", len(waiting)):
         count += 1
         if fault := mismatch(cache.path(name), md5_in(name)):
             faults[name] = f"damaged ({fault})"

@@ -22,9 +22,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
-from tqdm import tqdm
-
 from detector.base import errors, files, paths
+from detector.base.bars import bar
 from detector.base.errors import UserError
 from detector.storage import zip_archive
 from tools.cloud import dvc_add
@@ -181,7 +180,7 @@ def state(folder: Path) -> State:
 
 def write(targets: Mapping[Path, Path | bytes], folder: Path) -> None:
     """Write the files of a plan below a folder."""
-    for path, content in tqdm(targets.items(), unit="file", disable=None, leave=False):
+    for path, content in bar(targets.items(), "writing", len(targets)):
         (folder / path).touch(exist_ok=False)  # never into a file that is there: it may be a second name of the user's
         if isinstance(content, bytes):
             (folder / path).write_bytes(content)

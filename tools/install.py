@@ -236,7 +236,17 @@ def pip_install(lock: Path) -> "list[str]":
     return [*pip, "install", *options, "--no-build-isolation", "--no-compile", "-r", str(lock)]
 
 
-def run(command: "list[str]", started: float) -> None:
+def packages_in(lock: Path) -> int:
+    """How many packages a lock has; a few of them are for other systems."""
+    return len(set(re.findall(r"(?m)^([\w.-]+)==", lock.read_text())))
+
+
+def installed() -> int:
+    """How many packages .venv has so far."""
+    return len(list(VENV.glob("lib/python3*/site-packages/*.dist-info")))
+
+
+def run(command: "list[str]", started: float, packages: int) -> None:
     """Run a command, with a line of progress now and then; its output is shown only when it fails."""
     settings = uv_settings() if command[0] == "uv" else pip_settings(command)
     ours = {name: value for name, value in os.environ.items() if not name.startswith(("PIP_", "PYTHON", "UV_"))}
@@ -246,7 +256,7 @@ def run(command: "list[str]", started: float) -> None:
             command, cwd=str(ROOT), env=environment, stdout=output, stderr=subprocess.STDOUT, close_fds=False
         )
         try:
-            wait(process, started)
+            wait(process, started, packages)
         finally:
             if process.poll() is None:  # Ctrl-C
                 process.terminate()
@@ -279,17 +289,21 @@ def uv_settings() -> "dict[str, str]":
     return {name: value for name, value in os.environ.items() if UV_KEEPS.match(name)}
 
 
-def wait(process: "subprocess.Popen[bytes]", started: float) -> None:
-    """Wait for the end of a command; `  88 packages, 40 s` now and then, over itself on a terminal."""
+def wait(process: "subprocess.Popen[bytes]", started: float, packages: int) -> None:
+    """Wait for the end of a command; `  88 of about 218 packages, 40 s` now and then, on a terminal with a bar.
+
+    No time to go: the packages are of very different sizes, and pip and uv fetch all before they install one.
+    """
     terminal = sys.stdout.isatty()
     while True:
         try:
             process.wait(timeout=1 if terminal else 10)
             return
         except subprocess.TimeoutExpired:
-            packages = len(list(VENV.glob("lib/python3*/site-packages/*.dist-info")))
-            line = f"  {packages} packages, {time.time() - started:.0f} s"
-            print(line, end="\r" if terminal else "\n", flush=True)
+            done = installed()
+            line = f"{done} of about {packages} packages, {time.time() - started:.0f} s"
+            filled = "#" * min(20, 20 * done // packages)
+            print(f"  [{filled:20}] {line}\r" if terminal else f"  {line}\n", end="", flush=True)
 
 
 def install(tf: str, installer: str) -> None:
@@ -303,7 +317,7 @@ def install(tf: str, installer: str) -> None:
         first.write_text(only(BUILDS, lock))
         locks = [path for path in (first, lock) if path.stat().st_size]
         for command in uv_commands(locks) if installer == "uv" else pip_commands(locks):
-            run(command, started)
+            run(command, started, packages_in(lock))
     FINGERPRINT.write_text("\n".join([fingerprint(tf), *sorted(modules()), ""]))
     print(f"  installed in {time.time() - started:.0f} s", flush=True)
 
@@ -321,7 +335,7 @@ def add(name: str, installer: str) -> None:
     print(f"Installing requirements/{lock.name} into .venv, with {installer}", flush=True)
     uv = ["uv", "pip", "install", "--quiet", "--no-deps", "--require-hashes", "--compile-bytecode"]
     uv += ["--python", str(VENV_PYTHON), "-r", str(lock)]
-    run(uv if installer == "uv" else pip_install(lock), started)
+    run(uv if installer == "uv" else pip_install(lock), started, installed() + packages_in(lock))
     print(f"  installed in {time.time() - started:.0f} s", flush=True)
 
 

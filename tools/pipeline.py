@@ -7,7 +7,9 @@ Where its cache cannot take a result, DVC records it all the same and ends with 
 copy. So the cache is completed before, or nothing is run; and again after (tools/cloud/keeping.py).
 
 DVC first restores the outputs that dvc.lock names, and warns of each one that it does not name: a page of them in the
-first experiment of a clone, which is about to make them. All else is DVC's own command, with DVC's own arguments.
+first experiment of a clone, which is about to make them. It says more that is not for Passo's users: running/stages.py
+has it in fewer words. All else is DVC's own command, with DVC's own arguments. How long a training took is kept for
+`make runs`.
 """
 
 import argparse
@@ -17,11 +19,14 @@ import shlex
 import sys
 from typing import Any
 
-from detector.base import errors
+from detector.base import errors, paths
+from detector.training import speed
 from tools import overrides
-from tools.cloud import keeping
+from tools.cloud import keeping, lineage
 from tools.cloud.cache import Cache
 from tools.cloud.project import project
+from tools.page.inputs import read_metrics
+from tools.running import notes, stages
 
 EXPECTED = "No file hash info found for"
 LOGGERS = ("dvc_data.index.checkout", "dvc_data.hashfile.checkout")
@@ -56,8 +61,23 @@ def run(command: list[str]) -> int:
     StageCache.save = save_if_possible
     for name in LOGGERS:
         logging.getLogger(name).addFilter(is_news)
+    told = stages.tell()
     with keeping.reasons():
-        return int(dvc(command))
+        code = int(dvc(command))
+    if "train_tpu" in told.spent:
+        keep_minutes()
+    if told.experiment:
+        errors.say(f"experiment: {told.experiment}")
+    return code
+
+
+def keep_minutes() -> None:
+    """Of the training that has just ended, in all of its sessions."""
+    model = dict(lineage.locked()).get(paths.TRAIN.as_posix())
+    steps = read_metrics(paths.TRAIN / "train.json").get("steps")
+    if model and isinstance(steps, int):
+        with contextlib.suppress(OSError):
+            notes.add(notes.MINUTES, model, speed.read() * steps / 60)
 
 
 def not_kept() -> list[str]:

@@ -27,11 +27,11 @@ from contextlib import closing
 from pathlib import Path, PurePosixPath
 
 import numpy as np
-from tqdm import tqdm
 
 from detector.annotations import perceptual, voc
 from detector.annotations.voc_writer import LabelledBox, voc_xml
 from detector.base import errors, files, naming, params, paths
+from detector.base.bars import counter
 from detector.base.errors import UserError
 from detector.data import score_threshold
 from detector.data.params import DatasetParams
@@ -174,7 +174,7 @@ def detect_all(
 
     unreadable = []
     waiting = (photo for photo in inputs if photo not in done)
-    progress = tqdm(total=len(inputs), initial=done.resumed, desc="prelabel", unit="photo", disable=None)
+    progress = counter("prelabel", len(inputs), initial=done.resumed)
     with progress, closing(threads.in_order(detect, waiting, lambda: bool(stops.requested))) as outcomes:
         for photo, found in outcomes:
             if isinstance(found, UserError):

@@ -1,1 +1,1 @@
-"""What every room needs, and nothing else: errors, whole files, params.yaml, where artefacts are."""
+"""What every room needs, and nothing else: errors, signs of progress, whole files, params.yaml, where artefacts are."""

@@ -19,9 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from detector.base import errors, files
+from detector.base.bars import counter
 from detector.checkpointing import work_dir
 from detector.storage.bucket import Store
 from detector.storage.google import ConflictError, MissingError, is_same
@@ -132,10 +131,10 @@ class Checkpoints:
             (folder / name).mkdir()
             files.write_text(folder / name / work_dir.STATE, state)
         try:
-            with tqdm(total=manifest.size, unit="B", unit_scale=True, desc=manifest.name, disable=None) as bar:
+            with counter(manifest.name, manifest.size, unit="B", unit_scale=True) as shown:
                 for name, (path, size) in manifest.files.items():
                     self._store.download(listing[name], folder / path)
-                    bar.update(size)
+                    shown.update(size)
             fault = "" if work_dir.Work(folder, 1).kept(manifest.step) else "its files are not those of its states"
         except (MissingError, KeyError):
             fault = "a file was removed meanwhile"

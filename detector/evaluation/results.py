@@ -1,7 +1,9 @@
 """A detector's results on a split: metrics.json, tables, curves and pictures of its detections. No TensorFlow."""
 
+import hashlib
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,9 +12,9 @@ from typing import Any
 
 import pandas as pd
 from PIL import Image
-from tqdm import tqdm
 
 from detector.base import errors, files, naming, paths
+from detector.base.bars import bar
 from detector.base.errors import UserError
 from detector.data import labels, tables
 from detector.data.tables import ImageBoxes
@@ -20,7 +22,7 @@ from detector.evaluation import curves, metrics, significance
 from detector.evaluation.curves import BACKGROUND, Curve, ImageErrors
 from detector.pictures import draw, images
 
-DETECTIONS = "detections.csv"
+DETECTIONS, PICTURES = "detections.csv", "pictures"
 LOSSES = ("localization_loss", "classification_loss", "regularization_loss", "total_loss")
 HEADLINES = ("AP", "AP50", "AP75", "AR100")
 JPEG_QUALITY = 88
@@ -62,6 +64,12 @@ class Evaluation:
         }
         return dict(_rounded(numbers))
 
+    @property
+    def headline(self) -> dict[str, float]:
+        """The few of `numbers` that tell runs apart: AP, the ends of its interval if there is one, AP50."""
+        ends = {f"AP_{end}": value for end, value in self.numbers.get("AP_interval", {}).items()}
+        return {"AP": self.numbers["AP"], **ends, "AP50": self.numbers["AP50"]}
+
     @cached_property
     def class_curves(self) -> dict[int, Curve]:
         """The precision-recall curve of each class that has groundtruth."""
@@ -93,10 +101,11 @@ def _rounded(value: Any) -> Any:
 
 
 def write_results(evaluation: Evaluation, folder: Path) -> None:
-    """Write metrics.json, the detections and their label map, the two tables and the two curves as PNG to `folder`."""
+    """Write the numbers, the detections and their label map, the two tables and the two curves as PNG to `folder`."""
     from detector.evaluation import plots  # imports matplotlib
 
     _write_json(folder / "metrics.json", evaluation.numbers)
+    _write_json(folder / "headline.json", evaluation.headline)
     detections = sorted(evaluation.detections, key=lambda image: image.filename)
     tables.write_csv(folder / DETECTIONS, detections, evaluation.names, scores=True)
     labels.write(folder / paths.LABEL_MAP, list(evaluation.names.values()))
@@ -127,15 +136,18 @@ def _confusion_rows(evaluation: Evaluation) -> Iterable[tuple[str, str]]:
 
 
 def write_pictures(evaluation: Evaluation, folder: Path, image_dir: Path, count: int) -> None:
-    """Draw the `count` worst images side by side into `folder`, and list them in its pictures.json."""
-    folder.mkdir()
+    """Draw the `count` worst images side by side into `folder`/pictures, and list them in `folder`/pictures.json.
+
+    (Not in the same folder: `dvc plots` takes all in it for plots.)
+    """
+    (folder / PICTURES).mkdir()
     groundtruth = {image.filename: image for image in evaluation.groundtruth}
     detections = {image.filename: image for image in evaluation.detections}
     index = []
     worst = evaluation.errors[:count]
-    for rank, wrong in enumerate(tqdm(worst, "pictures", disable=None, leave=False), start=1):
-        stem = _MARKUP.sub("_", Path(wrong.filename).stem[:STEM_LENGTH])
-        file = f"{rank:0{max(2, len(str(len(worst))))}}_{stem}.jpg"
+    names = picture_names(groundtruth)
+    for rank, wrong in enumerate(bar(worst, "pictures", len(worst)), start=1):
+        file = names[wrong.filename]
         picture = draw.side_by_side(
             _open(image_dir, groundtruth[wrong.filename]),
             detections[wrong.filename],
@@ -143,10 +155,25 @@ def write_pictures(evaluation: Evaluation, folder: Path, image_dir: Path, count:
             evaluation.names,
             score_threshold=evaluation.score_threshold,
         )
-        picture.save(folder / file, quality=JPEG_QUALITY)
+        picture.save(folder / PICTURES / file, quality=JPEG_QUALITY)
         counts = {"missed": wrong.missed, "false": wrong.false, "wrong_class": wrong.wrong_class}
         index.append({"rank": rank, "file": file, "filename": wrong.filename, **counts})
     _write_json(folder / "pictures.json", index)
+
+
+def picture_names(filenames: Iterable[str]) -> dict[str, str]:
+    """The name of each image's picture, by file name: without its rank, so that it is the same in each run.
+
+    Of names that are alike, or too long, a part of the file name's sha256 tells which is which.
+    """
+    stems = {name: re.sub(r"^\.", "_", _MARKUP.sub("_", Path(name).stem)) for name in filenames}
+    count = Counter(stem.casefold() for stem in stems.values())
+    return {
+        name: f"{stem}.jpg"
+        if count[stem.casefold()] == 1 and len(stem) <= STEM_LENGTH
+        else f"{stem[:STEM_LENGTH]}_{hashlib.sha256(name.encode()).hexdigest()[:8]}.jpg"
+        for name, stem in stems.items()
+    }
 
 
 def _open(image_dir: Path, boxes: ImageBoxes) -> Image.Image:

@@ -21,8 +21,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from tqdm import tqdm
 
+from detector.base.bars import bar
 from detector.data.tables import Floats, ImageBoxes, Ints
 from detector.evaluation import metrics
 
@@ -152,7 +152,7 @@ def intervals(
 def draws(images: int) -> Iterator[Ints]:
     """(images,) how often each image is drawn, `RESAMPLES` times; for the same number always the same."""
     generator = np.random.default_rng(SEED)
-    for _ in tqdm(range(RESAMPLES), "resampling", disable=None, leave=False):
+    for _ in bar(range(RESAMPLES), "resampling", RESAMPLES):
         yield np.bincount(generator.integers(images, size=images), minlength=images)
 
 
@@ -236,7 +236,7 @@ def difference_intervals(
 def swaps(images: int) -> Iterator[Ints]:
     """(images,) 1 where the two detectors' results on an image are swapped, else 0, at random; `RESAMPLES` times."""
     generator = np.random.default_rng(SEED)
-    for _ in tqdm(range(RESAMPLES), "swapping", disable=None, leave=False):
+    for _ in bar(range(RESAMPLES), "swapping", RESAMPLES):
         yield generator.integers(2, size=images)
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
-from tqdm import tqdm
 
+from detector.base.bars import bar
 from detector.base.errors import UserError
 from detector.data import records
 from detector.data.boxes import detected_to_voc
@@ -53,9 +53,9 @@ class Inference:
         sums: dict[str, float] = {}
         detected: list[ImageBoxes] = []
         hashes = od_api.hashes([image.filename for image in self._images])
-        bar = tqdm(self._dataset, progress, len(self._images), leave=False, disable=None if progress else True)
+        examples = bar(self._dataset, progress, len(self._images)) if progress else self._dataset
         with records.named_damage(self._record):
-            for features, labels in bar:
+            for features, labels in examples:
                 if len(detected) == len(hashes) or int(features[od_api.HASH_KEY][0]) != hashes[len(detected)]:
                     self._refuse(f"example {len(detected) + 1} is not of the same image as in the CSV")
                 image = self._images[len(detected)]
@@ -86,14 +86,14 @@ def _to_image_boxes(detections: dict[str, tf.Tensor], image: ImageBoxes) -> Imag
     )
 
 
-def run(train_dir: Path, record: Path, images: Sequence[ImageBoxes]) -> tuple[dict[str, float], list[ImageBoxes]]:
-    """The best checkpoint of `train_dir` on a record; returns what `Inference` returns.
+def of(train_dir: Path, record: Path, images: Sequence[ImageBoxes]) -> Inference:
+    """The best checkpoint of `train_dir` on a record.
 
     Raises:
-        UserError: there is no trained model, or the record does not hold the same images.
+        UserError: there is no trained model; when it is called, the record does not hold the same images.
     """
     config, model = load(train_dir)
-    return Inference(model, config, record, images)("evaluating")
+    return Inference(model, config, record, images)
 
 
 def load(train_dir: Path) -> tuple[Any, Any]:

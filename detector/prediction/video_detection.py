@@ -57,10 +57,10 @@ class VideoDetection:
             return [error]
 
     def _run(self, video: Photo, film: Video, target: Path) -> list[UserError]:
-        from tqdm import tqdm  # late: a tenth of the start of a prediction
+        from detector.base.bars import counter  # late: a tenth of the start of a prediction
 
         frames = ((video.name, frame, self.done.frame(video, frame.number)) for frame in film)
-        progress = tqdm(total=film.expected or None, desc=errors.printable(video.name), unit="frame", disable=None)
+        progress = counter(errors.printable(video.name), film.expected or None)
         most = images.MAX_PIXELS // film.pixels
         seen = threads.in_order(self._look, frames, lambda: bool(self.stops.requested), most)
         writer = None

@@ -22,9 +22,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tqdm import tqdm
-
 from detector.base import errors, files
+from detector.base.bars import counter
 from detector.base.errors import UserError
 
 if TYPE_CHECKING:
@@ -189,13 +188,13 @@ def _receive(response: "Response", url: str, part: Path) -> None:
     name = urllib.parse.urlsplit(url).path.rpartition("/")[2]
     with (
         part.open("ab") as out,
-        tqdm(total=total, initial=start, unit="B", unit_scale=True, desc=errors.printable(name), disable=None) as bar,
+        counter(errors.printable(name), total, initial=start, unit="B", unit_scale=True) as shown,
     ):
         try:
             for chunk in response.raw.stream(CHUNK, decode_content=False):
                 _check_room(url, out.tell() - start + len(chunk), room)
                 out.write(chunk)
-                bar.update(len(chunk))
+                shown.update(len(chunk))
         except HTTPError as error:
             if total is None:
                 raise

@@ -10,6 +10,7 @@ from typing import Any
 from tqdm import tqdm
 
 from detector.base import files
+from detector.base.bars import counter
 from detector.base.errors import UserError
 from detector.storage import archives, google
 from detector.storage import download as web
@@ -107,14 +108,14 @@ def _download(targets: Mapping[Path, Any]) -> None:
     total, is_over = sum(blob.size for blob in targets.values()), threading.Event()
     have = total - sum(map(_left, targets, targets.values()))
     with (
-        tqdm(total=total, initial=have, unit="B", unit_scale=True, disable=None, leave=False) as bar,
+        counter("downloading", total, initial=have, unit="B", unit_scale=True) as shown,
         ThreadPoolExecutor(THREADS) as pool,
     ):
 
         def count(size: int) -> None:
             if is_over.is_set():
                 raise RuntimeError("not needed any more")
-            bar.update(size)
+            shown.update(size)
 
         try:
             for _ in pool.map(lambda path: _save(targets[path], path, count), targets):

@@ -1,4 +1,4 @@
-"""The trainer's progress line: redrawn on a terminal, elsewhere a new line now and then.
+"""The trainer's progress line: a bar on a terminal, elsewhere a new line now and then.
 
 Not tqdm, which has no place for what a training needs: a time limit that ends it before its steps do, time that does
 not count (validation, the tracing of the first step), few lines in a log file, and a closed terminal.
@@ -6,12 +6,15 @@ not count (validation, the tracing of the first step), few lines in a log file, 
 
 import contextlib
 import math
+import shutil
 import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-SECONDS_BETWEEN_LINES = 20  # where the line cannot be redrawn, as in a log file
+from detector.base import bars
+
+WIDEST_BAR, NARROWEST_BAR = 30, 5
 
 
 def clock(seconds: float) -> str:
@@ -33,11 +36,17 @@ class Progress:
     _shown: float = 0.0
     _resumed: float = field(default_factory=time.monotonic)
     _first: float = 0.0
+    _waiting: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
+
+    def wait(self, title: str) -> None:
+        """Show how long the first step takes."""
+        self._waiting.enter_context(bars.waiting(title))
 
     def update(
         self, step: int, losses: Mapping[str, float], learning_rate: float, seconds_left: float = math.inf
     ) -> None:
         """Show the state after `step`; training ends in `seconds_left` at the latest."""
+        self._waiting.close()
         now = time.monotonic()
         self._training += now - self._resumed
         self._resumed = now
@@ -49,8 +58,8 @@ class Progress:
         last = step == self.steps or seconds_left <= 0
         line = self._line(losses, learning_rate, seconds_left)
         if sys.stderr.isatty():
-            self._show(f"\r\x1b[K{line}" + ("\n" if last else ""))
-        elif last or now - self._shown >= SECONDS_BETWEEN_LINES:
+            self._show(f"\r\x1b[K{self._bar(len(line))}{line}" + ("\n" if last else ""))
+        elif last or now - self._shown >= bars.SECONDS_BETWEEN_LINES:
             self._shown = now
             self._show(f"{line}\n")
 
@@ -73,6 +82,11 @@ class Progress:
             return line
         eta = (time.monotonic() - self._start) / steps * (self.steps - self._step)
         return f"{line}  {self.images_per_second():.1f} images/s  ETA {clock(min(eta, max(seconds_left, 0)))}"
+
+    def _bar(self, letters: int) -> str:
+        """As wide as fits beside so many letters; none where that is too narrow."""
+        width = min(WIDEST_BAR, shutil.get_terminal_size().columns - letters - 4)  # of brackets, blank, cursor
+        return f"[{'#' * (width * self._step // self.steps):{width}}] " if width >= NARROWEST_BAR else ""
 
     def _show(self, text: str) -> None:
         with contextlib.suppress(OSError):  # a closed terminal is no reason to lose the step

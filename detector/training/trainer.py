@@ -130,7 +130,7 @@ class Trainer:
         if not state.stopped_by(train):
             self._work.check_room(sum(self._train_step.sizes()))
             batches = batches_from(state.step)
-            progress.note("compiling the training step: up to a minute")
+            progress.wait("compiling the training step")
         is_leaving = False
         held: Callable[[], contextlib.AbstractContextManager[None]] = contextlib.nullcontext
         # Of several workers none may leave by itself: the others would wait for it in a collective.

@@ -41,7 +41,7 @@ class Validator:
         if self._copy:
             for copy, variable in zip(self._copy.variables, self._model.variables, strict=True):
                 copy.assign(variable.read_value())  # where replicas differ, it is their mean
-        losses, detections = self._inference()
+        losses, detections = self._inference("validating")
         scores = metrics.coco(self._split.images, detections, self._split.names)
         best = curves.best_threshold(self._split.images, detections)
         threshold = score_threshold.DEFAULT if best is None else best

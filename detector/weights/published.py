@@ -20,9 +20,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tqdm import tqdm
-
 from detector.base import errors, files
+from detector.base.bars import counter
 from detector.base.errors import UserError
 from detector.storage import archives, download
 
@@ -130,10 +129,10 @@ def _answer(host: str, seconds: float) -> "Response":
 def _body(response: "Response") -> bytes:
     """What is sent, and never much more than the file has."""
     content = bytearray()
-    with tqdm(total=BYTES, unit="B", unit_scale=True, desc=NAME, disable=None) as bar:
+    with counter(NAME, BYTES, unit="B", unit_scale=True) as shown:
         for chunk in response.iter_content(download.CHUNK):
             content += chunk
-            bar.update(len(chunk))
+            shown.update(len(chunk))
             if len(content) > BYTES:
                 break
     return bytes(content)

@@ -87,6 +87,26 @@ def test_metrics_json(project: Path) -> None:
     assert numbers["AP_interval"] == numbers["AP50_interval"] == {"low": round(51 / 101, 6), "high": 1}
 
 
+def test_the_headline_is_what_tells_runs_apart(project: Path) -> None:
+    """A column each in `dvc exp show`; all other numbers would be as many more."""
+    third, half = round(67 / 101, 6), round(51 / 101, 6)
+    headline = json.loads((written(evaluation()) / "headline.json").read_text())
+    assert list(headline.items()) == [("AP", third), ("AP_low", half), ("AP_high", 1), ("AP50", third)]
+    alone = json.loads((written(evaluation(TRUTH[:1], DETECTED[:1])) / "headline.json").read_text())
+    assert alone == {"AP": half, "AP50": half}
+
+
+def test_a_photos_picture_has_the_same_name_in_each_run() -> None:
+    """Whatever its rank, and whichever others are drawn; no two on one disk, be it macOS's or Windows's."""
+    names = ["cat.7.jpg", "a.png", "A.jpg", "é<b>.jpg", ".x.jpg", f"{'n' * 90}1.jpg", f"{'n' * 90}2.jpg"]
+    pictures = results.picture_names(names)
+    assert results.picture_names(names[::-1]) == pictures
+    assert [pictures[name] for name in ("cat.7.jpg", "é<b>.jpg", ".x.jpg")] == ["cat.7.jpg", "é_b_.jpg", "_x.jpg"]
+    assert [pictures[name][:2] for name in ("a.png", "A.jpg")] == ["a_", "A_"]
+    assert len({name.casefold() for name in pictures.values()}) == len(names)
+    assert max(map(len, pictures.values())) == 60 + 9 + 4
+
+
 def test_crowds_are_counted_by_themselves(project: Path) -> None:
     """The second cat of a.png, which was taken for a dog, and is no more an error than the dog that lies in it."""
     truth = [boxes.with_crowds(TRUTH[0], 1), *TRUTH[1:]]
@@ -99,7 +119,7 @@ def test_crowds_are_counted_by_themselves(project: Path) -> None:
     assert (folder / "confusion.csv").read_text().split() == [
         *("actual,predicted", "background,dog", "background,dog", "cat,cat", "cat,cat")
     ]
-    worst = json.loads((folder / "pictures/pictures.json").read_text())
+    worst = json.loads((folder / "pictures.json").read_text())
     assert [(one["filename"], one["false"]) for one in worst] == [("c.jpg", 2), ("b.jpg", 0), ("a.png", 0)]
 
 
@@ -135,14 +155,14 @@ def test_confusion_csv(project: Path) -> None:
 
 
 def test_pictures_are_the_worst_first(project: Path) -> None:
-    folder = written(evaluation()) / "pictures"
+    folder = written(evaluation())
     assert json.loads((folder / "pictures.json").read_text()) == [
-        {"rank": 1, "file": "01_c.jpg", "filename": "c.jpg", "missed": 0, "false": 2, "wrong_class": 0},
-        {"rank": 2, "file": "02_a.jpg", "filename": "a.png", "missed": 0, "false": 0, "wrong_class": 1},
-        {"rank": 3, "file": "03_b.jpg", "filename": "b.jpg", "missed": 0, "false": 0, "wrong_class": 0},
+        {"rank": 1, "file": "c.jpg", "filename": "c.jpg", "missed": 0, "false": 2, "wrong_class": 0},
+        {"rank": 2, "file": "a.jpg", "filename": "a.png", "missed": 0, "false": 0, "wrong_class": 1},
+        {"rank": 3, "file": "b.jpg", "filename": "b.jpg", "missed": 0, "false": 0, "wrong_class": 0},
     ]
-    assert sorted(path.name for path in folder.iterdir()) == ["01_c.jpg", "02_a.jpg", "03_b.jpg", "pictures.json"]
-    with Image.open(folder / "01_c.jpg") as picture:  # its two detections are on the left half, the right one is bare
+    assert sorted(path.name for path in (folder / "pictures").iterdir()) == ["a.jpg", "b.jpg", "c.jpg"]
+    with Image.open(folder / "pictures/c.jpg") as picture:  # two detections in its left half, the right one is bare
         half = (picture.width - 4) // 2
         ink = [np.ptp(picture.crop(box).convert("L")) for box in ((0, 60, half, 300), (half + 12, 60, 2 * half, 300))]
     assert ink[0] > 100 > 10 > ink[1]
@@ -150,8 +170,8 @@ def test_pictures_are_the_worst_first(project: Path) -> None:
 
 @pytest.mark.parametrize(("asked", "drawn"), [(0, 0), (1, 1), (99, 3)])
 def test_number_of_pictures(project: Path, asked: int, drawn: int) -> None:
-    folder = written(evaluation(), asked) / "pictures"
-    assert len(list(folder.glob("*.jpg"))) == len(json.loads((folder / "pictures.json").read_text())) == drawn
+    folder = written(evaluation(), asked)
+    assert len(list(folder.glob("pictures/*"))) == len(json.loads((folder / "pictures.json").read_text())) == drawn
 
 
 def digests(folder: Path) -> dict[str, str]:
@@ -163,11 +183,11 @@ def test_same_bytes_twice_and_nothing_is_left_of_the_last_run(project: Path) -> 
     first = digests(written(evaluation(), 3))
     assert digests(written(evaluation(TRUTH[::-1], DETECTED[::-1]), 3)) == first  # the order of images does not matter
     assert set(first) == {
-        *("metrics.json", "detections.csv", "label_map.pbtxt"),
+        *("metrics.json", "headline.json", "detections.csv", "label_map.pbtxt", "pictures.json"),
         *("precision_recall.csv", "confusion.csv", "precision_recall.png", "confusion_matrix.png"),
-        *(f"pictures/{name}" for name in ("01_c.jpg", "02_a.jpg", "03_b.jpg", "pictures.json")),
+        *(f"pictures/{name}" for name in ("a.jpg", "b.jpg", "c.jpg")),
     }
-    assert set(first) - set(digests(written(evaluation(), 1))) == {"pictures/02_a.jpg", "pictures/03_b.jpg"}
+    assert set(first) - set(digests(written(evaluation(), 1))) == {"pictures/a.jpg", "pictures/b.jpg"}
     assert [path.name for path in paths.EVALUATE.parent.iterdir()] == ["evaluate"]
 
 
@@ -227,10 +247,10 @@ def test_picture_of_a_photo_that_was_annotated_as_stored(project: Path) -> None:
     stored = Image.new("RGB", SIZE, (90, 120, 140))
     stored.save("dataset/sample/test/b.jpg", exif=exif)
     folder = written(evaluation([TRUTH[1]], [DETECTED[1]]))
-    with Image.open(folder / "pictures/01_b.jpg") as picture:
+    with Image.open(folder / "pictures/b.jpg") as picture:
         assert picture.width == 2 * 480 + 4  # two lying halves, 300x200 scaled to 480x320
     upright = ImageBoxes("b.jpg", SIZE[1], SIZE[0], TRUTH[1].boxes, TRUTH[1].classes, TRUTH[1].scores)
-    with Image.open(written(evaluation([upright], [upright])) / "pictures/01_b.jpg") as picture:
+    with Image.open(written(evaluation([upright], [upright])) / "pictures/b.jpg") as picture:
         assert picture.width == 2 * 320 + 4
 
 
@@ -260,7 +280,7 @@ def test_no_object_but_crowds_in_the_test_split(project: Path) -> None:
     tables.write_csv(paths.csv("test"), [boxes.with_crowds(TRUTH[1], 0)], {CAT: "cat"})
     assert_refused(
         project,
-        "dataset/data/test.csv: no objects in the test split (1 images); put annotated images into the dataset's test/",
+        "dataset/data/test.csv: no objects in the test split (1 image); put annotated images into the dataset's test/",
     )
 
 

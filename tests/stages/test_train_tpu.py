@@ -189,7 +189,7 @@ def expected(trained: Path) -> list[ImageBoxes]:
     from detector.model import inference
 
     images = tables.read_csv(trained / paths.csv("test"), {"cat": 1, "dog": 2})
-    return inference.run(trained / paths.TRAIN, trained / paths.record("test"), images)[1]
+    return inference.of(trained / paths.TRAIN, trained / paths.record("test"), images)()[1]
 
 
 @pytest.fixture(scope="module")

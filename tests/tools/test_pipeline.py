@@ -2,6 +2,8 @@
 
 import contextlib
 import itertools
+import json
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +14,7 @@ from tests.support import disk, dvc_project
 from tests.support.dvc_project import Project, digest
 from tests.support.stage import child
 from tools.pipeline import EXPECTED
+from tools.running import stages
 
 PIPELINE = """\
 stages:
@@ -27,6 +30,22 @@ stages:
     deps: [out]
     outs: [last]
 """
+TRAINING = """\
+stages:
+  train_tpu:
+    cmd: mkdir -p model/train && cp made model/train/train.json
+    deps: [made]
+    outs: [model/train]
+  last:
+    cmd: cp model/train/train.json last
+    deps: [model/train]
+    outs: [last]
+"""
+
+
+def told(printed: str) -> list[str]:
+    """The lines, as if all took no time."""
+    return re.sub(r"(?m)\d+ s$", "0 s", printed).splitlines()
 
 
 def test_an_experiment_makes_what_its_targets_need_without_a_page_of_warnings(tmp_path: Path) -> None:
@@ -34,12 +53,52 @@ def test_an_experiment_makes_what_its_targets_need_without_a_page_of_warnings(tm
     project.commit()
     done = child("-m", "tools.pipeline", "exp", "run", "-S", "number=2", "last", cwd=project.root)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("> dvc exp run -S number=2 last\n")
-    assert "Running stage 'first'" in done.stdout and "Running stage 'last'" in done.stdout
-    assert "unused" not in done.stdout and not (project.root / "unused").exists()
+    lines = told(done.stdout)
+    assert lines[:5] == ["> dvc exp run -S number=2 last", "first:", "first: 0 s", "last:", "last: 0 s"]
+    assert re.fullmatch(r"experiment: [a-z]+-[a-z]+", lines[5]) and len(lines) == 6
+    assert not (project.root / "unused").exists()
     assert (project.root / "last").read_text() == "number: 2\n"
     assert EXPECTED not in done.stdout + done.stderr
-    assert "Ran experiment" in done.stdout
+
+
+def test_a_stage_has_a_line_and_a_training_leaves_its_minutes(tmp_path: Path) -> None:
+    """Those by the model that dvc.lock names, beside the logs: 240 steps of half a second."""
+    project = dvc_project.started(tmp_path / "project", TRAINING)
+    (project.root / "made").write_text('{"steps": 240}')
+    (project.root / "logs").mkdir()
+    (project.root / "logs/speed.json").write_text('{"seconds_per_step": 0.5}')
+    project.commit()
+    first = child("-m", "tools.pipeline", "repro", "last", cwd=project.root)
+    assert told(first.stdout)[1:] == ["train_tpu:", "train_tpu: 0 s", "last:", "last: 0 s"], first.stdout
+    model = re.findall(r"md5: (\w+\.dir)", (project.root / "dvc.lock").read_text())[0]
+    assert json.loads((project.root / "logs/minutes.json").read_text()) == {model: 2.0}
+
+    again = child("-m", "tools.pipeline", "repro", "last", cwd=project.root)
+    assert again.stdout.splitlines()[1:] == ["train_tpu: unchanged", "last: unchanged", dvc_project.UP_TO_DATE]
+    (project.root / "logs/minutes.json").unlink()
+    (project.root / "dvc.lock").unlink()
+    restored = child("-m", "tools.pipeline", "repro", "last", cwd=project.root)
+    assert restored.stdout.splitlines()[1:] == [f"{name}: {stages.RESTORED}" for name in ("train_tpu", "last")]
+    assert not (project.root / "logs/minutes.json").exists()
+    assert (first.stderr, again.stderr, restored.stderr) == ("", "", "")
+
+
+@pytest.mark.long
+def test_dvc_says_in_those_words_what_is_left_out(tmp_path: Path) -> None:
+    """Or it would come through."""
+    project = dvc_project.started(tmp_path / "project", PIPELINE)
+    project.commit()
+    printed = [project.run("dvc", *command).stdout for command in (("repro", "last"), ("exp", "run", "-S", "number=2"))]
+    assert all(any(words in text for text in printed) for words in (*stages.TALK, stages.RAN.strip()))
+
+
+@pytest.mark.long
+def test_a_stage_that_fails_ends_with_its_error(tmp_path: Path) -> None:
+    project = dvc_project.started(tmp_path / "project", PIPELINE.replace("cp out/a last", "test -e nothing"))
+    project.commit()
+    done = child("-m", "tools.pipeline", "repro", "last", cwd=project.root)
+    assert done.returncode == 255 and told(done.stdout)[1:] == ["first:", "first: 0 s", "last:"]
+    assert "failed to reproduce 'last'" in done.stderr
 
 
 def test_dvcs_other_warnings_and_its_exit_code_stay(tmp_path: Path) -> None:

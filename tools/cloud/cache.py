@@ -20,8 +20,7 @@ from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
+from detector.base.bars import counter
 from detector.base.errors import UserError
 from tools.cloud.reasons import reason
 
@@ -58,13 +57,11 @@ class Cache:
         """Of the objects that are here, those whose md5 is not their name, and what is wrong with each."""
         sizes = {name: self.path(name).stat().st_size for name in sorted(names) if self.has(name)}
         faults = {}
-        with tqdm(
-            total=sum(sizes.values()), unit="B", unit_scale=True, desc="Checking", disable=None, leave=False
-        ) as bar:
+        with counter("checking", sum(sizes.values()), unit="B", unit_scale=True) as shown:
             for name, size in sizes.items():
                 if fault := mismatch(self.path(name), md5_in(name)):
                     faults[name] = fault
-                bar.update(size)
+                shown.update(size)
         return faults
 
     def files(self, name: str) -> dict[str, str]:

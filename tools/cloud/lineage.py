@@ -43,7 +43,7 @@ def stale(*wanted: Path) -> list[str]:
     """
     related = {
         path: digest
-        for path, digest in _locked()
+        for path, digest in locked()
         if any(Path(path).is_relative_to(one) or one.is_relative_to(path) for one in wanted)
     }
     return sorted(path for path, digest in related.items() if Path(path).exists() and not is_what(Path(path), digest))
@@ -55,14 +55,17 @@ def recorded(commits: Iterable[str]) -> list[Any]:
     for commit in commits:
         with suppress(ValueError):  # it has none
             texts.append(git.run("show", f"{commit}:./{LOCK}"))
-    found: list[Any] = []
-    for text in texts:
-        with suppress(ValueError, YAMLError, AttributeError):
-            found += ((YAML(typ="safe").load(text) or {}).get("stages") or {}).values()
-    return found
+    return [stage for text in texts for stage in stages(text).values()]
 
 
-def _locked() -> Iterator[tuple[str, str]]:
+def stages(text: str) -> dict[str, Any]:
+    """What a dvc.lock says of each stage, by its name; nothing of one that cannot be read."""
+    with suppress(ValueError, YAMLError, AttributeError, TypeError, RecursionError):
+        return dict((YAML(typ="safe").load(text) or {}).get("stages") or {})
+    return {}
+
+
+def locked() -> Iterator[tuple[str, str]]:
     """(path, DVC's md5) of each output in dvc.lock."""
     try:
         stages = (YAML(typ="safe").load(LOCK) or {}).get("stages") or {}

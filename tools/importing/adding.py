@@ -15,12 +15,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
-from tqdm import tqdm
-
 from detector.annotations import datasets, duplicates, photos, splitting
 from detector.annotations.photos import Photo
 from detector.annotations.voc import Annotation
 from detector.base import files, paths
+from detector.base.bars import bar
 from detector.base.errors import UserError, counted, few
 from detector.data import labels
 from tools.importing import assigning, copies, left_out, names, plan, splits
@@ -86,7 +85,7 @@ def read(folder: Path) -> Present:
             raise UserError(str(place), "is a link to a folder", f"move that folder here, or link {folder} as a whole")
     classes = labels.load(folder / paths.LABEL_MAP).names
     found: list[Photo] = []
-    for split in tqdm(datasets.SPLITS, desc="dataset", unit="split", disable=None, leave=False):
+    for split in bar(datasets.SPLITS, "splits", len(datasets.SPLITS)):
         found += photos.read_split(paths.images(folder, split), split, classes)[0]
     return Present(folder, found, classes)
 

@@ -5,11 +5,10 @@ from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 
-from tqdm import tqdm
-
 from detector.annotations import duplicates
 from detector.annotations.duplicates import Fingerprint
 from detector.annotations.voc import Annotation
+from detector.base.bars import bar
 from detector.base.errors import UserError
 from tools.importing.tree import Tree
 
@@ -34,7 +33,7 @@ def fingerprints(tree: Tree, photos: Collection[PurePosixPath]) -> dict[PurePosi
     """What each photo is recognised by; without those that cannot be read."""
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         prints = pool.map(lambda photo: _fingerprint(photo.name, tree.files[photo]), photos)
-        shown = tqdm(prints, desc="copies", total=len(photos), unit="photo", disable=None, leave=False)
+        shown = bar(prints, "copies", len(photos))
         return {photo: one for photo, one in zip(photos, shown, strict=True) if one}
 
 

@@ -4,9 +4,8 @@ from collections import Counter
 from collections.abc import Collection, Iterator
 from pathlib import PurePosixPath
 
-from tqdm import tqdm
-
 from detector.annotations import pairing, partners, voc
+from detector.base.bars import bar
 from detector.base.errors import UserError, counted, few
 from detector.pictures import images
 from tools.importing import left_out, pairs
@@ -27,7 +26,8 @@ def read(tree: Tree) -> Found:
     annotations: dict[PurePosixPath, voc.Annotation | None] = {}
     faults: list[voc.Problem] = []
     unchecked = set()
-    for path in tqdm([*_candidates(tree)], unit="label", disable=None, leave=False):
+    candidates = [*_candidates(tree)]
+    for path in bar(candidates, "labels", len(candidates)):
         is_small = tree.files[path].stat().st_size <= voc.MAX_BYTES
         annotation, problems = voc.parse(tree.read(path) if is_small else b"", None)
         if path.name.lower().endswith(partners.SIDECAR) or any(one.kind == voc.NOT_VOC for one in problems):

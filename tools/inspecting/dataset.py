@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
-from tqdm import tqdm
 
 from detector.annotations import datasets, report, voc
 from detector.annotations.datasets import LabelledImage
 from detector.annotations.report import FileProblem
 from detector.base import paths
+from detector.base.bars import bar
 from detector.base.errors import UserError
 from detector.data import labels
 from detector.data.boxes import Floats
@@ -93,7 +93,7 @@ def _photos(splits: Mapping[str, Sequence[tuple[Path, LabelledImage]]]) -> Itera
     found = [(split, path, image) for split in splits for path, image in sorted(splits[split], key=lambda one: one[0])]
     with ThreadPoolExecutor() as pool:
         headers = pool.map(_header, [path for _, path, _ in found])
-        shown = tqdm(found, desc="photos", unit="photo", disable=None, leave=False)
+        shown = bar(found, "photos", len(found))
         for (split, path, image), header in zip(shown, headers, strict=True):
             yield _photo(split, path, image, header)
 

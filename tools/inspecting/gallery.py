@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import Image
-from tqdm import tqdm
 
 from detector.annotations import splitting
 from detector.base import paths
+from detector.base.bars import bar
 from detector.base.errors import UserError
 from detector.pictures import draw, images
 from tools.inspecting.dataset import Photo
@@ -82,7 +82,7 @@ def drawings(shots: Sequence[Shot], numbers: Mapping[str, int]) -> Drawings:
     wanted = {one.key: one for one in shots}
     with ThreadPoolExecutor(os.cpu_count()) as pool:  # not more: each holds a photo in full size
         made = pool.map(_source, wanted.values())
-        sources = list(tqdm(made, "pictures", len(wanted), unit="picture", disable=None, leave=False))
+        sources = list(bar(made, "pictures", len(wanted)))
     pictures = {
         key: Picture(f"p{number}", key[2], source)
         for number, (key, source) in enumerate(zip(wanted, sources, strict=True))

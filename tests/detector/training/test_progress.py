@@ -39,13 +39,37 @@ def test_the_line_tells_step_loss_rate_speed_and_eta(clock: Clock, monkeypatch: 
     for step in range(2, 52):
         clock.now += 1
         shown.update(step, {"total_loss": 2.25}, 0.0005)
-    # 50 steps of 16 in 50 s: 16 images/s; 50 steps to go: 50 s. A line every 20 s: at steps 1, 21 and 41
+    # 50 steps of 16 in 50 s: 16 images/s; 50 steps to go: 50 s. A line every 10 s: at steps 1, 11, 21, 31, 41 and 51
     assert shown.images_per_second() == 16
     assert err.getvalue().splitlines() == [
         "step 1/101  loss 4.500  rate 7.0e-04",
+        "step 11/101  loss 2.250  rate 5.0e-04  16.0 images/s  ETA 1:30",
         "step 21/101  loss 2.250  rate 5.0e-04  16.0 images/s  ETA 1:20",
+        "step 31/101  loss 2.250  rate 5.0e-04  16.0 images/s  ETA 1:10",
         "step 41/101  loss 2.250  rate 5.0e-04  16.0 images/s  ETA 1:00",
+        "step 51/101  loss 2.250  rate 5.0e-04  16.0 images/s  ETA 0:50",
     ]
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(
+    ("columns", "bar"), [(120, f"[{'#' * 15}{' ' * 15}] "), (78, f"[{'#' * 8}{' ' * 8}] "), (66, "")]
+)
+def test_a_terminal_has_a_bar_as_wide_as_fits(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch, columns: int, bar: str
+) -> None:
+    err = Terminal()
+    monkeypatch.setattr("sys.stderr", err)
+    monkeypatch.setenv("COLUMNS", str(columns))
+    shown = progress.Progress(steps=4, batch_size=16)
+    shown.update(1, {"total_loss": 4.5}, 0.0007)
+    shown.update(2, {"total_loss": 4.5}, 0.0007)
+    line = err.getvalue().rpartition("\r\x1b[K")[2]
+    assert line.startswith(f"{bar}step 2/4  loss 4.500") and len(line) < columns
 
 
 def test_a_limit_of_time_ends_the_training_before_its_steps_do(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,10 +14,10 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from detector.annotations.voc_writer import LabelledBox, voc_xml
 from detector.base import errors, files, naming, paths
+from detector.base.bars import bar
 from detector.base.errors import UserError
 from detector.data import labels, records
 from detector.pictures import images
@@ -114,7 +114,7 @@ def unpack(sources: Mapping[Path, str], folder: Path) -> tuple[Path, list[str]]:
 def _examples(path: Path) -> Iterator[tuple[int, dict[str, list[Any]]]]:
     try:
         shown = errors.printable(path.name)
-        examples = tqdm(records.read(path), desc=shown, unit="image", disable=None, leave=False)
+        examples = bar(records.read(path), shown)
         for number, example in enumerate(examples, start=1):
             for key, kinds in _KINDS.items():
                 if not all(isinstance(value, kinds) for value in example.get(key, [])):
