@@ -172,6 +172,10 @@ label-errors: install ## List labels that may be wrong, with pictures
 
 ##@ Results
 
+.PHONY: runs
+runs: _repository install ## List all runs: data, steps, AP, better than HEAD?
+	@$(PY) -m tools.runs
+
 .PHONY: compare
 compare: _repository install ## Is run B better than A, or is it chance? A=HEAD [B=exp2]
 	@$(if $(value A),,echo "error: A is empty; run: make compare A=HEAD (or an experiment; make runs lists them)" >&2; exit 2;) \

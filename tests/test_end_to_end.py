@@ -104,7 +104,7 @@ def output_of(printed: dict[str, str], start: str) -> str:
 def test_make_train_goes_from_nothing_to_a_summary(outputs: tuple[Project, dict[str, str]]) -> None:
     project, printed = outputs
     text = printed["make train"]
-    ran = re.findall(r"^Running stage '(\w+)'", text, re.MULTILINE)
+    ran = re.findall(r"^(\w+): (?:\d+ min )?\d+ s$", text, re.MULTILINE)
     assert sorted(ran) == sorted(
         ["sample", "xml2csv", "csv2record", "pretrained", "train_tpu", "evaluate", "export", "parity", "predict"]
     )
@@ -138,7 +138,7 @@ def test_own_data_comes_in_and_is_used(trained: tuple[Project, str]) -> None:
     project, text = trained
     assert (project.root / "dataset" / "pets.dvc").exists()
     assert len(list((project.root / "dataset/pets/train").glob("*.jpg"))) == 8
-    assert "Running stage 'train_tpu'" in text and "'sample'" not in text
+    assert "\ntrain_tpu:\n" in text and "\nsample:" not in text
     assert "No file hash info" not in text
     assert "dir: dataset/pets" in (project.root / "params.yaml").read_text()
     evaluated = json.loads((project.root / paths.EVALUATE / "metrics.json").read_text())
@@ -148,7 +148,8 @@ def test_own_data_comes_in_and_is_used(trained: tuple[Project, str]) -> None:
 @pytest.mark.long
 def test_experiments_are_listed_and_compared(outputs: tuple[Project, dict[str, str]]) -> None:
     _, printed = outputs
-    assert "train.steps" in output_of(printed, "dvc exp show")
+    lines = output_of(printed, "make runs").splitlines()
+    assert lines[0].split()[:3] == ["run", "when", "data"] and max(map(len, lines)) <= 100
     assert "AP50" in output_of(printed, "dvc metrics diff")
     assert ".html" in output_of(printed, "dvc plots diff")
 

@@ -90,7 +90,7 @@ def test_help_is_the_default_and_lists_every_target(copy: Copy) -> None:
 
 def test_the_command_set_is_complete() -> None:
     for_users = "help install train continue dataset inspect trace convert predict compare report summary status doctor"
-    for_users += " prelabel label-errors openvino tensorboard serve demo"
+    for_users += " prelabel label-errors openvino tensorboard serve demo runs"
     for_buckets = "bucket bucket-check push pull push-records check-data"
     for_developers = "test test-long test-slow test-kill test-kill-bucket test-kill-predict test-attacks test-faults"
     for_developers += " test-fuzz bench-train bench-predict check format lock clean"

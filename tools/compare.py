@@ -33,6 +33,7 @@ DETECTIONS = paths.EVALUATE / "detections.csv"
 EVALUATE = "run: dvc repro evaluate"
 OTHER = "choose a run that was committed (git add dvc.lock params.yaml dataset model results) after its training"
 LABEL_MAP = paths.EVALUATE / paths.LABEL_MAP
+FILES = (DETECTIONS, LABEL_MAP, paths.csv("test"))
 REMEDY = "choose two runs with the same test split; if the files here are out of date: dvc repro evaluate"
 
 
@@ -52,22 +53,27 @@ def read(revision: str | None) -> Run:
     Raises:
         UserError: the revision is unknown, was not evaluated, or its data is not available.
     """
-    from detector.data import labels, tables
-
     name = revision or WORKSPACE
     with opened(revision) as (source, refused), tempfile.TemporaryDirectory() as folder:
-        root = Path(folder)
-        for file in (DETECTIONS, LABEL_MAP, paths.csv("test")):
-            (root / file).parent.mkdir(parents=True, exist_ok=True)
-            fetch(source, revision, file, root / file, refused)
-        try:
-            label_map = labels.read(root / LABEL_MAP)
-            groundtruth = tables.read_csv(root / paths.csv("test"), label_map)
-            detections = tables.read_csv(root / DETECTIONS, label_map, scores=True, remedy=EVALUATE)
-            return Run(name, label_map, groundtruth, detections)
-        except UserError as error:
-            where = f"{name}: {Path(error.where).relative_to(root)}"
-            raise UserError(where, error.reason, error.remedy, error.item) from error
+        for file in FILES:
+            target = Path(folder) / file
+            target.parent.mkdir(parents=True, exist_ok=True)
+            fetch(source, revision, file, target, refused)
+        return parsed(name, Path(folder))
+
+
+def parsed(name: str, root: Path) -> Run:
+    """A run whose FILES are below `root`. Raises: UserError: they cannot be used."""
+    from detector.data import labels, tables
+
+    try:
+        label_map = labels.read(root / LABEL_MAP)
+        groundtruth = tables.read_csv(root / paths.csv("test"), label_map)
+        detections = tables.read_csv(root / DETECTIONS, label_map, scores=True, remedy=EVALUATE)
+    except UserError as error:
+        where = f"{name}: {Path(error.where).relative_to(root)}"
+        raise UserError(where, error.reason, error.remedy, error.item) from error
+    return Run(name, label_map, groundtruth, detections)
 
 
 def fetch(source: Any, revision: str | None, file: Path, target: Path, refused: UserError | None) -> None:
@@ -108,7 +114,7 @@ def opened(revision: str | None) -> Iterator[tuple[Any, UserError | None]]:
             stack.enter_context(switch(repo, revision or WORKSPACE))
         except Exception as error:  # DVC's own; scmrepo's without any commit; pygit2's for the name of a file
             reason = "not the name of one experiment, branch, tag or commit"
-            raise UserError(revision or WORKSPACE, reason, "dvc exp show and git log list them") from error
+            raise UserError(revision or WORKSPACE, reason, "make runs and git log list them") from error
         repo.config = config
         yield DVCFileSystem(repo), refused
 
@@ -176,7 +182,7 @@ def lines(first: Run, second: Run, comparisons: "Mapping[str, Comparison]") -> l
         f"A: {first.name}",
         f"B: {second.name}",
         *("  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in table),
-        f"{len(first.groundtruth)} test images. {chance}.",
+        f"{errors.counted(len(first.groundtruth), 'test image')}. {chance}.",
         "Another training seed moves AP too; p does not measure that.",
     ]
 

@@ -56,6 +56,11 @@ def number(metrics: Mapping[str, Any], name: str) -> str:
     return f"{value:.3f}" if isinstance(value, int | float) else "-"
 
 
+def counted(value: object, noun: str) -> str:
+    """`1 test image`, or `? test images` where the number is not known."""
+    return errors.counted(value, noun) if isinstance(value, int) else f"? {noun}s"
+
+
 def per_class(metrics: Mapping[str, Any]) -> str:
     """`cat 0.661, dog 0.629 (AP)`."""
     classes: Mapping[str, Mapping[str, Any]] = metrics.get("per_class") or {}
@@ -87,10 +92,10 @@ def lines(
     score = f"AP {number(metrics, 'AP')}, AP50 {number(metrics, 'AP50')}"
     places = [f"  {name:<12}{path}" for name, path in PLACES.items() if path.exists()]
     steps, best = training.get("steps", "?"), training.get("best_step", "?")
-    model = f"best at step {best} of {steps}" if training.get("best") else f"after {steps} training steps"
+    model = f"best at step {best} of {steps}" if training.get("best") else f"after {counted(steps, 'training step')}"
     epochs = f" ({training['epochs']:g} epochs)" if training.get("epochs") else ""
     return [
-        f"{score} on {metrics.get('images', '?')} test images, {model}{epochs}",
+        f"{score} on {counted(metrics.get('images'), 'test image')}, {model}{epochs}",
         *([f"  {'95 %':<12}{shown} with other test images"] if (shown := intervals(metrics)) else []),
         *([f"  {'per class':<12}{per_class(metrics)}"] if metrics.get("per_class") else []),
         *([f"  {'start':<12}{shown}"] if (shown := recipe.described(training.get("start") or {})) else []),
@@ -100,7 +105,7 @@ def lines(
         "Next:",
         "  make predict IMAGES=folder                 your own photos",
         "  make dataset SRC=folder NAME=pets          your own labelled photos, to train on",
-        "  .venv/bin/dvc exp show                     the runs side by side; q quits",
+        "  make runs                                  all runs, a line each",
         *most_helpful(helpful),
     ]
 

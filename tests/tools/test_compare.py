@@ -203,7 +203,7 @@ def test_the_report_has_the_last_commit_beside_the_workspace(project: Path, monk
 
 @pytest.mark.parametrize("name", ["nosuch", "v1~9", "-x", "a b; touch pwned", "never:dvc.yaml"])
 def test_unknown_revision(evaluated: Path, name: str) -> None:
-    expected = f"{name}: not the name of one experiment, branch, tag or commit; dvc exp show and git log list them"
+    expected = f"{name}: not the name of one experiment, branch, tag or commit; make runs and git log list them"
     assert refused(evaluated, "--", "v1", name) == expected
 
 
