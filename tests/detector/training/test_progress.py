@@ -2,9 +2,12 @@
 
 import io
 import os
+import threading
+import time
 
 import pytest
 
+from detector.base import bars
 from detector.training import progress
 
 
@@ -102,3 +105,17 @@ def test_time_spent_on_validation_is_not_training(clock: Clock, monkeypatch: pyt
     clock.now += 2
     shown.update(3, {"total_loss": 1}, 0.1)
     assert shown.images_per_second() == 4  # 2 steps of 8 in 4 s
+
+
+def test_the_wait_for_the_first_step_ends_with_it(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(bars, "SECONDS_BETWEEN_LINES", 0.02)
+    shown = progress.Progress(steps=2, batch_size=1)
+    shown.wait("compiling the training step")
+    time.sleep(0.1)
+    for step in (1, 2):
+        shown.update(step, {"total_loss": 1}, 0.1)
+    lines = capfd.readouterr().err.splitlines()
+    assert lines[0] == "compiling the training step: 00:00" and lines[-1].startswith("step 2/2  loss 1.000")
+    assert not [thread for thread in threading.enumerate() if thread.name == "compiling the training step"]
