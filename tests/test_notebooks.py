@@ -1,8 +1,12 @@
-"""Both notebooks from top to bottom, each cell in a real kernel, with a stand-in for google.colab and our own bucket.
+"""Both notebooks, in both languages, from top to bottom; kept nowhere, in Drive, in a bucket.
 
-The form is filled in as a user does. `make install` is left out; `make` does all else.
+Each cell runs in a real kernel, with a stand-in for google.colab, a folder as Drive, and our own bucket. The form is
+filled in as a user does. `make install` is left out; `make` does all else. Only the first notebook trains: the others
+find its checkpoint, and what DVC has cached of it.
 """
 
+import contextlib
+import json
 import os
 import re
 import shutil
@@ -20,13 +24,15 @@ import pytest
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
-from tests.support import tiny
+from tests.support import tiny, web
 from tests.support.gcs_server import Server, serve
 from tests.support.project import Project
 from tests.support.stage import REPOSITORY
 from tools import colab
+from tools.notebooks import copies, places
 
 NOTEBOOKS = ("TPU_Train.ipynb", "GPU_Predict.ipynb")
+LANGUAGES = ("", "pt-BR/")
 FORM = re.compile(r"^([A-Z_]+) = (.*?)(?=  # @param)", re.MULTILINE)
 SMALL = {
     "dataset.dir": "dataset/sample",
@@ -36,6 +42,20 @@ SMALL = {
     "evaluate.pictures": "3",
     "predict.score_threshold": "0.001",
 }
+# A new clone gets the packages; where SHARED is a clone, all of its results that DVC has cached, but of the stages in
+# SHARED_NOT, and where SHARED_WORK is set, its checkpoints.
+MAKE = r"""#!/bin/sh
+if [ ! -e .venv ]; then
+    ln -s {prefix} .venv
+    if [ "$SHARED" ]; then
+        cp -r "$SHARED/.dvc/cache" .dvc/
+        for stage in $SHARED_NOT; do grep -rlZ "cmd: python -m stages.$stage\$" .dvc/cache/runs | xargs -0 rm -f; done
+        [ -z "$SHARED_WORK" ] || cp -r "$SHARED/.work" .
+    fi
+fi
+exec {make} -o install "$@"
+"""
+SOURCE = "https://github.com/me/passo"  # where the notebooks were opened from
 pytestmark = pytest.mark.timeout(900)
 
 
@@ -48,16 +68,21 @@ def notebook(name: str, **values: object) -> Any:
     return document
 
 
-def printed(document: Any, cell: str) -> str:
+def cell(document: Any, name: str) -> Any:
+    (match,) = (each for each in document.cells if each.id == name)
+    return match
+
+
+def printed(document: Any, name: str) -> str:
     """What a cell has printed."""
-    (match,) = (each for each in document.cells if each.id == cell)
-    return "".join(output.text for output in match.outputs if output.output_type == "stream")
+    return "".join(output.text for output in cell(document, name).outputs if output.output_type == "stream")
 
 
-def pictures(document: Any, cell: str) -> list[str]:
+def pictures(document: Any, name: str) -> list[str]:
     """The pictures that a cell shows, base64."""
-    (match,) = (each for each in document.cells if each.id == cell)
-    return [output.data["image/jpeg"] for output in match.outputs if output.output_type == "display_data"]
+    return [
+        output.data["image/jpeg"] for output in cell(document, name).outputs if output.output_type == "display_data"
+    ]
 
 
 @dataclass(frozen=True)
@@ -66,15 +91,16 @@ class Runtime:
 
     root: Path
     server: Server
+    jupyter: web.Web
 
-    def environment(self) -> dict[str, str]:
+    def environment(self, shared: str, shared_not: str, *, shared_work: bool, uploads: str) -> dict[str, str]:
         """Environment of the kernel; its `make` installs nothing."""
         wrapper = self.root / "programs" / "make"
         wrapper.parent.mkdir(exist_ok=True)
-        own = f"[ -e .venv ] || ln -s {sys.prefix} .venv"
-        wrapper.write_text(f'#!/bin/sh\n{own}\nexec {shutil.which("make")} -o install "$@"\n')
+        wrapper.write_text(MAKE.format(prefix=sys.prefix, make=shutil.which("make")))
         wrapper.chmod(0o755)
         unset = {"PYTHONPATH", "MAKEFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "MFLAGS"}
+        address, _, port = self.jupyter.url.removeprefix("http://").partition(":")
         return {
             **{name: value for name, value in os.environ.items() if name not in unset},
             **self.server.environment(),
@@ -82,108 +108,232 @@ class Runtime:
             "PYTHONPATH": str(REPOSITORY / "tests/support/colab"),
             "HOME": str(self.root),
             "IPYTHONDIR": str(self.root / "ipython"),
-            "STAND_IN_PHOTOS": str(self.root / "photos"),
+            "STAND_IN_UPLOADS": uploads,
+            "COLAB_JUPYTER_IP": address,
+            "KMP_TARGET_PORT": port,
+            "SHARED": str(self.root / shared) if shared else "",
+            "SHARED_NOT": shared_not,
+            "SHARED_WORK": "1" if shared_work else "",
         }
 
-    def run(self, name: str, **values: object) -> Any:
-        """Run all cells on a new machine."""
-        document = notebook(name, **{"REPOSITORY": str(self.root / "passo"), "TF": "cpu", **values})
+    def run(
+        self,
+        name: str,
+        shared: str = "",
+        shared_not: str = "",
+        *,
+        shared_work: bool = False,
+        uploads: str = "photos",
+        **values: object,
+    ) -> Any:
+        """Run all cells on a new machine.
+
+        Args:
+            shared: the machine whose results it finds, if any; without those of the stages in `shared_not`.
+            shared_work: it finds that machine's checkpoints as well.
+            uploads: the folders that are chosen, one after the other.
+        """
+        document = notebook(name, **{"TF": "cpu", **values})
         client = NotebookClient(document, timeout=600, kernel_name="python3")
-        client.execute(cwd=str(self.root), env=self.environment())
+        folders = os.pathsep.join(str(self.root / folder) for folder in uploads.split())
+        environment = self.environment(shared, shared_not, shared_work=shared_work, uploads=folders)
+        client.execute(cwd=str(self.root), env=environment)
         return document
 
     def git(self, machine: str, *arguments: str) -> str:
         command = ["git", *arguments]
         return subprocess.run(command, cwd=self.root / machine, capture_output=True, text=True, check=True).stdout
 
-    def train(self, machine: str, **values: object) -> Any:
-        form = {"PROJECT": "my-project", "BUCKET": "gs://My-Pets/", "DATASET": "pets", "STEPS": 4, "BATCH": 2}
-        drive = {"SOURCE": str(self.root / "drive" / "photos.zip"), "USE_DRIVE": True}
-        return self.run(NOTEBOOKS[0], FOLDER=str(self.root / machine), **{**form, **drive, **values})
+    def train(self, machine: str, language: str = "", **values: object) -> Any:
+        form = {"DATASET": "pets", "STEPS": 4, "BATCH": 2, "SOURCE": str(self.root / "drive" / "photos.zip")}
+        return self.run(f"{language}{NOTEBOOKS[0]}", FOLDER=str(self.root / machine), **{**form, **values})
+
+    def predict(self, machine: str, language: str = "", **values: object) -> Any:
+        return self.run(f"{language}{NOTEBOOKS[1]}", FOLDER=str(self.root / machine), **{"DATASET": "pets", **values})
+
+    @property
+    def drive(self) -> dict[str, object]:
+        """The form of who uses Drive."""
+        return {"USE_DRIVE": True, "DRIVE_FOLDER": str(self.root / "drive" / "passo")}
+
+
+BUCKET = {"PROJECT": "my-project", "BUCKET": "gs://My-Pets/"}
 
 
 @pytest.fixture(scope="module")
 def runtime(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runtime]:
     root = tmp_path_factory.mktemp("colab")
-    Project(root / "passo", SMALL)
+    project = Project(root / "passo", SMALL)
+    (root / ".gitconfig").write_text(f'[url "{project.root}"]\n\tinsteadOf = {SOURCE}\n')
     shutil.make_archive(str(root / "drive" / "photos"), "zip", tiny.dataset(root / "elsewhere", train=8, test=3))
     (root / "photos").mkdir()
-    tiny.picture(root / "photos", 70)
-    tiny.picture(root / "photos", 71)
-    for label in (root / "photos").glob("*.xml"):
-        label.unlink()
-    with serve() as server:
-        yield Runtime(root, server)
+    for number, name in ((70, "IMG_70.JPG"), (71, "image71.jpeg")):
+        tiny.picture(root / "photos", number)
+        (root / "photos" / f"image{number}.jpg").rename(root / "photos" / name)
+        (root / "photos" / f"image{number}.xml").unlink()
+    with serve() as server, web.serve() as jupyter:
+        path = f"fileId={SOURCE.replace(':', '%3A')}/blob/main/notebooks/TPU_Train.ipynb"
+        jupyter.files["/api/sessions"] = json.dumps([{"name": "TPU_Train.ipynb", "path": path}]).encode()
+        yield Runtime(root, server, jupyter)
 
 
 @pytest.fixture(scope="module")
 def trained(runtime: Runtime) -> Any:
-    """TPU_Train.ipynb, run to its end."""
-    return runtime.train("first")
+    """TPU_Train.ipynb with a bucket, and photos from Drive, run to its end: the one that trains."""
+    return runtime.train("first", **BUCKET, USE_DRIVE=True)
+
+
+def check_trained(runtime: Runtime, machine: str, document: Any) -> None:
+    """What is the same wherever a training is kept."""
+    assert re.search(r"^Passo at commit [0-9a-f]{40}$", printed(document, "place"), re.MULTILINE)
+    assert "dataset/pets: imported" in printed(document, "data")
+    assert "this runtime has a CPU: 4 steps of 2 photos" in printed(document, "data")
+    assert "stand-in: TensorBoard, 600 pixels high" in printed(document, "tensorboard")
+    assert "test images, best at step 4 of 4" in printed(document, "train")
+    assert len(pictures(document, "look")) == 3
+    (report,) = cell(document, "report").outputs
+    assert '<iframe srcdoc="&lt;!' in report.data["text/html"]
+    assert re.search(r"stand-in: downloaded kept/model-\w{8}\.zip, \d{8} bytes", printed(document, "download"))
+    assert "a-secret-token" not in nbformat.writes(document)  # type: ignore[no-untyped-call]
+    assert runtime.git(machine, "status", "--porcelain") == ""
+
+
+def check_predicted(runtime: Runtime, machine: str, document: Any) -> None:
+    assert len(pictures(document, "samples")) == 3
+    assert len(pictures(document, "photos")) == 2
+    assert runtime.git(machine, "status", "--porcelain") == ""
+    rows = (runtime.root / machine / "predictions" / "detections.csv").read_text().splitlines()[1:]
+    assert {row.split(",")[0] for row in rows} == {"IMG_70.JPG", "image71.jpeg"}
 
 
 @pytest.mark.long
-def test_tpu_train_runs_from_top_to_bottom(runtime: Runtime, trained: Any) -> None:
-    assert "stand-in: signed in" in printed(trained, "sign-in")
-    assert "gs://my-pets: created in US-CENTRAL1, project my-project" in printed(trained, "bucket")
-    assert "dataset/pets: imported" in printed(trained, "data")
-    assert "stand-in: TensorBoard, 600 pixels high" in printed(trained, "tensorboard")
-    assert "test images, best at step 4 of 4" in printed(trained, "train")
-    assert len(pictures(trained, "look")) == 3
+def test_tpu_train_with_a_bucket(runtime: Runtime, trained: Any) -> None:
+    check_trained(runtime, "first", trained)
+    assert "stand-in: signed in" in printed(trained, "place")
+    assert "gs://my-pets: created in US-CENTRAL1, project my-project" in printed(trained, "place")
     assert "objects are there and right" in printed(trained, "keep")
-    assert "a-secret-token" not in nbformat.writes(trained)  # type: ignore[no-untyped-call]
     stored = runtime.server.read("my-pets")
     assert {name.split("/")[0] for name in stored} == {"dvc", "work"}
-    assert (
-        subprocess.run(["git", "status", "--porcelain"], cwd=runtime.root / "first", capture_output=True).stdout == b""
-    )
 
 
 @pytest.mark.long
-def test_gpu_predict_draws_boxes_with_the_model_of_a_commit(runtime: Runtime, trained: Any) -> None:
-    (commit,) = re.findall(r"make pull COMMIT=([0-9a-f]{40})$", printed(trained, "keep"), re.MULTILINE)
-    folder = runtime.root / "other"
-    document = runtime.run(NOTEBOOKS[1], BUCKET="my-pets", COMMIT=commit, FOLDER=str(folder))
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_gpu_predict_with_the_model_of_a_commit(language: str, runtime: Runtime, trained: Any) -> None:
+    (bucket, commit) = re.findall(r"BUCKET ([\w-]+), COMMIT ([0-9a-f]{40})$", printed(trained, "keep"), re.MULTILINE)[0]
+    machine = f"bucket{len(language)}"
+    document = runtime.predict(machine, language, BUCKET=bucket, COMMIT=commit)
     assert "objects are here and right" in printed(document, "model")
     assert "best at step 4 of 4" in printed(document, "model")
-    assert len(pictures(document, "photos")) == 2
-    assert runtime.git("other", "status", "--porcelain") == ""
-    rows = (folder / "predictions" / "detections.csv").read_text().splitlines()[1:]
-    assert {row.split(",")[0] for row in rows} == {"image70.jpg", "image71.jpg"}
+    check_predicted(runtime, machine, document)
 
 
 @pytest.mark.long
-def test_all_cells_again_on_another_machine_train_nothing_twice(runtime: Runtime, trained: Any) -> None:
-    """After Colab has disconnected: its disk is gone, the bucket is not."""
-    shutil.rmtree(runtime.root / "first")
-    again = runtime.train("second")
+def test_after_a_disconnect_training_resumes_from_the_bucket(runtime: Runtime, trained: Any) -> None:
+    """The disk is gone, the bucket is not; in Portuguese."""
+    again = runtime.train("second", "pt-BR/", **BUCKET, shared="first", shared_not="train_tpu")
     text = printed(again, "train")
     assert re.search(r"took step 4 from gs://my-pets/work/[0-9a-f]{16}", text)
     assert "step 1/4" not in text
-    assert "test images, best at step 4 of 4" in text
-    assert "gs://my-pets: created" not in printed(again, "bucket")
+    assert "gs://my-pets: created" not in printed(again, "place")
+    check_trained(runtime, "second", again)
+
+
+@pytest.fixture(scope="module")
+def in_drive(runtime: Runtime, trained: Any) -> Any:
+    """The Portuguese TPU_Train.ipynb with Drive, where a runtime that was lost has left its checkpoint."""
+    (runtime.root / "drive" / "passo" / "pets").mkdir(parents=True)
+    with contextlib.chdir(runtime.root / "first"):
+        copies.save(places.LOCAL, runtime.root / "drive" / "passo" / "pets")
+    return runtime.train("third", "pt-BR/", **runtime.drive, shared="first", shared_not="pretrained train_tpu")
+
+
+@pytest.mark.long
+def test_after_a_disconnect_training_resumes_from_drive(runtime: Runtime, in_drive: Any) -> None:
+    assert re.search(r"took step 4 from .*/drive/passo/pets/work/[0-9a-f]{16}", printed(in_drive, "place"))
+    assert "stand-in: signed in" not in printed(in_drive, "place")
+    text = printed(in_drive, "train")
+    assert re.search(r"resumes from step 4 of 4 in \.work/[0-9a-f]{16}", text)
+    assert "Running stage 'pretrained'" not in text  # another processor might give other weights
+    check_trained(runtime, "third", in_drive)
+    (kept,) = re.findall(r"^kept: (.*/drive/passo/pets/model-\w{8}\.zip)$", printed(in_drive, "keep"), re.MULTILINE)
+    assert Path(kept).read_bytes() == (runtime.root / "third" / "kept" / Path(kept).name).read_bytes()
+
+
+@pytest.mark.long
+def test_gpu_predict_with_the_model_in_drive(runtime: Runtime, in_drive: Any) -> None:
+    document = runtime.predict("fourth", "pt-BR/", **runtime.drive)
+    assert "the newest of 1 model:" in printed(document, "model")
+    check_predicted(runtime, "fourth", document)
+
+
+@pytest.fixture(scope="module")
+def kept_nowhere(runtime: Runtime, trained: Any) -> Any:
+    """TPU_Train.ipynb with neither; on a runtime that was restarted."""
+    return runtime.train("fifth", shared="first", shared_work=True)
+
+
+@pytest.mark.long
+def test_tpu_train_with_nothing(runtime: Runtime, kept_nowhere: Any) -> None:
+    check_trained(runtime, "fifth", kept_nowhere)
+    assert "the training is lost" in printed(kept_nowhere, "place")
+    assert "or it is lost with this runtime" in printed(kept_nowhere, "keep")
+    assert "stand-in: signed in" not in nbformat.writes(kept_nowhere)  # type: ignore[no-untyped-call]
+    assert "stand-in: mounted" not in nbformat.writes(kept_nowhere)  # type: ignore[no-untyped-call]
+
+
+@pytest.mark.long
+def test_gpu_predict_with_the_zip_that_was_downloaded(runtime: Runtime, kept_nowhere: Any) -> None:
+    document = runtime.predict("sixth", uploads="fifth/kept photos")
+    check_predicted(runtime, "sixth", document)
 
 
 def test_a_failed_command_ends_the_notebook_with_its_message(runtime: Runtime) -> None:
     with pytest.raises(CellExecutionError) as caught:
-        runtime.train("third", BUCKET="goog-pets")
+        runtime.train("seventh", PROJECT="my-project", BUCKET="goog-pets")
     assert "error: BUCKET: 'goog-pets': Google reserves such names" in str(caught.value)
     assert "Traceback" not in str(caught.value)
-    assert not (runtime.root / "third" / "dataset" / "pets").exists()
+    assert not (runtime.root / "seventh" / "dataset" / "pets").exists()
     with pytest.raises(CellExecutionError, match=r"REPOSITORY: fatal: repository '.*nowhere' does not exist"):
-        runtime.train("fourth", REPOSITORY=str(runtime.root / "nowhere"))
+        runtime.train("eighth", REPOSITORY=str(runtime.root / "nowhere"))
 
 
-@pytest.mark.parametrize("name", NOTEBOOKS)
-def test_a_notebook_is_committed_without_outputs_and_opens_in_colab(name: str) -> None:
+def test_a_notebook_that_is_not_from_github_asks_for_the_repository(runtime: Runtime) -> None:
+    """A copy in Drive, say."""
+    sessions = runtime.jupyter.files["/api/sessions"]
+    runtime.jupyter.files["/api/sessions"] = b'[{"name": "TPU_Train.ipynb", "path": "fileId=1aB2"}]'
+    with pytest.raises(CellExecutionError, match="REPOSITORY: Colab does not say where this notebook is from; fill in"):
+        runtime.train("ninth")
+    runtime.jupyter.files["/api/sessions"] = sessions
+
+
+@pytest.mark.parametrize("name", [f"{language}{name}" for language in LANGUAGES for name in NOTEBOOKS])
+def test_a_notebook_is_committed_without_outputs_and_in_one_form(name: str) -> None:
     document = notebook(name)
     nbformat.validate(document)  # type: ignore[no-untyped-call]
     cells = [cell for cell in document.cells if cell.cell_type == "code"]
     assert all(cell.outputs == [] and cell.execution_count is None for cell in cells)
-    badge = f"https://colab.research.google.com/github/OWNER/passo/blob/main/notebooks/{name}"
-    for file in (REPOSITORY / "README.md", REPOSITORY / "README.pt-BR.md"):
-        assert badge in file.read_text(encoding="utf-8")
-    assert badge in document.cells[0].source
+    content = (REPOSITORY / "notebooks" / name).read_text(encoding="utf-8")
+    assert content == nbformat.writes(document) + "\n"  # type: ignore[no-untyped-call]
+    assert "OWNER" not in content
+
+
+def code_of(name: str) -> list[tuple[str, str, list[str]]]:
+    """Each cell: its id, its type, and of a code cell the lines that are no comments."""
+    return [
+        (
+            cell.id,
+            cell.cell_type,
+            [line for line in cell.source.splitlines() if cell.cell_type == "code" and not line.startswith("#")],
+        )
+        for cell in notebook(name).cells
+    ]
+
+
+@pytest.mark.parametrize("name", NOTEBOOKS)
+def test_both_languages_have_the_same_code(name: str) -> None:
+    assert code_of(name) == code_of(f"pt-BR/{name}")
+    tables = [[cell.source.count("|") for cell in notebook(f"{language}{name}").cells] for language in LANGUAGES]
+    assert tables[0] == tables[1]
 
 
 # colab.run: a terminal for each command.

@@ -88,7 +88,7 @@ def destination(name: str, link: str) -> str:
     if "://" in path or not path:
         return path
     absolute = (REPOSITORY / name).parent.joinpath(path).resolve()
-    return absolute.relative_to(REPOSITORY).as_posix().replace("docs/pt-BR/", "docs/").replace(*reversed(LANGUAGES))
+    return absolute.relative_to(REPOSITORY).as_posix().replace("/pt-BR/", "/").replace(*reversed(LANGUAGES))
 
 
 def anchors(path: Path) -> set[str]:

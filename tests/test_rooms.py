@@ -38,7 +38,7 @@ OF_THE_SERVER = {"base", "data", "pictures", "prediction"}
 # They print on their own: the one function; what runs before it can be imported; past a progress line; measurements.
 PRINT_BY_THEMSELVES = (
     "detector/base/errors.py",
-    *("tools/install.py", "tools/colab.py"),
+    *("tools/install.py", "tools/notebooks/terminal.py"),
     *("detector/checkpointing/uploader.py", "detector/training/progress.py"),
     "tools/lab/",
 )

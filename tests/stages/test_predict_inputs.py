@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import struct
 import subprocess
 import tarfile
@@ -307,7 +308,7 @@ def test_photos_in_a_bucket(
 # The model.
 
 
-def test_another_model_from_a_folder_or_a_bucket(
+def test_another_model_from_a_folder_a_zip_or_a_bucket(
     run: Callable[..., None], project: Path, tmp_path_factory: pytest.TempPathFactory, bucket: Server
 ) -> None:
     """One whose label map calls class 1 a rose. Its threshold is its own: a third of that square is red."""
@@ -320,9 +321,16 @@ def test_another_model_from_a_folder_or_a_bucket(
     (row,) = table()
     assert row[3] == "rose"
     before = tree("predictions")
+    zipped = shutil.make_archive(str(other.parent / "roses"), "zip", other.parent, "export")
+    for packed in (zipped, shutil.make_archive(str(other.parent / "flat"), "zip", other)):
+        run("photos", "--model", packed)
+        assert tree("predictions") == before
     for file in other.iterdir():
         bucket.put("pets", f"models/roses/{file.name}", file.read_bytes())
     run("photos", "--model", "gs://pets/models/roses")
     assert tree("predictions") == before
     with pytest.raises(UserError, match=r"nowhere: no such folder; give the folder that `export` made"):
         run("photos", "--model", "nowhere")
+    empty = shutil.make_archive(str(other.parent / "empty"), "zip", Path("photos"))
+    with pytest.raises(UserError, match=r"empty\.zip: holds no model\.json, so no exported model; zip the folder"):
+        run("photos", "--model", empty)

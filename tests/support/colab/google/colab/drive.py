@@ -3,3 +3,7 @@
 
 def mount(mountpoint: str) -> None:
     print(f"stand-in: mounted {mountpoint}")
+
+
+def flush_and_unmount() -> None:
+    print("stand-in: flushed")

@@ -1,0 +1,57 @@
+"""What a notebook shows: the photos of phones, and the report in a frame of its own."""
+
+import base64
+import html
+import io
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from IPython import display
+from PIL import Image
+
+from tools.notebooks import browser
+
+
+@pytest.fixture
+def shown(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """What is displayed, in order."""
+    found: list[Any] = []
+    monkeypatch.setattr(display, "display", found.append)
+    return found
+
+
+def test_photos_are_shown_whatever_their_names_end_in(tmp_path: Path, shown: list[Any]) -> None:
+    for number, name in enumerate(("a.jpg", "b.JPG", "c.jpeg", "d.JPEG", "e.HEIC.jpg", "f.png", "notes.txt")):
+        Image.new("RGB", (8 + number, 4)).save(tmp_path / name, "JPEG")
+    (tmp_path / "inside").mkdir()
+    Image.new("RGB", (30, 4)).save(tmp_path / "inside" / "IMG_0001.JPG")
+    browser.show(str(tmp_path), most=20)
+    sizes = [Image.open(io.BytesIO(picture.data)).width for picture in shown]
+    assert sizes == [8, 9, 10, 11, 12, 30]
+    shown.clear()
+    browser.show(str(tmp_path))
+    assert len(shown) == 4
+
+
+def test_a_photo_of_a_phone_is_made_smaller(tmp_path: Path, shown: list[Any]) -> None:
+    """A notebook holds what its cells show."""
+    Image.new("RGB", (4000, 3000), "white").save(tmp_path / "IMG_0001.JPG")
+    browser.show(str(tmp_path), width=500)
+    (picture,) = shown
+    assert Image.open(io.BytesIO(picture.data)).size == (1600, 1200)
+    assert (picture.format, picture.width) == ("jpeg", 500)
+    assert base64.b64decode(picture._repr_mimebundle_()[0]["image/jpeg"]) == picture.data
+
+
+def test_the_report_is_in_a_frame_that_holds_all_of_it(
+    tmp_path: Path, shown: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    page = '<!DOCTYPE html><head></head><a href="#a">"one" & \'two\'</a><script>1 < 2</script>'
+    Path("results").mkdir()
+    Path("results/report.html").write_text(page)
+    browser.report()
+    (source,) = re.findall(r'<iframe srcdoc="([^"]*)"', shown[0].data)
+    assert html.unescape(source) == page.replace("<head>", '<head><base href="about:srcdoc">')

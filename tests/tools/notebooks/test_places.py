@@ -1,0 +1,84 @@
+"""Where a training is kept, as the form says; what is there, and what is not. The notebooks' tests do the rest."""
+
+import os
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from tests.support.stage import REPOSITORY
+from tools import colab
+from tools.notebooks import places
+from tools.notebooks.terminal import Stopped
+
+
+@pytest.fixture(autouse=True)
+def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """google.colab; an empty folder is chosen for the first upload."""
+    monkeypatch.syspath_prepend(REPOSITORY / "tests/support/colab")
+    (tmp_path / "none").mkdir()
+    monkeypatch.setenv("STAND_IN_UPLOADS", str(tmp_path / "none"))
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("use_drive", "bucket", "expected"),
+    [
+        (False, "", places.Nowhere()),
+        (False, " ", places.Nowhere()),
+        (True, "", places.Drive(Path("drive/pets"))),
+        (False, "gs://My-Pets/", places.Bucket("my-pets")),
+        (True, "my-pets", places.Bucket("my-pets")),
+    ],
+)
+def test_a_bucket_comes_before_drive(
+    use_drive: bool,
+    bucket: str,
+    expected: places.Nowhere,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(REPOSITORY)
+    found = colab.place("pets", use_drive=use_drive, drive_folder="drive", bucket=bucket)
+    assert type(found) is type(expected)
+    assert found == expected or type(found) is places.Nowhere
+    assert ("mounted" in capsys.readouterr().out) == (use_drive and bool(bucket))  # else it is, when it is needed
+    assert found.work_dir == ("gs://my-pets/work" if bucket.strip() else "")
+
+
+def zipped(path: Path, content: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("model/model.json", content)
+    return path
+
+
+def test_the_newest_model_of_a_drive_is_taken(tmp_path: Path) -> None:
+    drive = places.Drive(tmp_path / "pets")
+    with pytest.raises(Stopped, match=r"pets: holds no model; TPU_Train\.ipynb puts it there, with the same form$"):
+        drive.model("", "cpu")
+    for number, name in enumerate(("model-cc.zip", "model-aa.zip", "model-bb.zip")):
+        path = zipped(tmp_path / "pets" / name, name)
+        os.utime(path, (number, number))
+    assert drive.model("", "cpu") == "kept/model-bb.zip"
+    assert Path("kept/model-bb.zip").read_bytes() == (tmp_path / "pets/model-bb.zip").read_bytes()
+
+
+def test_a_drive_that_cannot_be_written_to_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(Stopped, match=r"file/pets: .* is not a folder; .*; run this cell again$"):
+        places.Drive(tmp_path / "file" / "pets").prepare("", "cpu")
+
+
+def test_what_would_be_lost_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    places.Nowhere().prepare("", "cpu")
+    assert "if Colab ends this runtime, the training is lost" in capsys.readouterr().out
+    places.Drive(tmp_path / "drive" / "pets").prepare("", "cpu")
+    assert "every 2 minutes; the model with its report\nlost with this runtime: the commits" in capsys.readouterr().out
+
+
+def test_nothing_chosen_ends_the_notebook() -> None:
+    with pytest.raises(
+        Stopped, match=r"^nothing was chosen: run this cell again, and choose the model-\.\.\.\.zip that"
+    ):
+        places.Nowhere().model("", "cpu")
