@@ -120,12 +120,14 @@ def _save_training(source: Path, target: Path) -> None:
 
 def _restore_training(source: Path, target: Path) -> None:
     here = max((step.name for step in target.glob("step-*")), default="")
-    for step in sorted((step for step in source.glob("step-*") if step.name > here), reverse=True):
+    newer = sorted((step for step in source.glob("step-*") if step.name > here), reverse=True)
+    for step in newer:
         for checkpoint in (*source.glob("best-*"), step):  # whichever best it needs
             _copy_folder(checkpoint, target / checkpoint.name)
         if Work(target, KEEP).kept(_number(step)):
-            for note in (IDENTITY, FINISHED):
-                _copy_file(source / note, target / note)
+            _copy_file(source / IDENTITY, target / IDENTITY)
+            if step == newer[0]:
+                _copy_file(source / FINISHED, target / FINISHED)
             errors.say(f"took step {_number(step)} from {source}")
             return
         errors.say(f"warning: {step} is damaged; going back to the checkpoint before it")
@@ -146,7 +148,7 @@ def _prune(target: Path, newest: str, keep: int) -> None:
 def _save_start(target: Path) -> None:
     """The weights that training started from, and what dvc.lock says of them: with both, DVC takes them as made."""
     lock = OF_PRETRAINED.search(LOCK.read_text(encoding="utf-8")) if LOCK.exists() else None
-    if not lock:
+    if not lock or not paths.PRETRAINED.is_dir():
         return
     text = f"schema: '2.0'\nstages:\n{lock[0]}"
     if _content(target / LOCK) != text.encode():
