@@ -1,5 +1,6 @@
 """The zip of a model: what is in it, its name, and that half of one is not taken."""
 
+import hashlib
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,11 +24,11 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     Path("results/report.html").write_text("<html>")
     for name in ("params.yaml", "dvc.lock"):
         Path(name).write_text(name)
-    tests([f"{number}.JPG" for number in (0, 0, 1, 2, 3, 4)])
+    write_split([f"{number}.JPG" for number in (0, 0, 1, 2, 3, 4)])
     yield tmp_path
 
 
-def tests(rows: list[str], there: str = "pets") -> None:
+def write_split(rows: list[str], there: str = "pets") -> None:
     """The test split: its table, and its photos in a dataset."""
     Path("dataset/data").mkdir(parents=True, exist_ok=True)
     Path("dataset/data/test.csv").write_text(ROWS + "".join(f"{name},9,9,cat,1,1,2,2,0\n" for name in rows))
@@ -54,7 +55,8 @@ def test_it_holds_the_model_its_report_and_three_photos() -> None:
 
 def test_the_same_model_has_the_same_name_and_bytes() -> None:
     first = model_zip.pack()
-    assert first.name == "model-81fc0ddc.zip"
+    digests = [hashlib.sha256(content).hexdigest() for content in (b"{}", b"graph")]
+    assert first.name == f"model-{hashlib.sha256(''.join(digests).encode()).hexdigest()[:8]}.zip"
     before = first.read_bytes()
     assert model_zip.pack() == first
     assert first.read_bytes() == before
@@ -79,12 +81,12 @@ def test_without_a_model_there_is_none() -> None:
     ],
 )
 def test_the_photos_are_of_beginning_middle_and_end(rows: list[str], chosen: list[str]) -> None:
-    tests(rows)
+    write_split(rows)
     assert [path.name for path in model_zip.test_photos()] == chosen
 
 
 def test_the_photos_are_of_the_dataset_that_has_all_of_them() -> None:
-    tests(["a.jpg", "b.jpg"], "zoo")
+    write_split(["a.jpg", "b.jpg"], "zoo")
     Path("dataset/birds/test").mkdir(parents=True)
     Path("dataset/birds/test/a.jpg").touch()
     assert [path.as_posix() for path in model_zip.test_photos()] == ["dataset/zoo/test/a.jpg", "dataset/zoo/test/b.jpg"]
