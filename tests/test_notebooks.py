@@ -43,14 +43,15 @@ SMALL = {
     "predict.score_threshold": "0.001",
 }
 # A new clone gets the packages; where SHARED is a clone, all of its results that DVC has cached, but of the stages in
-# SHARED_NOT, and where SHARED_WORK is set, its checkpoints.
+# SHARED_NOT.
 MAKE = r"""#!/bin/sh
 if [ ! -e .venv ]; then
     ln -s {prefix} .venv
     if [ "$SHARED" ]; then
         cp -r "$SHARED/.dvc/cache" .dvc/
-        for stage in $SHARED_NOT; do grep -rlZ "cmd: python -m stages.$stage\$" .dvc/cache/runs | xargs -0 rm -f; done
-        [ -z "$SHARED_WORK" ] || cp -r "$SHARED/.work" .
+        for stage in $SHARED_NOT; do
+            grep -rlZ "cmd: python -m stages.$stage\$" .dvc/cache/runs | xargs -0 dirname -z | xargs -0 rm -rf
+        done
     fi
 fi
 exec {make} -o install "$@"
@@ -93,7 +94,7 @@ class Runtime:
     server: Server
     jupyter: web.Web
 
-    def environment(self, shared: str, shared_not: str, *, shared_work: bool, uploads: str) -> dict[str, str]:
+    def environment(self, shared: str, shared_not: str, uploads: str) -> dict[str, str]:
         """Environment of the kernel; its `make` installs nothing."""
         wrapper = self.root / "programs" / "make"
         wrapper.parent.mkdir(exist_ok=True)
@@ -113,7 +114,6 @@ class Runtime:
             "KMP_TARGET_PORT": port,
             "SHARED": str(self.root / shared) if shared else "",
             "SHARED_NOT": shared_not,
-            "SHARED_WORK": "1" if shared_work else "",
         }
 
     def run(
@@ -121,8 +121,6 @@ class Runtime:
         name: str,
         shared: str = "",
         shared_not: str = "",
-        *,
-        shared_work: bool = False,
         uploads: str = "photos",
         **values: object,
     ) -> Any:
@@ -130,13 +128,12 @@ class Runtime:
 
         Args:
             shared: the machine whose results it finds, if any; without those of the stages in `shared_not`.
-            shared_work: it finds that machine's checkpoints as well.
             uploads: the folders that are chosen, one after the other.
         """
         document = notebook(name, **{"TF": "cpu", **values})
         client = NotebookClient(document, timeout=600, kernel_name="python3")
         folders = os.pathsep.join(str(self.root / folder) for folder in uploads.split())
-        environment = self.environment(shared, shared_not, shared_work=shared_work, uploads=folders)
+        environment = self.environment(shared, shared_not, folders)
         client.execute(cwd=str(self.root), env=environment)
         return document
 
@@ -267,9 +264,9 @@ def test_gpu_predict_with_the_model_in_drive(runtime: Runtime, in_drive: Any) ->
 
 
 @pytest.fixture(scope="module")
-def kept_nowhere(runtime: Runtime, trained: Any) -> Any:
-    """TPU_Train.ipynb with neither; on a runtime that was restarted."""
-    return runtime.train("fifth", shared="first", shared_work=True)
+def kept_nowhere(runtime: Runtime, in_drive: Any) -> Any:
+    """TPU_Train.ipynb with neither, which trains as one with Drive does."""
+    return runtime.train("fifth", shared="third")
 
 
 @pytest.mark.long

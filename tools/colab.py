@@ -7,6 +7,7 @@ google.colab exist, and of this project what needs no more.
 import contextlib
 import os
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 from detector.base import errors, files
@@ -76,10 +77,15 @@ def training(tf: str, dataset: str, steps: int, batch: int, work_dir: str) -> li
     return [f"{name}={value}" for name, value in values.items() if value]
 
 
-def samples(model: str) -> str:
-    """Where three photos are that suit a model, which has not been trained on them: its zip holds them."""
-    if model.endswith(".zip"):
-        return model
+def samples(model: Sequence[str]) -> str:
+    """Where three photos are that suit a model, which has not been trained on them: its zip, or the dataset.
+
+    Args:
+        model: as `places.Nowhere.model` returns it.
+    """
+    for argument in model:
+        if argument.endswith(".zip"):
+            return argument.removeprefix("MODEL=")
     with files.whole_folder(SAMPLES) as new:
         for photo in model_zip.test_photos():
             shutil.copyfile(photo, new / photo.name)

@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
-from detector.base import errors, files, paths
+from detector.base import errors, files
 from detector.base.errors import UserError
 from tools.notebooks import copies, model_zip
 from tools.notebooks.browser import upload
@@ -41,8 +41,8 @@ class Nowhere:
         """Store the results, which are committed."""
         errors.say("kept nowhere: download the model below, or it is lost with this runtime")
 
-    def model(self, commit: str, tf: str) -> str:
-        """Fetch a model. Returns: what make's MODEL is.
+    def model(self, commit: str, tf: str) -> list[str]:
+        """Fetch a model. Returns: the arguments of `make predict` that name it.
 
         Args:
             commit: whose model it is, where the place knows several; empty for the last one.
@@ -52,7 +52,7 @@ class Nowhere:
             Stopped: there is none.
         """
         (chosen, *_) = upload(model_zip.KEPT, "the model-....zip that TPU_Train.ipynb offers in its last cell")
-        return chosen
+        return [f"MODEL={chosen}"]
 
 
 @dataclass(frozen=True)
@@ -82,13 +82,13 @@ class Drive(Nowhere):
         drive.flush_and_unmount()  # which waits until Google has all that was written
         errors.say(f"kept: {kept}")
 
-    def model(self, commit: str, tf: str) -> str:
+    def model(self, commit: str, tf: str) -> list[str]:
         with self._mounted():
             found = sorted(self.folder.glob("model-*.zip"), key=lambda path: path.stat().st_mtime)
             if not found:
                 raise Stopped(f"{self.folder}: holds no model; TPU_Train.ipynb puts it there, with the same form")
             errors.say(f"the newest of {errors.counted(len(found), 'model')}: {found[-1]}")
-            return model_zip.copy(found[-1], model_zip.KEPT).as_posix()
+            return [f"MODEL={model_zip.copy(found[-1], model_zip.KEPT)}"]
 
     @contextlib.contextmanager
     def _mounted(self) -> Iterator[None]:
@@ -125,11 +125,11 @@ class Bucket(Nowhere):
         run("make", "push", f"TF={tf}")
         errors.say(f"for GPU_Predict.ipynb: BUCKET {self.name}, COMMIT {last_commit()}")
 
-    def model(self, commit: str, tf: str) -> str:
+    def model(self, commit: str, tf: str) -> list[str]:
         sign_in()
         run("make", "pull", f"BUCKET={self.name}", f"COMMIT={commit}", f"TF={tf}")
         run("make", "summary", f"TF={tf}")
-        return paths.EXPORT.as_posix()
+        return []  # it is model/export
 
 
 def sign_in() -> None:

@@ -60,7 +60,7 @@ def test_the_newest_model_of_a_drive_is_taken(tmp_path: Path) -> None:
     for number, name in enumerate(("model-cc.zip", "model-aa.zip", "model-bb.zip")):
         path = zipped(tmp_path / "pets" / name, name)
         os.utime(path, (number, number))
-    assert drive.model("", "cpu") == "kept/model-bb.zip"
+    assert drive.model("", "cpu") == ["MODEL=kept/model-bb.zip"]
     assert Path("kept/model-bb.zip").read_bytes() == (tmp_path / "pets/model-bb.zip").read_bytes()
 
 
