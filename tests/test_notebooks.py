@@ -56,6 +56,7 @@ if [ ! -e .venv ]; then
 fi
 exec {make} -o install "$@"
 """
+OF_A_LANGUAGE = ("#", 'LANGUAGE = "')  # how lines begin that differ
 SOURCE = "https://github.com/me/passo"  # where the notebooks were opened from
 pytestmark = pytest.mark.timeout(900)
 
@@ -315,12 +316,16 @@ def test_a_notebook_is_committed_without_outputs_and_in_one_form(name: str) -> N
 
 
 def code_of(name: str) -> list[tuple[str, str, list[str]]]:
-    """Each cell: its id, its type, and of a code cell the lines that are no comments."""
+    """Each cell: its id, its type, and of a code cell the lines that are no comments, nor name its language."""
     return [
         (
             cell.id,
             cell.cell_type,
-            [line for line in cell.source.splitlines() if cell.cell_type == "code" and not line.startswith("#")],
+            [
+                line
+                for line in cell.source.splitlines()
+                if cell.cell_type == "code" and not line.startswith(OF_A_LANGUAGE)
+            ],
         )
         for cell in notebook(name).cells
     ]

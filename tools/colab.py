@@ -77,19 +77,23 @@ def training(tf: str, dataset: str, steps: int, batch: int, work_dir: str) -> li
     return [f"{name}={value}" for name, value in values.items() if value]
 
 
-def samples(model: Sequence[str]) -> str:
-    """Where three photos are that suit a model, which has not been trained on them: its zip, or the dataset.
+def try_out(model: Sequence[str], tf: str) -> None:
+    """Detect in three photos that a model was not trained on, and show them: those of its zip, or of its dataset.
 
     Args:
         model: as `places.Nowhere.model` returns it.
+        tf: TF of make.
     """
-    for argument in model:
-        if argument.endswith(".zip"):
-            return argument.removeprefix("MODEL=")
-    with files.whole_folder(SAMPLES) as new:
-        for photo in model_zip.test_photos():
-            shutil.copyfile(photo, new / photo.name)
-    return SAMPLES.as_posix()
+    zipped = [argument.removeprefix("MODEL=") for argument in model if argument.endswith(".zip")]
+    if not zipped:
+        with files.whole_folder(SAMPLES) as new:
+            for photo in model_zip.test_photos():
+                shutil.copyfile(photo, new / photo.name)
+        if not any(SAMPLES.iterdir()):
+            errors.say("no photos of its dataset are here; your own are next")
+            return
+    run("make", "predict", f"IMAGES={(zipped or [SAMPLES])[0]}", *model, f"TF={tf}")
+    show("predictions/pictures")
 
 
 def photos() -> str:

@@ -34,11 +34,18 @@ def show(folder: str, most: int = 4, width: int = 800) -> None:
         display.display(display.Image(data=buffer.getvalue(), format="jpeg", width=width))
 
 
-def report(height: int = 800) -> None:
-    """The report, in a frame of its own: its style and its script see nothing of the notebook."""
+def report(language: str = "en", height: int = 800) -> None:
+    """The report, in a frame of its own: its style and its script see nothing of the notebook.
+
+    Args:
+        language: of the page, if there is one in it.
+        height: in pixels.
+    """
     from IPython import display
 
-    page = paths.REPORT.read_text(encoding="utf-8").replace("<head>", f"<head>{BASE}", 1)
+    translated = paths.REPORT.with_name(f"{paths.REPORT.stem}.{language}.html")
+    path = translated if translated.exists() else paths.REPORT
+    page = path.read_text(encoding="utf-8").replace("<head>", f"<head>{BASE}", 1)
     frame = f'<iframe srcdoc="{html.escape(page)}" style="width: 100%; height: {height}px; border: 0"></iframe>'
     display.display(display.HTML(f"<div>{frame}</div>"))  # IPython asks for another class where an iframe comes first
 

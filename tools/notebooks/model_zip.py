@@ -33,7 +33,8 @@ def pack() -> Path:
     if not paths.EXPORT.is_dir():
         raise Stopped(f"{paths.EXPORT}: not found; train first")
     exported = {f"model/{path.relative_to(paths.EXPORT)}": path for path in paths.EXPORT.rglob("*") if path.is_file()}
-    notes = {path.name: path for path in (paths.REPORT, Path("params.yaml"), Path("dvc.lock")) if path.exists()}
+    reports = paths.REPORT.parent.glob(f"{paths.REPORT.stem}*.html")  # in each language
+    notes = {path.name: path for path in (*reports, Path("params.yaml"), Path("dvc.lock")) if path.exists()}
     photos = {f"photos/{path.name}": path for path in test_photos()}
     digest = hashlib.sha256("".join(files.sha256(exported[name]) for name in sorted(exported)).encode()).hexdigest()
     result = KEPT / f"model-{digest[:TAG_DIGITS]}.zip"
@@ -72,7 +73,9 @@ def _is_whole(path: Path) -> bool:
 
 
 def test_photos() -> list[Path]:
-    """Three photos of the test split, of its beginning, middle and end: as a rule of several classes."""
+    """Three photos of the test split, of its beginning, middle and end: as a rule of several classes. None of none."""
+    if not paths.csv("test").exists():
+        return []
     with paths.csv("test").open(encoding="utf-8", newline="") as rows:
         names = list(dict.fromkeys(row["filename"] for row in csv.DictReader(rows)))
     chosen = dict.fromkeys(names[(len(names) - 1) * part // (PHOTOS - 1)] for part in range(PHOTOS) if names)

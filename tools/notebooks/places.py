@@ -41,6 +41,14 @@ class Nowhere:
         """Store the results, which are committed."""
         errors.say("kept nowhere: download the model below, or it is lost with this runtime")
 
+    def running(self) -> list[str]:
+        """The arguments of `make predict` that name the best checkpoint so far of a training that runs.
+
+        Raises:
+            Stopped: this place knows none.
+        """
+        raise Stopped("RUNNING: give the BUCKET in which TPU_Train.ipynb keeps its training; nothing else is seen here")
+
     def model(self, commit: str, tf: str) -> list[str]:
         """Fetch a model. Returns: the arguments of `make predict` that name it.
 
@@ -124,6 +132,10 @@ class Bucket(Nowhere):
     def keep(self, tf: str) -> None:
         run("make", "push", f"TF={tf}")
         errors.say(f"for GPU_Predict.ipynb: BUCKET {self.name}, COMMIT {last_commit()}")
+
+    def running(self) -> list[str]:
+        sign_in()
+        return ["MODEL=running", f"BUCKET={self.name}"]
 
     def model(self, commit: str, tf: str) -> list[str]:
         sign_in()

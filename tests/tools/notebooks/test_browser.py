@@ -55,3 +55,7 @@ def test_the_report_is_in_a_frame_that_holds_all_of_it(
     browser.report()
     (source,) = re.findall(r'<iframe srcdoc="([^"]*)"', shown[0].data)
     assert html.unescape(source) == page.replace("<head>", '<head><base href="about:srcdoc">')
+    Path("results/report.pt-BR.html").write_text("olá")
+    browser.report("pt-BR")
+    browser.report("en")
+    assert ["olá" in each.data for each in shown] == [False, True, False]

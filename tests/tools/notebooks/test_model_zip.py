@@ -94,6 +94,11 @@ def test_the_photos_are_of_the_dataset_that_has_all_of_them() -> None:
     assert model_zip.test_photos() == []
 
 
+def test_without_a_test_split_there_are_none() -> None:
+    Path("dataset/data/test.csv").unlink()
+    assert model_zip.test_photos() == []
+
+
 def test_a_damaged_zip_is_not_copied(tmp_path: Path) -> None:
     packed = model_zip.pack()
     content = packed.read_bytes()

@@ -77,6 +77,13 @@ def test_what_would_be_lost_is_said(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert "every 2 minutes; the model with its report\nlost with this runtime: the commits" in capsys.readouterr().out
 
 
+def test_a_training_that_runs_is_seen_in_a_bucket_alone(tmp_path: Path) -> None:
+    assert places.Bucket("my-pets").running() == ["MODEL=running", "BUCKET=my-pets"]
+    for place in (places.Nowhere(), places.Drive(tmp_path)):
+        with pytest.raises(Stopped, match=r"^RUNNING: give the BUCKET in which TPU_Train"):
+            place.running()
+
+
 def test_nothing_chosen_ends_the_notebook() -> None:
     with pytest.raises(
         Stopped, match=r"^nothing was chosen: run this cell again, and choose the model-\.\.\.\.zip that"
