@@ -92,7 +92,8 @@ def try_out(model: Sequence[str], tf: str) -> None:
         if not any(SAMPLES.iterdir()):
             errors.say("no photos of its dataset are here; your own are next")
             return
-    run("make", "predict", f"IMAGES={(zipped or [SAMPLES])[0]}", *model, f"TF={tf}")
+    images = zipped[0] if zipped else SAMPLES
+    run("make", "predict", f"IMAGES={images}", *model, f"TF={tf}")
     show("predictions/pictures")
 
 
