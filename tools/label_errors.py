@@ -22,9 +22,9 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from tqdm import tqdm
 
 from detector.base import errors, files, naming, params, paths
+from detector.base.bars import bar
 from detector.base.errors import UserError
 from detector.data import labels, tables
 from detector.data.params import DatasetParams
@@ -94,7 +94,7 @@ def find(detector: Detector, labelled: Sequence[tuple[str, ImageBoxes]], dataset
 
     doubts: list[Doubt] = []
     outcomes = threads.in_order(of_photo, labelled)
-    for _, some in tqdm(outcomes, desc="label errors", total=len(labelled), unit="photo", disable=None):
+    for _, some in bar(outcomes, "label errors", len(labelled)):
         doubts += some
     return sorted(doubts, key=lambda one: -one.suspicion.nats)
 

@@ -34,7 +34,7 @@ SAME, OTHER_DATA, UNKNOWN = "same", "other test", "-"
 KNOWN = (OTHER_DATA, "better", "worse", "no evidence")  # verdicts that take time
 NEXT = (
     "* is in the working tree; vs HEAD: AP on the same test images, as make compare tests it",
-    "Next: make compare A=HEAD B=run; dvc exp apply run, to have its files again",
+    "Next: make compare A=HEAD B=run; dvc exp apply run, to have an experiment's files again",
 )
 
 
@@ -71,7 +71,10 @@ def compared(head: Run, run: Run) -> str:
         compare.check_comparable(first, second)
     except UserError:
         return OTHER_DATA
-    return compare.compare(first, second)["AP"].verdict
+    try:
+        return compare.compare(first, second)["AP"].verdict
+    except UserError:  # its detections are not of its test images: a run that was stopped half way
+        return UNKNOWN
 
 
 def parsed(run: Run) -> compare.Run:

@@ -19,7 +19,7 @@ from tools.running import history, notes
 IMAGES = 24
 CAT = (10, 10, 110, 110)
 NOON = 1_000_000_000  # of the first run, seconds since 1970; each further one is an hour later
-MODEL = "model/train"
+MODEL, TEST = "model/train", "dataset/data/test.csv"
 
 
 class Lab:
@@ -63,8 +63,9 @@ class Lab:
         tables.write_csv(scratch / "detections.csv", detected, {1: "cat"}, scores=True)
         labels.write(scratch / "label_map.pbtxt", ["cat"])
         results = {name: (scratch / name).read_text() for name in ("detections.csv", "label_map.pbtxt")}
+        test = self.store((scratch / "test.csv").read_bytes())
         outs = {
-            "xml2csv": {"dataset/data/test.csv": self.store((scratch / "test.csv").read_bytes())},
+            "xml2csv": {TEST: test},
             "train_tpu": {MODEL: self.folder({"train.json": json.dumps({"steps": steps, "start": start})})},
             "evaluate": {"results/evaluate": self.folder({**results, "metrics.json": json.dumps(numbers)})},
         }
@@ -75,6 +76,7 @@ class Lab:
             }
             for name, made in outs.items()
         }
+        stages["evaluate"]["deps"] = [{"path": TEST, "md5": test}]
         (self.root / "dvc.lock").write_text(json.dumps({"schema": "2.0", "stages": stages}))
         os.utime(self.root / "dvc.lock", (self.now, self.now))
         return outs["train_tpu"][MODEL]
@@ -150,6 +152,32 @@ def test_other_test_images_are_not_compared(lab: Lab) -> None:
     assert shown(lab)[1].endswith("  other test")
 
 
+def test_a_run_that_was_stopped_before_it_was_evaluated_has_the_verdict_of_what_it_shows(lab: Lab) -> None:
+    """Its dvc.lock has new test images, and the results of the old ones."""
+    lab.run(20)
+    lab.commit()
+    lab.run(20, xmax=90)
+    new = json.loads((lab.root / "dvc.lock").read_text())["stages"]["xml2csv"]
+    lab.run(20)
+    lock = json.loads((lab.root / "dvc.lock").read_text())
+    lock["stages"]["xml2csv"] = new
+    (lab.root / "dvc.lock").write_text(json.dumps(lock))
+    line = next(line for line in shown(lab) if line.startswith("* "))
+    assert line.endswith("  same")
+
+
+def test_detections_of_other_images_are_unknown(lab: Lab) -> None:
+    lab.run(20)
+    lab.commit()
+    lab.run(20)
+    lock = json.loads((lab.root / "dvc.lock").read_text())
+    empty = lab.store(b"filename,width,height,class,xmin,ymin,xmax,ymax\n")
+    lock["stages"]["evaluate"]["deps"] = [{"path": TEST, "md5": empty}]
+    (lab.root / "dvc.lock").write_text(json.dumps(lock))
+    line = next(line for line in shown(lab) if line.startswith("* "))
+    assert line.endswith(("  -", "  other test"))
+
+
 def test_what_is_not_in_the_cache_is_unknown(lab: Lab) -> None:
     lab.run(12)
     lab.commit()
@@ -220,6 +248,8 @@ def test_only_the_newest_are_listed_and_head(lab: Lab, monkeypatch: pytest.Monke
         lab.experiment(f"e{number}")
     names = [line[2:].split()[0] for line in shown(lab)[1:-2]]
     assert names == ["e4", "e3", "e2", "HEAD"]
+    lab.run(12, steps=0)  # `dvc exp apply e0`
+    assert [line.split()[:2] for line in shown(lab)[1:-2] if line.startswith("* ")] == [["*", "e0"]]
 
 
 def test_a_verdict_is_computed_once(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -156,7 +156,7 @@ def test_it_ends_with_the_step_that_would_help_most(tmp_path: Path) -> None:
     (tables / "train.csv").write_text("\n".join(["filename,width,height,class,xmin,ymin,xmax,ymax,is_crowd", *rows]))
     assert last()[1:] == [
         "  make dataset SRC=folder NAME=birds ADD=1",
-        "    more photos of cat: 0 training photos show it; with 50 or more AP is higher",
+        "    more photos of cat: training photos that show it: 0; with 50 or more AP is higher",
     ]
 
 

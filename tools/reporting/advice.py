@@ -19,6 +19,8 @@ ENOUGH_SMALL = 10  # objects, for their share to mean something
 SURE = 0.8  # the score from which on an error may be the label's
 LARGEST_MODEL = "ssd_mobilenet_v2_fpnlite_640x640"
 AGNOSTIC_NMS = 0.6  # docs/measurements.md
+LEARNED = 0.1  # AP50 below it: next to nothing, so its errors say nothing
+FEWEST_STEPS = 300
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,8 @@ class Evidence:
     its `steps`. best_step: the step of the best look, None without one. minutes: of twice the steps here; 0: unknown.
     f1: at the threshold that is used; best: (threshold, F1, found, shown) where that is greatest. objects: in the test
     images; found, wrong: at the threshold. small: (found, all) of those that are small to the network; others: of the
-    others. sure: errors of a score from SURE. twice: boxes of another class on an object that is found.
+    others. sure: errors of a score from SURE. twice: boxes of another class on an object that is found. agnostic_nms:
+    of params.yaml. ap50: of all classes.
     """
 
     dataset: str
@@ -71,14 +74,28 @@ class Evidence:
     others: tuple[int, int] = (0, 0)
     sure: int = 0
     twice: int = 0
+    agnostic_nms: float = 1.0
+    ap50: float | None = None
 
 
 def findings(evidence: Evidence) -> list[Finding]:
     """At most `MOST`, the greatest gain first; at least one."""
+    if evidence.ap50 is not None and evidence.ap50 < LEARNED:
+        return unlearned(evidence)
     errors = (threshold, check_labels, larger_input, one_box) if evidence.objects >= FEWEST_OBJECTS else ()
     rules = (longer, photos, *errors)
     found = [one for rule in rules for one in rule(evidence) if one.gain >= LEAST_GAIN]
     return sorted(found, key=lambda one: -one.gain)[:MOST] or [nothing(evidence)]
+
+
+def unlearned(run: Evidence) -> list[Finding]:
+    """Where next to nothing is found: more steps, and a look at what it learns from."""
+    why = "AP50 is {ap50:.3f}: it has hardly learned anything yet"
+    command = f"make train STEPS={max(FEWEST_STEPS, 2 * run.steps)}"
+    return [
+        Finding("unlearned", 1.0, "train longer", why, command, {"ap50": run.ap50}),
+        Finding("boxes", 0.5, "look at the boxes that it learns from", "many may be wrong or missing", "make inspect"),
+    ]
 
 
 def longer(run: Evidence) -> Iterator[Finding]:
@@ -112,11 +129,12 @@ def photos(run: Evidence) -> Iterator[Finding]:
     fewest = min(run.classes, key=lambda one: one.photos, default=None)
     if behind and (least := lag.get(behind[0].name, 0.0)) >= LAGS:
         one, ap50 = behind
-        why = "its AP50 is {ap50:.3f}, {lag:.3f} below the mean of the other classes; {photos} training photos show it"
+        why = "its AP50 is {ap50:.3f}, {lag:.3f} below the mean of the other classes; "
+        why += "training photos that show it: {photos}"
         values = {"name": one.name, "ap50": ap50, "lag": least, "photos": one.photos}
         yield Finding("photos", least / len(known), "more photos of {name}", why, _add(run), values)
     elif fewest and fewest.photos < ADVISED_PHOTOS:
-        why = "{photos} training photos show it; with {advised} or more AP is higher"
+        why = "training photos that show it: {photos}; with {advised} or more AP is higher"
         values = {"name": fewest.name, "photos": fewest.photos, "advised": ADVISED_PHOTOS}
         gain = 0.15 if fewest.photos < FEWEST_PHOTOS else 0.05
         yield Finding("photos", gain, "more photos of {name}", why, _add(run), values)
@@ -138,7 +156,7 @@ def threshold(run: Evidence) -> Iterator[Finding]:
 def check_labels(run: Evidence) -> Iterator[Finding]:
     """Labels to look at, where the detector is sure of what is counted as an error."""
     if run.sure:
-        why = "{sure} of its errors have a score of {least:.1f} or more: some may be right, and a label wrong"
+        why = "errors with a score of {least:.1f} or more: {sure}; some may be right, and a label wrong"
         values = {"sure": run.sure, "least": SURE}
         yield Finding("labels", run.sure / run.objects / 2, "look at the labels", why, "make label-errors", values)
 
@@ -154,15 +172,15 @@ def larger_input(run: Evidence) -> Iterator[Finding]:
     if run.model == LARGEST_MODEL:
         yield Finding("small", gain, "go closer, or cut large photos into parts", why, _add(run), values)
     else:
-        command = f"dvc exp run -S train.model={LARGEST_MODEL}"
+        command = f"dvc exp run -S train.model={LARGEST_MODEL} evaluate parity predict"
         yield Finding("small", gain, "a larger input for small objects", why, command, values)
 
 
 def one_box(run: Evidence) -> Iterator[Finding]:
     """One box an object, where some have a second one of another class."""
-    if run.twice:
-        why = "{twice} boxes of another class lie on an object that is found: the best alone would be shown"
-        command = f"dvc exp run -S predict.agnostic_nms={AGNOSTIC_NMS:g}"
+    if run.twice and run.agnostic_nms > AGNOSTIC_NMS:
+        why = "boxes of another class on an object that is found: {twice}; the best alone would be shown"
+        command = f"dvc exp run -S predict.agnostic_nms={AGNOSTIC_NMS:g} predict"
         yield Finding("one-box", run.twice / run.objects, "one box for each object", why, command, {"twice": run.twice})
 
 

@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
-from tqdm import tqdm
 
 from detector.base import paths
+from detector.base.bars import bar
 from detector.base.errors import UserError
 from detector.data.tables import ImageBoxes, Ints
 from detector.pictures import images
@@ -84,7 +84,7 @@ def photos(measured: Measured, dataset: str) -> list[Photo]:
     numbers = {class_id: number for number, class_id in enumerate(measured.names)}
     with ThreadPoolExecutor(os.cpu_count()) as pool:  # not more: each holds a photo in full size
         made = pool.map(lambda image: source(folder, image, most), wanted)
-        sources = list(tqdm(made, "photos", len(wanted), unit="photo", disable=None, leave=False))
+        sources = list(bar(made, "photos", len(wanted)))
     pairs = zip(wanted, sources, strict=True)
     return [photo(image, uri, numbers) for image, uri in pairs if uri]
 

@@ -15,6 +15,7 @@ from tools.reporting.measured import Measured
 ONE_WRONG = "finds {right} of {objects} objects; {wrong} of {shown} boxes is wrong, at {threshold}"
 WRONG = "finds {right} of {objects} objects; {wrong} of {shown} boxes are wrong, at {threshold}"
 NO_BOX = "shows no box at {threshold}: a lower threshold shows more"
+NOTHING = "finds no box at any score"
 KIND_NAMES = {  # in the order of the page
     "right": "right",
     MISSED: "missed",
@@ -90,6 +91,7 @@ def now(measured: Measured) -> dict[str, Any]:
         "shown": shown,
         "wrong": shown - right,
         "objects": int(counts.objects.sum()),
+        "ever": int(counts.shown()[0]),
         "threshold": measured.threshold,
         "precision": float(counts.precision()[place]),
         "recall": float(counts.recall()[place]),
@@ -101,7 +103,7 @@ def now(measured: Measured) -> dict[str, Any]:
 def sentence(numbers: Mapping[str, Any]) -> str:
     """The headline's message for the numbers of `now`."""
     if not numbers["shown"]:
-        return NO_BOX
+        return NO_BOX if numbers["ever"] else NOTHING
     return ONE_WRONG if numbers["wrong"] == 1 else WRONG
 
 
@@ -115,13 +117,14 @@ def matrix(measured: Measured, confusion: Confusion, language: Language) -> dict
 def for_script(measured: Measured, confusion: Confusion, photos: Sequence[Photo], language: Language) -> dict[str, Any]:
     """What the script needs to show the page at another threshold: arrays are by place in GRID, 0 to 100 hundredths."""
     counts, classes = measured.counts, range(len(measured.names))
+    no_box = NO_BOX if counts.shown()[0] else NOTHING
     kinds = {name: counts.detections[kind].sum(axis=0).tolist() for kind, name in enumerate(NAMES) if kind != IGNORED}
     return {
         "place": measured.place,
         "decimal": language.decimal,
         "thousands": language.thousands,
         "words": {name: language.text(message) for name, message in WORDS.items()},
-        "sentence": [language.text(message) for message in (WRONG, ONE_WRONG, NO_BOX)],
+        "sentence": [language.text(message) for message in (WRONG, ONE_WRONG, no_box)],
         "boxes": [*NAMES, MISSED, CROWD],
         "classes": list(measured.names.values()),
         "objects": counts.objects.tolist(),

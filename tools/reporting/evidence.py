@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from detector.base import paths
+from detector.base import params, paths
 from detector.model.pipeline_config import TEMPLATES
+from detector.prediction.params import PredictParams
 from detector.training import speed
 from tools.page.inputs import points, read_rows
 from tools.reporting.advice import SURE, ClassEvidence, Evidence
@@ -28,10 +29,11 @@ def of_run(
     steps, best = training.get("steps"), training.get("best_step")
     steps = steps if isinstance(steps, int) else 0
     curve = paths.TRAIN_RESULTS / "plots/metrics/val/AP.tsv"
-    model = str(training.get("model"))
+    model, ap50 = str(training.get("model")), metrics.get("AP50")
     return Evidence(
         dataset=Path(dataset).name,
         model=model,
+        ap50=ap50 if isinstance(ap50, int | float) else None,
         classes=classes(metrics),
         validation=[one for one in points(read_rows(curve, "\t"), "step", "AP", curve) if math.isfinite(one[1])],
         steps=steps,
@@ -73,6 +75,7 @@ def errors(measured: Measured, model: str) -> dict[str, Any]:
         "others": others,
         "sure": sum(sure(image) for image in measured.images),
         "twice": sum(twice(image, measured.threshold) for image in measured.images),
+        "agnostic_nms": params.load("predict", PredictParams).agnostic_nms,
     }
 
 

@@ -1,14 +1,17 @@
 """What `evaluate` has measured on the test images, with the kind of each error: the base of the report's numbers."""
 
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 
 from detector.base import params, paths
 from detector.data import labels, score_threshold, tables
 from detector.evaluation.params import EvaluateParams
+from tools.page.inputs import read_rows
 from tools.reporting import counting, kinds
 from tools.reporting.counting import GRID, Counts
 from tools.reporting.kinds import ImageKinds
@@ -39,6 +42,10 @@ class Measured:
         return float(GRID[self.place])
 
 
+def _classes_of(csv: Path) -> set[str]:
+    return {unicodedata.normalize("NFC", row["class"]) for row in read_rows(csv) if row.get("class")}
+
+
 def read() -> Measured | None:
     """What is in results/evaluate; None where nothing is, or where it is of other test images.
 
@@ -49,6 +56,8 @@ def read() -> Measured | None:
         return None
     settings = params.load("evaluate", EvaluateParams)
     label_map = labels.read(LABEL_MAP)
+    if not _classes_of(paths.csv("test")) <= {unicodedata.normalize("NFC", name) for name in label_map}:
+        return None  # another dataset's
     groundtruth = tables.read_csv(paths.csv("test"), label_map, remedy=REMEDY)
     detections = tables.read_csv(DETECTIONS, label_map, scores=True, remedy=REMEDY)
     try:

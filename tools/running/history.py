@@ -52,7 +52,7 @@ class Run:
 
 
 def runs(repo: Any) -> list[Run]:
-    """The newest runs, and that of HEAD, the newest first."""
+    """The newest runs, and those of HEAD and of the working tree, the newest first."""
     cache, spent = Cache(repo), notes.read(notes.MINUTES)
     return [_run(version, cache, spent) for version in _newest(list(_versions()))]
 
@@ -65,7 +65,7 @@ def _newest(versions: list[Version]) -> list[Version]:
     here = {version.lock for version in versions if version.is_here}
     one_each = [Version(one.name, one.when, one.lock, one.lock in here) for one in named.values()]
     ordered = sorted(one_each, key=lambda one: (-one.when, one.name))
-    return [one for k, one in enumerate(ordered) if k < MOST or one.name == HEAD]
+    return [one for k, one in enumerate(ordered) if k < MOST or one.name == HEAD or one.is_here]
 
 
 def _versions() -> Iterator[Version]:
@@ -94,7 +94,7 @@ def _run(version: Version, cache: Cache, spent: Mapping[str, Any]) -> Run:
     training = _json(cache, _within(cache, model).get("train.json"))
     results = _within(cache, _digest(stages, "evaluate", paths.EVALUATE))
     objects = {paths.EVALUATE / name: results.get(name) for name in ("detections.csv", paths.LABEL_MAP)}
-    if MD5.fullmatch(test := _digest(stages, "xml2csv", paths.csv("test"))):
+    if MD5.fullmatch(test := _digest(stages, "evaluate", paths.csv("test"), "deps")):
         objects[paths.csv("test")] = object_name(test)
     steps, minutes = training.get("steps"), spent.get(model)
     return Run(
@@ -110,10 +110,10 @@ def _run(version: Version, cache: Cache, spent: Mapping[str, Any]) -> Run:
     )
 
 
-def _digest(stages: Mapping[str, Any], stage: str, out: Path) -> str:
-    """DVC's md5 of an output; empty where dvc.lock does not know it."""
+def _digest(stages: Mapping[str, Any], stage: str, path: Path, kind: str = "outs") -> str:
+    """DVC's md5 of an output of a stage, or of one of its `deps`; empty where dvc.lock does not know it."""
     with suppress(AttributeError, KeyError, TypeError):
-        return next((str(one["md5"]) for one in stages[stage]["outs"] if one["path"] == out.as_posix()), "")
+        return next((str(one["md5"]) for one in stages[stage][kind] if one["path"] == path.as_posix()), "")
     return ""
 
 

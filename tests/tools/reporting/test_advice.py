@@ -40,11 +40,13 @@ def test_more_steps_where_the_validation_still_rose() -> None:
 def test_the_class_that_lags_or_has_too_few_photos() -> None:
     lagging = replace(RUN, classes=[CAT, replace(DOG, photos=60, ap50=0.5)])
     assert said(advice.findings(lagging)[0]) == (
-        "more photos of dog: its AP50 is 0.500, 0.400 below the mean of the other classes; 60 training photos show it: "
-        "make dataset SRC=folder NAME=pets ADD=1"
+        "more photos of dog: its AP50 is 0.500, 0.400 below the mean of the other classes; "
+        "training photos that show it: 60: make dataset SRC=folder NAME=pets ADD=1"
     )
     few = replace(RUN, classes=[CAT, replace(DOG, photos=30)])
-    assert said(advice.findings(few)[0]).startswith("more photos of dog: 30 training photos show it; with 50 or more")
+    assert said(advice.findings(few)[0]).startswith(
+        "more photos of dog: training photos that show it: 30; with 50 or more"
+    )
     assert advice.findings(replace(RUN, classes=[replace(CAT, photos=19, ap50=None)]))[0].values["photos"] == 19
 
 
@@ -62,16 +64,27 @@ def test_another_threshold() -> None:
 
 def test_labels_to_look_at_a_larger_input_and_one_box() -> None:
     assert said(advice.findings(replace(RUN, sure=8))[0]) == (
-        "look at the labels: 8 of its errors have a score of 0.8 or more: some may be right, and a label wrong: "
+        "look at the labels: errors with a score of 0.8 or more: 8; some may be right, and a label wrong: "
         "make label-errors"
     )
     small = replace(RUN, small=(5, 20), others=(72, 80))
     (one,) = advice.findings(small)
     assert one.gain == pytest.approx((0.9 - 0.25) * 0.2) and "5 of 20 objects that are small" in said(one)
-    assert one.command == "dvc exp run -S train.model=ssd_mobilenet_v2_fpnlite_640x640"
+    assert one.command == "dvc exp run -S train.model=ssd_mobilenet_v2_fpnlite_640x640 evaluate parity predict"
     assert "closer" in advice.findings(replace(small, model=advice.LARGEST_MODEL))[0].title
     assert advice.findings(replace(small, small=(0, 9)))[0].slug == "photos"  # too few to say
-    assert advice.findings(replace(RUN, twice=5))[0].command == "dvc exp run -S predict.agnostic_nms=0.6"
+    assert advice.findings(replace(RUN, twice=5))[0].command == "dvc exp run -S predict.agnostic_nms=0.6 predict"
+    assert advice.findings(replace(RUN, twice=5, agnostic_nms=0.6))[0].slug == "photos"  # it is so already
+
+
+def test_a_model_that_finds_nothing_has_hardly_learned() -> None:
+    nothing = replace(RUN, ap50=0.0, steps=20, found=0, best=(0.05, 0.0, 0, 0), sure=3)
+    assert [said(one) for one in advice.findings(nothing)] == [
+        "train longer: AP50 is 0.000: it has hardly learned anything yet: make train STEPS=300",
+        "look at the boxes that it learns from: many may be wrong or missing: make inspect",
+    ]
+    assert advice.findings(replace(nothing, steps=500))[0].command == "make train STEPS=1000"
+    assert advice.findings(replace(nothing, ap50=0.1))[0].slug == "photos"
 
 
 def test_three_at_most_the_greatest_gain_first() -> None:

@@ -28,11 +28,18 @@ def test_all_messages_of_a_template_are_translated(template: Path) -> None:
 
 def test_all_other_messages_are_translated_and_none_is_left_over() -> None:
     words = portuguese().words
-    messages = {*content.WORDS.values(), content.WRONG, content.ONE_WRONG, content.NO_BOX, *model.USES.values()}
+    messages = {
+        *content.WORDS.values(),
+        content.WRONG,
+        content.ONE_WRONG,
+        content.NO_BOX,
+        content.NOTHING,
+        *model.USES.values(),
+    }
     assert messages - set(words) == set()
     places = [REPOSITORY / name for name in ("tools/page", "tools/reporting", "detector/evaluation")]
     files = [path for place in places for kind in ("*.py", "*.j2") for path in place.rglob(kind)]
-    sources = "".join(path.read_text(encoding="utf-8") for path in files).replace('; "\n    why += "', "; ")
+    sources = re.sub(r'; "\n +why \+= "', "; ", "".join(path.read_text(encoding="utf-8") for path in files))
     assert [message for message in words if f'"{message}"' not in sources] == []
 
 
