@@ -65,8 +65,9 @@ def _train(fresh: bool, stop: stops.Stops) -> None:
     training_data.check(train, data)
     config = pipeline_config.build(train, data.facts)
     workers, code = cluster.from_environment(), identity.code()
-    own_identity = identity.of(train, pipeline_config.render(config), data.label_map)
-    devices = _devices(train, workers)
+    own_identity = identity.of(train, pipeline_config.render(config), data.label_map, recipe.told_by(weights))
+    initial_weights = identity.digest(sorted(paths.PRETRAINED.glob("ckpt-1.*")))
+    alike = {"code": code, "devices": _devices(train, workers), "initial weights": initial_weights}
 
     def start(work: work_dir.Work) -> None:
         stop.farewell = work.leave
@@ -74,7 +75,7 @@ def _train(fresh: bool, stop: stops.Stops) -> None:
 
     with (
         shared_work_dir.opened(
-            workers, train.work_dir, own_identity, keep=train.keep, start=start, code=code, devices=devices
+            workers, train.work_dir, own_identity, keep=train.keep, start=start, alike=alike
         ) as work,
         cluster.lost_workers(workers, lambda: f"{stop.saved}; to resume, start all workers again"),
         work_dir.disk_errors(Path.cwd()),

@@ -24,15 +24,14 @@ def opened(
     *,
     keep: int,
     start: Callable[[work_dir.Work], None],
-    code: str,
-    devices: str,
+    alike: Mapping[str, str],
 ) -> Iterator[work_dir.Work]:
     """`mirror.opened` for the chief, and its counterpart for another worker, when all are there and agree.
 
     Args:
         start: what the chief does before all see what there is to resume.
-        code: a digest of the program.
-        devices: what this worker trains on.
+        alike: what, beside the identity, must be the same on all workers: digests of the program and of the initial
+            weights, the devices.
 
     Raises:
         UserError: as of `mirror.opened`; a worker is missing, or has other data, params, code or directory.
@@ -40,7 +39,7 @@ def opened(
     with contextlib.ExitStack() as stack:
         chief = stack.enter_context(mirror.opened(root, identity, keep=keep)) if cluster.is_chief else None
         with rendezvous.meeting(cluster) as workers:
-            _check_same(cluster, workers.gather({**identity, "code": code, "devices": devices}))
+            _check_same(cluster, workers.gather({**identity, **alike}))
             if chief:
                 start(chief)
             kept = chief.latest() if chief else None

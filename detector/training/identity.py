@@ -6,6 +6,7 @@ runs again, it resumes the ended training, which takes seconds, unless the code 
 
 import hashlib
 import shlex
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -29,13 +30,14 @@ SOURCES = {  # of the initial weights, by train.fine_tune_checkpoint_type
 }
 
 
-def of(train: TrainParams, pipeline_config: str, label_map: Path) -> dict[str, object]:
+def of(train: TrainParams, pipeline_config: str, label_map: Path, start: Sequence[Path]) -> dict[str, object]:
     """The identity of a training; one with the same identity resumes it.
 
     Args:
         train: of which the keys that shape the weights count.
         pipeline_config: the text of its pipeline.config.
         label_map: the file.
+        start: the files that tell its initial weights from others.
 
     Raises:
         UserError: a record or the label map is missing.
@@ -45,7 +47,7 @@ def of(train: TrainParams, pipeline_config: str, label_map: Path) -> dict[str, o
         if not path.is_file():
             raise UserError(path.as_posix(), "not found", "run: dvc repro")
     if train.fine_tune_checkpoint_type != "none":
-        inputs += sorted(paths.PRETRAINED.glob("ckpt-1.*"))
+        inputs += start
     return {
         FILES: {path.as_posix(): files.sha256(path) for path in inputs},
         CONFIG: hashlib.sha256(pipeline_config.encode()).hexdigest(),
@@ -53,12 +55,16 @@ def of(train: TrainParams, pipeline_config: str, label_map: Path) -> dict[str, o
     }
 
 
+def digest(listed: Iterable[Path]) -> str:
+    """One for all of the files."""
+    return hashlib.sha256("".join(map(files.sha256, listed)).encode()).hexdigest()
+
+
 def code() -> str:
     """The digest of the code that dvc.yaml lists for this stage."""
     listed = [Path(dep) for dep in _stage("dvc.yaml").get("deps", []) if dep.startswith(("detector/", "stages/"))]
     inside = [path for dep in listed for path in (dep, *sorted(dep.rglob("*"))) if "__pycache__" not in path.parts]
-    digests = [files.sha256(path) for path in inside if path.is_file()]
-    return hashlib.sha256("".join(digests).encode()).hexdigest()
+    return digest(path for path in inside if path.is_file())
 
 
 def _stage(file: str) -> dict[str, Any]:

@@ -46,6 +46,16 @@ class Weights:
         return (self.asked, self.source) == (AUTO, PACKAGE)
 
 
+def told_by(weights: Weights) -> list[Path]:
+    """The files in model/pretrained that tell these weights from others, on any machine.
+
+    Of open_images that is not the checkpoint: each machine measures the normalisation anew, and rounds as it does.
+    """
+    if weights.source == OPEN_IMAGES:
+        return [paths.PRETRAINED / FILE]
+    return sorted(paths.PRETRAINED.glob("ckpt-1.*"))
+
+
 def replaced(weights: Weights, model: str, fine_tune_checkpoint_type: str) -> dict[str, Any]:
     """The settings of `train` to take in place of those in params.yaml, by key; none for a source that was named.
 

@@ -881,7 +881,7 @@ def test_all_workers_go_on_from_what_the_chief_took_from_the_bucket(bucket: Serv
     chief, other = clusters(2)
 
     def go_on(own: Cluster) -> Any:
-        options: dict[str, Any] = {"start": lambda _: None, "code": "a", "devices": "cpu", "keep": 2}
+        options: dict[str, Any] = {"start": lambda _: None, "alike": {"code": "a"}, "keep": 2}
         with shared_work_dir.opened(own, "gs://bkt/work", IDENTITY, **options) as task:
             latest = task.latest()
             return type(task).__name__, latest and latest.step, task.folder.as_posix()

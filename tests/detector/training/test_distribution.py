@@ -265,10 +265,11 @@ def test_a_worker_with_another_cluster_is_refused() -> None:
     assert worker.startswith(f"{other.name(0)}: left before training began")
 
 
-def open_work(own: Cluster, root: Path, identity: dict[str, object], code: str = "a", devices: str = "cpu") -> Any:
-    with shared_work_dir.opened(
-        own, str(root), identity, keep=2, start=lambda _: None, code=code, devices=devices
-    ) as task:
+def open_work(
+    own: Cluster, root: Path, identity: dict[str, object], code: str = "a", devices: str = "cpu", weights: str = "w"
+) -> Any:
+    alike = {"code": code, "devices": devices, "initial weights": weights}
+    with shared_work_dir.opened(own, str(root), identity, keep=2, start=lambda _: None, alike=alike) as task:
         latest = task.latest()
         return latest.step if latest else None, task.folder
 
@@ -288,6 +289,8 @@ def test_workers_with_other_data_are_named(tmp_path: Path) -> None:
     found = all_at_once(lambda own: open_work(own, tmp_path, identities[0], "ab"[own.index]), made)
     assert "not the same as on worker 0" in found[0]
     assert found[0].partition("; ")[0].endswith("): code")
+    found = all_at_once(lambda own: open_work(own, tmp_path, identities[0], weights="ab"[own.index]), made)
+    assert found[0].partition("; ")[0].endswith("): initial weights")
     found = all_at_once(lambda own: open_work(own, tmp_path, identities[0], "a", ["cpu", "2 x gpu"][own.index]), made)
     assert found[0].partition("; ")[0].endswith("): devices")
 

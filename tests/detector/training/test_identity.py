@@ -132,7 +132,8 @@ def key(root: Path, **changes: str) -> str:
     train = load(**changes)
     label_map = root / "dataset/tiny/label_map.pbtxt"
     config = pipeline_config.build(train, pipeline_config.DatasetFacts(label_map, 2, 1))
-    return work_dir.key(identity.of(train, pipeline_config.render(config), label_map))
+    start = sorted(paths.PRETRAINED.glob("ckpt-1.*"))
+    return work_dir.key(identity.of(train, pipeline_config.render(config), label_map, start))
 
 
 def test_the_key_follows_data_weights_and_params_that_shape_them(project: Path) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from detector.base import paths
 from detector.base.errors import UserError
 from detector.weights import recipe
 from detector.weights.recipe import AUTO, OPEN_IMAGES, PACKAGE, Weights, replaced
@@ -75,3 +76,17 @@ def test_a_models_own_record_in_words(weights: Weights, kind: str, words: str) -
 
 def test_a_record_without_a_start() -> None:
     assert recipe.described({}) == ""
+
+
+def test_open_images_is_told_by_its_name_and_all_others_by_their_bytes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another processor rounds the normalisation that it measures in another way; the training is the same one."""
+    monkeypatch.chdir(tmp_path)
+    checkpoint = [paths.PRETRAINED / f"ckpt-1.{part}" for part in ("data-00000-of-00001", "index")]
+    for path in (*checkpoint, paths.PRETRAINED / recipe.FILE):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    assert recipe.told_by(Weights(OPEN_IMAGES, AUTO)) == [paths.PRETRAINED / "source.json"]
+    for weights in (Weights(PACKAGE, AUTO), Weights("model/start/x", "model/start/x"), Weights("", "")):
+        assert recipe.told_by(weights) == checkpoint
