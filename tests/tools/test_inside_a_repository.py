@@ -114,11 +114,11 @@ def test_make_and_doctor_ask_git_for_the_repository(team: Project) -> None:
 
 
 def test_the_report_is_of_this_folder_s_changes(team: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    from tools import report
+    from tools.reporting import origin
 
     head = team.must("git", "rev-parse", "HEAD").strip()
     monkeypatch.chdir(team.root)
     (team.root.parents[1] / "dvc.lock").write_text("of another team, changed\n")
-    assert report.commit() == head
+    assert origin.commit() == (head, False)
     (team.root / "params.yaml").write_text("number: 9\n")
-    assert report.commit() == f"{head} with uncommitted changes"
+    assert origin.commit() == (head, True)
