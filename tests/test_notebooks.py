@@ -132,6 +132,8 @@ class Runtime:
             uploads: the folders that are chosen, one after the other.
         """
         document = notebook(name, **{"TF": "cpu", **values})
+        drive = f"from tools.notebooks import places\nplaces.MY_DRIVE = Path({str(self.root / 'drive')!r})"
+        cell(document, "get").source += f"\n{drive}"
         client = NotebookClient(document, timeout=600, kernel_name="python3")
         folders = os.pathsep.join(str(self.root / folder) for folder in uploads.split())
         environment = self.environment(shared, shared_not, folders)

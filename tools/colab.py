@@ -33,13 +33,16 @@ def place(dataset: str, *, use_drive: bool, drive_folder: str, bucket: str) -> p
         dataset: each one has a folder of its own in Drive.
         use_drive: it is mounted; with a bucket as well, where photos may come from it.
         bucket: its name, or its address.
+
+    Raises:
+        Stopped: `drive_folder` is not in Drive.
     """
     errors.say(f"Passo at commit {last_commit()}")
     if name := bucket.strip().removeprefix("gs://").strip("/").lower():
         if use_drive:
             places.mount()
         return places.Bucket(name)
-    return places.Drive(Path(drive_folder) / dataset) if use_drive else places.Nowhere()
+    return places.in_drive(drive_folder, dataset) if use_drive else places.Nowhere()
 
 
 def introduce(name: str, email: str) -> None:

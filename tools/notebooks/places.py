@@ -1,6 +1,7 @@
 """Where a notebook keeps a training: nowhere, in Drive, or in a bucket; and what is lost with the runtime."""
 
 import contextlib
+import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from tools.notebooks.terminal import Stopped, commit, last_commit, run
 
 LOCAL = Path(".work")  # train.work_dir
 MOUNT = "/content/drive"
+MY_DRIVE = Path(MOUNT, "MyDrive")
 
 
 class Nowhere:
@@ -105,6 +107,18 @@ class Drive(Nowhere):
             yield
         except (OSError, UserError) as error:
             raise Stopped(f"{self.folder}: {error}; run this cell again") from error
+
+
+def in_drive(folder: str, dataset: str) -> Drive:
+    """The folder of a dataset in a folder of Drive.
+
+    Raises:
+        Stopped: it is elsewhere, on the runtime's own disk.
+    """
+    path = Path(os.path.normpath(Path(folder, dataset)))  # what a link in Drive leads to may be elsewhere
+    if not path.is_relative_to(MY_DRIVE):
+        raise Stopped(f"DRIVE_FOLDER: {folder} is not in your Drive; begin it with {MY_DRIVE}/")
+    return Drive(path)
 
 
 def mount() -> None:

@@ -26,7 +26,7 @@ def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     [
         (False, "", places.Nowhere()),
         (False, " ", places.Nowhere()),
-        (True, "", places.Drive(Path("drive/pets"))),
+        (True, "", places.Drive(places.MY_DRIVE / "passo" / "pets")),
         (False, "gs://My-Pets/", places.Bucket("my-pets")),
         (True, "my-pets", places.Bucket("my-pets")),
     ],
@@ -39,11 +39,24 @@ def test_a_bucket_comes_before_drive(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(REPOSITORY)
-    found = colab.place("pets", use_drive=use_drive, drive_folder="drive", bucket=bucket)
+    found = colab.place("pets", use_drive=use_drive, drive_folder="/content/drive/MyDrive/passo", bucket=bucket)
     assert type(found) is type(expected)
     assert found == expected or type(found) is places.Nowhere
     assert ("mounted" in capsys.readouterr().out) == (use_drive and bool(bucket))  # else it is, when it is needed
     assert found.work_dir == ("gs://my-pets/work" if bucket.strip() else "")
+
+
+@pytest.mark.parametrize(
+    "folder",
+    ["", "passo", "MyDrive/passo", "/MyDrive/passo", "/content/drive/MyDrive/../passo", "/content/drive/MyDrive2/passo"],
+)
+def test_a_folder_that_is_not_in_drive_is_refused(folder: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would be on the runtime's own disk, and lost with it."""
+    monkeypatch.chdir(REPOSITORY)
+    with pytest.raises(Stopped) as caught:
+        colab.place("pets", use_drive=True, drive_folder=folder, bucket="")
+    assert str(caught.value) == f"DRIVE_FOLDER: {folder} is not in your Drive; begin it with /content/drive/MyDrive/"
+    assert colab.place("pets", use_drive=True, drive_folder=folder, bucket="my-pets") == places.Bucket("my-pets")
 
 
 def zipped(path: Path, content: str) -> Path:
