@@ -276,7 +276,7 @@ def kept_nowhere(runtime: Runtime, in_drive: Any) -> Any:
 def test_tpu_train_with_nothing(runtime: Runtime, kept_nowhere: Any) -> None:
     check_trained(runtime, "fifth", kept_nowhere)
     assert "the training is lost" in printed(kept_nowhere, "place")
-    assert "or it is lost with this runtime" in printed(kept_nowhere, "keep")
+    assert "is lost with this runtime" in printed(kept_nowhere, "keep")
     assert "stand-in: signed in" not in nbformat.writes(kept_nowhere)  # type: ignore[no-untyped-call]
     assert "stand-in: mounted" not in nbformat.writes(kept_nowhere)  # type: ignore[no-untyped-call]
 

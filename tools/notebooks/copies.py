@@ -41,9 +41,9 @@ def saved(work: Path, folder: Path, seconds: float = SECONDS) -> Iterator[None]:
         try:
             save(work, folder)
         except (OSError, UserError, ValueError) as error:
-            if (reason := str(error)) not in reported:
-                reported.add(reason)
-                errors.say(f"warning: {folder}: not copied: {reason}; training goes on, and it is tried again")
+            if (why := reason(error, folder)) not in reported:
+                reported.add(why)
+                errors.say(f"warning: {folder}: not copied: {why}; training goes on, and it is tried again")
 
     def watch() -> None:
         while not over.wait(seconds):
@@ -57,6 +57,15 @@ def saved(work: Path, folder: Path, seconds: float = SECONDS) -> Iterator[None]:
         over.set()
         thread.join()
         save_or_say()
+
+
+def reason(error: Exception, folder: Path) -> str:
+    """Why a copy failed; where `folder` is what is full, with what to do: what is in Drive's bin takes room, too."""
+    if isinstance(error, OSError) and error.errno in errors.FULL:
+        target = str(error.filename2 or error.filename)
+        if Path(target).is_relative_to(folder):
+            return f"{error}; make room in Drive, and empty its bin"
+    return str(error)
 
 
 def save(work: Path, folder: Path) -> None:

@@ -41,7 +41,7 @@ class Nowhere:
 
     def keep(self, tf: str) -> None:
         """Store the results, which are committed."""
-        errors.say("kept nowhere: download the model below, or it is lost with this runtime")
+        errors.say("kept nowhere: what you have not downloaded above is lost with this runtime")
 
     def running(self) -> list[str]:
         """The arguments of `make predict` that name the best checkpoint so far of a training that runs.
@@ -61,7 +61,7 @@ class Nowhere:
         Raises:
             Stopped: there is none.
         """
-        (chosen, *_) = upload(model_zip.KEPT, "the model-....zip that TPU_Train.ipynb offers in its last cell")
+        (chosen, *_) = upload(model_zip.KEPT, "the model-....zip that TPU_Train.ipynb offers for download")
         return [f"MODEL={chosen}"]
 
 
@@ -106,7 +106,7 @@ class Drive(Nowhere):
         try:
             yield
         except (OSError, UserError) as error:
-            raise Stopped(f"{self.folder}: {error}; run this cell again") from error
+            raise Stopped(f"{self.folder}: {copies.reason(error, self.folder)}; run this cell again") from error
 
 
 def in_drive(folder: str, dataset: str) -> Drive:

@@ -296,3 +296,18 @@ def test_a_full_drive_leaves_no_half_of_a_checkpoint(here: Path, monkeypatch: py
     assert contents(DRIVE) == {}
     copies.save(WORK, DRIVE)
     assert len(contents(DRIVE)) == 5
+
+
+def test_a_full_drive_says_what_to_do_and_another_full_disk_does_not(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # as a failed write does, without a name
+
+    train(10, 10)
+    monkeypatch.setattr(copies.shutil, "copyfile", full)
+    with copies.saved(WORK, DRIVE):
+        pass
+    assert "; make room in Drive, and empty its bin; training goes on, and it is tried" in capsys.readouterr().out
+    error = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(DRIVE / "a"), None, str(WORK / "a"))
+    assert copies.reason(error, DRIVE) == str(error)

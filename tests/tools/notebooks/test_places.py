@@ -1,5 +1,7 @@
 """Where a training is kept, as the form says; what is there, and what is not. The notebooks' tests do the rest."""
 
+import errno
+import json
 import os
 import zipfile
 from pathlib import Path
@@ -81,6 +83,24 @@ def test_a_drive_that_cannot_be_written_to_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(Stopped, match=r"file/pets: .* is not a folder; .*; run this cell again$"):
         places.Drive(tmp_path / "file" / "pets").prepare("", "cpu")
+
+
+def test_a_full_drive_says_what_to_do_and_the_model_was_offered_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    (tmp_path / "pets").mkdir()
+    zipped(tmp_path / "pets" / "model-aa.zip", "1")
+    monkeypatch.setattr(places.model_zip, "pack", lambda: tmp_path / "pets" / "model-aa.zip")
+    monkeypatch.setattr(places.model_zip.shutil, "copyfile", full)
+    with pytest.raises(Stopped, match=r"pets: .*; make room in Drive, and empty its bin; run this cell again$"):
+        places.Drive(tmp_path / "pets").keep("cpu")
+    for language in ("", "pt-BR/"):
+        cells = json.loads((REPOSITORY / "notebooks" / language / "TPU_Train.ipynb").read_text())["cells"]
+        ids = [cell["id"] for cell in cells]
+        assert ids.index("download") < ids.index("keep")
 
 
 def test_what_would_be_lost_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
