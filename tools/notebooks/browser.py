@@ -10,7 +10,7 @@ import time
 import urllib.request
 from pathlib import Path
 
-from detector.base import paths
+from detector.base import errors, paths
 from tools.notebooks.terminal import Stopped
 
 SHOWN = (".jpg", ".jpeg")  # what predict and evaluate write, as the photos' own names end: IMG_1.JPG, too
@@ -77,7 +77,10 @@ def download(path: Path) -> None:
 
 
 def tensorboard(logs: str = "logs") -> None:
-    """Show TensorBoard of a folder of logs in the cell's output; it ends with the notebook's Python."""
+    """Show TensorBoard of a folder of logs in the cell's output; it ends with the notebook's Python.
+
+    Where it does not start in time that is said, and the cells below run.
+    """
     from google.colab import output
 
     if not _SERVERS or _SERVERS[-1][0].poll() is not None:
@@ -86,7 +89,8 @@ def tensorboard(logs: str = "logs") -> None:
     until = time.monotonic() + TENSORBOARD_SECONDS
     while not _answers(port):
         if time.monotonic() > until or server.poll() is not None:
-            raise Stopped("TensorBoard does not start; the cells below do not need it")
+            errors.say("TensorBoard does not answer; training does without it; to see the curves, run this cell again")
+            return
         time.sleep(0.5)
     output.serve_kernel_port_as_iframe(port, height=600)
 

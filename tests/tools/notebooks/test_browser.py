@@ -11,6 +11,7 @@ import pytest
 from IPython import display
 from PIL import Image
 
+from tests.support.stage import REPOSITORY
 from tools.notebooks import browser
 
 
@@ -59,3 +60,21 @@ def test_the_report_is_in_a_frame_that_holds_all_of_it(
     browser.report("pt-BR")
     browser.report("en")
     assert ["olá" in each.data for each in shown] == [False, True, False]
+
+
+@pytest.mark.parametrize("program", ["exit 1", "exec sleep 60"])
+def test_a_tensorboard_that_does_not_answer_is_no_end(
+    program: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The training is below."""
+    monkeypatch.syspath_prepend(REPOSITORY / "tests/support/colab")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(browser, "TENSORBOARD_SECONDS", 0.1)
+    monkeypatch.setattr(browser, "_SERVERS", [])
+    Path(".venv/bin").mkdir(parents=True)
+    Path(".venv/bin/tensorboard").write_text(f"#!/bin/sh\n{program}\n")
+    Path(".venv/bin/tensorboard").chmod(0o755)
+    browser.tensorboard()
+    browser._SERVERS[0][0].kill()
+    browser._SERVERS[0][0].wait()
+    assert capsys.readouterr().out.startswith("TensorBoard does not answer; training does without it; ")

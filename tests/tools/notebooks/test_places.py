@@ -50,7 +50,7 @@ def test_a_bucket_comes_before_drive(
 
 @pytest.mark.parametrize(
     "folder",
-    ["", "passo", "MyDrive/passo", "/MyDrive/passo", "/content/drive/MyDrive/../passo", "/content/drive/MyDrive2/passo"],
+    ["", "passo", "MyDrive/passo", "/MyDrive/passo", "/content/drive/MyDrive/../passo", "/content/drive/MyDrive2/a"],
 )
 def test_a_folder_that_is_not_in_drive_is_refused(folder: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """It would be on the runtime's own disk, and lost with it."""
