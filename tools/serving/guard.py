@@ -138,7 +138,7 @@ class Rates:
     def check(self, address: str, now: float) -> None:
         if not self._step:
             return
-        key = _network(address)
+        key = network(address)
         then = max(self._next.get(key, now), now)
         if then - now > self._ahead - self._step:
             raise Refusal(429, "too many requests from this address", retry=then - now - self._ahead + self._step)
@@ -147,7 +147,8 @@ class Rates:
             self._next = {one: due for one, due in self._next.items() if due > now}
 
 
-def _network(address: str) -> str:
+def network(address: str) -> str:
+    """What counts as one address."""
     try:
         found = ipaddress.ip_address(address)
     except ValueError:  # of a test, or a socket of the file system

@@ -15,6 +15,8 @@ class Limits:
     worker_bytes: int = 1_000_000_000  # of memory that a worker may take beside the model
     waiting: int = 64  # photos that wait for a worker
     wait_seconds: float = 10  # that a photo waits for one
+    connections: int = 600  # at a time, of all clients; fewer where the system allows this process fewer files
+    of_address: int = 250  # of them, from one address; with a `rate` of 0, as behind a proxy, any number
     requests: int = 500  # at a time, of all clients
     held_bytes: int = 500_000_000  # of their bodies
     rate: float = 100  # requests a second from one address, in the long run; 0: any number

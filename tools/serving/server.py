@@ -1,24 +1,27 @@
-"""uvicorn, with a time limit for headers, and a log of one line for each request."""
+"""uvicorn, with limits on connections and on the time for headers, and a log of one line for each request."""
 
 import asyncio
 import logging
+import resource
 import socket
+from collections import Counter
 
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from detector.base import errors
 from detector.base.errors import UserError
-from tools.serving.guard import App
+from tools.serving.guard import App, network
 from tools.serving.limits import Limits
 
-BACKLOG = 512  # connections that wait to be accepted
+BACKLOG = 64  # connections that wait to be accepted; as many are accepted at once
+MOST_FILES, OTHER_FILES = 4096, 100  # that this process asks for, connections among them; all that are none
 LAST_PORT = 65_535  # Python would take a larger one for what is left of it
 STOP_SECONDS = 10  # for the requests that are being answered when the server is to end
 
 
 class _Lines(logging.Handler):
-    """uvicorn's warnings, a line each, without the traceback."""
+    """The warnings of uvicorn and asyncio, a line each, without the traceback."""
 
     def emit(self, record: logging.LogRecord) -> None:
         errors.say(f"{record.levelname.lower()}: {errors.printable(record.getMessage())}")
@@ -41,11 +44,13 @@ def bound(host: str, port: int) -> socket.socket:
 
 def run(app: App, listener: socket.socket, limits: Limits) -> None:
     """Answer requests until SIGINT or SIGTERM; those that are being answered end first."""
-    logger = logging.getLogger("uvicorn")
-    logger.handlers, logger.propagate = [_Lines(logging.WARNING)], False
+    for name in ("uvicorn", "asyncio"):
+        logger = logging.getLogger(name)
+        logger.handlers, logger.propagate = [_Lines(logging.WARNING)], False
     config = uvicorn.Config(
         app,
-        http=_impatient(limits),
+        http=_impatient(limits, max(1, min(limits.connections, _files() - OTHER_FILES))),
+        backlog=BACKLOG,
         ws="none",
         access_log=False,
         log_config=None,
@@ -57,16 +62,32 @@ def run(app: App, listener: socket.socket, limits: Limits) -> None:
     uvicorn.Server(config).run([listener])
 
 
-def _impatient(limits: Limits) -> type[asyncio.Protocol]:
+def _files() -> int:
+    """How many files this process may open: what it is given at the start may be few, and it may ask for more."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
+    if soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+    return max(soft, most)
+
+
+def _impatient(limits: Limits, most: int) -> type[asyncio.Protocol]:
     """uvicorn's protocol, which closes a connection on which no whole head of a request has come for some time.
 
     uvicorn has a limit for silence alone: a client that sends a letter now and then would keep its connection for ever.
+    Of connections it has none. What is above `most`, or of one address above its own, is closed as it comes.
     """
+    opened = Counter[str]()  # connections, by address
+    of_address = limits.of_address if limits.rate else most
 
     class Impatient(H11Protocol):  # type: ignore[misc]
         def connection_made(self, transport: asyncio.Transport) -> None:
             super().connection_made(transport)
+            self._address = network(self.client[0] if self.client else "")
+            opened[self._address] += 1
             self._wait()
+            if opened[self._address] > of_address or opened.total() > most:
+                transport.abort()
 
         def on_response_complete(self) -> None:
             super().on_response_complete()
@@ -75,6 +96,9 @@ def _impatient(limits: Limits) -> type[asyncio.Protocol]:
 
         def connection_lost(self, exc: Exception | None) -> None:
             self._patience.cancel()
+            opened[self._address] -= 1
+            if not opened[self._address]:
+                del opened[self._address]
             super().connection_lost(exc)
 
         def _wait(self) -> None:

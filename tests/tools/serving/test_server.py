@@ -3,9 +3,11 @@
 import json
 import os
 import re
+import resource
 import shutil
 import signal
 import socket
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -34,8 +36,14 @@ def project(root: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    with serving.served(project(tmp_path_factory.mktemp("served"))) as one:
-        yield one
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))  # what it starts with; it asks for more
+    try:
+        with serving.served(project(tmp_path_factory.mktemp("served"))) as one:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+            yield one
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 @pytest.fixture(scope="module")
@@ -233,6 +241,45 @@ def test_slow_clients_are_given_up(server: Served) -> None:
     assert answers == [b"", b"", b"HTTP/1.1 408 Request"]
     assert 9 < time.monotonic() - started < 20
     assert server.ask("GET", "/health").status == 200
+
+
+def opened(server: Served, address: str, count: int) -> list[socket.socket]:
+    place = ("127.0.0.1", server.port)
+    return [socket.create_connection(place, timeout=30, source_address=(address, 0)) for _ in range(count)]
+
+
+def open_still(clients: list[socket.socket]) -> int:
+    """How many the server has not closed, nor said anything on."""
+    found = 0
+    for client in clients:
+        client.setblocking(False)
+        try:
+            client.recv(1)
+        except BlockingIOError:
+            found += 1
+        except ConnectionResetError:
+            pass
+    return found
+
+
+@serving.needed
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have 127.0.0.1 alone")
+def test_idle_connections_leave_room_for_others(server: Served) -> None:
+    """More of them than the files that the server could open as it was started."""
+    clients = opened(server, "127.0.0.2", 260)
+    assert server.ask("GET", "/health").status == 200  # of another address
+    assert open_still(clients) == 250
+    others = [*opened(server, "127.0.0.3", 250), *opened(server, "127.0.0.4", 150)]
+    end = time.monotonic() + 5
+    while open_still(clients + others) > 600:
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    assert open_still(clients + others) >= 599  # the one that asked may be on its way out
+    for client in clients + others:
+        client.close()
+    time.sleep(0.1)
+    assert server.ask("GET", "/health").status == 200
+    assert "system resource" not in server.log() and "Traceback" not in server.log()
 
 
 @serving.needed
