@@ -10,10 +10,13 @@ read, its lock is not taken, and the export, which takes half a minute, leaves i
 """
 
 import argparse
+import contextlib
+import fcntl
 import json
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from detector.base import errors, files, params, paths
@@ -43,10 +46,26 @@ def main() -> None:
             f"{found.where}: the best weights so far are those of step {found.step}, AP {found.ap:.3f} in validation; "
             f"it has come to step {found.newest}"
         )
-        if not kept.is_dir():
-            errors.say("exporting them, once: half a minute")
-            export(found, copy, kept)
-        shutil.copytree(kept, arguments.folder)
+        with one_at_a_time():
+            if not kept.is_dir():
+                errors.say("exporting them, once: half a minute")
+                export(found, copy, kept)
+            shutil.copytree(kept, arguments.folder)
+
+
+@contextlib.contextmanager
+def one_at_a_time() -> Iterator[None]:
+    """Holds the lock of `KEPT`: an export removes all that is older there, such as what another one has begun."""
+    files.make_folder(KEPT)
+    with (KEPT / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            errors.say("another prediction is exporting; waiting for its end")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        except OSError:  # a network folder without locks
+            pass
+        yield
 
 
 def fetched(given: str, folder: Path) -> Best:
@@ -83,8 +102,9 @@ def export(found: Best, source: Path, target: Path) -> None:
         onnx_model.export(model, config, folder, ["onnx"], list)
         labels.copy(source / paths.LABEL_MAP, folder / paths.LABEL_MAP)
         files.write_text(folder / paths.MODEL_RECORD, json.dumps(record, indent=2) + "\n")
-    for older in sorted(set(target.parent.iterdir()) - {target}):
-        files.remove_folder(older)
+    for older in sorted(target.parent.iterdir()):
+        if older.is_dir() and older != target:
+            files.remove_folder(older)
 
 
 if __name__ == "__main__":

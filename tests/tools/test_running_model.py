@@ -1,10 +1,12 @@
 """`make predict MODEL=running`: a real training, and predictions by its best weights so far."""
 
+import fcntl
 import json
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -12,6 +14,8 @@ import pytest
 
 from detector.checkpointing import work_dir
 from tests.support import stage, tiny
+from tools import running_model
+from tools.trainings import best
 
 SMALL = "model { ssd { image_resizer { fixed_shape_resizer { height: 96 width: 96 } } } }"
 PARAMS = {
@@ -49,6 +53,34 @@ def test_a_bucket_alone_names_no_model(project: Path) -> None:
     assert done.stderr == "error: BUCKET: is for the model of a training that runs; give MODEL=running, too\n"
 
 
+def test_two_at_a_time_are_one_after_the_other(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of a training whose best weights are exported already."""
+    monkeypatch.setattr(sys, "argv", ["running_model", "model"])
+    identity = {"train": {"steps": 50}}
+    with work_dir.opened(".work", identity, keep=1) as work:
+        work.save_best(8, 10, lambda to: (to / "ckpt-1.index").write_text("best"))
+        state = {"step": 8, "best_step": 8, "best": {"AP": 0.5}, "score_threshold": 0.25}
+        work.save(state, 10, lambda to: (to / "ckpt-1.index").write_text("step"))
+        logs = Path(f"logs/20261128-090000-{work.folder.name[:8]}")
+        kept = running_model.KEPT / f"{work.folder.name}-00000008-{best.checked(work.best(8))[:8]}"
+        for path in (logs / "pipeline.config", logs / "label_map.pbtxt", kept / "model.onnx"):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(path.name)
+        with (running_model.KEPT / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            second = threading.Thread(target=running_model.main)
+            second.start()
+            said, end = "", time.monotonic() + 30
+            while "another prediction is exporting; waiting" not in (said := said + capsys.readouterr().out):
+                assert time.monotonic() < end
+                time.sleep(0.01)
+            assert not Path("model").exists()
+        second.join()
+    assert Path("model/model.onnx").read_text() == "model.onnx"
+
+
 def newest(root: Path) -> int:
     return max(
         (json.loads(p.read_text())["state"]["best_step"] for p in root.glob(".work/*/step-*/state.json")), default=0
@@ -81,5 +113,5 @@ def test_the_best_weights_so_far_predict_while_the_training_runs(
     assert second.stdout.splitlines()[0] == line
     assert "exporting" not in second.stdout
     assert (tmp_path / "again/detections.csv").read_bytes() == (tmp_path / "predictions/detections.csv").read_bytes()
-    (kept,) = (tmp_path / ".work/running").iterdir()
+    (kept,) = (path for path in (tmp_path / ".work/running").iterdir() if path.is_dir())
     assert sorted(path.name for path in kept.iterdir()) == ["label_map.pbtxt", "model.json", "model.onnx"]
