@@ -1,5 +1,6 @@
 """TensorBoard's event files, without TensorFlow: a TFRecord of messages, each with a step and a time."""
 
+import os
 import time
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -51,13 +52,22 @@ def write(path: Path, events: Iterable[Any]) -> None:
 
 
 def append(path: Path, events: Iterable[Any]) -> None:
-    """Add to a file, which is made where it does not exist; a kill leaves whole events, and perhaps a part of one."""
+    """Add to a file, which is made where it does not exist; a kill leaves whole events, and perhaps a part of one.
+
+    A full disk leaves it as it was: what came behind a part of an event could not be read.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("ab") as file:
-        if not file.tell():
-            records.write_frame(file, Event(wall_time=time.time(), file_version=VERSION).SerializeToString())
-        for event in events:
-            records.write_frame(file, event.SerializeToString())
+    path.touch()
+    size = path.stat().st_size
+    try:
+        with path.open("ab") as file:
+            if not size:
+                records.write_frame(file, Event(wall_time=time.time(), file_version=VERSION).SerializeToString())
+            for event in events:
+                records.write_frame(file, event.SerializeToString())
+    except OSError:
+        os.truncate(path, size)
+        raise
 
 
 def cut(path: Path, last: int) -> int:

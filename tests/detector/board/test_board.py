@@ -1,6 +1,7 @@
 """A training in TensorBoard: what is in its event files, and what a kill and a resumed training leave of them."""
 
 import io
+import resource
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from detector.board import board
+from detector.board import board, events
 from detector.board.board import Board
 from detector.board.pictures import SamePhotos, sheet
 from detector.data import records
@@ -168,6 +169,22 @@ def test_a_kill_while_an_event_is_written_leaves_all_before_it() -> None:
     session.write_bytes(content[:-1] + b"x")
     train(made(20, 0), 30)
     assert steps("train") == [10, 30]
+
+
+def test_a_full_disk_leaves_a_file_that_later_events_are_added_to() -> None:
+    path, limits = Path("events"), resource.getrlimit(resource.RLIMIT_FSIZE)
+    steps = [events.scalars(step, {"loss": step / 4}) for step in range(3)]
+    for number, event in enumerate(steps):
+        before = path.read_bytes() if number else b""
+        resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + 30, limits[1]))  # a part of one fits
+        try:
+            with pytest.raises(OSError, match="too large"):
+                events.append(path, [event])
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        assert path.read_bytes() == before
+        events.append(path, [event])
+    assert list(records.read_frames(path))[1:] == [event.SerializeToString() for event in steps]
 
 
 def test_from_the_start_again_nothing_of_before_is_left() -> None:
