@@ -77,21 +77,23 @@ def locked() -> Iterator[tuple[str, str]]:
         raise UserError(str(LOCK), "cannot be read as a list of stages", f"restore it: git checkout {LOCK}") from error
 
 
-def is_what(path: Path, digest: str) -> bool:
+def is_what(path: Path, digest: str, copies: Path | None = None) -> bool:
     """Whether a file or a folder has the content with this md5 of DVC, whose ending says that it is a folder.
 
-    What is neither has none: to read a device or a pipe may never end.
+    What is neither has none: to read a device or a pipe may never end. Of a folder's files, those that are in `copies`
+    are read there.
     """
     try:
-        return digest == _of_folder(path) if is_list(digest) else path.is_file() and digest == md5(path)
+        return digest == _of_folder(path, copies or path) if is_list(digest) else path.is_file() and digest == md5(path)
     except OSError:
         return False
 
 
-def _of_folder(path: Path) -> str:
+def _of_folder(path: Path, copies: Path) -> str:
     """DVC's id of a folder: the md5 of the list of its files."""
     names = sorted(file.relative_to(path).as_posix() for file in path.rglob("*") if file.is_file())
-    listed = json.dumps([{"md5": md5(path / name), "relpath": name} for name in names], sort_keys=True)
+    read = {name: copies if (copies / name).is_file() else path for name in names}
+    listed = json.dumps([{"md5": md5(read[name] / name), "relpath": name} for name in names], sort_keys=True)
     return f"{hashlib.md5(listed.encode(), usedforsecurity=False).hexdigest()}.dir"
 
 

@@ -34,10 +34,18 @@ def taken(where: str) -> Iterator[Path]:
         for name in KEPT:
             if (folder / name).is_file():
                 shutil.copyfile(folder / name, Path(temporary) / name)
-        if not where and lineage.stale(folder):
-            remedy = f"run: dvc checkout, or serve it all the same: MODEL={folder}"
-            raise UserError(str(folder), f"is not what {lineage.LOCK} names", remedy)
+        if not where:
+            _check(folder, Path(temporary))
         try:
             yield Path(temporary)
         except UserError as error:
             raise UserError(error.where.replace(temporary, str(folder)), error.reason, error.remedy) from error
+
+
+def _check(folder: Path, copied: Path) -> None:
+    """Raises: UserError: dvc.lock names no model, or another one than what was copied."""
+    digest, unchecked = dict(lineage.locked()).get(folder.as_posix()), f"serve it unchecked: MODEL={folder}"
+    if not digest:
+        raise UserError(str(folder), f"is not in {lineage.LOCK}, so it may be any model", unchecked)
+    if not lineage.is_what(folder, digest, copied):
+        raise UserError(str(folder), f"is not what {lineage.LOCK} names", f"run: dvc checkout, or {unchecked}")

@@ -46,7 +46,7 @@ def test_both_languages_have_the_same_words() -> None:
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     root = project(tmp_path_factory.mktemp("demo"))
     (root / "model/export/README.md").write_text("---\nlicense: other\n---\n\n# Detector of red, white\n")
-    with serving.served(root, command="tools.demo") as one:
+    with serving.served(root, "--model=model/export", command="tools.demo") as one:
         yield one
 
 

@@ -1,5 +1,6 @@
 """`python -m tools.serve` over HTTP: the contract, and what it defends against (docs/serve.md#defences)."""
 
+import hashlib
 import json
 import os
 import re
@@ -15,23 +16,39 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from detector.base.errors import UserError
 from tests.support import finder, serving, stage
 from tests.support.serving import Served
 from tests.support.stage import REPOSITORY
 from tests.tools.serving.test_pool import FOUND, encoded, photo
 from tools import serve
+from tools.cloud import lineage
+from tools.serving import snapshots
 
 TOKEN = "0123456789abcdef0123"  # noqa: S105
 DIGITS = r"[0-9a-f]{64}"
 
 
 def project(root: Path) -> Path:
-    """A project whose model finds red and white rectangles."""
+    """A project whose model finds red and white rectangles; dvc.lock names it."""
     finder.save(root / "model/export")
     record = {"score_threshold": 0.4, "metrics": {"AP": 0.5}, "classes": {"1": "red", "2": "white"}}
     (root / "model/export/model.json").write_text(json.dumps(record))
     shutil.copy(REPOSITORY / "params.yaml", root)
+    exported = root / "model/export"
+    names = sorted(path.relative_to(exported).as_posix() for path in exported.rglob("*") if path.is_file())
+    listed = [{"md5": md5((exported / name).read_bytes()), "relpath": name} for name in names]
+    digest = md5(json.dumps(listed).encode())
+    write_lock(root, f"export: {{cmd: x, outs: [{{path: model/export, md5: {digest}.dir}}]}}")
     return root
+
+
+def md5(content: bytes) -> str:
+    return hashlib.md5(content, usedforsecurity=False).hexdigest()
+
+
+def write_lock(root: Path, stages: str) -> None:
+    (root / "dvc.lock").write_text(f"schema: '2.0'\nstages: {{{stages}}}\n")
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +67,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """One with a token, which answers 10 requests from one address at once and then 5 a second."""
     root = project(tmp_path_factory.mktemp("guarded"))
-    with serving.served(root, "--rate=5", "--threshold=0.9", "--name=detector.example", PASSO_TOKEN=TOKEN) as one:
+    with serving.served(
+        root, "--model=model/export", "--rate=5", "--threshold=0.9", "--name=detector.example", PASSO_TOKEN=TOKEN
+    ) as one:
         yield one
 
 
@@ -361,9 +380,8 @@ def test_other_addresses_need_a_token(
 @pytest.mark.long
 def test_a_model_that_is_not_what_dvc_lock_names_is_refused(tmp_path: Path) -> None:
     project(tmp_path)
-    out = "{path: model/export, md5: 0123456789abcdef0123456789abcdef.dir}"
-    (tmp_path / "dvc.lock").write_text(f"schema: '2.0'\nstages: {{export: {{cmd: x, outs: [{out}]}}}}\n")
-    refused = "error: model/export: is not what dvc.lock names; run: dvc checkout, or serve it all the same: MODEL="
+    write_lock(tmp_path, "export: {cmd: x, outs: [{path: model/export, md5: 0123456789abcdef0123456789abcdef.dir}]}")
+    refused = "error: model/export: is not what dvc.lock names; run: dvc checkout, or serve it unchecked: MODEL="
     assert started(tmp_path).startswith(refused)
     (tmp_path / "model/export/model.onnx").unlink()
     assert "model/export/model.onnx: no model yet" in started(tmp_path, "--model=model/export")
@@ -373,6 +391,36 @@ def test_a_model_that_is_not_what_dvc_lock_names_is_refused(tmp_path: Path) -> N
         == "error: model/export: no model there; run: make train (or make pull, for one from before)\n"
     )
     assert started(tmp_path, "--threshold=2").startswith("error: THRESHOLD: 2 is not a score")
+
+
+def test_a_model_is_served_unchecked_only_where_that_is_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(project(tmp_path))
+    copied = Path("model/export/model.json").read_bytes()
+    with snapshots.taken("") as folder:
+        assert (folder / "model.json").read_bytes() == copied
+    write_lock(tmp_path, "pretrained: {cmd: x}")
+    for _ in range(2):  # without that stage, and then without a file
+        with pytest.raises(UserError) as caught, snapshots.taken(""):
+            pass
+        words = "is not in dvc.lock, so it may be any model; serve it unchecked: MODEL=model/export"
+        assert caught.value.line() == f"model/export: {words}"
+        Path("dvc.lock").unlink(missing_ok=True)
+    with snapshots.taken("model/export") as folder:
+        assert (folder / "model.json").read_bytes() == copied
+
+
+def test_what_was_copied_is_compared_and_not_what_came_back_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(project(tmp_path))
+    (digest,) = [digest for _, digest in lineage.locked()]
+    (tmp_path / "copy").mkdir()
+    shutil.copy("model/export/model.json", "copy")
+    assert lineage.is_what(Path("model/export"), digest, Path("copy"))
+    Path("copy/model.json").write_text("{}")
+    assert not lineage.is_what(Path("model/export"), digest, Path("copy"))
 
 
 @serving.needed
