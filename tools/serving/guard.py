@@ -153,7 +153,11 @@ def network(address: str) -> str:
         found = ipaddress.ip_address(address)
     except ValueError:  # of a test, or a socket of the file system
         return address
-    return str(ipaddress.ip_network((found, 64), strict=False)) if found.version == 6 else address
+    if found.version == 4:
+        return str(found)
+    if found.ipv4_mapped:  # as a socket for both kinds shows those of IPv4
+        return str(found.ipv4_mapped)
+    return str(ipaddress.ip_network((found, 64), strict=False))
 
 
 class _Answer:

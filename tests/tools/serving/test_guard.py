@@ -227,6 +227,10 @@ def test_a_network_of_ipv6_is_one_address_and_few_are_remembered() -> None:
     with pytest.raises(Refusal):
         rates.check("2001:db8::ffff", now=0)
     rates.check("2001:db8:0:1::1", now=0)
+    rates.check("::ffff:10.0.0.1", now=0)  # IPv4, on a socket that takes both
+    rates.check("::ffff:10.0.0.2", now=0)
+    with pytest.raises(Refusal):
+        rates.check("10.0.0.1", now=0)
     for number in range(30_000):
         rates.check(f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}", now=number)
     assert len(rates._next) <= 10_001
