@@ -35,7 +35,7 @@ from detector.prediction import photos
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PYTHON = REPOSITORY / ".venv-serve" / "bin" / "python"
-SERVERS = {"serve": ["tools.serve", "--port=0"], "plain": ["tools.lab.plain_server"]}
+SERVERS = {"serve": ["tools.serve", "--port=0", f"--model={paths.EXPORT}"], "plain": ["tools.lab.plain_server"]}
 PATIENCE = 30  # seconds that a client waits for an answer
 GOOD = "photo"
 LARGE = 30_000_000  # bytes
