@@ -14,6 +14,7 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.parse
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -304,6 +305,31 @@ def test_a_notebook_that_is_not_from_github_asks_for_the_repository(runtime: Run
     with pytest.raises(CellExecutionError, match="REPOSITORY: Colab does not say where this notebook is from; fill in"):
         runtime.train("ninth")
     runtime.jupyter.files["/api/sessions"] = sessions
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("/blob/main/notebooks/TPU_Train.ipynb", ["--branch=main", "--", SOURCE]),
+        ("/blob/try/more-steps/notebooks/pt-BR/TPU_Train.ipynb", ["--branch=try/more-steps", "--", SOURCE]),
+        (f"/blob/{'0a' * 20}/notebooks/TPU_Train.ipynb", ["--", SOURCE]),  # a commit, which git clone does not take
+        ("", ["--", SOURCE]),
+        (None, []),
+    ],
+)
+def test_the_branch_that_a_notebook_was_opened_from_is_cloned(
+    path: str | None, expected: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The function of its cell, with a server that answers as Colab's own Jupyter."""
+    names: dict[str, Any] = {}
+    exec(cell(notebook(NOTEBOOKS[0]), "get").source.partition("\nHERE = ")[0], names)  # noqa: S102
+    with web.serve() as jupyter:
+        address, _, port = jupyter.url.removeprefix("http://").partition(":")
+        monkeypatch.setenv("COLAB_JUPYTER_IP", address)
+        monkeypatch.setenv("KMP_TARGET_PORT", port)
+        opened = "1aB2" if path is None else urllib.parse.quote(f"{SOURCE}{path}", safe="")
+        jupyter.files["/api/sessions"] = json.dumps([{"path": f"fileId={opened}", "name": "a"}]).encode()
+        assert names["opened_from"]() == expected
 
 
 @pytest.mark.parametrize("name", [f"{language}{name}" for language in LANGUAGES for name in NOTEBOOKS])

@@ -40,7 +40,7 @@ class Project:
         (root / ".venv").symlink_to(sys.prefix)
         if changes:
             tiny.params(root, **changes)
-        for command in ("git init -q", "git add .", "git commit -qm start"):
+        for command in ("git init -q -b main", "git add .", "git commit -qm start"):
             self.run(*command.split())
 
     def run(self, *command: str, code: int = 0) -> subprocess.CompletedProcess[str]:
