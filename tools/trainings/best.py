@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from detector.base import files
+from detector.base import errors, files
 from detector.base.errors import UserError
 from detector.checkpointing import work_dir
 
@@ -59,13 +59,14 @@ def checked(folder: Path) -> str:
 
     Raises:
         ChangedError: its files are not those that its state.json names.
+        UserError: the system refuses to read them.
     """
     try:
         digests = json.loads((folder / work_dir.STATE).read_bytes())["files"]
         if not all(files.sha256(folder / name) == sha256 for name, (_, sha256) in digests.items()):
             raise ChangedError(f"{folder.name} is not whole")
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ChangedError(f"{folder.name} is not whole") from error
+        raise errors.refusal(error) or ChangedError(f"{folder.name} is not whole") from error
     return work_dir.digest(digests)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import psutil
 
-from detector.base import paths
+from detector.base import errors, paths
 from detector.base.errors import UserError
 from detector.board import board
 from detector.checkpointing import work_dir
@@ -26,7 +26,7 @@ def fetch(training: Path, folder: Path) -> Best:
     """Copy the best weights so far of the training in that folder into `folder`, with all that their export needs.
 
     Raises:
-        UserError: it has not validated yet, or its pipeline.config is not in logs/.
+        UserError: it has not validated yet, its pipeline.config is not in logs/, or the system refuses to copy it.
     """
     return best.tried(str(training), lambda: _fetched(training, folder))
 
@@ -41,7 +41,7 @@ def _fetched(training: Path, folder: Path) -> Best:
         shutil.rmtree(folder / best.CHECKPOINT, ignore_errors=True)
         shutil.copytree(work.best(found.step), folder / best.CHECKPOINT)
     except (OSError, shutil.Error) as error:
-        raise ChangedError(f"cannot be read: {error}") from error
+        raise errors.refusal(error) or ChangedError(f"cannot be read: {error}") from error
     best.checked(folder / best.CHECKPOINT)
     logs = board.folder_of(training.name)
     for name in (best.CONFIG, paths.LABEL_MAP):

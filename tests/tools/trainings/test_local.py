@@ -1,6 +1,9 @@
 """The best weights so far of a training on this machine: made-up checkpoints, saved as trainings save them."""
 
+import errno
+import hashlib
 import os
+import shutil
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -124,6 +127,24 @@ def test_without_its_configuration_it_cannot_be_exported(work: work_dir.Work, fo
     save(work, 8, 8)
     next(Path("logs").glob("*/pipeline.config")).unlink()
     assert refusal(work, folder).startswith(f".work/{KEY}: its pipeline.config is not in logs; stop that training, ")
+
+
+def test_a_full_disk_is_no_change_of_the_training(
+    work: work_dir.Work, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_source: str, target: str, **_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), target)
+
+    save(work, 8, 8)
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "copyfile", full)
+        assert refusal(work, folder).endswith(": No space left on device; make room, and run the command again")
+
+    def broken(*_: object) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO), "ckpt-1.index")
+
+    monkeypatch.setattr(hashlib, "file_digest", broken)
+    assert refusal(work, folder) == "ckpt-1.index: Input/output error; check the disk, and run the command again"
 
 
 @pytest.mark.parametrize("name", ["best-00000008/ckpt-1.index", "best-00000008/state.json", "step-00000008/state.json"])
