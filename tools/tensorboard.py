@@ -19,12 +19,12 @@ from pathlib import Path
 
 from detector.base import errors
 from detector.base.errors import UserError
+from tools.notebooks.browser import TENSORBOARD_OPTIONS
 from tools.trainings import bucket
 
 LOGS = Path("logs")
 SECONDS = 30  # between two looks at a bucket
 PROGRAM = (sys.executable, "-W", "ignore", "-m", "tensorboard.main")
-OPTIONS = ("--reload_interval=15", "--samples_per_plugin=images=1000")  # TensorBoard's own 10 would hide most steps
 
 
 def main() -> None:
@@ -41,7 +41,7 @@ def main() -> None:
 
 def _command(logs: Path) -> list[str]:
     errors.say(f"starting TensorBoard of {logs}: some seconds")
-    return [*PROGRAM, f"--logdir={logs}", *OPTIONS]
+    return [*PROGRAM, f"--logdir={logs}", *TENSORBOARD_OPTIONS]
 
 
 def _show_bucket(url: str) -> None:

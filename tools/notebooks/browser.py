@@ -16,6 +16,8 @@ from tools.notebooks.terminal import Stopped
 SHOWN = (".jpg", ".jpeg")  # what predict and evaluate write, as the photos' own names end: IMG_1.JPG, too
 MOST_SIDE = 1600  # pixels of a picture in a notebook, which holds its outputs
 TENSORBOARD_SECONDS = 60  # that it may take to start
+# TensorBoard's own 10 pictures of a kind would hide most steps.
+TENSORBOARD_OPTIONS = ("--reload_interval=15", "--samples_per_plugin=images=1000")
 BASE = '<base href="about:srcdoc">'  # of a page in a frame; else its links to its own parts lead to the notebook
 
 _SERVERS: list[tuple["subprocess.Popen[bytes]", int]] = []  # with their ports
@@ -98,7 +100,7 @@ def tensorboard(logs: str = "logs") -> None:
 def _served(logs: str) -> tuple["subprocess.Popen[bytes]", int]:
     with socket.create_server(("localhost", 0)) as free:
         port = free.getsockname()[1]
-    command = [_program("tensorboard"), "--logdir", logs, "--port", str(port), "--reload_interval", "15"]
+    command = [_program("tensorboard"), "--logdir", logs, "--port", str(port), *TENSORBOARD_OPTIONS]
     quiet = subprocess.DEVNULL
     # In a new session: the signal that stops a cell must not end it.
     server = subprocess.Popen(command, stdin=quiet, stdout=quiet, stderr=quiet, start_new_session=True)

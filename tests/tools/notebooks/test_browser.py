@@ -4,6 +4,7 @@ import base64
 import html
 import io
 import re
+import time
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +63,7 @@ def test_the_report_is_in_a_frame_that_holds_all_of_it(
     assert ["olá" in each.data for each in shown] == [False, True, False]
 
 
-@pytest.mark.parametrize("program", ["exit 1", "exec sleep 60"])
+@pytest.mark.parametrize("program", ["exit 1", "echo $* > given; exec sleep 60"])
 def test_a_tensorboard_that_does_not_answer_is_no_end(
     program: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -75,6 +76,11 @@ def test_a_tensorboard_that_does_not_answer_is_no_end(
     Path(".venv/bin/tensorboard").write_text(f"#!/bin/sh\n{program}\n")
     Path(".venv/bin/tensorboard").chmod(0o755)
     browser.tensorboard()
+    end = time.monotonic() + 10
+    while "sleep" in program and not (Path("given").exists() and Path("given").read_text()):
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    assert "sleep" not in program or "--samples_per_plugin=images=1000" in Path("given").read_text()
     browser._SERVERS[0][0].kill()
     browser._SERVERS[0][0].wait()
     assert capsys.readouterr().out.startswith("TensorBoard does not answer; training does without it; ")
