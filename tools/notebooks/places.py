@@ -76,7 +76,8 @@ class Drive(Nowhere):
             files.make_folder(self.folder)
             copies.restore(self.folder, LOCAL)
         errors.say(
-            f"kept in {self.folder}: a checkpoint every {copies.SECONDS / 60:.0f} minutes; the model with its report",
+            f"kept in {self.folder}: a copy of the newest checkpoint, every {copies.SECONDS / 60:.0f} minutes; "
+            "the model with its report",
             "lost with this runtime: the commits, DVC's cache, TensorBoard's logs",
         )
 
