@@ -92,9 +92,9 @@ def try_out(model: Sequence[str], tf: str) -> None:
         with files.whole_folder(SAMPLES) as new:
             for photo in model_zip.test_photos():
                 shutil.copyfile(photo, new / photo.name)
-        if not any(SAMPLES.iterdir()):
-            errors.say("no photos of its dataset are here; your own are next")
-            return
+    if not (model_zip.holds_photos(Path(zipped[0])) if zipped else any(SAMPLES.iterdir())):
+        errors.say("no photos of its dataset are here; your own are next")
+        return
     images = zipped[0] if zipped else SAMPLES
     run("make", "predict", f"IMAGES={images}", *model, f"TF={tf}")
     show("predictions/pictures")

@@ -24,16 +24,19 @@ _SERVERS: list[tuple["subprocess.Popen[bytes]", int]] = []  # with their ports
 
 
 def show(folder: str, most: int = 4, width: int = 800) -> None:
-    """The first JPEGs in a folder and below it, by name, `width` pixels wide."""
+    """The first JPEGs in a folder and below it, by name, `width` pixels wide; how many there are, if there are more."""
     from IPython import display
     from PIL import Image  # Colab has it
 
-    for path in sorted(path for path in Path(folder).rglob("*") if path.suffix.lower() in SHOWN)[:most]:
+    found = sorted(path for path in Path(folder).rglob("*") if path.suffix.lower() in SHOWN)
+    for path in found[:most]:
         with Image.open(path) as picture:
             picture.thumbnail((MOST_SIDE, MOST_SIDE))
             buffer = io.BytesIO()
             picture.save(buffer, "JPEG", quality=85)
         display.display(display.Image(data=buffer.getvalue(), format="jpeg", width=width))
+    if len(found) > most:
+        errors.say(f"{most} of {len(found):,}; the others are in {folder}")
 
 
 def report(language: str = "en", height: int = 800) -> None:

@@ -10,6 +10,7 @@ The name holds the first digits of a digest of model/: the same model has the sa
 
 import csv
 import hashlib
+import re
 import shutil
 import zipfile
 from collections.abc import Mapping
@@ -20,6 +21,7 @@ from tools.notebooks.terminal import Stopped
 
 KEPT = Path("kept")  # ignored by git
 PHOTOS = 3
+OF_TEST = re.compile(r"^ +- path: (\S+/test)$", re.MULTILINE)  # the folder of the test photos, in dvc.lock
 TAG_DIGITS = 8
 NO_TIME = (1980, 1, 1, 0, 0, 0)  # the first that a zip can hold
 
@@ -72,6 +74,15 @@ def _is_whole(path: Path) -> bool:
         return False
 
 
+def holds_photos(path: Path) -> bool:
+    """Whether the zip of a model holds its test photos; True of what is no zip, which `make predict` refuses."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return any(name.startswith("photos/") for name in archive.namelist())
+    except zipfile.BadZipFile:
+        return True
+
+
 def test_photos() -> list[Path]:
     """Three photos of the test split, of its beginning, middle and end: as a rule of several classes. None of none."""
     if not paths.csv("test").exists():
@@ -79,5 +90,7 @@ def test_photos() -> list[Path]:
     with paths.csv("test").open(encoding="utf-8", newline="") as rows:
         names = list(dict.fromkeys(row["filename"] for row in csv.DictReader(rows)))
     chosen = dict.fromkeys(names[(len(names) - 1) * part // (PHOTOS - 1)] for part in range(PHOTOS) if names)
-    folders = sorted(Path("dataset").glob("*/test"))
+    lock = Path("dvc.lock")
+    own = OF_TEST.findall(lock.read_text(encoding="utf-8")) if lock.exists() else []
+    folders = [*map(Path, own), *sorted(Path("dataset").glob("*/test"))]  # others may have photos of these names
     return next((found for folder in folders if all(map(Path.exists, found := [folder / name for name in chosen]))), [])

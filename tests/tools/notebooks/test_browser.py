@@ -24,7 +24,9 @@ def shown(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     return found
 
 
-def test_photos_are_shown_whatever_their_names_end_in(tmp_path: Path, shown: list[Any]) -> None:
+def test_photos_are_shown_whatever_their_names_end_in(
+    tmp_path: Path, shown: list[Any], capsys: pytest.CaptureFixture[str]
+) -> None:
     for number, name in enumerate(("a.jpg", "b.JPG", "c.jpeg", "d.JPEG", "e.HEIC.jpg", "f.png", "notes.txt")):
         Image.new("RGB", (8 + number, 4)).save(tmp_path / name, "JPEG")
     (tmp_path / "inside").mkdir()
@@ -32,9 +34,11 @@ def test_photos_are_shown_whatever_their_names_end_in(tmp_path: Path, shown: lis
     browser.show(str(tmp_path), most=20)
     sizes = [Image.open(io.BytesIO(picture.data)).width for picture in shown]
     assert sizes == [8, 9, 10, 11, 12, 30]
+    assert capsys.readouterr().out == ""
     shown.clear()
     browser.show(str(tmp_path))
     assert len(shown) == 4
+    assert capsys.readouterr().out == f"4 of 6; the others are in {tmp_path}\n"
 
 
 def test_a_photo_of_a_phone_is_made_smaller(tmp_path: Path, shown: list[Any]) -> None:

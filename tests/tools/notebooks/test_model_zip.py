@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tools import colab
 from tools.notebooks import model_zip
 from tools.notebooks.terminal import Stopped
 
@@ -92,6 +93,24 @@ def test_the_photos_are_of_the_dataset_that_has_all_of_them() -> None:
     assert [path.as_posix() for path in model_zip.test_photos()] == ["dataset/zoo/test/a.jpg", "dataset/zoo/test/b.jpg"]
     Path("dataset/zoo/test/b.jpg").unlink()
     assert model_zip.test_photos() == []
+
+
+def test_other_datasets_may_have_photos_of_the_same_names() -> None:
+    write_split(["a.jpg"], "zoo")
+    write_split(["a.jpg"], "birds")
+    assert [path.as_posix() for path in model_zip.test_photos()] == ["dataset/birds/test/a.jpg"]
+    Path("dvc.lock").write_text("stages:\n  xml2csv:\n    deps:\n    - path: dataset/zoo/test\n      md5: a\n")
+    assert [path.as_posix() for path in model_zip.test_photos()] == ["dataset/zoo/test/a.jpg"]
+
+
+def test_a_zip_without_photos_is_not_tried_out(capsys: pytest.CaptureFixture[str]) -> None:
+    assert model_zip.holds_photos(model_zip.pack())
+    Path("dataset/data/test.csv").unlink()
+    packed = model_zip.pack()
+    colab.try_out([f"MODEL={packed}"], "cpu")
+    assert capsys.readouterr().out == "no photos of its dataset are here; your own are next\n"
+    packed.write_bytes(b"no zip")
+    assert model_zip.holds_photos(packed)
 
 
 def test_without_a_test_split_there_are_none() -> None:
