@@ -35,7 +35,7 @@ def main() -> None:
         from tools.serving import running  # late: --help needs no packages
     except ModuleNotFoundError as error:
         raise UserError(str(error.name), "is not installed here", "run: make serve") from None
-    limits = Limits() if arguments.rate is None else Limits(rate=arguments.rate, burst=2 * arguments.rate)
+    limits = limits_of(arguments.rate)
     options = {name: value for name, value in vars(arguments).items() if name != "rate"}
     running.run(running.Options(**options, token=token, limits=limits))
 
@@ -56,6 +56,11 @@ def parse_arguments() -> argparse.Namespace:
         "--rate", type=float, help=f"requests a second from one address; default: {Limits.rate}; 0: any"
     )
     return parser.parse_args()
+
+
+def limits_of(rate: float | None) -> Limits:
+    """With this rate; at least one request at once, or a rate below a half would refuse all."""
+    return Limits() if rate is None else Limits(rate=rate, burst=max(1, 2 * rate))
 
 
 def check_token(host: str, token: str) -> None:

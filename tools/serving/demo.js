@@ -24,7 +24,7 @@ const WORDS = {
     facts: ["fotos de teste", "dataset", "rede", "passos", "commit", "id"],
   },
 };
-let language = navigator.languages.some((one) => one.startsWith("pt")) ? "pt-BR" : "en";
+let language = navigator.languages.find((one) => /^(en|pt)\b/.test(one))?.startsWith("pt") ? "pt-BR" : "en";
 let status = ["ready"];
 const shown = []; // {figure, name, word, found, error, hidden: whether the browser cannot show it}
 const say = (word, values = {}) => WORDS[language][word].replace(/{(\w+)}/g, (_, name) => values[name]);
@@ -238,13 +238,14 @@ $("photos").addEventListener("change", (event) => { take(event.target.files).the
 $("video").addEventListener("change", (event) => {
   const [file] = event.target.files;
   if (file) show(file.name, { file }).catch(() => {});
+  event.target.value = ""; // the same one may be chosen again
 });
 $("player").addEventListener("error", () => { if ($("player").src) tell("noVideo"); });
 for (const one of document.querySelectorAll("[data-language]")) one.addEventListener("click", () => { language = one.dataset.language; translate(); });
 document.addEventListener("dragover", (event) => event.preventDefault());
 document.addEventListener("drop", (event) => {
   event.preventDefault();
-  take([...event.dataTransfer.files].filter((file) => file.type.startsWith("image/")));
+  take(event.dataTransfer.files); // of a HEIC, many browsers know no type; the server refuses what is no photo
 });
 document.addEventListener("paste", (event) => take([...event.clipboardData.files].filter((file) => file.type.startsWith("image/"))));
 translate();

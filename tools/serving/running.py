@@ -43,7 +43,7 @@ class Options:
 
 
 def run(options: Options) -> None:
-    """Load the model, and answer until SIGINT or SIGTERM."""
+    """Load the model, and answer until SIGINT, SIGTERM or SIGHUP."""
     asked, settings = given(options.threshold), params.load("predict", PredictParams)
     if settings.precision not in FORMATS:
         reason = f"{settings.precision} needs OpenVINO, which the server does not have"
@@ -51,6 +51,8 @@ def run(options: Options) -> None:
     listener = server.bound(options.host, options.port)
     for number in (signal.SIGINT, signal.SIGTERM):  # uvicorn has handlers of its own, and calls these in the end
         signal.signal(number, lambda *_: sys.exit(0))
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # a terminal that is closed; nohup ignores it
+        signal.signal(signal.SIGHUP, lambda *_: signal.raise_signal(signal.SIGTERM))
     names = frozenset(name.lower() for name in (options.host, socket.gethostname(), *options.names))
     policy = Policy(names, options.token, frozenset({HEALTH, "/"} if options.page else {HEALTH}))
     with snapshots.taken(options.model) as folder:

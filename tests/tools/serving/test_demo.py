@@ -98,7 +98,13 @@ def test_in_a_browser(server: Served, tmp_path: Path) -> None:
         for width in (390, 1280):
             page.size(width)
             assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-        assert len(page.said) == 1 and "a status of 422" in page.said[0]  # of the broken one
+        dropped = 'document.dispatchEvent(new DragEvent("drop", {dataTransfer: data, cancelable: true}))'
+        notes = 'const data = new DataTransfer(); data.items.add(new File(["x"], "notes.txt", {type: "text/plain"}))'
+        page.evaluate(f"{{{notes}; {dropped}}}")
+        page.wait("document.getElementById('status').textContent === '1 de 1 fotos'")
+        words = page.evaluate("document.querySelector('#gallery figcaption').textContent")
+        assert words.startswith("notes.txt: photo: is not an image")
+        assert len(page.said) == 2 and all("a status of 422" in line for line in page.said)  # of what is no photo
         assert not [one for one in page.asked if not one.startswith((url, "blob:", "data:"))]
     log = server.log()
     assert "red and white" not in log and "Traceback" not in log

@@ -24,6 +24,7 @@ from tests.tools.serving.test_pool import FOUND, encoded, photo
 from tools import serve
 from tools.cloud import lineage
 from tools.serving import snapshots
+from tools.serving.guard import Rates, Refusal
 
 TOKEN = "0123456789abcdef0123"  # noqa: S105
 DIGITS = r"[0-9a-f]{64}"
@@ -346,6 +347,26 @@ def test_sigterm_ends_it_cleanly(server: Served) -> None:
     assert not list(root.glob("passo-*"))
     assert not [pid for pid in workers if Path(f"/proc/{pid}").exists()]
     assert "Traceback" not in server.log() and "Error" not in server.log()
+
+
+@serving.needed
+def test_a_terminal_that_is_closed_ends_it_cleanly(guarded: Served) -> None:
+    """The last one to use that server."""
+    root, workers = guarded.output.parent, children(guarded.process.pid)
+    assert guarded.stop(signal.SIGHUP) == 0
+    assert not list(root.glob("passo-*"))
+    assert not [pid for pid in workers if Path(f"/proc/{pid}").exists()]
+    assert "Traceback" not in guarded.log()
+
+
+def test_a_slow_rate_lets_the_first_request_through() -> None:
+    limits = serve.limits_of(0.1)
+    rates = Rates(limits.rate, limits.burst)
+    rates.check("10.0.0.1", now=0)
+    with pytest.raises(Refusal) as caught:
+        rates.check("10.0.0.1", now=1)
+    assert caught.value.retry == pytest.approx(9)
+    rates.check("10.0.0.1", now=10)
 
 
 def children(pid: int) -> list[int]:
