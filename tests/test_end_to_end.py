@@ -223,7 +223,7 @@ def test_one_changed_xml_reruns_the_csv_and_what_follows(trained: tuple[Project,
     assert {"train_tpu"} <= project.changed()
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_exporting_again_gives_the_same_bytes(trained: tuple[Project, str]) -> None:
     project, _ = trained
     lock = project.root / "dvc.lock"

@@ -38,7 +38,7 @@ def test_what_is_missing_is_one_line(run: Callable[..., None], precision: str, r
     assert not Path("predictions/detections.csv").exists()
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_openvino_finds_the_same_and_is_named(project: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     """The real one, of requirements/openvino.lock."""
     packages = tmp_path_factory.mktemp("openvino")

@@ -259,7 +259,7 @@ def chains() -> list[list[str]]:
     return [working[start : start + 6] for start in range(0, len(working), 6)]
 
 
-@pytest.mark.long
+@pytest.mark.slow
 @pytest.mark.parametrize("chain", chains(), ids=lambda chain: chain[0])
 def test_augmentation_can_be_repeated(root: Path, chain: list[str]) -> None:
     """Six options one after the other, by as many threads as there are cores and by one."""
