@@ -49,7 +49,7 @@ from detector.prediction import journal, models, page, photos, predictions, sour
 from detector.prediction.detector import Detector
 from detector.prediction.detector import load as load_detector
 from detector.prediction.journal import Journal
-from detector.prediction.params import PredictParams
+from detector.prediction.params import PredictParams, given_threshold
 from detector.prediction.photos import Photo
 from detector.prediction.selection import Selection
 from detector.prediction.sources import Sources
@@ -325,16 +325,6 @@ def parser() -> argparse.ArgumentParser:
     return result
 
 
-def given(threshold: str) -> float:
-    """Raises: UserError: it is no score."""
-    try:
-        if 0 <= (score := float(threshold)) <= 1:
-            return score
-    except ValueError:
-        pass
-    raise UserError("THRESHOLD", f"{threshold} is not a score", "give a number from 0 to 1, such as 0.3")
-
-
 def main() -> None:
     """Load, detect, write."""
     arguments = parser().parse_args()
@@ -349,7 +339,7 @@ def main() -> None:
         with models.opened(arguments.model, arguments.bucket) as export_dir:
             precision = "float32" if is_running else settings.precision  # int8 would have to be calibrated
             load = functools.partial(load_detector, export_dir, precision)
-            lowest = given(arguments.threshold) if arguments.threshold else lowest_score(settings, export_dir)
+            lowest = given_threshold(arguments.threshold) if arguments.threshold else lowest_score(settings, export_dir)
             own_photos(arguments.images, output, load, Selection(lowest, settings.agnostic_nms), folders)
     elif any(value for name, value in vars(arguments).items() if name != "images"):
         parser().error("these options need IMAGES; without them the results go to results/predict")

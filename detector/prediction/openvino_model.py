@@ -4,13 +4,13 @@ Inputs and outputs: onnx_outputs.py.
 """
 
 import importlib.util
-import os
 import threading
 from pathlib import Path
 
 import numpy as np
 
 from detector.base.errors import UserError
+from detector.prediction import threads
 from detector.prediction.found import Found, Pixels, Run
 from detector.prediction.onnx_outputs import INPUT, OUTPUTS, check, first
 
@@ -38,7 +38,7 @@ def load(path: Path, *, precision: str) -> Run:
     core = openvino.Core()
     if precision == "bfloat16" and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
         raise UserError("predict.precision", "this processor has no bfloat16", "take float32 or int8")
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = threads.cores()
     options = {  # each photo has a thread of its own, and a core
         "INFERENCE_PRECISION_HINT": _HINTS[precision],
         "INFERENCE_NUM_THREADS": cores,

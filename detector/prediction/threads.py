@@ -12,6 +12,11 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
+def cores() -> int:
+    """How many this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def in_order(
     work: Callable[[Item], Result],
     items: Iterable[Item],
@@ -24,8 +29,7 @@ def in_order(
         stopped: whether to end with those that are being worked on; none is left out between them.
         most: threads, of which there is one at least.
     """
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    threads = max(1, min(cores, most))
+    threads = max(1, min(cores(), most))
     with ThreadPoolExecutor(threads) as pool:
         waiting: deque[tuple[Item, Future[Result]]] = deque()
         for item in itertools.takewhile(lambda _: not stopped(), items):

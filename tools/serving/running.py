@@ -1,7 +1,6 @@
 """From a model on the disk to a server that answers, and back to a machine as it was."""
 
 import json
-import os
 import re
 import signal
 import socket
@@ -14,8 +13,9 @@ from typing import Any
 from detector.base import errors, params, paths
 from detector.base.errors import UserError
 from detector.data import score_threshold
+from detector.prediction import threads
 from detector.prediction.detector import FORMATS
-from detector.prediction.params import PredictParams
+from detector.prediction.params import PredictParams, given_threshold
 from tools.serving import demo, pool, server, snapshots
 from tools.serving.api import Api
 from tools.serving.guard import HEALTH, Guard, Policy, Seen
@@ -44,7 +44,8 @@ class Options:
 
 def run(options: Options) -> None:
     """Load the model, and answer until SIGINT, SIGTERM or SIGHUP."""
-    asked, settings = given(options.threshold), params.load("predict", PredictParams)
+    asked = given_threshold(options.threshold) if options.threshold else None
+    settings = params.load("predict", PredictParams)
     if settings.precision not in FORMATS:
         reason = f"{settings.precision} needs OpenVINO, which the server does not have"
         raise UserError("predict.precision", reason, f"set it to {' or '.join(FORMATS)}")
@@ -60,7 +61,7 @@ def run(options: Options) -> None:
         if lowest is None:
             lowest = score_threshold.of(settings.score_threshold, folder / paths.MODEL_RECORD)
         model = Model(folder, settings.precision, settings.agnostic_nms)
-        with pool.opened(model, max(options.workers, 0) or cores(), options.limits) as workers:
+        with pool.opened(model, max(options.workers, 0) or threads.cores(), options.limits) as workers:
             api = api_of(workers, folder, lowest, options)
 
             def seen(request: Seen) -> None:
@@ -94,22 +95,6 @@ def start_lines(options: Options, listener: socket.socket, facts: Facts, lowest:
         f"serves {url}/v1/detect; /v1/model /health /metrics /openapi.json; Ctrl-C ends it",
         f"try: curl --data-binary @photo.jpg -H 'Content-Type: image/jpeg' {url}/v1/detect",
     ]
-
-
-def cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def given(threshold: str) -> float | None:
-    """The score that was asked for. Raises: UserError: it is none between 0 and 1."""
-    if not threshold:
-        return None
-    try:
-        if 0 <= (score := float(threshold)) <= 1:
-            return score
-    except ValueError:
-        pass
-    raise UserError("THRESHOLD", f"{threshold} is not a score", "give a number from 0 to 1, such as 0.3")
 
 
 def read(record: Path) -> dict[str, Any]:
