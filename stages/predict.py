@@ -41,7 +41,6 @@ from PIL import Image
 from detector.annotations.voc_writer import LabelledBox, voc_xml
 from detector.base import errors, files, params, paths
 from detector.base.errors import UserError
-from detector.data import score_threshold
 from detector.data.params import DatasetParams
 from detector.data.tables import ImageBoxes
 from detector.pictures import draw, images
@@ -321,7 +320,7 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument("--bucket", help="with --model=running: the bucket that the training saves its work in")
     result.add_argument("--xml", action="store_true", help="write PASCAL VOC XML, too")
     result.add_argument("--yolo", action="store_true", help="write YOLO txt, too")
-    result.add_argument("--threshold", help="the lowest score, for this run (default: predict.score_threshold)")
+    result.add_argument("--threshold", default="", help="the lowest score (default: predict.score_threshold)")
     return result
 
 
@@ -332,6 +331,7 @@ def main() -> None:
     if arguments.images:
         output = files.expanded(arguments.output or "predictions")
         asked = {ANNOTATIONS: arguments.xml, yolo.LABELS: arguments.yolo}
+        threshold = given_threshold(arguments.threshold)
         folders = [folder for folder in NAMED if asked.get(folder, True)]
         is_running = arguments.model == models.RUNNING
         if arguments.bucket and not is_running:
@@ -339,18 +339,13 @@ def main() -> None:
         with models.opened(arguments.model, arguments.bucket) as export_dir:
             precision = "float32" if is_running else settings.precision  # int8 would have to be calibrated
             load = functools.partial(load_detector, export_dir, precision)
-            lowest = given_threshold(arguments.threshold) if arguments.threshold else lowest_score(settings, export_dir)
-            own_photos(arguments.images, output, load, Selection(lowest, settings.agnostic_nms), folders)
+            shown = Selection(settings.threshold(export_dir, threshold), settings.agnostic_nms)
+            own_photos(arguments.images, output, load, shown, folders)
     elif any(value for name, value in vars(arguments).items() if name != "images"):
         parser().error("these options need IMAGES; without them the results go to results/predict")
     else:
-        shown = Selection(lowest_score(settings, paths.EXPORT), settings.agnostic_nms)
+        shown = Selection(settings.threshold(paths.EXPORT), settings.agnostic_nms)
         test_split(functools.partial(load_detector, precision=settings.precision), shown)
-
-
-def lowest_score(settings: PredictParams, export_dir: Path) -> float:
-    """The threshold of params.yaml, which may be what suits the model."""
-    return score_threshold.of(settings.score_threshold, export_dir / paths.MODEL_RECORD)
 
 
 if __name__ == "__main__":

@@ -33,7 +33,6 @@ from detector.annotations.voc_writer import LabelledBox, voc_xml
 from detector.base import errors, files, naming, params, paths
 from detector.base.bars import counter
 from detector.base.errors import UserError
-from detector.data import score_threshold
 from detector.data.params import DatasetParams
 from detector.data.tables import ImageBoxes
 from detector.pictures import images
@@ -41,7 +40,7 @@ from detector.prediction import photos, threads
 from detector.prediction.detector import Detector
 from detector.prediction.detector import load as load_detector
 from detector.prediction.journal import Journal
-from detector.prediction.params import PredictParams
+from detector.prediction.params import PredictParams, given_threshold
 from detector.prediction.photos import Photo
 from detector.prediction.selection import Selection
 from detector.prediction.stops import Stops
@@ -59,9 +58,7 @@ def main() -> None:
     arguments = parse_arguments()
     output, dataset = files.expanded(arguments.output), Path(params.load("dataset", DatasetParams).dir)
     settings = params.load("predict", PredictParams)
-    threshold = given(arguments.threshold) or score_threshold.of(
-        settings.score_threshold, paths.EXPORT / paths.MODEL_RECORD
-    )
+    threshold = settings.threshold(paths.EXPORT, given_threshold(arguments.threshold))
     if os.path.lexists(output):
         remedy = "import what is checked there and move it away, or give another folder: OUTPUT=second"
         raise UserError(str(output), "exists", remedy)
@@ -98,18 +95,6 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--output", default=FOLDER, help=f"the new folder (default: {FOLDER})")
     parser.add_argument("--threshold", default="", help="the lowest score (default: predict.score_threshold)")
     return parser.parse_args()
-
-
-def given(threshold: str) -> float | None:
-    """The score that was asked for. Raises: UserError: it is none between 0 and 1."""
-    if not threshold:
-        return None
-    try:
-        if 0 < (score := float(threshold)) <= 1:
-            return score
-    except ValueError:
-        pass
-    raise UserError("THRESHOLD", f"{threshold} is not a score", "give a number above 0, up to 1, such as 0.3")
 
 
 def unlabelled(inputs: Sequence[Photo], dataset: Path) -> tuple[list[Photo], list[str]]:

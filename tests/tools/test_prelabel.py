@@ -121,7 +121,7 @@ def test_photos_that_have_a_label_are_left_out(project):
         (["photos"], "prelabelled: exists; import what is checked there and move it away, or give another folder: OUT"),
         (["--output=second", "nowhere"], "nowhere: not found; give a folder, a file, or a glob in quotes"),
         (["--output=second", "photos"], "model/export/model.onnx: no model yet; run: make train"),
-        (["--threshold=2", "photos"], "THRESHOLD: 2 is not a score; give a number above 0"),
+        (["--threshold=2", "photos"], "THRESHOLD: 2 is not a score; give a number from 0 to 1"),
     ],
 )
 def test_what_cannot_be_done_is_one_line(project, arguments, reason):

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from detector.base import errors, params, paths
-from detector.data import boxes, labels, score_threshold, tables
+from detector.data import boxes, labels, tables
 from detector.data.params import DatasetParams
 from detector.data.tables import Floats, ImageBoxes, Ints
 from detector.evaluation import curves
@@ -44,7 +44,7 @@ class Spoilt:
 
 def main() -> None:
     settings = params.load("predict", PredictParams)
-    threshold = score_threshold.of(settings.score_threshold, paths.EXPORT / paths.MODEL_RECORD)
+    threshold = settings.threshold(paths.EXPORT)
     pairs = read(settings.precision)
     errors.say(f"{len(pairs)} photos", order_line(pairs, threshold))
     for name, kinds in {"all kinds": KINDS, **{kind: (kind,) for kind in KINDS}}.items():

@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from detector.base import errors, files, params, paths
-from detector.data import labels, score_threshold
+from detector.data import labels
 from detector.export import runtimes
 from detector.export.params import FORMATS
 from detector.export.runtimes import Detect
@@ -41,7 +41,7 @@ def _ours(name: str, output: Path) -> tuple[meter.Whole, meter.Decode, meter.Mod
     """What stages/predict.py does with a photo: decode, detect, select, draw, write picture and thumbnail."""
     detect, names = _detect(name), _names()
     settings = params.load("predict", PredictParams)
-    threshold = score_threshold.of(settings.score_threshold, paths.EXPORT / paths.MODEL_RECORD)
+    threshold = settings.threshold(paths.EXPORT)
     shown = Selection(threshold, settings.agnostic_nms)
 
     def whole(photo: Path) -> None:

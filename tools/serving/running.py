@@ -12,7 +12,6 @@ from typing import Any
 
 from detector.base import errors, params, paths
 from detector.base.errors import UserError
-from detector.data import score_threshold
 from detector.prediction import threads
 from detector.prediction.detector import FORMATS
 from detector.prediction.params import PredictParams, given_threshold
@@ -44,7 +43,7 @@ class Options:
 
 def run(options: Options) -> None:
     """Load the model, and answer until SIGINT, SIGTERM or SIGHUP."""
-    asked = given_threshold(options.threshold) if options.threshold else None
+    asked = given_threshold(options.threshold)
     settings = params.load("predict", PredictParams)
     if settings.precision not in FORMATS:
         reason = f"{settings.precision} needs OpenVINO, which the server does not have"
@@ -57,9 +56,7 @@ def run(options: Options) -> None:
     names = frozenset(name.lower() for name in (options.host, socket.gethostname(), *options.names))
     policy = Policy(names, options.token, frozenset({HEALTH, "/"} if options.page else {HEALTH}))
     with snapshots.taken(options.model) as folder:
-        lowest = asked
-        if lowest is None:
-            lowest = score_threshold.of(settings.score_threshold, folder / paths.MODEL_RECORD)
+        lowest = settings.threshold(folder, asked)
         model = Model(folder, settings.precision, settings.agnostic_nms)
         with pool.opened(model, max(options.workers, 0) or threads.cores(), options.limits) as workers:
             api = api_of(workers, folder, lowest, options)
