@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from detector.base import errors, params, paths
-from detector.base.errors import UserError
 from detector.prediction import threads
 from detector.prediction.detector import FORMATS
 from detector.prediction.params import PredictParams, given_threshold
@@ -45,9 +44,10 @@ def run(options: Options) -> None:
     """Load the model, and answer until SIGINT, SIGTERM or SIGHUP."""
     asked = given_threshold(options.threshold)
     settings = params.load("predict", PredictParams)
-    if settings.precision not in FORMATS:
-        reason = f"{settings.precision} needs OpenVINO, which the server does not have"
-        raise UserError("predict.precision", reason, f"set it to {' or '.join(FORMATS)}")
+    precision = settings.precision
+    if precision not in FORMATS:
+        errors.say(f"predict.precision: {precision} needs OpenVINO, which the server does not have: float32 instead")
+        precision = "float32"
     listener = server.bound(options.host, options.port)
     for number in (signal.SIGINT, signal.SIGTERM):  # uvicorn has handlers of its own, and calls these in the end
         signal.signal(number, lambda *_: sys.exit(0))
@@ -57,7 +57,7 @@ def run(options: Options) -> None:
     policy = Policy(names, options.token, frozenset({HEALTH, "/"} if options.page else {HEALTH}))
     with snapshots.taken(options.model) as folder:
         lowest = settings.threshold(folder, asked)
-        model = Model(folder, settings.precision, settings.agnostic_nms)
+        model = Model(folder, precision, settings.agnostic_nms)
         with pool.opened(model, max(options.workers, 0) or threads.cores(), options.limits) as workers:
             api = api_of(workers, folder, lowest, options)
 

@@ -66,12 +66,19 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 @pytest.fixture(scope="module")
 def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """One with a token, which answers 10 requests from one address at once and then 5 a second."""
+    """One with a token, which answers 10 requests from one address at once and then 5 a second; in bfloat16."""
     root = project(tmp_path_factory.mktemp("guarded"))
+    settings = (root / "params.yaml").read_text()
+    (root / "params.yaml").write_text(settings.replace("precision: float32", "precision: bfloat16"))
     with serving.served(
         root, "--model=model/export", "--rate=5", "--threshold=0.9", "--name=detector.example", PASSO_TOKEN=TOKEN
     ) as one:
         yield one
+
+
+@serving.needed
+def test_a_precision_that_it_does_not_have_is_said(guarded: Served) -> None:
+    assert "bfloat16 needs OpenVINO, which the server does not have: float32 instead" in guarded.log()
 
 
 # The contract.
