@@ -85,7 +85,7 @@ def context() -> dict[str, Any]:
         "splits": data.splits(),
         "left_out": left_out.of_report(),
         "remarks": origin.remarks(),
-        "start": recipe.described(trained.get("start") or {}),
+        "start": recipe.name_of(trained.get("start") or {}),
         "formats": model.formats(cost["cpu_ms"] if cost else {}),
         "licences": model.licences(),
         "cost": cost,

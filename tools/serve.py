@@ -18,6 +18,7 @@ limits, and what it defends against.
 import argparse
 import ipaddress
 import os
+from collections.abc import Sequence
 
 from detector.base import errors
 from detector.base.errors import UserError
@@ -30,7 +31,7 @@ def main() -> None:
     """Check, load, answer."""
     arguments = parse_arguments()
     token = os.environ.pop("PASSO_TOKEN", "")
-    check_token(arguments.host, token)
+    check_token(arguments.host, token, arguments.names)
     try:
         from tools.serving import running  # late: --help needs no packages
     except ModuleNotFoundError as error:
@@ -63,15 +64,15 @@ def limits_of(rate: float | None) -> Limits:
     return Limits() if rate is None else Limits(rate=rate, burst=max(1, 2 * rate))
 
 
-def check_token(host: str, token: str) -> None:
-    """Raises: UserError: other machines could ask, and there is no token, or one that can be guessed."""
+def check_token(host: str, token: str, names: Sequence[str] = ()) -> None:
+    """Raises: UserError: other machines could ask, here or through a proxy, and there is no token, or a short one."""
     remedy = "make one: export PASSO_TOKEN=$(openssl rand -hex 32)"
     if token and (len(token) < LEAST_TOKEN or not token.isascii() or not token.isprintable() or " " in token):
         raise UserError(
             "PASSO_TOKEN", f"is no token of {LEAST_TOKEN} letters or more, in ASCII and without spaces", remedy
         )
-    if not token and not is_loopback(host):
-        raise UserError(host, "other machines could ask, and PASSO_TOKEN holds no token", remedy)
+    if not token and (names or not is_loopback(host)):
+        raise UserError(next(iter(names), host), "other machines could ask, and PASSO_TOKEN holds no token", remedy)
 
 
 def is_loopback(host: str) -> bool:

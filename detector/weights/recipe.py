@@ -77,18 +77,21 @@ def shown(settings: Mapping[str, Any]) -> str:
     return ", ".join(f"train.{key} {value}" for key, value in values.items())
 
 
-def described(start: Mapping[str, Any]) -> str:
-    """A model's own record of what its training started from, as model/train/train.json has it, in words.
+def name_of(start: Mapping[str, Any]) -> str:
+    """What a training started from, as model/train/train.json has it; empty where nothing is recorded."""
+    return "random weights" if start.get("fine_tune_checkpoint_type") == "none" else _of(start).name
 
-    Where ImageNet's weights stand in for Open Images', how to get those; empty where nothing is recorded.
-    """
-    weights = Weights(str(start.get("source") or ""), str(start.get("asked") or ""))
-    if start.get("fine_tune_checkpoint_type") == "none":
-        return "random weights"
-    if weights.is_fallback:
-        better = NAMES[OPEN_IMAGES]
-        return f"{weights.name}, as {better} could not be fetched; to try again: {AGAIN}, then make train"
-    return weights.name
+
+def described(start: Mapping[str, Any]) -> str:
+    """`name_of`, and where ImageNet's weights stand in for Open Images', how to get those."""
+    name = name_of(start)
+    if name != _of(start).name or not _of(start).is_fallback:
+        return name
+    return f"{name}, as {NAMES[OPEN_IMAGES]} could not be fetched; to try again: {AGAIN}, then make train"
+
+
+def _of(start: Mapping[str, Any]) -> Weights:
+    return Weights(str(start.get("source") or ""), str(start.get("asked") or ""))
 
 
 def render(weights: Weights) -> str:

@@ -207,11 +207,14 @@ def test_what_it_started_from_and_what_was_left_out(project: Path) -> None:
     start = {"source": "package", "asked": "auto", "fine_tune_checkpoint_type": "classification"}
     evaluate_results()
     write("model/train/train.json", {"model": "m", "steps": 300, "best_step": 300, "best": {"AP": 0.4}, "start": start})
-    rows = "train,a.jpg,,without a label file; label it,skipped\n" * 2
+    rows = "train,a.jpg,,has no label; label it,skipped\n" * 2 + "train,a.jpg,object 1 (cat),bent: by 3,skipped\n"
     write("dataset/data/annotation_report.csv", f"split,filename,object,problem,action\n{rows}")
     page = Page(make())
     assert "Start ImageNet’s weights" in page.text.replace("'", "’")
-    assert "photos: 2; without a label file 2" in page.text
+    assert "photos: 2; has no label 2" in page.text
+    portuguese = Path("results/report.pt-BR.html").read_text()
+    assert "fotos: 2; sem anotação 2" in portuguese and '<span lang="en">bent</span> 1' in portuguese
+    assert "os pesos da ImageNet" in portuguese
 
 
 def test_formats_and_how_to_run_them(project: Path) -> None:

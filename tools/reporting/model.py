@@ -14,7 +14,7 @@ USES = {  # of a format: for what
     "saved_model": "TensorFlow and TensorFlow Serving",
     "tflite": "phones and small boards, as exact as the checkpoint",
     "tflite_float16": "the same in half the bytes",
-    "tflite_int8": "a quarter of the bytes, the fastest on a CPU",
+    "tflite_int8": "a quarter of the bytes, the fastest on a CPU without OpenVINO",
     "tflite_saved_model": "to convert to TFLite yourself",
     "onnx": "ONNX Runtime, OpenVINO; `make predict` runs it",
     "onnx_int8": "ONNX Runtime, in a quarter of the bytes",
