@@ -1,6 +1,7 @@
-"""A round of labelling on real photos: held back, labelled by the detector, corrected, added, and made into records."""
+"""A round of labelling on real photos: held back, labelled by the detector, corrected, added, and trained on."""
 
 import csv
+import json
 import shutil
 import zipfile
 from pathlib import Path
@@ -90,5 +91,9 @@ def one_round(project: Project, more: Path, truth: Path) -> None:
     done = project.run("make", "-o", "install", "prelabel", f"IMAGES={more}", "OUTPUT=second").stdout
     assert done.startswith(f"second: {HELD_BACK - CORRECTED} photos, ")
     assert f"left out: {CORRECTED} photos that dataset/asirra has, with labels" in done
+    project.run("make", "-o", "install", "train", "DATASET=asirra", "STEPS=6")
+    measured = json.loads((project.root / "results/evaluate/metrics.json").read_text())
+    assert measured["images"] == len(after["test"]) >= len(before["test"])
+    assert json.loads((project.root / "model/train/train.json").read_text())["steps"] == 6
     done = project.run("make", "-o", "install", "label-errors").stdout
     assert " photos: missing " in done and (project.root / "results/label_errors.html").exists()
