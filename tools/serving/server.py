@@ -75,6 +75,7 @@ def _impatient(limits: Limits, most: int) -> type[asyncio.Protocol]:
     """uvicorn's protocol, which closes a connection on which no whole head of a request has come for some time.
 
     uvicorn has a limit for silence alone: a client that sends a letter now and then would keep its connection for ever.
+    So would one that takes no answers: it is closed as well, once they have filled what is kept to be sent.
     Of connections it has none. What is above `most`, or of one address above its own, is closed as it comes.
     """
     opened = Counter[str]()  # connections, by address
@@ -84,6 +85,7 @@ def _impatient(limits: Limits, most: int) -> type[asyncio.Protocol]:
         def connection_made(self, transport: asyncio.Transport) -> None:
             super().connection_made(transport)
             self._address = network(self.client[0] if self.client else "")
+            self._unread: asyncio.TimerHandle | None = None
             opened[self._address] += 1
             self._wait()
             if opened[self._address] > of_address or opened.total() > most:
@@ -94,12 +96,25 @@ def _impatient(limits: Limits, most: int) -> type[asyncio.Protocol]:
             self._patience.cancel()
             self._wait()
 
+        def pause_writing(self) -> None:  # the client does not take its answers
+            super().pause_writing()
+            self._unread = self.loop.call_later(limits.read_seconds, self.transport.abort)
+
+        def resume_writing(self) -> None:
+            super().resume_writing()
+            self._take_back()
+
         def connection_lost(self, exc: Exception | None) -> None:
             self._patience.cancel()
+            self._take_back()
             opened[self._address] -= 1
             if not opened[self._address]:
                 del opened[self._address]
             super().connection_lost(exc)
+
+        def _take_back(self) -> None:
+            if self._unread:
+                self._unread.cancel()
 
         def _wait(self) -> None:
             self._patience = self.loop.call_later(limits.read_seconds, self._give_up)

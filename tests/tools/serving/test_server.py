@@ -270,6 +270,23 @@ def test_slow_clients_are_given_up(server: Served) -> None:
     assert server.ask("GET", "/health").status == 200
 
 
+@serving.needed
+@pytest.mark.long
+def test_who_takes_no_answers_holds_no_request(tmp_path: Path) -> None:
+    asked = b"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    with serving.served(project(tmp_path), "--rate=0") as server, socket.socket() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+        client.settimeout(30)
+        client.connect(("127.0.0.1", server.port))
+        with pytest.raises(ConnectionError):  # the server's doing, once answers find no room on their way
+            for _ in range(1000):
+                client.sendall(asked * 1000)
+        end = time.monotonic() + 5
+        while not re.search(r"GET /openapi\.json 200 (9|1\d)\.", server.log()):  # the seconds of the one that waited
+            assert time.monotonic() < end, server.log()[-300:]
+            time.sleep(0.05)
+
+
 def opened(server: Served, address: str, count: int) -> list[socket.socket]:
     place = ("127.0.0.1", server.port)
     return [socket.create_connection(place, timeout=30, source_address=(address, 0)) for _ in range(count)]
