@@ -44,6 +44,7 @@ _FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")  # no others: P
 _AVIF_BRANDS = (b"avif", b"avis")
 _HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"mif2", b"msf1")
 _MORE_FRAMES = "passo_more_frames"  # in the `info` of a picture
+_BITS = 0x0102  # TIFF tag: bits of each value
 _ORIENTATION = 0x0112  # EXIF tag; 1 is upright
 _UPRIGHT = {  # EXIF orientation -> what sets it upright; 5 to 8 swap width and height
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -144,7 +145,8 @@ def open_upright(
 
     Args:
         most_pixels: that are decoded, up to `MAX_PIXELS`.
-        deep: whether grey pictures of 16 or 32 bits are taken, too; they need twelve bytes a pixel, others four.
+        deep: whether PNG and TIFF of more than 8 bits a value are taken, too; they need up to twelve bytes a pixel,
+            others four.
     """
     return _open(path, content, upright=True, most_pixels=most_pixels, deep=deep)
 
@@ -215,8 +217,8 @@ def _decoded(
         size = image.size
         if size[0] * size[1] > most_pixels:
             raise Image.DecompressionBombError(f"{size[0]}x{size[1]} pixels, the limit is {most_pixels:,}")
-        if not deep and _is_deep(image):
-            raise UserError(str(path), f"has more than 8 bits a value (mode {image.mode})", _REMEDY)
+        if not deep and (_is_deep(image) or _has_deep_colours(image)):
+            raise UserError(str(path), "has more than 8 bits a value", _REMEDY)
         if cheaply and _format(image) == "JPEG":
             image.draft(None, (THUMBNAIL, THUMBNAIL))
     with _in_flight(image.width * image.height):
@@ -306,6 +308,13 @@ def _over_white(image: Image.Image) -> Image.Image:
 def _is_deep(image: Image.Image) -> bool:
     """Whether it is grey with 16 or 32 bits a value. (Of 16-bit colours Pillow keeps 8.)"""
     return image.mode.startswith("I") or image.mode == "F"
+
+
+def _has_deep_colours(image: Image.Image) -> bool:
+    """Whether a PNG or TIFF that was opened, and not loaded, holds colours with more than 8 bits a value."""
+    if image.format == "PNG":  # not the bytes of its header, which need not come first for Pillow
+        return any("16" in str(tile.args) for tile in image.tile)  # type: ignore[attr-defined]
+    return image.format == "TIFF" and max(image.tag_v2.get(_BITS, (1,))) > 8  # type: ignore[attr-defined]
 
 
 def _strips(size: tuple[int, int]) -> Iterator[tuple[int, int, int, int]]:

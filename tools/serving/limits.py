@@ -9,9 +9,7 @@ class Limits:
 
     body: int = 20_000_000  # bytes, of a photo as it is sent
     headers: int = 16_384  # bytes
-    read_seconds: float = (
-        10  # to send a request, from its first byte or that of the connection to its last; to take answers
-    )
+    read_seconds: float = 10  # to send a request, from its first byte or the connection's to its last; to take answers
     pixels: int = 20_000_000  # of a photo
     detect_seconds: float = 5  # to read a photo and to detect in it; then its worker is killed
     worker_bytes: int = 1_000_000_000  # of memory that a worker may take beside the model

@@ -3,7 +3,9 @@
 import asyncio
 import os
 import signal
+import struct
 import time
+import zlib
 from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
@@ -45,6 +47,27 @@ def photo() -> bytes:
     image.paste(RED, (10, 5, 30, 25))
     image.paste(WHITE, (40, 10, 60, 30))
     return encoded(image)
+
+
+def deep_png(kind: int, bands: int, before: bytes = b"") -> bytes:
+    """8x8 pixels of 16 bits a value. kind: its colour type. before: chunks before its header."""
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", 8, 8, 16, kind, 0, 0, 0))
+    rows = (b"\0" + bytes(8 * bands * 2)) * 8
+    return b"\x89PNG\r\n\x1a\n" + before + header + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+
+
+def chunk(name: bytes, content: bytes) -> bytes:
+    return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+
+
+def deep_tiff() -> bytes:
+    """8x8 pixels in RGB, of 16 bits a value, as one strip."""
+    bits, pixels = struct.pack("<3H", 16, 16, 16), bytes(8 * 8 * 3 * 2)
+    tags = ((256, 3, 1, 8), (257, 3, 1, 8), (258, 3, 3, 8), (259, 3, 1, 1), (262, 3, 1, 2), (273, 4, 1, 14))
+    tags += ((277, 3, 1, 3), (278, 3, 1, 8), (279, 4, 1, len(pixels)))
+    listed = b"".join(struct.pack("<HHII", *tag) for tag in tags)
+    head = b"II*\0" + struct.pack("<I", 14 + len(pixels)) + bits
+    return head + pixels + struct.pack("<H", len(tags)) + listed + bytes(4)
 
 
 @pytest.fixture(scope="module")
@@ -100,8 +123,13 @@ def test_the_process_can_write_nothing_and_leaves_no_dump(worker: Worker) -> Non
         (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "is not an image that can be read"),
         (photo()[:100], "does not decode to its end"),
         (encoded(Image.new("1", (4000, 4000))), "is too large: 4000x4000 pixels, the limit is 10,000,000"),
-        (encoded(Image.new("I;16", (8, 8))), "has more than 8 bits a value (mode I;16)"),
-        (encoded(Image.new("F", (8, 8)), "TIFF"), "has more than 8 bits a value (mode F)"),
+        (encoded(Image.new("I;16", (8, 8))), "has more than 8 bits a value"),
+        (encoded(Image.new("F", (8, 8)), "TIFF"), "has more than 8 bits a value"),
+        (deep_png(2, 3), "has more than 8 bits a value"),
+        (deep_png(4, 2), "has more than 8 bits a value"),
+        (deep_png(6, 4), "has more than 8 bits a value"),
+        (deep_png(2, 3, chunk(b"tEXt", b"a\0its header is no longer first")), "has more than 8 bits a value"),
+        (deep_tiff(), "has more than 8 bits a value"),
     ],
 )
 def test_what_is_no_usable_photo_is_one_line(worker: Worker, content: bytes, words: str) -> None:
