@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
-from detector.base import errors
+from detector.base import bars, errors
 from detector.base.errors import UserError
 from tools.serving.guard import Refusal
 from tools.serving.limits import Limits
@@ -22,7 +22,7 @@ AGAIN_SECONDS = 1  # before a worker that did not start is started once more
 @contextmanager
 def opened(model: Model, workers: int, limits: Limits) -> Iterator["Pool"]:
     """Workers that have loaded the model, until the end. Raises: UserError: it does not load."""
-    with ThreadPoolExecutor(workers) as threads:
+    with bars.waiting("loading the model"), ThreadPoolExecutor(workers) as threads:
         pool = Pool(list(threads.map(lambda _: Worker(model, limits), range(workers))), limits)
     try:
         yield pool

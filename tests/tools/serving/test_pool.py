@@ -15,6 +15,7 @@ import pillow_heif
 import pytest
 from PIL import Image
 
+from detector.base import bars
 from detector.base.errors import UserError
 from tests.support import finder
 from tools.serving import pool as pools
@@ -137,6 +138,14 @@ def test_what_is_no_usable_photo_is_one_line(worker: Worker, content: bytes, wor
     assert status == 422
     assert reason.startswith(f"photo: {words}") and "\n" not in reason
     assert worker.is_alive()
+
+
+def test_what_takes_long_to_load_says_so(
+    model: Model, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(bars, "SECONDS_BETWEEN_LINES", 0.01)
+    with pools.opened(model, 1, LIMITS):
+        assert capfd.readouterr().err.startswith("loading the model: 00:0")
 
 
 def test_a_photo_that_needs_too_much_memory_is_refused_and_the_next_one_is_not(worker: Worker) -> None:
