@@ -66,7 +66,7 @@ def run(options: Options) -> None:
                 errors.say(request.line())
 
             errors.say(*start_lines(options, listener, workers.facts, lowest))
-            server.run(Guard(api.app(), policy, options.limits, seen), listener, options.limits)
+            server.run(Guard(api.app(), policy, options.limits, seen), listener, options.limits, seen)
 
 
 def api_of(workers: pool.Pool, folder: Path, lowest: float, options: Options) -> Api:

@@ -227,23 +227,48 @@ def test_a_body_that_is_too_large_is_refused_before_it_is_sent(server: Served) -
 def test_long_headers_are_refused(server: Served) -> None:
     head = b"GET /health HTTP/1.1\r\nHost: localhost\r\nX: "
     assert server.raw(head + b"x" * 20_000 + b"\r\n\r\n").startswith(b"HTTP/1.1 431 ")
-    assert server.raw(head + b"x" * 100_000)[:13] in (b"HTTP/1.1 400 ", b"")  # with no end
+    assert server.raw(head + b"x" * 17_000).startswith(b"HTTP/1.1 431 ")  # with no end
+    assert server.raw(head + b"x" * 100_000)[:13] in (b"HTTP/1.1 431 ", b"")
 
 
 @serving.needed
 @pytest.mark.parametrize(
-    "head",
+    ("content", "status"),
     [
-        b"GET /health HTTP/1.1\r\nHost: localhost\r\nHost: localhost\r\n\r\n",
-        b"GET /health HTTP/1.1\r\n\r\n",
-        b"POST /v1/detect HTTP/1.1\r\nHost: localhost\r\nContent-Length: -1\r\n\r\n",
-        b"POST /v1/detect HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n",
-        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(40),
+        (b"GET /health HTTP/1.1\r\nHost: localhost\r\nHost: localhost\r\n\r\n", 400),
+        (b"GET /health HTTP/1.1\r\n\r\n", 400),
+        (b"GET /health HTTP/1.1\r\nHost: localhost\r\nno header\r\n\r\n", 400),
+        (b"POST /v1/detect HTTP/1.1\r\nHost: localhost\r\nContent-Length: -1\r\n\r\n", 400),
+        (b"POST /v1/detect HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n", 400),
+        (b"POST /v1/detect HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nno chunk\r\n", 400),
+        (b"POST /v1/detect HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: gzip\r\n\r\n", 501),
+        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(40), 400),
     ],
 )
-def test_a_broken_request_ends_its_connection(server: Served, head: bytes) -> None:
-    assert server.raw(head).startswith(b"HTTP/1.1 400 ")
+def test_a_broken_request_gets_one_line_and_ends_its_connection(server: Served, content: bytes, status: int) -> None:
+    head, _, body = server.raw(content).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 %d " % status) and b"\r\nx-content-type-options: nosniff\r\n" in head
+    assert set(json.loads(body)) == {"error"}
     assert server.ask("GET", "/health").status == 200
+
+
+@serving.needed
+def test_a_broken_request_is_in_the_log_and_counted(server: Served) -> None:
+    assert server.raw(b"GET /secret HTTP/1.1\r\n\r\n").startswith(b"HTTP/1.1 400 ")
+    assert "127.0.0.1 - - 400 0.000 s\n" in server.log() and "secret" not in server.log()
+    counted = r'(?m)^passo_requests_total{method="other",route="other",status="400"} [1-9]'
+    assert re.search(counted, server.ask("GET", "/metrics").body.decode())
+
+
+@serving.needed
+def test_what_is_broken_behind_a_refusal_ends_its_connection_alone(server: Served) -> None:
+    head = b"POST /v1/detect HTTP/1.1\r\nHost: evil.example\r\nTransfer-Encoding: chunked\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", server.port), timeout=30) as client:
+        client.sendall(head)
+        assert client.recv(13) == b"HTTP/1.1 421 "
+        client.sendall(b"no chunk\r\n")
+        assert b"HTTP/1.1" not in b"".join(iter(lambda: client.recv(65536), b""))
+    assert "Fatal" not in server.log()
 
 
 @serving.needed
