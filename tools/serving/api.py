@@ -4,16 +4,17 @@ There is no page of FastAPI's at /docs: it would load its script from a CDN.
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from fastapi import FastAPI, Query, Request
+from fastapi import FastAPI, Query, Request, Security
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse, Response
+from fastapi.security import HTTPBearer
 from pydantic import Field
 from starlette.exceptions import HTTPException
 from typing_extensions import TypedDict
 
-from tools.serving.guard import Refusal
+from tools.serving.guard import HEALTH, Refusal
 from tools.serving.metrics import TEXT, Metrics
 from tools.serving.pool import Pool
 
@@ -30,7 +31,7 @@ FOUND = {
     "seconds": {"waiting": 0.0002, "detecting": 0.0214},
 }
 ERRORS = {  # status: (what it is, an example)
-    400: ("no photo, or no such class", "class: there is no bird; there are cat, dog"),
+    400: ("no photo, no such class, or no valid HTTP", "class: there is no bird; there are cat, dog"),
     401: ("no token, or another one", "a token is needed, in the header Authorization: Bearer TOKEN"),
     403: ("a page of another site asks", "pages of other sites may not ask this server"),
     408: ("the photo came too slowly", "the body did not come within 10 seconds"),
@@ -41,8 +42,12 @@ ERRORS = {  # status: (what it is, an example)
     429: ("too many requests from one address; Retry-After says when", "too many requests from this address"),
     431: ("headers that are too long", "the headers have 20,000 bytes; at most 16,384 are taken"),
     500: ("a fault of the server", "the server has failed"),
+    501: ("a Transfer-Encoding that is not chunked", "of Transfer-Encoding only chunked is taken"),
     503: ("the server is full; Retry-After says when", "64 photos are waiting already"),
 }
+OF_ALL = (400, 403, 421, 429, 431, 500, 501)  # that any path may answer
+ANYBODY: dict[str, Any] = {"security": [{}]}  # beside the token: there may be none
+TOKEN = HTTPBearer(auto_error=False, scheme_name="token", description="PASSO_TOKEN of the server, where it has one")
 
 Detection = TypedDict(
     "Detection",
@@ -67,6 +72,26 @@ class Found(TypedDict):
     threshold: Annotated[float, Field(description="the lowest score that is listed")]
     detections: list[Detection]
     seconds: Seconds
+
+
+class Error(TypedDict):
+    error: Annotated[str, Field(description="one line")]
+
+
+class Class(TypedDict):
+    id: Annotated[int, Field(description="from 1")]
+    name: str
+
+
+class About(TypedDict):
+    model: Annotated[str, Field(description="the SHA-256 of its file and its classes' names")]
+    classes: list[Class]
+    threshold: Annotated[float, Field(description="the lowest score, where a request names none")]
+    record: Annotated[dict[str, Any], Field(description="what its model.json says")]
+
+
+class Health(TypedDict):
+    status: Literal["ok", "no worker"]
 
 
 class Api:
@@ -129,18 +154,7 @@ class Api:
     def app(self) -> FastAPI:
         """The application."""
         app = FastAPI(title="Passo", version=VERSION, description=ABOUT, docs_url=None, redoc_url=None)
-        photo = {"schema": {"type": "string", "format": "binary"}}
-        body = {"required": True, "content": dict.fromkeys(("image/*", "application/octet-stream"), photo)}
-        app.add_api_route(
-            "/v1/detect",
-            self.detect,
-            methods=["POST"],
-            response_model=Found,
-            responses={200: _example("the detections", FOUND), **_errors()},
-            openapi_extra={"requestBody": body},
-        )
-        for path, answer in (("/v1/model", self.model), ("/health", self.health), ("/metrics", self.counts)):
-            app.add_api_route(path, answer, methods=["GET"])
+        self._add_routes(app)
         if self._page:
             app.add_api_route("/", self.page, methods=["GET"], include_in_schema=False)
         app.add_exception_handler(Refusal, _refused)
@@ -149,13 +163,33 @@ class Api:
         app.add_exception_handler(Exception, _failed)
         return app
 
+    def _add_routes(self, app: FastAPI) -> None:
+        asked: dict[str, Any] = {"dependencies": [Security(TOKEN)], "openapi_extra": ANYBODY}
+        photo = {"schema": {"type": "string", "format": "binary"}}
+        body = {"required": True, "content": dict.fromkeys(("image/*", "application/octet-stream"), photo)}
+        app.add_api_route(
+            "/v1/detect",
+            self.detect,
+            methods=["POST"],
+            response_model=Found,
+            responses={200: _example("the detections", FOUND), **_errors(*ERRORS)},
+            **asked | {"openapi_extra": {"requestBody": body, **ANYBODY}},
+        )
+        errors = _errors(*OF_ALL, 401, 503)
+        app.add_api_route("/v1/model", self.model, response_model=About, responses=errors, **asked)
+        text = {"description": "as text", "content": {"text/plain": {"schema": {"type": "string"}}}}
+        app.add_api_route("/metrics", self.counts, response_class=Response, responses={200: text, **errors}, **asked)
+        ill = {"description": "no worker is there, or the server is full", "model": Health | Error}
+        app.add_api_route(HEALTH, self.health, response_model=Health, responses={503: ill, **_errors(*OF_ALL)})
+
 
 def _example(what: str, example: object) -> dict[str, Any]:
     return {"description": what, "content": {"application/json": {"example": example}}}
 
 
-def _errors() -> dict[int, dict[str, Any]]:
-    return {status: _example(what, {"error": line}) for status, (what, line) in ERRORS.items()}
+def _errors(*statuses: int) -> dict[int, dict[str, Any]]:
+    described = {status: _example(ERRORS[status][0], {"error": ERRORS[status][1]}) for status in statuses}
+    return {status: {"model": Error, **about} for status, about in described.items()}
 
 
 def _answer(refusal: Refusal) -> Response:

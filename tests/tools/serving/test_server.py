@@ -151,10 +151,17 @@ def test_the_contract_is_openapi_with_examples(server: Served) -> None:
     detect = described["paths"]["/v1/detect"]["post"]
     assert set(detect["requestBody"]["content"]) == {"image/*", "application/octet-stream"}
     assert {one["name"] for one in detect["parameters"]} == {"threshold", "class"}
-    assert {*map(int, detect["responses"])} == {200, 400, 401, 403, 408, 413, 415, 421, 422, 429, 431, 500, 503}
+    assert {*map(int, detect["responses"])} == {200, 400, 401, 403, 408, 413, 415, 421, 422, 429, 431, 500, 501, 503}
     example = detect["responses"]["200"]["content"]["application/json"]["example"]
     assert set(example) == set(server.detect(photo()).json)
     assert all(answer["content"]["application/json"]["example"] for answer in detect["responses"].values())
+    for path, asked in described["paths"].items():
+        (about,) = asked.values()
+        assert about.get("security", []) == ([] if path == "/health" else [{"token": []}, {}]), path
+        for status, answer in about["responses"].items():
+            (kind,) = answer["content"].values()
+            assert kind["schema"] and (status == "200" or "Error" in str(kind["schema"])), (path, status)
+    assert described["components"]["securitySchemes"]["token"]["scheme"] == "bearer"
     for page in ("/docs", "/redoc"):  # they would load scripts from elsewhere
         assert server.ask("GET", page).status == 404
 
