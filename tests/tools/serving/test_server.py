@@ -415,6 +415,12 @@ def test_a_terminal_that_is_closed_ends_it_cleanly(guarded: Served) -> None:
     assert "Traceback" not in guarded.log()
 
 
+def test_a_name_and_a_token_are_enough() -> None:  # `guarded` is started so
+    serve.check_token("127.0.0.1", TOKEN, ["detector.example"])
+    serve.check_token("localhost", "")
+    serve.check_token("::1", "")
+
+
 def test_a_slow_rate_lets_the_first_request_through() -> None:
     limits = serve.limits_of(0.1)
     rates = Rates(limits.rate, limits.burst)
@@ -440,6 +446,8 @@ def children(pid: int) -> list[int]:
         (["--host=0.0.0.0"], "", "0.0.0.0: other machines could ask, and PASSO_TOKEN holds no token; make one"),
         (["--host=192.168.1.5"], "", "192.168.1.5: other machines could ask"),
         (["--host=::"], "", "::: other machines could ask"),
+        (["--name=detector.example"], "", "detector.example: other machines could ask"),
+        (["--name=detector.example"], "short", "PASSO_TOKEN: is no token of 16 letters or more"),
         ([], "short", "PASSO_TOKEN: is no token of 16 letters or more"),
         ([], "with spaces in it, long enough", "PASSO_TOKEN: is no token"),
     ],
