@@ -4,6 +4,7 @@ const data = JSON.parse(document.getElementById("data").textContent);
 const $ = (id) => document.getElementById(id);
 const LEAST = 0.05; // the lowest score that is asked for; the slider chooses among what comes
 const LIVE_SIDE = 960; // pixels of a frame's longer side as it is sent
+const PHOTO_SIDE = 4096; // of a photo that the server would refuse; phones draw no larger ones
 const TRIES = 5; // of a photo, while the server is full
 
 const WORDS = {
@@ -26,7 +27,7 @@ const WORDS = {
 };
 let language = navigator.languages.find((one) => /^(en|pt)\b/.test(one))?.startsWith("pt") ? "pt-BR" : "en";
 let status = ["ready"];
-const shown = []; // {figure, name, word, found, error, hidden: whether the browser cannot show it}
+const shown = []; // {figure, name, word, picture, loaded, found, error, hidden: whether the browser cannot show it}
 const say = (word, values = {}) => WORDS[language][word].replace(/{(\w+)}/g, (_, name) => values[name]);
 const number = (value, digits) => value.toLocaleString(language, { minimumFractionDigits: digits, maximumFractionDigits: digits });
 
@@ -59,6 +60,24 @@ async function detect(photo) {
     if (!left || ![429, 503].includes(answer.status)) throw new Error(found.error);
     await new Promise((go) => setTimeout(go, 1000 * Number(answer.headers.get("Retry-After") || 1)));
   }
+}
+
+const canvas = document.createElement("canvas");
+
+function jpeg(source, width, height, side) {
+  const scale = Math.min(1, side / Math.max(width, height)), pen = canvas.getContext("2d");
+  canvas.width = Math.max(1, Math.round(width * scale));
+  canvas.height = Math.max(1, Math.round(height * scale));
+  pen.fillStyle = "#fff"; // behind what is transparent, as the server has it
+  pen.fillRect(0, 0, canvas.width, canvas.height);
+  pen.drawImage(source, 0, 0, canvas.width, canvas.height);
+  return new Promise((go) => canvas.toBlob(go, "image/jpeg", 0.9));
+}
+
+async function fitting(file, picture) { // as it is, unless it is too large and the browser can draw it
+  const { naturalWidth: width, naturalHeight: height } = picture;
+  const large = width * height > data.limits.pixels || file.size > data.limits.bytes;
+  return (large && width && await jpeg(picture, width, height, PHOTO_SIDE)) || file;
 }
 
 // Showing.
@@ -100,10 +119,12 @@ function entryOf(file) {
   $("gallery").prepend(figure);
   const frame = make("div", figure, "", { class: "frame" });
   make("figcaption", figure);
-  const entry = { figure, name: file.name, word: "times" };
   const picture = make("img", frame, "", { alt: file.name });
-  picture.onerror = () => { entry.hidden = true; picture.remove(); draw(entry); };
-  picture.onload = () => URL.revokeObjectURL(picture.src);
+  const entry = { figure, name: file.name, word: "times", picture };
+  entry.loaded = new Promise((go) => {
+    picture.onerror = () => { entry.hidden = true; picture.remove(); draw(entry); go(); };
+    picture.onload = () => { URL.revokeObjectURL(picture.src); go(); };
+  });
   picture.src = URL.createObjectURL(file);
   shown.push(entry);
   draw(entry);
@@ -116,7 +137,8 @@ async function take(files) {
   const work = async () => {
     for (let one = waiting.shift(); one; one = waiting.shift()) {
       try {
-        one.entry.found = await detect(one.file);
+        await one.entry.loaded;
+        one.entry.found = await detect(await fitting(one.file, one.entry.picture));
       } catch (error) {
         one.entry.error = error.message;
       }
@@ -131,7 +153,6 @@ async function take(files) {
 // A video, or the camera.
 
 const live = { figure: $("live"), name: "", word: "frames" };
-const canvas = document.createElement("canvas");
 let turn = 0; // of the source that is followed; another one ends it
 
 async function follow() {
@@ -141,13 +162,8 @@ async function follow() {
     await new Promise((go) => setTimeout(go, 15));
     if (player.readyState < 2 || !player.videoWidth || player.currentTime === last) continue;
     last = player.currentTime;
-    const scale = Math.min(1, LIVE_SIDE / Math.max(player.videoWidth, player.videoHeight));
-    canvas.width = Math.round(player.videoWidth * scale);
-    canvas.height = Math.round(player.videoHeight * scale);
-    canvas.getContext("2d").drawImage(player, 0, 0, canvas.width, canvas.height);
-    const photo = await new Promise((go) => canvas.toBlob(go, "image/jpeg", 0.9));
     try {
-      live.found = await detect(photo);
+      live.found = await detect(await jpeg(player, player.videoWidth, player.videoHeight, LIVE_SIDE));
     } catch (error) {
       live.found = null;
       live.error = error.message;

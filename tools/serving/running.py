@@ -78,7 +78,8 @@ def api_of(workers: pool.Pool, folder: Path, lowest: float, options: Options) ->
     text = card.read_text(encoding="utf-8", errors="replace") if card.is_file() else ""
     text = re.sub(r"\A---\n.*?\n---\n", "", text, flags=re.DOTALL).strip()  # what Hugging Face reads, not people
     shown = {"names": facts.names, "model": facts.digest, "record": record, "card": text, "threshold": lowest}
-    return Api(workers, record, lowest, demo.page({**shown, "token": options.token}))
+    limits = {"pixels": options.limits.pixels, "bytes": options.limits.body}
+    return Api(workers, record, lowest, demo.page({**shown, "token": options.token, "limits": limits}))
 
 
 def start_lines(options: Options, listener: socket.socket, facts: Facts, lowest: float) -> list[str]:
