@@ -13,7 +13,9 @@ const WORDS = {
     camera: "Camera", score: "Score from", classes: "Classes", card: "Model card", nothing: "nothing found",
     ready: "Choose photos, drop them here, or paste one.", busy: "{done} of {all} photos", times: "{found}: {ms} ms to detect, {all} ms in all",
     frames: "{found}: {ms} ms to detect, {rate} frames a second", hidden: "this browser cannot show the photo",
-    noCamera: "No camera: {why}", noVideo: "This browser cannot play that video.", lost: "The server does not answer.",
+    noVideo: "This browser cannot play that video.", noCamera: "The camera cannot be used.",
+    NotAllowedError: "The browser may not use the camera: allow it beside the address.",
+    NotFoundError: "There is no camera.", NotReadableError: "Another program uses the camera.",
     facts: ["test photos", "dataset", "network", "steps", "commit", "id"],
   },
   "pt-BR": {
@@ -21,8 +23,19 @@ const WORDS = {
     camera: "Câmera", score: "Score a partir de", classes: "Classes", card: "Model card", nothing: "nada encontrado",
     ready: "Escolha fotos, arraste-as para cá ou cole uma.", busy: "{done} de {all} fotos", times: "{found}: {ms} ms para detectar, {all} ms no total",
     frames: "{found}: {ms} ms para detectar, {rate} quadros por segundo", hidden: "este navegador não consegue mostrar a foto",
-    noCamera: "Sem câmera: {why}", noVideo: "Este navegador não consegue reproduzir o vídeo.", lost: "O servidor não responde.",
+    noVideo: "Este navegador não consegue reproduzir o vídeo.", noCamera: "Não foi possível usar a câmera.",
+    NotAllowedError: "O navegador não tem permissão para usar a câmera: libere-a ao lado do endereço.",
+    NotFoundError: "Não há câmera.", NotReadableError: "Outro programa está usando a câmera.",
     facts: ["fotos de teste", "dataset", "rede", "passos", "commit", "id"],
+  },
+};
+const REFUSED = { // by status, 0 for none; else the server's own line, which is in English and says more
+  en: { 0: "the server does not answer", 401: "the server was started again: reload the page" },
+  "pt-BR": {
+    0: "o servidor não responde", 400: "o arquivo está vazio", 401: "o servidor foi reiniciado: recarregue a página",
+    408: "a foto chegou devagar demais", 413: "o arquivo é grande demais",
+    422: "a foto é ilegível ou grande demais; salve como JPEG", 429: "fotos demais ao mesmo tempo; espere um pouco",
+    500: "o servidor falhou", 503: "o servidor está ocupado; tente de novo",
   },
 };
 let language = navigator.languages.find((one) => /^(en|pt)\b/.test(one))?.startsWith("pt") ? "pt-BR" : "en";
@@ -49,15 +62,15 @@ async function detect(photo) {
   const headers = { "Content-Type": photo.type.startsWith("image/") ? photo.type : "application/octet-stream", Authorization: `Bearer ${data.token}` };
   for (let left = TRIES; ; left -= 1) {
     const started = performance.now();
-    let answer;
+    let answer, found;
     try {
       answer = await fetch(`/v1/detect?threshold=${LEAST}`, { method: "POST", headers, body: photo });
+      found = await answer.json();
     } catch {
-      throw new Error(say("lost"));
+      throw Object.assign(new Error(), { status: 0 });
     }
-    const found = await answer.json();
     if (answer.ok) return { ...found, all: performance.now() - started };
-    if (!left || ![429, 503].includes(answer.status)) throw new Error(found.error);
+    if (!left || ![429, 503].includes(answer.status)) throw Object.assign(new Error(found.error), { status: answer.status });
     await new Promise((go) => setTimeout(go, 1000 * Number(answer.headers.get("Retry-After") || 1)));
   }
 }
@@ -91,7 +104,7 @@ function draw(entry) {
   const { figure, found, error } = entry, caption = figure.querySelector("figcaption");
   figure.querySelector("svg")?.remove();
   if (!found) {
-    caption.textContent = error ? `${entry.name}: ${error}` : entry.name;
+    caption.textContent = [entry.name, error && (REFUSED[language][error.status] ?? error.message)].filter(Boolean).join(": ");
     return;
   }
   const boxes = chosen(found);
@@ -140,7 +153,7 @@ async function take(files) {
         await one.entry.loaded;
         one.entry.found = await detect(await fitting(one.file, one.entry.picture));
       } catch (error) {
-        one.entry.error = error.message;
+        one.entry.error = error;
       }
       draw(one.entry);
       done += 1;
@@ -166,7 +179,7 @@ async function follow() {
       live.found = await detect(await jpeg(player, player.videoWidth, player.videoHeight, LIVE_SIDE));
     } catch (error) {
       live.found = null;
-      live.error = error.message;
+      live.error = error;
     }
     if (own === turn) draw(live);
   }
@@ -207,7 +220,7 @@ async function toggleCamera() {
     await show("", { stream });
     $("camera").setAttribute("aria-pressed", "true");
   } catch (error) {
-    tell("noCamera", { why: error.message });
+    tell(error.name in WORDS.en ? error.name : "noCamera");
   }
 }
 

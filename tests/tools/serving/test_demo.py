@@ -42,6 +42,19 @@ def test_both_languages_have_the_same_words() -> None:
     assert places[0] == places[1]
 
 
+def test_portuguese_has_words_for_what_the_server_may_answer_to_a_photo() -> None:
+    text = Path(demo.__file__).with_suffix(".js").read_text()
+    (words,) = re.findall(r'const REFUSED = .*?"pt-BR": {(.*?)}', text, re.S)
+    of_other_requests = {403, 415, 421, 431, 501}  # no answer to what the page sends
+    assert {*map(int, re.findall(r'(\d+): "', words))} - {0} == set(api_statuses()) - of_other_requests
+
+
+def api_statuses() -> list[int]:
+    """The keys of ERRORS: its module needs the server's packages."""
+    text = Path(demo.__file__).with_name("api.py").read_text()
+    return [int(one) for one in re.findall(r"(?m)^    (\d{3}): \(", text)]
+
+
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     root = project(tmp_path_factory.mktemp("demo"))
@@ -103,7 +116,7 @@ def test_in_a_browser(server: Served, tmp_path: Path) -> None:
         page.evaluate(f"{{{notes}; {dropped}}}")
         page.wait("document.getElementById('status').textContent === '1 de 1 fotos'")
         words = page.evaluate("document.querySelector('#gallery figcaption').textContent")
-        assert words.startswith("notes.txt: photo: is not an image")
+        assert words == "notes.txt: a foto é ilegível ou grande demais; salve como JPEG"
         assert len(page.said) == 2 and all("a status of 422" in line for line in page.said)  # of what is no photo
         assert not [one for one in page.asked if not one.startswith((url, "blob:", "data:"))]
     log = server.log()
