@@ -5,12 +5,13 @@ const $ = (id) => document.getElementById(id);
 const LEAST = 0.05; // the lowest score that is asked for; the slider chooses among what comes
 const LIVE_SIDE = 960; // pixels of a frame's longer side as it is sent
 const PHOTO_SIDE = 4096; // of a photo that the server would refuse; phones draw no larger ones
+const NAMES = 10; // of classes in the header
 const TRIES = 5; // of a photo, while the server is full
 
 const WORDS = {
   en: {
     about: "Finds {classes}. Photos, video and camera stay on this machine.", photos: "Photos…", video: "Video…",
-    camera: "Camera", score: "Score from", classes: "Classes", card: "Model card", nothing: "nothing found",
+    camera: "Camera", score: "Score from", classes: "Classes", all: "All / none", more: "{names} and {count} more", card: "Model card", nothing: "nothing found",
     ready: "Choose photos, drop them here, or paste one.", busy: "{done} of {all} photos", times: "{found}: {ms} ms to detect, {all} ms in all",
     frames: "{found}: {ms} ms to detect, {rate} frames a second", hidden: "this browser cannot show the photo",
     noVideo: "This browser cannot play that video.", noCamera: "The camera cannot be used.",
@@ -20,7 +21,7 @@ const WORDS = {
   },
   "pt-BR": {
     about: "Encontra {classes}. Fotos, vídeo e câmera não saem desta máquina.", photos: "Fotos…", video: "Vídeo…",
-    camera: "Câmera", score: "Score a partir de", classes: "Classes", card: "Model card", nothing: "nada encontrado",
+    camera: "Câmera", score: "Score a partir de", classes: "Classes", all: "Todas / nenhuma", more: "{names} e mais {count}", card: "Model card", nothing: "nada encontrado",
     ready: "Escolha fotos, arraste-as para cá ou cole uma.", busy: "{done} de {all} fotos", times: "{found}: {ms} ms para detectar, {all} ms no total",
     frames: "{found}: {ms} ms para detectar, {rate} quadros por segundo", hidden: "este navegador não consegue mostrar a foto",
     noVideo: "Este navegador não consegue reproduzir o vídeo.", noCamera: "Não foi possível usar a câmera.",
@@ -42,6 +43,8 @@ let language = navigator.languages.find((one) => /^(en|pt)\b/.test(one))?.starts
 let status = ["ready"];
 const shown = []; // {figure, name, word, picture, loaded, found, error, hidden: whether the browser cannot show it}
 const say = (word, values = {}) => WORDS[language][word].replace(/{(\w+)}/g, (_, name) => values[name]);
+// A name in a line of others: its direction ends with it, and it can turn none.
+const apart = (name) => `\u2068${name.replace(/[\u202a-\u202e\u2066-\u2069]/g, "")}\u2069`;
 const number = (value, digits) => value.toLocaleString(language, { minimumFractionDigits: digits, maximumFractionDigits: digits });
 
 function tell(word, values = {}) {
@@ -114,9 +117,9 @@ function draw(entry) {
     make("rect", svg, "", { ...place, class: "edge" });
     make("rect", svg, "", { ...place, class: "box", stroke: data.classes[one.id].colour });
     const size = Math.max(found.width, found.height) / 32;
-    make("text", svg, `${one.class} ${number(one.score, 2)}`, { x: x + size / 4, y: y + size * 1.1, "font-size": size });
+    make("text", svg, `${apart(one.class)} ${number(one.score, 2)}`, { x: x + size / 4, y: y + size * 1.1, "font-size": size });
   }
-  const names = boxes.map((one) => `${one.class} ${number(one.score, 2)}`).join(", ") || say("nothing");
+  const names = boxes.map((one) => `${apart(one.class)} ${number(one.score, 2)}`).join(", ") || say("nothing");
   const values = { found: names, ms: number(found.seconds.detecting * 1000, 0), all: number(found.all, 0), rate: number(1000 / found.all, 1) };
   caption.textContent = [entry.name, say(entry.word, values), entry.hidden ? say("hidden") : ""].filter(Boolean).join(" · ");
 }
@@ -133,7 +136,7 @@ function entryOf(file) {
   const frame = make("div", figure, "", { class: "frame" });
   make("figcaption", figure);
   const picture = make("img", frame, "", { alt: file.name });
-  const entry = { figure, name: file.name, word: "times", picture };
+  const entry = { figure, name: apart(file.name), word: "times", picture };
   entry.loaded = new Promise((go) => {
     picture.onerror = () => { entry.hidden = true; picture.remove(); draw(entry); go(); };
     picture.onload = () => { URL.revokeObjectURL(picture.src); go(); };
@@ -199,7 +202,7 @@ function release() {
 async function show(name, { file, stream }) {
   const player = $("player");
   release();
-  live.name = name;
+  live.name = name && apart(name);
   live.figure.hidden = false;
   player.controls = Boolean(file);
   if (file) player.src = URL.createObjectURL(file);
@@ -237,13 +240,24 @@ function facts() {
   $("facts").replaceChildren();
   for (const [name, value] of rows) {
     make("dt", $("facts"), name);
-    make("dd", $("facts"), value);
+    make("dd", $("facts"), value, { dir: "auto" });
   }
+}
+
+function few(names) {
+  const first = names.slice(0, NAMES).map(apart).join(", "), count = names.length - NAMES;
+  return count > 0 ? say("more", { names: first, count }) : first;
+}
+
+function tickAll() { // or none, where all are ticked
+  const boxes = [...document.querySelectorAll("#classes input")], ticked = !boxes.every((one) => one.checked);
+  for (const one of boxes) one.checked = ticked;
+  update();
 }
 
 function translate() {
   document.documentElement.lang = language;
-  const classes = Object.values(data.classes).map((one) => one.name).join(", ");
+  const classes = few(Object.values(data.classes).map((one) => one.name));
   for (const one of document.querySelectorAll("[data-word]")) one.textContent = say(one.dataset.word, { classes });
   for (const one of document.querySelectorAll("[data-language]")) one.setAttribute("aria-pressed", String(one.dataset.language === language));
   tell(...status);
@@ -255,13 +269,14 @@ for (const [id, one] of Object.entries(data.classes)) {
   const label = make("label", $("classes"));
   make("input", label, "", { type: "checkbox", value: id, checked: "" });
   make("i", label).style.background = one.colour;
-  make("span", label, one.name);
+  make("span", label, one.name, { dir: "auto" });
 }
 $("score").value = data.threshold;
 $("text").textContent = data.card;
 $("text").hidden = !data.card;
 $("score").addEventListener("input", update);
 $("classes").addEventListener("change", update);
+$("all").addEventListener("click", tickAll);
 $("camera").addEventListener("click", toggleCamera);
 $("photos").addEventListener("change", (event) => { take(event.target.files).then(() => { event.target.value = ""; }); });
 $("video").addEventListener("change", (event) => {

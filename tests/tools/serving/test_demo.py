@@ -5,9 +5,12 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from tests.support import browser, films, serving
 from tests.support.serving import Served
@@ -88,6 +91,8 @@ def test_in_a_browser(server: Served, tmp_path: Path) -> None:
         page.choose("#photos", tmp_path / "red and white.png", tmp_path / "broken.jpg")
         page.wait("document.getElementById('status').textContent === '2 of 2 photos'")
         captions = page.evaluate("[...document.querySelectorAll('#gallery figcaption')].map((one) => one.textContent)")
+        assert captions[0].startswith("\u2068red and white.png\u2069 · \u2068red\u2069 1.00, \u2068white\u2069 1.00: ")
+        captions = [re.sub("[\u2068\u2069]", "", one) for one in captions]
         assert captions[1].startswith("broken.jpg: photo: does not decode to its end")
         assert re.fullmatch(
             r"red and white\.png · red 1\.00, white 1\.00: \d+ ms to detect, \d+ ms in all", captions[0]
@@ -98,7 +103,7 @@ def test_in_a_browser(server: Served, tmp_path: Path) -> None:
         assert page.evaluate(boxes) == ["40"]
         page.evaluate("document.querySelector('[data-language=\"pt-BR\"]').click()")
         assert page.evaluate("document.getElementById('status').textContent") == "2 de 2 fotos"
-        assert "white 1,00: " in page.evaluate("document.querySelectorAll('#gallery figcaption')[0].textContent")
+        assert "white\u2069 1,00: " in page.evaluate("document.querySelectorAll('#gallery figcaption')[0].textContent")
         assert page.evaluate("document.getElementById('text').textContent") == "# Detector of red, white"
         page.evaluate("document.getElementById('camera').click()")
         caption = "document.querySelector('#live figcaption').textContent"
@@ -107,7 +112,7 @@ def test_in_a_browser(server: Served, tmp_path: Path) -> None:
         assert page.evaluate("document.getElementById('live').hidden")
         page.evaluate("document.querySelector('#classes input[value=\"1\"]').click()")
         page.choose("#video", films.make(tmp_path / "film.mp4", 30))
-        page.wait(rf"/^film.mp4 · red \d,\d\d: .* quadros por segundo$/.test({caption})")
+        page.wait(rf"/^\u2068film.mp4\u2069 · \u2068red\u2069 \d,\d\d: .* quadros por segundo$/.test({caption})")
         for width in (390, 1280):
             page.size(width)
             assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
@@ -116,8 +121,51 @@ def test_in_a_browser(server: Served, tmp_path: Path) -> None:
         page.evaluate(f"{{{notes}; {dropped}}}")
         page.wait("document.getElementById('status').textContent === '1 de 1 fotos'")
         words = page.evaluate("document.querySelector('#gallery figcaption').textContent")
-        assert words == "notes.txt: a foto é ilegível ou grande demais; salve como JPEG"
+        assert words == "\u2068notes.txt\u2069: a foto é ilegível ou grande demais; salve como JPEG"
         assert len(page.said) == 2 and all("a status of 422" in line for line in page.said)  # of what is no photo
         assert not [one for one in page.asked if not one.startswith((url, "blob:", "data:"))]
     log = server.log()
     assert "red and white" not in log and "Traceback" not in log
+
+
+@serving.needed
+@browser.needed
+@pytest.mark.long
+def test_a_photo_of_a_newer_phone_is_scaled_down(server: Served, tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned by a quarter
+    large = Image.open(BytesIO(photo())).resize((6400, 3200), Image.Resampling.NEAREST)
+    large.save(tmp_path / "large.jpg", quality=90, exif=exif)
+    with browser.opened(f"http://127.0.0.1:{server.port}/") as page:
+        page.choose("#photos", tmp_path / "large.jpg")
+        page.wait("document.getElementById('status').textContent === '1 of 1 photos'")
+        assert page.evaluate("document.querySelector('#gallery svg').getAttribute('viewBox')") == "0 0 2048 4096"
+        names = "['x', 'y', 'width', 'height'].map((name) => Number(one.getAttribute(name)))"
+        boxes = page.evaluate(f"[...document.querySelectorAll('#gallery .box')].map((one) => {names})")
+        scale = 4096 / 80  # of (10, 5, 30, 25) and (40, 10, 60, 30), which a quarter turn puts elsewhere
+        expected = [[10 * scale, 40 * scale, 20 * scale, 20 * scale], [15 * scale, 10 * scale, 20 * scale, 20 * scale]]
+        assert np.allclose(sorted(boxes), expected, atol=scale / 2)
+
+
+@browser.needed
+@pytest.mark.long
+def test_names_that_run_to_the_left_and_a_server_that_has_gone(tmp_path: Path) -> None:
+    """The page as a file: there is no server to ask."""
+    names = {1: "\u0642\u0637\u0629", 2: "a\u202eb\u2069", **{number: f"class {number}" for number in range(3, 13)}}
+    shown = {**FACTS, "names": names, "record": {}, "threshold": 0.5, "limits": {"pixels": 20, "bytes": 20}}
+    (tmp_path / "page.html").write_text(demo.page(shown)[0], encoding="utf-8")
+    (tmp_path / "red.png").write_bytes(photo())
+    with browser.opened((tmp_path / "page.html").as_uri()) as page:
+        about = page.evaluate("document.querySelector('[data-word=about]').textContent")
+        assert about.startswith("Finds \u2068\u0642\u0637\u0629\u2069, \u2068ab\u2069, \u2068class 3\u2069, ")
+        assert "\u2068class 10\u2069 and 2 more. Photos" in about
+        ticked = "document.querySelectorAll('#classes input:checked').length"
+        page.evaluate("document.getElementById('all').focus()")
+        for expected in (0, 12, 0):
+            page.press(" ", 32)
+            assert page.evaluate(ticked) == expected
+        page.evaluate("document.querySelector('[data-language=\"pt-BR\"]').click()")
+        assert page.evaluate("document.getElementById('all').textContent") == "Todas / nenhuma"
+        page.choose("#photos", tmp_path / "red.png")
+        caption = "document.querySelector('#gallery figcaption').textContent"
+        page.wait(f"{caption} === '\u2068red.png\u2069: o servidor não responde'")
