@@ -10,9 +10,9 @@ In:  the exported model in model/export, which has to be what dvc.lock names, or
      params.yaml: predict
 Out: nothing is written; a line for each request on the terminal
 
-It listens on this machine alone. For any other address, PASSO_TOKEN has to hold a token of 16 letters or more, which
-clients send as Authorization: Bearer TOKEN; for TLS, a proxy stands before it. docs/serve.md has the contract, the
-limits, and what it defends against.
+It listens on this machine alone. For any other address, and with --name, PASSO_TOKEN has to hold a token of 16 letters
+or more, which clients send as Authorization: Bearer TOKEN; for TLS, a proxy stands before it. docs/serve.md has the
+contract, the limits, and what it defends against.
 """
 
 import argparse
