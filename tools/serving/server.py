@@ -166,8 +166,10 @@ class _Impatient(H11Protocol):  # type: ignore[misc]
         self._patience = self.loop.call_later(self._room.limits.read_seconds, self._give_up)
 
     def _give_up(self) -> None:
-        if self._is_idle():
+        if self._is_idle() or self.transport.is_closing():  # closing, it waits for the client to read the rest
             self.transport.abort()
+        else:
+            self._wait()
 
     def _is_idle(self) -> bool:
         """No request is being answered."""
