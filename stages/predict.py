@@ -18,8 +18,8 @@ Out: detections.json   COCO results: [{image_id, category_id, bbox: [x, y, width
 
 Only detections with a score of at least predict.score_threshold; of boxes that overlap more than predict.agnostic_nms,
 only the best. Pictures that an earlier run wrote to the same folder, and this one does not, are removed; nothing else
-is. A photo that cannot be read is reported and the others are still done; the exit code is then 2. Where none can be
-read, the last results stay as they are.
+is. A photo that cannot be read is reported and the others are still done; the exit code is then 2 (of the test split 0,
+as in the other stages). Where none can be read, the last results stay as they are.
 
 A run that was stopped or killed resumes with the same command: what is done is in a journal. Ctrl-C and SIGTERM let the
 photo at hand end, and the results of those that are done are written; a second one ends it at once.
@@ -287,18 +287,25 @@ def counted(inputs: Sequence[Photo]) -> str:
 
 
 def test_split(load: Callable[[], Detector], shown: Selection) -> None:
-    """The DVC stage: the dataset's test images -> results/predict, atomically."""
+    """The DVC stage: the dataset's test images -> results/predict, atomically.
+
+    What cannot be read is named and left out, for `dataset.unusable` has decided about it by now.
+    """
     folder = paths.images(params.load("dataset", DatasetParams).dir, "test")
     inputs, problems = photos.find([folder])
     with files.whole_folder(paths.PREDICT) as output:
         if inputs:
             places = placed(inputs, output, (page.PICTURES, page.THUMBNAILS, VIDEOS))
             detector = load()
-            _, unreadable, stopped_by = predict(detector, inputs, output, paths.PREDICT, shown, places)
+            ready, unreadable, stopped_by = predict(detector, inputs, output, paths.PREDICT, shown, places)
             problems += unreadable
             if stopped_by:
                 raise KeyboardInterrupt
-        report(problems, "nothing was written")
+        if not inputs or not ready:
+            report(problems, "nothing was written")
+    if problems:
+        why = errors.few([problem.line() for problem in problems])
+        errors.say(f"left out: {errors.counted(len(problems), 'photo')}: {why}")
 
 
 def report(problems: Sequence[UserError], outcome: str) -> None:

@@ -310,7 +310,9 @@ def test_where_no_photo_can_be_read_there_are_no_others(run: Callable[..., None]
     assert not Path("predictions/pictures").exists()
 
 
-def test_the_stage_takes_the_test_split_and_replaces_its_folder_whole(run: Callable[..., None]) -> None:
+def test_the_stage_takes_the_test_split_and_replaces_its_folder_whole(
+    run: Callable[..., None], capsys: pytest.CaptureFixture[str]
+) -> None:
     save("dataset/sample/test/one.jpg", picture((80, 40), ((8, 8, 32, 24), WHITE)), quality=95)
     Path("dataset/sample/test/one.xml").write_text("<annotation/>")
     save("results/predict/pictures/stale.jpg", picture())
@@ -321,6 +323,12 @@ def test_the_stage_takes_the_test_split_and_replaces_its_folder_whole(run: Calla
     run()
     assert tree("results/predict") == first
     Path("dataset/sample/test/two.jpg").write_text("broken")
+    capsys.readouterr()
+    run()
+    said = capsys.readouterr().out.splitlines()[-1]
+    assert said.startswith("left out: 1 photo: dataset/sample/test/two.jpg: is not an image that can be read; ")
+    assert tree("results/predict") == first
+    Path("dataset/sample/test/one.jpg").write_text("broken")
     with pytest.raises(UserError, match=r"two\.jpg: is not an image.*nothing was written"):
         run()
     assert tree("results/predict") == first and not list(Path("results").glob(".*"))
