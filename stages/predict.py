@@ -200,9 +200,10 @@ def write(
         write_xml(results(), names, places[ANNOTATIONS])
     if yolo.LABELS in places:
         yolo.write(results(), names, places[yolo.LABELS], output / yolo.NAMES)
+    filmed = [name for name in readable if places[VIDEOS][name].is_file()]
     pictures, films = (
         {name: places[folder][name].relative_to(output / folder).as_posix() for name in wanted}
-        for folder, wanted in ((page.PICTURES, places[page.PICTURES]), (VIDEOS, readable))
+        for folder, wanted in ((page.PICTURES, places[page.PICTURES]), (VIDEOS, filmed))
     )
     page.write(output / page.NAME, results, names, pictures, films, threshold)
 

@@ -54,6 +54,9 @@ class VideoDetection:
             with videos.opened(video) as film:
                 return self._run(video, film, target)
         except UserError as error:
+            if self.done.frame(video, 0):  # those that were seen count, without a film
+                target.unlink(missing_ok=True)
+                self.done.end(video, [error])
             return [error]
 
     def _run(self, video: Photo, film: Video, target: Path) -> list[UserError]:

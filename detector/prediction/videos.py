@@ -30,6 +30,8 @@ _READ = 2**20  # bytes at once
 _SHORT = 0.9  # the share of its duration at which the frames of a whole video may end, and a second less
 _LONGEST_SIDE = 16_384  # pixels, of a video that x264 writes
 _RATE = 30  # frames a second, where a video does not say
+_TICKS = 90_000  # a second, at most, of a video that is written
+_LONGEST_GAP = 3600  # seconds between two frames of it: MP4 has 31 bits for the ticks of several gaps
 _UPRIGHT = {  # degrees against the clock, by which a frame is to be turned
     90: Image.Transpose.ROTATE_90,
     180: Image.Transpose.ROTATE_180,
@@ -55,12 +57,12 @@ class Frame:
 class Video:
     """A video or a webcam that is open.
 
-    expected: how many frames it has; 0 where it does not say, or has no end. damaged: packets that did not decode yet.
-    pixels: of a frame. aspect: width to height of a pixel as it is stored.
+    where: its file, for errors. expected: how many frames it has; 0 where it does not say, or has no end. damaged:
+    packets that did not decode yet. pixels: of a frame. aspect: width to height of a pixel as it is stored.
     """
 
     def __init__(self, container: "InputContainer", stream: "VideoStream", where: str) -> None:
-        self._container, self._stream, self._where = container, stream, where
+        self._container, self._stream, self.where = container, stream, where
         self.rate = Fraction(stream.average_rate or stream.guessed_rate or _RATE)
         self.time_base = Fraction(stream.time_base or 1 / self.rate)
         self._duration = float((stream.duration or 0) * self.time_base or (container.duration or 0) / 1_000_000)
@@ -79,7 +81,7 @@ class Video:
             last = frame.pts if frame.pts is not None and (last is None or frame.pts > last) else following
             first = last if first is None else first
             time = (last - first) * self.time_base
-            self._end = float(time)
+            self._end = float(max(time, last * self.time_base))  # some files count from the first frame, some from 0
             yield Frame(number, time, self._upright(frame))
 
     def problems(self, *, any_frame: bool, to_its_end: bool) -> list[UserError]:
@@ -91,7 +93,7 @@ class Video:
             reason = f"is damaged: {errors.counted(self.damaged, 'packet')} did not decode; the other frames are done"
         elif to_its_end and self._end < _SHORT * self._duration - 1:
             reason = f"is cut off: its frames end at {self._end:.1f} s of {self._duration:.1f} s; those are done"
-        return [UserError(self._where, reason, _REMEDY)] if reason else []
+        return [UserError(self.where, reason, _REMEDY)] if reason else []
 
     def _decoded(self) -> "Iterator[VideoFrame]":
         import av
@@ -107,14 +109,14 @@ class Video:
                 return
             except av.FFmpegError as error:
                 if error.errno in errors.REFUSED:
-                    raise OSError(error.errno, error.strerror, self._where) from None
+                    raise OSError(error.errno, error.strerror, self.where) from None
                 self.damaged += 1
             else:
                 yield from decoded
 
     def _upright(self, frame: "VideoFrame") -> Image.Image:
         if frame.width * frame.height > images.MAX_PIXELS:
-            raise _too_large(self._where, frame.width, frame.height)
+            raise _too_large(self.where, frame.width, frame.height)
         image: Image.Image = frame.to_image()  # type: ignore[no-untyped-call]
         return image.transpose(_UPRIGHT[frame.rotation]) if frame.rotation in _UPRIGHT else image
 
@@ -192,40 +194,58 @@ class Writer:
     """Writes pictures as frames. All have the size of the first one; a side that is odd gets a black line."""
 
     def __init__(self, container: "OutputContainer", size: tuple[int, int], video: Video) -> None:
-        self._container, self._size, self._time_base = container, size, video.time_base
+        self._container, self._size = container, size
+        self._time_base = video.time_base if video.time_base.denominator <= _TICKS else Fraction(1, _TICKS)
+        self._last, self._cut = -1, 0  # in that base: the last frame's time, and what gaps were too long by
         self._stream = container.add_stream("libx264", rate=video.rate, options=_ENCODER)
         self._stream.width, self._stream.height = (side + side % 2 for side in size)
         self._stream.pix_fmt = "yuv420p"
         context = self._stream.codec_context
-        context.time_base = video.time_base
+        context.time_base = self._time_base
         context.colorspace = context.color_primaries = context.color_trc = _BT709
         context.color_range = _LIMITED
         context.sample_aspect_ratio = video.aspect
 
     def add(self, picture: Image.Image, time: Fraction) -> None:
-        """The next frame, RGB. time: seconds from the first one, later than the last one's."""
+        """The next frame, RGB. time: seconds from the first one, later than the last one's.
+
+        Where the time jumps, as where a camera's clock was set, the gap is an hour in what is written.
+        """
         import av
 
         picture = picture if picture.size == self._size else picture.resize(self._size)
         even = picture.crop((0, 0, self._stream.width, self._stream.height))
         rgb = av.VideoFrame.from_image(even)  # type: ignore[no-untyped-call]
         frame = rgb.reformat(format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG")
-        frame.pts, frame.time_base = round(time / self._time_base), self._time_base
+        frame.pts, frame.time_base = self._pts(time), self._time_base
         self._container.mux(self._stream.encode(frame))
+
+    def _pts(self, time: Fraction) -> int:
+        longest = max(1, int(_LONGEST_GAP / self._time_base))
+        wanted = max(self._last + 1, round(time / self._time_base) - self._cut)
+        self._cut += max(0, wanted - self._last - longest)
+        self._last = min(wanted, self._last + longest)
+        return self._last
 
     def end(self) -> None:
         self._container.mux(self._stream.encode(None))
 
 
 @contextmanager
-def _system_errors() -> Iterator[None]:
-    """An error of the system becomes Python's own: in FFmpeg's nobody can write which file it is about."""
+def _writing_errors(where: str) -> Iterator[None]:
+    """An error of the system becomes Python's own: in FFmpeg's nobody can write which file it is about.
+
+    Others are the video's, which does not end the run.
+    """
     import av
 
     try:
         yield
     except av.error.OSError as error:
         raise OSError(error.errno, error.strerror) from None
+    except av.FFmpegError as error:
+        reason = f"cannot be written as MP4: {error.strerror}; the frames up to there are listed"
+        raise UserError(where, reason, _REMEDY) from error
 
 
 @contextmanager
@@ -236,7 +256,7 @@ def written(path: Path, size: tuple[int, int], video: Video) -> Iterator[Writer]
     options = {"movflags": "faststart"}  # what a player needs first comes first
     with (
         files.whole_file(path) as temporary,
-        _system_errors(),
+        _writing_errors(video.where),
         av.open(f"file:{temporary}", "w", format="mp4", options=options) as container,
     ):
         writer = Writer(container, size, video)

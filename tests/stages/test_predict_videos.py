@@ -178,6 +178,45 @@ def test_a_video_that_was_stopped_resumes_to_the_same_bytes(
     assert tree("parts") == tree("whole")
 
 
+def test_a_time_that_jumps_is_listed_and_shortened_in_the_film(run: Callable[..., None]) -> None:
+    """As where a camera's clock was set: by seven hours, which MP4 cannot hold, and by a year."""
+    for name, jump in (("hours.m2ts", 7 * 3600), ("year.mkv", 365 * 86400)):
+        films.make(Path(name), 3, times=[0, 1, 30 * jump])
+        run(name)
+        assert [row[10] for row in table()] == ["0.0", "0.033", f"{jump}.0"]
+        frames = decoded(f"predictions/videos/{name}.mp4")
+        assert [round(frame.time, 2) for frame in frames] == [0, 0.03, 3600.03]
+
+
+def test_a_first_time_that_is_huge(run: Callable[..., None]) -> None:
+    films.make(Path("film.mkv"), 3, times=[30 * 10**8 + number for number in range(3)])
+    run("film.mkv")
+    assert [row[10] for row in table()] == ["0.0", "0.033", "0.067"]
+
+
+def test_a_film_that_cannot_be_written_is_named_and_its_frames_and_the_others_are_done(
+    run: Callable[..., None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An AVI of a frame a day: MP4 cannot hold that."""
+    films.make(Path("in/a.avi"), 3, codec="mjpeg")
+    films.make(Path("in/b.mp4"), 3)
+    run("in")
+    assert Path("predictions/videos/a.avi.mp4").exists()
+    content, day = bytearray(Path("in/a.avi").read_bytes()), (86400).to_bytes(4, "little")
+    start = content.index(b"strh") + 8 + 20  # dwScale and dwRate of the stream's header
+    content[start : start + 8] = day + (1).to_bytes(4, "little")
+    Path("in/a.avi").write_bytes(content)
+    for _ in range(2):
+        with pytest.raises(UserError, match=r"in/a\.avi: cannot be written as MP4: .*: predictions has the others"):
+            run("in")
+        assert not Path("predictions/.passo-journal").exists()
+        assert [*tree("predictions/videos")] == ["b.mp4"]
+        page = Path("predictions/index.html").read_text()
+        assert 'href="videos/b.mp4"' in page and 'href="videos/a.avi.mp4"' not in page
+        assert [row[10] for row in table() if row[0] == "a.avi"] == ["0.0", "86400.0", "172800.0"]
+    assert "resumes" not in capsys.readouterr().out
+
+
 def test_damaged_videos(run: Callable[..., None], capsys: pytest.CaptureFixture[str]) -> None:
     films.make(Path("in/cut.mp4"), 60)
     content = Path("in/cut.mp4").read_bytes()
