@@ -74,7 +74,7 @@ class VideoDetection:
                 if known is None:
                     self.done.add(video, result, best, above)
                 progress.update()
-        problems = film.problems(any_frame=bool(writer), to_its_end=not self.stops.requested)
+        problems = film.problems(any_frame=bool(writer or self.stops.requested), to_its_end=not self.stops.requested)
         if writer and (video.is_webcam or not self.stops.requested):  # a webcam has no other end
             self.done.end(video, problems)
         return problems

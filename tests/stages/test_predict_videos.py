@@ -217,6 +217,13 @@ def test_a_film_that_cannot_be_written_is_named_and_its_frames_and_the_others_ar
     assert "resumes" not in capsys.readouterr().out
 
 
+def test_ctrl_c_while_a_video_is_being_opened_is_no_fault_of_it(project: Path) -> None:
+    films.make(project / "film.mp4", 3)
+    code = SIGNALLING.replace("Journal.add = add", "Journal.begin = lambda *_: os.kill(os.getpid(), number)")
+    [line] = ended(child("-c", code, "1", str(int(signal.SIGINT)), "film.mp4"), 130)
+    assert line == "stopped: 0 of 1 file are done; to resume, run it again"
+
+
 def test_damaged_videos(run: Callable[..., None], capsys: pytest.CaptureFixture[str]) -> None:
     films.make(Path("in/cut.mp4"), 60)
     content = Path("in/cut.mp4").read_bytes()
