@@ -29,6 +29,7 @@ REFUSED = {
     errno.ESTALE: "mount that disk again",
     **dict.fromkeys((errno.EMFILE, errno.ENFILE), "allow more open files: ulimit -n 4096"),
     errno.ENOMEM: "close other programs",
+    errno.ENAMETOOLONG: "give a shorter name",
 }
 OF_THE_MACHINE = (errno.ENOMEM, errno.EMFILE, errno.ENFILE)  # no file is to blame
 IN_OTHER_WORDS = {  # of SQLite, in which DVC keeps its notes; of TensorFlow; of Python's tempfile

@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from detector.base import files, naming
+from detector.base import errors, files, naming
 from detector.base.errors import UserError
 from detector.pictures import images
 
@@ -62,11 +62,16 @@ def find(
     problems: list[UserError] = []
 
     def refused(error: OSError) -> None:
-        problems.append(UserError(str(error.filename), f"cannot be read: {error.strerror}", "fix its permissions"))
+        remedy = errors.REFUSED.get(error.errno or 0, "leave it out")
+        problems.append(UserError(str(error.filename), f"cannot be read: {error.strerror}", remedy))
 
     for argument in arguments:
         source, before = argument if isinstance(argument, Source) else None, len(problems)
-        matches = list(_expanded(str(source.path if source else argument), suffixes, refused))
+        matches: list[Path] = []
+        try:
+            matches += _expanded(str(source.path if source else argument), suffixes, refused)
+        except OSError as error:  # a name that is too long, or in a folder that is locked
+            refused(error)
         if not matches and len(problems) == before:
             problems.append(_nothing_there(argument, suffixes))
         matched.update((_absolute(Path(source.named(path)) if source else path), path) for path in matches)
@@ -128,7 +133,7 @@ def passed_over(arguments: Iterable[str | Path | Source], suffixes: Collection[s
     """The images and videos in folders among the arguments that are not taken, sorted; suffixes: as of `find`."""
     others = tuple(suffix for suffix in (*images.NOT_READ, *images.VIDEOS) if suffix not in suffixes)
     sources = [one if isinstance(one, Source) else Source(files.expanded(one), str(one)) for one in arguments]
-    found = {source.named(path) for source in sources if source.path.is_dir() for path in _files_below(source.path)}
+    found = {source.named(path) for source in sources for path in _files_below(source.path)}
     return sorted(name for name in found if name.lower().endswith(others))
 
 

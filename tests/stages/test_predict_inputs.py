@@ -23,7 +23,8 @@ from detector.prediction import sources
 from tests.stages.test_predict import RED, SIGNALLING, WHITE, ended, numbered, picture, save, table, tree
 from tests.support import films, finder
 from tests.support.gcs_server import Server
-from tests.support.stage import child
+from stages import predict
+from tests.support.stage import call, child
 
 BOX = (8, 8, 32, 24)  # of the rectangle in all of these pictures
 BLURRED = 2  # pixels, by which the codecs of photos move an edge
@@ -196,6 +197,20 @@ def test_a_list_names_photos_relative_to_itself(run: Callable[..., None], projec
     for name, words in (("empty.txt", "is an empty list"), ("binary.txt", "is not a list: it is not UTF-8")):
         with pytest.raises(UserError, match=f"{name}: {words}"):
             run(name)
+
+
+def test_a_name_that_no_file_can_have_is_a_line(run: Callable[..., None], capsys: pytest.CaptureFixture[str]) -> None:
+    numbered(1)
+    long = "an image " * 40
+    Path("list.txt").write_text(f"photos/00.png\n{long}\n")
+    with pytest.raises(UserError, match=rf"{long.strip()}: cannot be read: File name too long.* has the others"):
+        run("list.txt", long.strip())
+    assert [row[0] for row in table()] == ["00.png"]
+    assert f"list.txt: line 2: {long.strip()}: not found; paths are relative" in capsys.readouterr().err
+    for option in ("--output", "--model"):
+        done = call(predict.main, Path(), "photos", option, long)
+        [line] = ended(done, 2)
+        assert line.endswith("File name too long; give a shorter name, and run the command again")
 
 
 def stopped(done: "subprocess.CompletedProcess[str]", total: int) -> int:
