@@ -3,7 +3,7 @@
     holiday/  cat.jpg  'holiday/*.png'          as they are
     photos.txt                                  a list: any of these a line, relative to the list; # begins a comment
     photos.zip  photos.tar.gz                   an archive
-    gs://bucket/photos/  gs://bucket/cat.jpg    what a bucket holds below a prefix, an object, an archive
+    gs://bucket/photos/  gs://bucket/cat.jpg    what a bucket holds, all or below a prefix; an object, an archive
     0                                           a webcam, by its number
 
 What was unpacked or downloaded is in .work/predict until all of it is done: a run that was stopped finds the same files
@@ -11,6 +11,7 @@ when it resumes. What does that is imported late, for a folder needs none of it.
 """
 
 import fcntl
+import glob
 import hashlib
 import os
 import re
@@ -39,7 +40,7 @@ class Sources:
         self.webcams: list[Photo] = []
         self.problems: list[UserError] = []
         self.passed_over: list[str] = []
-        self._locks, self._kept = locks, set[Path]()
+        self._locks, self._kept, self._lists = locks, set[Path](), set[str]()
         for argument in dict.fromkeys(arguments):
             try:
                 self._take(argument)
@@ -65,7 +66,8 @@ class Sources:
         if argument.startswith("gs://"):
             self.places.append(self._downloaded(argument))
         elif webcam:
-            self.webcams.append(Photo(Path(WEBCAM.format(webcam)), f"webcam{webcam}"))
+            photo = Photo(Path(WEBCAM.format(webcam)), f"webcam{webcam}")
+            self.webcams += [photo] if photo not in self.webcams else []
         elif is_file and is_archive(path.name):
             self.places.append(self._unpacked(path, argument))
         elif is_file and path.suffix.lower() == LIST:
@@ -84,7 +86,7 @@ class Sources:
                 self.passed_over.append(shown)
             return images.is_image(name) or images.is_video(name)
 
-        path = gs.download(url, self._folder(url, url) / "objects", is_wanted=is_wanted)
+        path = gs.download(url, self._folder(url, url) / "objects", is_wanted, may_be_all=True)
         return self._unpacked(path, url) if path.is_file() and is_archive(path.name) else Source(path, url)
 
     def _unpacked(self, archive: Path, shown: str) -> Source:
@@ -115,21 +117,38 @@ class Sources:
         return folder
 
     def _read(self, path: Path, shown: str) -> None:
+        if (name := os.path.realpath(path)) in self._lists:  # a list may name others, and these it
+            return
+        self._lists.add(name)
         try:
-            lines = path.read_text(encoding="utf-8-sig").split("\n")
+            text = path.read_text(encoding="utf-8-sig")
         except UnicodeDecodeError:
             raise UserError(shown, "is not a list: it is not UTF-8", "write a path a line") from None
         except OSError as error:
             raise UserError(shown, f"cannot be read: {error.strerror}", "fix its permissions") from error
-        for number, line in enumerate(map(str.strip, lines), start=1):
-            place = path.parent / files.expanded(line)
-            if line and os.path.lexists(place):  # a line of prose may be longer than any name
-                self.places.append(str(place))
-            elif line:
-                remedy = f"paths are relative to {path.name}"
-                self.problems.append(UserError(shown, f"{line}: not found", remedy, f"line {number}"))
-        if not any(map(str.strip, lines)):
+        if not text.strip():
             raise UserError(shown, "is an empty list", "write a path a line")
+        for number, line in enumerate(map(str.strip, text.split("\n")), start=1):
+            try:
+                if argument := _meant(line, path.parent):
+                    self._take(argument)
+                elif line and not line.startswith("#"):
+                    raise UserError(shown, f"{line}: not found", f"paths are relative to {path.name}", f"line {number}")
+            except UserError as error:
+                self.problems.append(error)
+
+
+def _meant(line: str, folder: Path) -> str:
+    """What a line of a list in that folder says, as IMAGES would; empty where nothing is there."""
+    path = files.expanded(line)
+    if not line or os.path.lexists(folder / path):  # a line of prose may be longer than any name
+        return line and str(folder / path)
+    if line.startswith("gs://"):
+        return line
+    if webcam := _number(line):
+        return WEBCAM.format(webcam)
+    pattern = str(Path(glob.escape(str(folder)), path))
+    return pattern if glob.has_magic(line) and any(glob.iglob(pattern, recursive=True)) else ""  # noqa: PTH207
 
 
 @contextmanager

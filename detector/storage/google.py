@@ -171,10 +171,13 @@ def _short(error: Exception) -> str:
 # Objects.
 
 
-def listed(url: str, remedy: str) -> tuple[str, dict[str, Any]]:
-    """(The object's name or prefix that a gs:// URL holds, {name: object} of all that begin with it)."""
+def listed(url: str, remedy: str, *, may_be_all: bool = False) -> tuple[str, dict[str, Any]]:
+    """(The object's name or prefix that a gs:// URL holds, {name: object} of all that begin with it).
+
+    may_be_all: whether a bucket alone may be meant, and with it all that is there.
+    """
     bucket, _, prefix = url.removeprefix("gs://").partition("/")
-    if not bucket or not prefix.strip("/"):
+    if not bucket or not (prefix.strip("/") or may_be_all):
         raise UserError(url, "names no object in a bucket", remedy)
     return prefix, {blob.name: blob for blob in make().list_blobs(bucket, prefix=prefix, **transfer_options())}
 

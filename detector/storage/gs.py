@@ -18,13 +18,14 @@ from detector.storage import download as web
 THREADS = 8  # google-cloud-storage keeps ten connections open at most
 
 
-def download(url: str, folder: Path, is_wanted: Callable[[str], bool] = bool) -> Path:
+def download(url: str, folder: Path, is_wanted: Callable[[str], bool] = bool, *, may_be_all: bool = False) -> Path:
     """Download the object of a gs:// URL, or all objects below that prefix, into `folder`; hidden ones are left out.
 
     Files of an earlier try stay where their checksum is still the object's; a broken download is resumed.
 
     Args:
         is_wanted: whether an object below a prefix is to be downloaded, by its name.
+        may_be_all: whether a bucket alone may be meant.
 
     Returns: the path of the object; `folder`, where the URL names a prefix.
 
@@ -33,7 +34,7 @@ def download(url: str, folder: Path, is_wanted: Callable[[str], bool] = bool) ->
             no room on the disk.
     """
     with google.user_errors(url):
-        prefix, blobs = google.listed(url, "give gs://bucket/dataset.zip or gs://bucket/folder/")
+        prefix, blobs = google.listed(url, "give gs://bucket/dataset.zip or gs://bucket/folder/", may_be_all=may_be_all)
         is_one = prefix in blobs and not prefix.endswith("/")
         below = prefix.rpartition("/")[0] + "/" if is_one else prefix.rstrip("/") + "/"
         names = [prefix] if is_one else [name for name in blobs if is_wanted(name)]

@@ -199,6 +199,28 @@ def test_a_list_names_photos_relative_to_itself(run: Callable[..., None], projec
             run(name)
 
 
+def test_a_list_names_whatever_images_may_name(
+    run: Callable[..., None], bucket: Server, capsys: pytest.CaptureFixture[str]
+) -> None:
+    numbered(2)
+    pack("a.zip")
+    shutil.move("a.zip", "photos/a.zip")
+    save("photos/trip [1]/x.png", picture())
+    save("photos/trip [1]/y.png", picture())
+    bucket.put("pets", "day/z.png", Path("photos/00.png").read_bytes())
+    Path("photos/trip [1]/globs.txt").write_text("# mine\n*.png\nnone*.png\n../list.txt\n")
+    lines = ["# a comment", "", "00.png", "a.zip", "trip [1]/globs.txt", "list.txt", "gs://pets", "gs://", "87", "87"]
+    Path("photos/list.txt").write_text("\n".join(lines))
+    with pytest.raises(UserError, match=r"/dev/video87: this webcam cannot be opened: .*: 3 in all; predictions has"):
+        run("photos/list.txt")
+    assert [row[0].removeprefix("photos/") for row in table()] == [
+        *("gs:/pets/day/z.png", "00.png", "a.zip/00.png", "a.zip/01.png", "trip [1]/x.png", "trip [1]/y.png")
+    ]
+    err = capsys.readouterr().err
+    assert "photos/trip [1]/globs.txt: line 3: none*.png: not found; paths are relative to globs.txt" in err
+    assert "error: gs://: names no object in a bucket; " in err
+
+
 def test_a_name_that_no_file_can_have_is_a_line(run: Callable[..., None], capsys: pytest.CaptureFixture[str]) -> None:
     numbered(1)
     long = "an image " * 40
@@ -314,7 +336,10 @@ def test_photos_in_a_bucket(
     assert [row[0] for row in table()] == ["01.png"]
     run("gs://pets/packed/a.zip", "photos/01.png")
     assert [row[0] for row in table()] == [*(f"gs:/pets/packed/a.zip/{name}" for name in names), "photos/01.png"]
-    for url, words in (("gs://pets/no", "nothing there"), ("gs://none/x", "not found: "), ("gs://pets", "names no")):
+    with pytest.raises(UserError, match=r"gs://pets/trip/broken\.png: is not an image"):
+        run("gs://pets", "--output", "all")
+    assert [row[0] for row in table("all")] == [f"day/{name}" for name in names]
+    for url, words in (("gs://pets/no", "nothing there"), ("gs://none/x", "not found: "), ("gs:///x", "names no")):
         with pytest.raises(UserError, match=f"{url}: {words}"):
             run(url)
     assert not list(Path(".work/predict").glob("*/objects"))
