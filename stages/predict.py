@@ -248,7 +248,7 @@ def found_photos(
     found: Sources, output: Path, load: Callable[[], Detector], shown: Selection, folders: Collection[str]
 ) -> None:
     """Those that are on this machine by now."""
-    inputs, problems = photos.find(found.places, photos.written(output), TAKEN)
+    inputs, problems = photos.find(found.places, TAKEN)
     inputs, problems = [*inputs, *found.webcams], [*found.problems, *problems]
     outcome = "nothing was written"
     if others := sorted([*found.passed_over, *photos.passed_over(found.places, TAKEN)]):

@@ -50,12 +50,13 @@ class Source:
 
 
 def find(
-    arguments: Iterable[str | Path | Source], skip: Collection[Path] = (), suffixes: Collection[str] = images.SUFFIXES
+    arguments: Iterable[str | Path | Source], suffixes: Collection[str] = images.SUFFIXES
 ) -> tuple[list[Photo], list[UserError]]:
     """The photos in `arguments` (folders, files, globs), each once, sorted by name; and the errors of some.
 
+    What predict wrote is no photo, whatever folder it is in: how many of these are passed over is said.
+
     Args:
-        skip: absolute paths to leave out: results of an earlier run.
         suffixes: of the files to take, in lower case; a file that is named itself may have any.
     """
     matched: dict[Path, Path] = {}  # {absolute path, as the user would name it: where it is}
@@ -75,7 +76,9 @@ def find(
         if not matches and len(problems) == before:
             problems.append(_nothing_there(argument, suffixes))
         matched.update((_absolute(Path(source.named(path)) if source else path), path) for path in matches)
-    chosen = sorted(matched.keys() - set(skip))
+    if written := _written(set(map(_absolute, matched.values()))):
+        errors.say(f"passed over: {errors.counted(len(written), 'file')} that make predict wrote")
+    chosen = sorted(name for name, path in matched.items() if _absolute(path) not in written)
     root = os.path.commonpath([path.parent for path in chosen]) if chosen else ""
     photos = [Photo(matched[path], path.relative_to(root).as_posix()) for path in chosen]
     faults = {photo.name: fault for photo in photos if (fault := naming.fault(photo.name))}
@@ -190,17 +193,19 @@ def _cut(name: str, suffix: str) -> str:
     return folder + slash + file.encode()[: _LONGEST - len(end)].decode(errors="ignore") + end
 
 
-def written(output: Path) -> set[Path]:
-    """Absolute paths of the files that predict wrote into the folder `output` so far."""
-    folder = _absolute(output)
-    return {folder / name for name in _listed(output)}
+def _written(paths: Collection[Path]) -> set[Path]:
+    """Those of these absolute paths that predict wrote: the list in a folder above them says so."""
+    parents = {path.parent for path in paths}
+    above = {folder for parent in parents for folder in (parent, *parent.parents)}
+    lists = [folder for folder in above if os.access(folder / LIST, os.R_OK)]
+    return {folder / name for folder in lists for name in _listed(folder)}.intersection(paths)
 
 
 def _listed(output: Path) -> set[str]:
-    """The same, below the folder. There may be hundreds of thousands: a Path has ten times the size of a name."""
+    """What predict wrote there, below the folder. There may be hundreds of thousands: a Path has ten times the size of a name."""
     try:
-        lines = (output / LIST).read_text(encoding="utf-8").split("\n")
-    except (FileNotFoundError, NotADirectoryError):
+        lines = (output / LIST).read_text(encoding="utf-8", errors="replace").split("\n")
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         return set()
     names = (os.path.normpath(line) for line in lines if line)
     return {name for name in names if not name.startswith(("/", "../")) and name != ".."}  # it may be of elsewhere

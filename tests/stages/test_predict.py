@@ -266,13 +266,25 @@ def test_pictures_are_never_written_over_the_photos(run: Callable[..., None]) ->
     assert tree("out") == before
 
 
-def test_its_own_pictures_are_not_photos(run: Callable[..., None], project: Path) -> None:
+def test_its_own_pictures_are_not_photos(
+    run: Callable[..., None], project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     save("x.png", picture())
     run(".")
     run(str(project))
     assert [row[0] for row in table()] == ["x.png"] and sorted(tree("predictions/pictures")) == ["x.png.jpg"]
     with pytest.raises(UserError, match="only predict's own pictures there"):
         run("predictions")
+    Path(".passo-files").write_bytes(b"\xff\0\n../x.png\n")  # of somebody else
+    capsys.readouterr()
+    for number, images in enumerate((".", "**/*")):
+        run(images, "--output", f"other{number}")
+        assert [row[0] for row in table(f"other{number}")] == ["x.png"]
+        said = f"passed over: {2 + 2 * number} files that make predict wrote"
+        assert capsys.readouterr().out.splitlines()[0] == said
+    Path("x.png").unlink()
+    with pytest.raises(UserError, match="only predict's own pictures there"):
+        run("predictions/pictures", "--output", "third")
 
 
 def test_nothing_found_and_no_model(run: Callable[..., None]) -> None:

@@ -20,10 +20,10 @@ from PIL import Image
 from detector.base.errors import UserError
 from detector.data import labels
 from detector.prediction import sources
+from stages import predict
 from tests.stages.test_predict import RED, SIGNALLING, WHITE, ended, numbered, picture, save, table, tree
 from tests.support import films, finder
 from tests.support.gcs_server import Server
-from stages import predict
 from tests.support.stage import call, child
 
 BOX = (8, 8, 32, 24)  # of the rectangle in all of these pictures
