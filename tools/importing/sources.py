@@ -24,7 +24,7 @@ from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 
-from detector.base import errors, files
+from detector.base import bars, errors, files
 from detector.base.errors import UserError
 from detector.storage import download, gs
 from tools.cloud import reasons
@@ -116,7 +116,7 @@ def _from_kaggle(handle: str) -> Path:
         raise UserError(
             shown(KAGGLE + handle), "is not a Kaggle dataset", "give kaggle:owner/name, or .../versions/3 after it"
         )
-    with _quiet():  # it prints, and draws its own progress bar
+    with _quiet(f"downloading {KAGGLE}{handle}"):
         try:
             kagglehub = import_module("kagglehub")
         except ImportError:
@@ -128,10 +128,14 @@ def _from_kaggle(handle: str) -> Path:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def _quiet(title: str) -> Iterator[None]:
+    """Nothing of what it prints; of its bar, which fits a terminal alone, a line now and then elsewhere."""
     os.environ.setdefault("KAGGLEHUB_VERBOSITY", "error")
-    bars = contextlib.nullcontext() if sys.stderr.isatty() else contextlib.redirect_stderr(io.StringIO())
-    with contextlib.redirect_stdout(io.StringIO()), bars:
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(contextlib.redirect_stdout(io.StringIO()))
+        if not sys.stderr.isatty():
+            stack.enter_context(bars.waiting(title))
+            stack.enter_context(contextlib.redirect_stderr(io.StringIO()))
         yield
 
 

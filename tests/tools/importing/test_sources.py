@@ -458,10 +458,10 @@ errors.run(main)
 """
 
 
-def from_kaggle(root, kaggle, source, **environment):
-    """In a child, for kagglehub reads its settings when it is imported."""
+def from_kaggle(root, kaggle, source, before="", **environment):
+    """In a child, for kagglehub reads its settings when it is imported. before: Python that runs first."""
     return subprocess.run(
-        [sys.executable, "-c", SHOW.replace("SOURCE", repr(source))],
+        [sys.executable, "-c", before + SHOW.replace("SOURCE", repr(source))],
         cwd=root,
         env={**os.environ, "PYTHONPATH": os.pathsep.join((str(faults.ROOT), *sys.path))}
         | kaggle.environment(root.parent / "home")
@@ -484,6 +484,13 @@ def test_a_dataset_of_kaggle(root, kaggle, photos):
     assert [path for path in root.rglob("*") if path.is_file()] == []  # its cache is not in the project
     kaggle.cut = 1000
     refused(from_kaggle(root, kaggle, "kaggle:owner/pets/versions/1"), "cannot be downloaded: ")
+
+
+def test_a_long_download_from_kaggle_is_seen_in_a_log(root, kaggle, photos):
+    often = "from detector.base import bars\nbars.SECONDS_BETWEEN_LINES = 0.01\n"  # of 10 seconds
+    done = from_kaggle(root, kaggle, "kaggle:owner/pets", often)
+    assert done.stdout == shown(photos)
+    assert {line[:-1] for line in done.stderr.splitlines()} == {"downloading kaggle:owner/pets: 00:0"}
 
 
 def test_a_download_from_kaggle_that_breaks_off(root, kaggle, photos):
