@@ -30,10 +30,20 @@ SUFFIXES = (
     *(".tif", ".tiff", ".webp"),
 )
 NOT_READ = (  # images that Passo does not read
-    *(".arw", ".cr2", ".cr3", ".dng", ".jp2", ".jxl", ".nef", ".orf", ".pgm", ".ppm", ".psd", ".raf", ".rw2", ".svg"),
-    ".tga",
+    *(".3fr", ".apng", ".arw", ".avifs", ".cr2", ".cr3", ".crw", ".dcr", ".dds", ".dib", ".dng", ".eps", ".erf"),
+    *(".exr", ".hdr", ".heics", ".heifs", ".icns", ".ico", ".iiq", ".j2c", ".j2k", ".jp2", ".jpf", ".jpx", ".jxl"),
+    *(".jxr", ".kdc", ".mos", ".mrw", ".nef", ".nrw", ".orf", ".pam", ".pbm", ".pcx", ".pef", ".pfm", ".pgm"),
+    *(".pnm", ".ppm", ".psd", ".qoi", ".raf", ".rw2", ".rwl", ".sr2", ".srf", ".srw", ".svg", ".tga", ".wdp"),
+    *(".x3f", ".xcf"),
 )
-VIDEOS = (*(".3gp", ".avi", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".ogv", ".webm", ".wmv"),)
+VIDEOS = (
+    *(".3g2", ".3gp", ".asf", ".avi", ".divx", ".f4v", ".flv", ".m2t", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpe"),
+    *(".mpeg", ".mpg", ".mts", ".ogm", ".ogv", ".qt", ".ts", ".vob", ".webm", ".wmv"),
+)
+VIDEOS_NOT_READ = (
+    *(".264", ".265", ".amv", ".dv", ".h264", ".h265", ".hevc", ".ivf", ".m1v", ".m2v", ".mjpeg", ".mjpg", ".mxf"),
+    *(".nut", ".rm", ".rmvb", ".wtv", ".y4m"),
+)
 MAX_PIXELS = 89_478_485  # a quarter of a GiB as RGB; above it Pillow warns of a decompression bomb
 STRIP_PIXELS = 2**20  # that are converted at once
 THUMBNAIL = 64  # pixels, the side of the grey square that stands for a picture where pictures are compared
@@ -88,7 +98,7 @@ def is_image(path: str | Path) -> bool:
 
 def is_video(path: str | Path) -> bool:
     """Whether the file's suffix is that of a video, in upper or lower case."""
-    return Path(path).suffix.lower() in VIDEOS
+    return Path(path).suffix.lower() in (*VIDEOS, *VIDEOS_NOT_READ)
 
 
 def read_bytes(path: str | Path) -> bytes:

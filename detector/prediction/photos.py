@@ -113,7 +113,18 @@ def _expanded(argument: str, suffixes: Collection[str], refused: Callable[[OSErr
     places = [path] if path.is_dir() else map(Path, glob.glob(str(path), recursive=True))  # noqa: PTH207 (absolute, too)
     for place in places:
         found = _files_below(place, refused) if place.is_dir() else [place]
-        yield from (path for path in found if path.suffix.lower() in suffixes)
+        yield from (path for path in found if path.suffix.lower() in suffixes and not _is_code(path))
+
+
+def _is_code(path: Path) -> bool:
+    """Whether a .ts is TypeScript: that is a text, and none has the zeros of a video's first packets."""
+    if path.suffix.lower() != ".ts" or not path.is_file():
+        return False
+    try:
+        with path.open("rb") as file:
+            return b"\0" not in file.read(1024)
+    except OSError:  # whoever opens it will say so
+        return False
 
 
 def _files_below(folder: Path, refused: Callable[[OSError], None] | None = None) -> Iterator[Path]:
@@ -134,10 +145,12 @@ def _files_below(folder: Path, refused: Callable[[OSError], None] | None = None)
 
 def passed_over(arguments: Iterable[str | Path | Source], suffixes: Collection[str] = images.SUFFIXES) -> list[str]:
     """The images and videos in folders among the arguments that are not taken, sorted; suffixes: as of `find`."""
-    others = tuple(suffix for suffix in (*images.NOT_READ, *images.VIDEOS) if suffix not in suffixes)
+    known = *images.NOT_READ, *images.VIDEOS, *images.VIDEOS_NOT_READ
+    others = tuple(suffix for suffix in known if suffix not in suffixes)
     sources = [one if isinstance(one, Source) else Source(files.expanded(one), str(one)) for one in arguments]
-    found = {source.named(path) for source in sources for path in _files_below(source.path)}
-    return sorted(name for name in found if name.lower().endswith(others))
+    found = ((source, path) for source in sources for path in _files_below(source.path))
+    wanted = {source.named(path) for source, path in found if path.name.lower().endswith(others) and not _is_code(path)}
+    return sorted(wanted)
 
 
 def kinds(inputs: Iterable[Photo]) -> tuple[list[Photo], list[Photo]]:
@@ -202,7 +215,7 @@ def _written(paths: Collection[Path]) -> set[Path]:
 
 
 def _listed(output: Path) -> set[str]:
-    """What predict wrote there, below the folder. There may be hundreds of thousands: a Path has ten times the size of a name."""
+    """What predict wrote there, below the folder; as texts, for a Path takes ten times the memory."""
     try:
         lines = (output / LIST).read_text(encoding="utf-8", errors="replace").split("\n")
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError):

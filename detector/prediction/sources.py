@@ -82,9 +82,10 @@ class Sources:
 
         def is_wanted(name: str) -> bool:
             shown = f"gs://{bucket}/{name}"
-            if name.lower().endswith(images.NOT_READ) and shown.startswith(url.rstrip("/") + "/"):
+            is_below = shown.startswith(url.rstrip("/") + "/")
+            if is_below and name.lower().endswith((*images.NOT_READ, *images.VIDEOS_NOT_READ)):
                 self.passed_over.append(shown)
-            return images.is_image(name) or images.is_video(name)
+            return name.lower().endswith((*images.SUFFIXES, *images.VIDEOS))
 
         path = gs.download(url, self._folder(url, url) / "objects", is_wanted, may_be_all=True)
         return self._unpacked(path, url) if path.is_file() and is_archive(path.name) else Source(path, url)

@@ -277,8 +277,8 @@ def test_its_own_pictures_are_not_photos(
         run("predictions")
     Path(".passo-files").write_bytes(b"\xff\0\n../x.png\n")  # of somebody else
     capsys.readouterr()
-    for number, images in enumerate((".", "**/*")):
-        run(images, "--output", f"other{number}")
+    for number, where in enumerate((".", "**/*")):
+        run(where, "--output", f"other{number}")
         assert [row[0] for row in table(f"other{number}")] == ["x.png"]
         said = f"passed over: {2 + 2 * number} files that make predict wrote"
         assert capsys.readouterr().out.splitlines()[0] == said
@@ -538,6 +538,7 @@ def test_files_that_cannot_be_read_are_named_and_the_others_done(project: Path) 
 def test_videos_are_passed_over_where_photos_alone_are_taken(tmp_path: Path) -> None:
     for name in ("a.png", "b.MP4", "c.CR2", "d.txt"):
         (tmp_path / name).touch()
+    (tmp_path / "code.ts").write_text("export const x = 1\n")
     assert [Path(name).name for name in photos.passed_over([tmp_path])] == ["b.MP4", "c.CR2"]
     both = (*images.SUFFIXES, *images.VIDEOS)
     assert [Path(name).name for name in photos.passed_over([tmp_path], both)] == ["c.CR2"]

@@ -155,7 +155,10 @@ def test_forty_odd_files_in_one_folder(project: Path) -> None:
     good, bad = readable(folder), unreadable(folder)
     assert len(good) + len(bad) > 50
     films.make(folder / "film.mp4", 3)
-    (folder / "raw.CR2").write_text("x")
+    films.make(folder / "film.ts", 9)
+    (folder / "code.ts").write_text("export const x = 1\n")
+    for name in ("raw.CR2", "film.mxf", "photo.pcx"):
+        (folder / name).write_text("x")
     (folder / "notes.txt").write_text("x")
     (folder / "loop").symlink_to(".")
     (folder / "folder.jpg").mkdir()
@@ -168,7 +171,7 @@ def test_forty_odd_files_in_one_folder(project: Path) -> None:
     boxes: dict[str, list[list[str]]] = {}
     for row in table():
         boxes.setdefault(row[0], []).append(row[3:9])
-    assert sorted(boxes) == sorted([*good, "film.mp4"])
+    assert sorted(boxes) == sorted([*good, "film.mp4", "film.ts"])
     for name, tolerance in good.items():
         [[label, *numbers]] = boxes[name]
         white = name.startswith(("grey", "float", "one-bit"))
@@ -177,11 +180,17 @@ def test_forty_odd_files_in_one_folder(project: Path) -> None:
         assert np.abs(np.array(numbers[:4], dtype=float) - expected).max() <= tolerance, (name, numbers)
     assert len(boxes["film.mp4"]) == 3
     out = done.stdout.splitlines()
-    assert out[0] == "passed over: 1 file of a format that is not read (photos/raw.CR2)"
+    others = "photos/film.mxf, photos/photo.pcx, photos/raw.CR2"
+    assert out[0] == f"passed over: 3 files of a format that is not read ({others})"
     assert out[1] == (
         "several frames, of which the first was used: 5 files (animated.gif, animated.png, animated.webp and 2 more)"
     )
-    assert len(tree("predictions/pictures")) == len(good) and [*tree("predictions/videos")] == ["film.mp4"]
+    assert len(tree("predictions/pictures")) == len(good) and [*tree("predictions/videos")] == [
+        "film.mp4",
+        "film.ts.mp4",
+    ]
+    [line] = ended(child("-m", "stages.predict", "photos/film.mxf"), 2)
+    assert line.startswith("error: photos/film.mxf: is not a video that can be read: ") and "convert it to MP4" in line
 
 
 def test_a_list_names_photos_relative_to_itself(run: Callable[..., None], project: Path) -> None:

@@ -121,7 +121,17 @@ def test_a_video_of_a_phone_is_upright(run: Callable[..., None], rotation: int) 
 
 @pytest.mark.parametrize(
     ("name", "codec"),
-    [("film.avi", "mjpeg"), ("film.webm", "libvpx"), ("film.mpg", "mpeg2video"), ("film.mov", "mpeg4")],
+    [
+        ("film.avi", "mjpeg"),
+        ("film.webm", "libvpx"),
+        ("film.mpg", "mpeg2video"),
+        ("film.mov", "mpeg4"),
+        ("film.TS", "libx264"),
+        ("film.flv", "flv"),
+        ("film.asf", "mpeg4"),
+        ("film.vob", "mpeg2video"),
+        ("film.3g2", "mpeg4"),
+    ],
 )
 def test_other_formats(run: Callable[..., None], name: str, codec: str) -> None:
     films.make(Path(name), 5, codec=codec)
