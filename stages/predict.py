@@ -33,7 +33,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path, PurePosixPath
 
 from PIL import Image
@@ -86,14 +86,16 @@ def detect_all(
 
     def detect(photo: Photo) -> tuple[ImageBoxes, float, int, bool] | UserError:
         done.begin(photo)
-        try:
-            image = images.open_upright(photo.path)
-        except UserError as error:
-            return error
-        found = detector.detect(image, photo.name)
-        result = shown(found)
-        files.write_bytes(places[page.THUMBNAILS][photo.name], page.thumbnail(image))
-        files.write_bytes(places[page.PICTURES][photo.name], jpeg(draw.draw_boxes(image, result, detector.names)))
+        with ExitStack() as stack:
+            try:
+                image = stack.enter_context(images.upright(photo.path))
+            except UserError as error:
+                return error
+            found = detector.detect(image, photo.name)
+            result = shown(found)
+            files.write_bytes(places[page.THUMBNAILS][photo.name], page.thumbnail(image))
+            draw.draw_on(image, result, detector.names)
+            files.write_bytes(places[page.PICTURES][photo.name], jpeg(image))
         best, above = float(found.scores.max(initial=0)), len(found.above(shown.threshold).boxes)
         return result, best, above, images.has_more_frames(image)
 

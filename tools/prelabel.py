@@ -153,7 +153,8 @@ def detect_all(
     def detect(photo: Photo) -> ImageBoxes | UserError:
         done.begin(photo)
         try:
-            return detector.detect(images.open_upright(photo.path), photo.name)
+            with images.upright(photo.path) as image:
+                return detector.detect(image, photo.name)
         except UserError as error:
             return error
 

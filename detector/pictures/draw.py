@@ -64,6 +64,19 @@ def draw_boxes(
     `boxes` are in pixels of `image`; what is outside is cut off. A class without a name that can be drawn shows its id.
     """
     canvas = image.convert("RGB")
+    draw_on(canvas, boxes, names, score_threshold=score_threshold, show_scores=show_scores)
+    return canvas
+
+
+def draw_on(
+    canvas: Image.Image,
+    boxes: ImageBoxes,
+    names: Mapping[int, str],
+    *,
+    score_threshold: float = 0.0,
+    show_scores: bool = True,
+) -> None:
+    """The same on an RGB picture itself, which takes no room for another one."""
     draw = ImageDraw.Draw(canvas)
     labels: list[_Label] = []
     shown = boxes.above(score_threshold).best_first()
@@ -75,7 +88,6 @@ def draw_boxes(
         _draw_outline(draw, label, _line_width(canvas.size))
     for label in reversed(labels):
         _draw_label(draw, label)
-    return canvas
 
 
 def shown_as_ids(names: Mapping[int, str]) -> list[str]:

@@ -7,7 +7,8 @@ and ignores EXIF orientation; `ImageInfo.plain` tells which files it reads as Pi
 EXIF orientation turns a picture once: libheif and Pillow's TIFF reader apply it themselves, and then report 1.
 
 A few kilobytes may hold `MAX_PIXELS`. No more than these are decoded at any time, however many threads there are, and a
-picture is converted in strips: at most 12 bytes a pixel, 1.1 GB in all.
+picture is converted in strips: at most 12 bytes a pixel, 1.1 GB in all. `upright` counts a picture until it is done
+with.
 """
 
 import io
@@ -158,22 +159,33 @@ def open_upright(
         deep: whether PNG and TIFF of more than 8 bits a value are taken, too; they need up to twelve bytes a pixel,
             others four.
     """
-    return _open(path, content, upright=True, most_pixels=most_pixels, deep=deep)
+    content = read_bytes(path) if content is None else content
+    with _decoded(path, content, cheaply=False, most_pixels=most_pixels, deep=deep) as (image, _, orientation):
+        return _turned(_plain_rgb(path, content, image), orientation)
+
+
+@contextmanager
+def upright(path: str | Path) -> Iterator[Image.Image]:
+    """Yields what `open_upright` returns. Until it is done with, its pixels are among those that are decoded."""
+    content = read_bytes(path)
+    with _decoded(path, content, cheaply=False) as (image, _, orientation):
+        result = _turned(_plain_rgb(path, content, image), orientation)
+        if result is not image:
+            image.close()
+        yield result
 
 
 def open_raw(path: str | Path, content: bytes | None = None) -> Image.Image:
     """The picture as stored: RGB, EXIF orientation ignored, transparency laid over white. Errors as in `check`."""
-    return _open(path, content, upright=False)
-
-
-def _open(
-    path: str | Path, content: bytes | None, *, upright: bool, most_pixels: int = MAX_PIXELS, deep: bool = True
-) -> Image.Image:
     content = read_bytes(path) if content is None else content
-    with _decoded(path, content, cheaply=False, most_pixels=most_pixels, deep=deep) as (image, _, orientation):
-        rgb = _to_rgb(path, image)
-        rgb.info = {_MORE_FRAMES: _has_more_frames(image, content)}  # no EXIF: its orientation is not applied twice
-        return _turned(rgb, orientation) if upright else rgb
+    with _decoded(path, content, cheaply=False) as (image, _, _):
+        return _plain_rgb(path, content, image)
+
+
+def _plain_rgb(path: str | Path, content: bytes, image: Image.Image) -> Image.Image:
+    rgb = _to_rgb(path, image)
+    rgb.info = {_MORE_FRAMES: _has_more_frames(image, content)}  # no EXIF: its orientation is not applied twice
+    return rgb
 
 
 def has_more_frames(image: Image.Image) -> bool:
@@ -307,7 +319,8 @@ def _to_rgb(path: str | Path, image: Image.Image) -> Image.Image:
 def _over_white(image: Image.Image) -> Image.Image:
     scale = _full_scale(image) if _is_deep(image) else 0
     if not scale and not image.has_transparency_data:
-        return image.convert("RGB")
+        is_rgb = image.mode == "RGB" and _format(image) == "JPEG"  # others may decode again, when they are asked
+        return image if is_rgb else image.convert("RGB")
     rgb = Image.new("RGB", image.size)
     for box in _strips(image.size):
         strip = image.crop(box)

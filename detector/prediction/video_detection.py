@@ -85,4 +85,5 @@ class VideoDetection:
         found = known or self.detector.detect(frame.image, name)
         result = known or replace(self.shown(found), frame=Frame(frame.number, float(frame.time)))
         best, above = float(found.scores.max(initial=0)), len(found.above(self.shown.threshold).boxes)
-        return result, best, above, draw.draw_boxes(frame.image, result, self.detector.names)
+        draw.draw_on(frame.image, result, self.detector.names)
+        return result, best, above, frame.image

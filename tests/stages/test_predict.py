@@ -398,13 +398,13 @@ from detector.pictures import draw
 from stages import predict
 from detector.base import errors
 drawn, after, number = [], int(sys.argv.pop(1)), int(sys.argv.pop(1))
-real = draw.draw_boxes
-def draw_boxes(*arguments):
+real = draw.draw_on
+def draw_on(*arguments):
     drawn.append(1)
     if len(drawn) == after:
         os.kill(os.getpid(), number)
     return real(*arguments)
-draw.draw_boxes = draw_boxes
+draw.draw_on = draw_on
 errors.run(predict.main)
 """
 
@@ -676,6 +676,22 @@ def test_a_photo_with_a_longer_side_than_a_jpeg_has(run: Callable[..., None]) ->
     (row,) = table()
     assert row[:3] == ["long.png", "70000", "20"]
     assert Image.open("predictions/pictures/long.png.jpg").size == (35_000, 10)
+
+
+def test_two_photos_of_24_megapixels_at_once_take_little_memory(project: Path) -> None:
+    """Each is 96 MB; it was four times that, with a copy of what was decoded and a copy to draw on."""
+    save("photos/0.jpg", picture((6000, 4000), ((600, 600, 3000, 3000), RED)))
+    shutil.copy("photos/0.jpg", "photos/1.jpg")
+    code = """
+import re
+from detector.base import errors
+from stages import predict
+errors.run(predict.main)
+print(re.search(r"VmHWM:\\s*(\\d+) kB", open("/proc/self/status").read())[1])
+"""
+    done = child("-c", code, "photos")
+    assert ended(done, 0) == []
+    assert len(table()) == 2 and int(done.stdout.splitlines()[-1]) * 1024 < 400e6
 
 
 def test_a_file_and_a_folder_of_one_name(run: Callable[..., None]) -> None:

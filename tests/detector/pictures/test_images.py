@@ -3,6 +3,7 @@
 import io
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -306,6 +307,20 @@ def test_is_image():
     assert images.is_image("a.avif")
     assert not images.is_image("a.xml")
     assert not images.is_image("jpg")
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "a.png"])
+def test_a_picture_counts_as_decoded_until_it_is_done_with(tmp_path, monkeypatch, name):
+    path = saved(tmp_path / name, Image.effect_noise((80, 40), 90).convert("RGB"))
+    expected = images.open_upright(path)
+    monkeypatch.setattr(images, "_in_flight", images._InFlight(80 * 40))
+    with ThreadPoolExecutor(1) as pool:
+        with images.upright(path) as picture:
+            other = pool.submit(images.open_raw, path)
+            with pytest.raises(TimeoutError):
+                other.result(timeout=0.2)
+            assert picture == expected
+        assert other.result(timeout=10) == expected
 
 
 @pytest.mark.parametrize("mode", [pytest.param("I;16", marks=pytest.mark.long), "RGBA"])
