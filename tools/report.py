@@ -48,17 +48,29 @@ SCRIPTS = ("threshold.js", "gallery.js", "charts.js", "table.js")
 FOLDER = Path(__file__).parent / "page" / "report"
 SHOWN = (paths.DATA, paths.TRAIN, paths.TRAIN_RESULTS, paths.EVALUATE, paths.EXPORT, paths.PREDICT)
 PORTUGUESE = paths.REPORT.with_name("report.pt-BR.html")
+MOST_BYTES = 5_900_000  # of a page, so that it can be mailed
 
 
 def main() -> None:
     """Read, render, write."""
     shown = context()
-    for path, language, other in ((paths.REPORT, ENGLISH, PORTUGUESE), (PORTUGUESE, portuguese(), paths.REPORT)):
-        page = render(TEMPLATE, shown | in_words(shown, language) | {"other": other.name})
+    for path, page in pages(shown).items():
         files.write_text(path, page)
         size = f"{len(page.encode()) / 1e6:.1f} MB"
-        errors.say(f"{path}: {size}, opens in any browser, offline too" if language is ENGLISH else f"{path}: {size}")
+        errors.say(f"{path}: {size}, opens in any browser, offline too" if path == paths.REPORT else f"{path}: {size}")
     lineage.warn(shown["stale"])
+
+
+def pages(shown: dict[str, Any]) -> dict[Path, str]:
+    """Both pages. Where boxes by the thousand make one too large, it has fewer photos."""
+    made = {
+        path: render(TEMPLATE, shown | in_words(shown, language) | {"other": other.name})
+        for path, language, other in ((paths.REPORT, ENGLISH, PORTUGUESE), (PORTUGUESE, portuguese(), paths.REPORT))
+    }
+    photos = shown["photos"]
+    if photos and max(len(page.encode()) for page in made.values()) > MOST_BYTES:
+        return pages(shown | {"photos": photos[: len(photos) * 3 // 4]})
+    return made
 
 
 def context() -> dict[str, Any]:
@@ -72,6 +84,7 @@ def context() -> dict[str, Any]:
     found = measured.read()
     head, changed = origin.commit()
     cost = costs.read()
+    photos = album.photos(found, dataset) if found else []
     return {
         "metrics": metrics,
         "trained": trained,
@@ -79,7 +92,8 @@ def context() -> dict[str, Any]:
         "dataset": dataset,
         "measured": found,
         "confusion": confusions.confusion(found.images, list(found.names), found.place) if found else None,
-        "photos": album.photos(found, dataset) if found else [],
+        "photos": photos,
+        "are_photos_here": bool(photos),
         "findings": advice.findings(evidence.of_run(dataset, trained, metrics, found)),
         "before": before.last_commit(),
         "splits": data.splits(),

@@ -110,7 +110,7 @@ def test_a_whole_run(project: Path) -> None:
     assert "cat 1 50 % 0 0 % 1 50 %" in page.text and "dog 1 100 % 0 0 % 0 0 %" in page.text  # confusion
     assert "background 0 0 % 1 100 %" in page.text
     assert "cat 50 % 9 % to 91 % 50 % 9 % to 91 % 0.50 0.661 0.951 2 1 " in page.text  # its row
-    assert "train 2 1 2 2 0 0" in page.text and "3 repaired: see" in page.text
+    assert "train 2 1 2 2 0 0" in page.text and "repaired: 3; see" in page.text
     assert "dataset/pets a1.dir given model/start/pets e5.dir given model/train b2.dir made by train_tpu" in page.text
     assert "c3" not in page.text and "d4" not in page.text
     assert page.all("img", "alt") == ["a.jpg", "b.jpg", "c.jpg", "d.jpg"]  # the most errors first
@@ -273,7 +273,34 @@ def test_pictures_are_scaled_to_a_sane_size(project: Path, monkeypatch: pytest.M
     assert len(sources) == len(set(sources)) == 5
     assert {Image.open(io.BytesIO(one)).size for one in decoded} == {(640, 427)}
     assert "5 of 9 test images are on this page; the numbers are of all." in Page(make()).text
-    assert album.ALL_BYTES * 4 / 3 < 4_500_000  # of 6 MB
+
+
+def test_a_picture_is_halved_where_no_quality_fits(project: Path) -> None:
+    evaluate_results()
+    detections(["a.jpg,640,640,cat,0,0,9,9,0"], [f"{name}.jpg,60,40,,,,,," for name in "cd"] + ["a.jpg,640,640,,,,,,"])
+    picture("dataset/pets/test/a.jpg", (640, 640), noise=1)
+    source = base64.b64decode(Page(make()).all("img", "src")[0].partition(",")[2])
+    assert len(source) <= album.PICTURE_BYTES and Image.open(io.BytesIO(source)).size == (320, 320)
+
+
+def test_the_pages_can_be_mailed_whatever_the_dataset(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(report, "MOST_BYTES", 300_000)
+    evaluate_results()
+    names = [f"{k}.jpg" for k in range(12)]
+    corners = [f"{k}.5,{k}.5,{k + 99}.5,{k + 99}.5" for k in range(150)]
+    detections(
+        [f"{name},300,300,cat,{box},0" for name in names for box in corners],
+        [f"{name},300,300,dog,{box},0.9" for name in names for box in corners]
+        + ["c.jpg,60,40,,,,,,", "d.jpg,60,40,,,,,,"],
+    )
+    for name in names:
+        picture(f"dataset/pets/test/{name}", (300, 300))
+    page = Page(make())
+    assert page.all("img", "alt") == sorted(names)[:3] and "3 of 14 test images are on this page" in page.text
+    assert max(path.stat().st_size for path in (paths.REPORT, report.PORTUGUESE)) <= 300_000
+    monkeypatch.setattr(report, "MOST_BYTES", 1000)
+    page = Page(make())
+    assert "0 of 14 test images are on this page" in page.text and "are not here" not in page.text
 
 
 def test_the_same_inputs_give_the_same_bytes(project: Path) -> None:

@@ -9,10 +9,10 @@ QUALITIES = (84, 74, 62, 48, 30)  # of a JPEG: the first that fits
 
 
 def jpeg_uri(picture: Image.Image, most: int) -> str:
-    """A picture as a `data:` URI: a JPEG of, as far as JPEG can, at most so many bytes."""
+    """A picture as a `data:` URI: a JPEG of at most so many bytes, its sides halved until it fits; or a single pixel."""
     for quality in QUALITIES:
         buffer = io.BytesIO()
         picture.save(buffer, "JPEG", quality=quality, optimize=True)
-        if buffer.tell() <= most:
-            break
-    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
+        if buffer.tell() <= most or picture.size == (1, 1):
+            return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
+    return jpeg_uri(picture.reduce(2), most)
