@@ -114,7 +114,7 @@ def test_a_whole_run(project: Path) -> None:
     assert "dataset/pets a1.dir given model/start/pets e5.dir given model/train b2.dir made by train_tpu" in page.text
     assert "c3" not in page.text and "d4" not in page.text
     assert page.all("img", "alt") == ["a.jpg", "b.jpg", "c.jpg", "d.jpg"]  # the most errors first
-    assert "a.jpg 1 right, 1 wrong class b.jpg 1 missed c.jpg 1 nothing there d.jpg no box" in page.text
+    assert "a.jpg right: 1, wrong class: 1 b.jpg missed: 1 c.jpg nothing there: 1 d.jpg no box" in page.text
     places = [
         page.text.index(f" {name} ") for name in ("Photos The", "Classes How", "How it learned A", "How good it is")
     ]
@@ -132,7 +132,7 @@ def test_the_same_in_portuguese(project: Path) -> None:
     assert page.open == [] and '<html lang="pt-BR">' in content and "report.html" in page.all("a", "href")
     assert "Encontra 1 de 3 objetos; 2 de 3 caixas estão erradas, com limiar 0,50" in page.text
     assert "treinado por 1.500 passos" in page.text and "95 %: 0,600 a 0,690" in page.text
-    assert "a.jpg 1 certa, 1 classe errada b.jpg 1 não encontrado c.jpg 1 nada ali d.jpg nenhuma caixa" in page.text
+    assert "a.jpg certa: 1, classe errada: 1 b.jpg não encontrado: 1 c.jpg nada ali: 1 d.jpg nenhuma caixa" in page.text
     data = json.loads(re.findall(r'id="data">(.*?)</script>', content, re.DOTALL)[0])
     assert data["decimal"] == "," and data["words"]["class"] == "classe errada"
 
@@ -171,11 +171,13 @@ def test_the_data_of_the_script_count_at_every_threshold(project: Path) -> None:
         *[30] * 2,
         0,
         0,
+        0,
         30.0,
         0.0,
         20.0,
         20.0,
         *[30] * 2,
+        0,
     ]
     assert len(data["photos"]) == 4 and data["boxes"][7] == "missed" and data["boxes"][0] == "right"
 

@@ -21,7 +21,7 @@ from detector.data.tables import ImageBoxes, Ints
 from detector.pictures import images
 from tools.page.pictures import jpeg_uri
 from tools.reporting.counting import hundredths
-from tools.reporting.kinds import IGNORED, MISSED, NAMES, RIGHT, ImageKinds
+from tools.reporting.kinds import IGNORED, MISSED, NAMES, NONE, RIGHT, ImageKinds
 from tools.reporting.measured import Measured
 
 MOST = 96  # photos
@@ -37,6 +37,7 @@ class Box:
 
     kind: of a detection; or missed, of an object; or crowd. last: the last place in GRID where a detection is shown, an
     object found. known: of an object, the last place where it is found or an error of another kind is about it.
+    about: the number of the class of the object that a detection is about; otherwise, its own.
     """
 
     kind: str
@@ -47,6 +48,7 @@ class Box:
     height: float
     last: int
     known: int
+    about: int
 
     def is_shown(self, place: int) -> bool:
         """At the threshold at this place: objects, where they are not found."""
@@ -119,24 +121,28 @@ def photo(image: ImageKinds, uri: str, numbers: Mapping[int, int]) -> Photo:
     known = np.maximum(found, covered)
     never = np.zeros(len(crowds.boxes), dtype=int)
     last = hundredths(image.detected.scores)
-    boxes = _boxes(crowds, numbers, [CROWD] * len(never), never, never)
-    boxes += _boxes(objects, numbers, [MISSED] * len(found), found, known)
-    boxes += reversed(_boxes(image.detected, numbers, [NAMES[kind] for kind in image.kinds], last, last))
+    of_objects = np.append(objects.classes, NONE)[image.about]
+    about = np.where(image.about == NONE, image.detected.classes, of_objects)
+    boxes = _boxes(crowds, numbers, [CROWD] * len(never), never, never, crowds.classes)
+    boxes += _boxes(objects, numbers, [MISSED] * len(found), found, known, objects.classes)
+    boxes += reversed(_boxes(image.detected, numbers, [NAMES[kind] for kind in image.kinds], last, last, about))
     return Photo(image.truth.filename, image.truth.width, image.truth.height, uri, boxes)
 
 
-def _boxes(of: ImageBoxes, numbers: Mapping[int, int], kinds: Sequence[str], last: Ints, known: Ints) -> list[Box]:
+def _boxes(
+    of: ImageBoxes, numbers: Mapping[int, int], kinds: Sequence[str], last: Ints, known: Ints, about: Ints
+) -> list[Box]:
     made = []
-    ends = zip(kinds, last.tolist(), known.tolist(), strict=True)
-    for (class_id, (xmin, ymin, xmax, ymax), _), (kind, *places) in zip(of.rows(), ends, strict=True):
+    ends = zip(kinds, last.tolist(), known.tolist(), about.tolist(), strict=True)
+    for (class_id, (xmin, ymin, xmax, ymax), _), (kind, *places, meant) in zip(of.rows(), ends, strict=True):
         x, y, width, height = (round(value, 1) for value in (xmin, ymin, xmax - xmin, ymax - ymin))
-        made.append(Box(kind, numbers[class_id], x, y, width, height, *places))
+        made.append(Box(kind, numbers[class_id], x, y, width, height, *places, numbers[meant]))
     return made
 
 
 def rows(one: Photo) -> list[Any]:
     """A photo as the page's script reads it: name, width, height, and of each box kind, class, x, y, width, height,
-    last, known. Detections that no threshold of the slider shows are left out.
+    last, known, about. Detections that no threshold of the slider shows are left out.
     """
     kinds = {kind: number for number, kind in enumerate((*NAMES, MISSED, CROWD))}
     shown = [box for box in one.boxes if box.kind in (MISSED, CROWD) or box.last > 0]

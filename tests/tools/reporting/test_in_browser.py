@@ -25,7 +25,8 @@ const steps = [
   state,
   () => { set("threshold", "25"); state(); },
   () => { document.querySelector(".kind.class").click(); said.push([text("status"), $("kind").value]); },
-  () => { document.querySelector(".kind.class").click(); set("class", "1"); said.push(text("status")); },
+  () => { set("class", "1"); said.push(text("status")); },
+  () => { document.querySelector(".kind.class").click(); said.push(text("status")); },
   () => { set("class", ""); $("reset").click(); said.push(text("at")); },
   () => {
     document.querySelector(".shot button").focus();
@@ -59,11 +60,33 @@ const next = () => {
 };
 setTimeout(next, 50);
 """
+EMPTY = "c.jpg,60,40,,,,,,"
+FAR = """
+const said = [];
+const steps = [
+  () => {
+    $("threshold").value = "25";
+    $("threshold").dispatchEvent(new Event("input"));
+    dispatchEvent(new Event("beforeprint"));
+    const last = all(".shot")[59];
+    said.push(last.querySelectorAll("rect.right").length, last.querySelector(".found").textContent);
+    document.querySelector(".shot button").click();
+    for (let k = 0; k < 59; k++) document.dispatchEvent(new KeyboardEvent("keydown", { key: "ArrowRight" }));
+    $("dialog").close();
+  },
+  () => said.push(document.activeElement.getAttribute("aria-label"), $("more").parentElement.hidden),
+];
+const next = () => {
+  if (!steps.length) parent.postMessage(JSON.stringify(said), "*");
+  else { steps.shift()(); setTimeout(next, 50); }
+};
+setTimeout(next, 50);
+"""
 AT_50 = [
     "Finds 1 of 3 objects; 2 of 3 boxes are wrong, at 0.50",
     "4 of 4 photos",
     "1 2 3 1 1 1 0 0 0 1",
-    "1 right, 1 wrong class; 1 missed; 1 nothing there; no box",
+    "right: 1, wrong class: 1; missed: 1; nothing there: 1; no box",
     "1 0 1 1 0 0 0 1",
     "50 % 9 % to 91 % | 50 % 9 % to 91 % | 0.50 | 0.661 | 0.951 | 2 | 1",
 ]
@@ -71,7 +94,7 @@ AT_25 = [
     "Finds 2 of 3 objects; 2 of 4 boxes are wrong, at 0.25",
     "4 of 4 photos",
     "2 2 4 2 0 1 0 0 0 1",
-    "1 right, 1 wrong class; 1 right; 1 nothing there; no box",
+    "right: 1, wrong class: 1; right: 1; nothing there: 1; no box",
     "2 0 0 1 0 0 0 1",
     "100 % 34 % to 100 % | 67 % 21 % to 94 % | 0.80 | 0.661 | 0.951 | 2 | 1",
 ]
@@ -99,7 +122,8 @@ def test_everything_moves_with_the_threshold(page: str, tmp_path: Path, width: i
         AT_50,
         AT_25,
         ["1 of 4 photos", "class"],
-        "1 of 4 photos",
+        "1 of 4 photos",  # it takes a dog for a cat
+        "2 of 4 photos",  # and one has a dog where none is
         "0.50",
         "Enlarge b.jpg",
         "b.jpg (2/4, 60×40)",
@@ -115,6 +139,21 @@ def test_everything_moves_with_the_threshold(page: str, tmp_path: Path, width: i
         "precision 0.500, recall 0.667, F1 0.571, threshold 0.03",
         True,
     ]
+
+
+@chromium.needed
+def test_photos_that_are_not_on_the_page_yet(page: str, tmp_path: Path) -> None:
+    """They are printed as the threshold has them, and the focus goes to them from the large picture."""
+    names = [f"{k:02d}.jpg" for k in range(60)]
+    found = [f"{name},60,40,cat,0,0,20,20,0.3" for name in names]
+    run_results.detections(
+        [f"{name},60,40,cat,0,0,20,20,0" for name in names], [*found, *run_results.DETECTED[-1:], EMPTY]
+    )
+    for name in names:
+        run_results.picture(f"dataset/pets/test/{name}")
+    report.main()
+    told = chromium.probed(tmp_path, paths.REPORT.read_text(encoding="utf-8"), FAR, 1280)
+    assert told == [1, "right: 1", "Enlarge 59.jpg", True]
 
 
 AXE = """

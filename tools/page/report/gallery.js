@@ -1,6 +1,6 @@
 {
   const AT_ONCE = matchMedia("(max-width: 620px)").matches ? 12 : 24; // photos that are added at a time
-  const FIELDS = 8; // of a box: kind, class, x, y, width, height, last, known: tools/reporting/album.py
+  const FIELDS = 9; // of a box: kind, class, x, y, width, height, last, known, about: tools/reporting/album.py
   const [IGNORED, MISSED, CROWD] = ["ignored", "missed", "crowd"];
   const shots = all(".shot"), kinds = all(".kind"), dialog = $("dialog");
   const photos = data.photos.map(([name, width, height, ...boxes]) => {
@@ -14,6 +14,7 @@
 
   const isShown = ([kind, , , , , , last]) => kind === CROWD || (kind === MISSED ? last < place : last >= place);
   const isCounted = (box) => isShown(box) && (box[0] !== MISSED || box[7] < place);
+  const isDrawn = (box) => isShown(box) && box[0] !== IGNORED;
   const photoOf = (shot) => photos[Number(shot.dataset.photo)];
 
   function svg(tag, attributes, parent) {
@@ -25,7 +26,7 @@
 
   function drawing(photo, named) {
     const made = svg("svg", { class: "boxes", viewBox: `0 0 ${photo.width} ${photo.height}`, "aria-hidden": "true" });
-    const shown = photo.boxes.filter((box) => isShown(box) && box[0] !== IGNORED);
+    const shown = photo.boxes.filter(isDrawn);
     for (const [kind, , x, y, width, height] of shown) {
       for (const name of ["edge", kind]) svg("rect", { class: name, x, y, width, height }, made);
     }
@@ -56,14 +57,16 @@
   function counted(photo) {
     const counts = {};
     for (const box of photo.boxes) if (isCounted(box) && box[0] in data.kinds) counts[box[0]] = (counts[box[0]] ?? 0) + 1;
-    const words = Object.keys(data.words).filter((kind) => kind in counts).map((kind) => `${counts[kind]} ${data.words[kind]}`);
+    const words = Object.keys(data.words).filter((kind) => kind in counts).map((kind) => `${data.words[kind]}: ${counts[kind]}`);
     return words.join(", ") || data.words.none;
   }
 
+  // Of a class are the boxes of that class, and those that take its objects for another.
   function fits(photo) {
     const kind = $("kind").value, number = $("class").value;
     if (!kind && !number) return true;
-    return photo.boxes.some((box) => isCounted(box) && (!kind || box[0] === kind) && (!number || box[1] === Number(number)));
+    const meant = photo.boxes.filter((box) => (kind ? isCounted(box) && box[0] === kind : isDrawn(box)));
+    return meant.some((box) => !number || box[1] === Number(number) || box[8] === Number(number));
   }
 
   function draw(shot) {
@@ -99,13 +102,16 @@
 
   function focus(k) {
     if (k >= most) {
-      most += AT_ONCE;
+      while (k >= most) most += AT_ONCE;
       update();
     }
     fitting[k]?.querySelector("button").focus();
   }
 
-  addEventListener("beforeprint", () => { for (const one of all("details")) one.open = true; });
+  addEventListener("beforeprint", () => {
+    for (const one of all("details")) one.open = true;
+    fitting.forEach(draw); // those that are not on the page yet, too
+  });
   for (const shot of shots) {
     const button = document.createElement("button");
     button.type = "button";
