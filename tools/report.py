@@ -94,6 +94,7 @@ def context() -> dict[str, Any]:
         "confusion": confusions.confusion(found.images, list(found.names), found.place) if found else None,
         "photos": photos,
         "are_photos_here": bool(photos),
+        "typed": advice.typed,
         "findings": advice.findings(evidence.of_run(dataset, trained, metrics, found)),
         "before": before.last_commit(),
         "splits": data.splits(),

@@ -113,8 +113,7 @@ def lines(
 def most_helpful(best: Finding) -> list[str]:
     """The command of a finding, and why."""
     title, why = (ENGLISH.text(message, **best.values) for message in (best.title, best.why))
-    before = "source .venv/bin/activate; " if best.command.startswith("dvc ") else ""
-    return ["Helps most:", f"  {before}{best.command}", f"    {title}: {why}"]
+    return ["Helps most:", f"  {advice.typed(best.command)}", f"    {title}: {why}"]
 
 
 def advised(training: Mapping[str, Any], metrics: Mapping[str, Any]) -> Finding:

@@ -25,7 +25,8 @@ OF_IMAGENET: dict[str, Any] = {
     "frozen_blocks": 0,
     "backbone_learning_rate": 1.0,
 }
-AGAIN = "dvc repro --force --single-item pretrained"  # tries the network again
+# Tries the network again, from any terminal.
+AGAIN = "source .venv/bin/activate; dvc repro --force --single-item pretrained"
 
 
 @dataclass(frozen=True)

@@ -113,7 +113,8 @@ def test_auto_takes_imagenets_weights_where_others_cannot_be_fetched(
     assert refusal.startswith("Open Images' detector: cannot be fetched: localhost: cannot be reached: ")
     assert refusal.endswith(
         "; until then ImageNet's weights, with train.fine_tune_checkpoint_type classification, train.frozen_blocks 0, "
-        "train.backbone_learning_rate 1; to try again: dvc repro --force --single-item pretrained"
+        "train.backbone_learning_rate 1; to try again: source .venv/bin/activate; "
+        "dvc repro --force --single-item pretrained"
     )
     assert last == "pretrained: ImageNet MobileNetV2, 260 of 260 tensors matched"
     assert came(tmp_path) == {"source": "package", "asked": "auto"}

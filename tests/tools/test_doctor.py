@@ -415,7 +415,7 @@ def test_which_weights_auto_takes(project: Project) -> None:
     assert line() == (
         "note:  weights: ImageNet's weights, with train.fine_tune_checkpoint_type classification, "
         "train.frozen_blocks 0, train.backbone_learning_rate 1: Open Images' detector could not be fetched; "
-        "run: dvc repro --force --single-item pretrained"
+        "run: source .venv/bin/activate; dvc repro --force --single-item pretrained"
     )
 
 

@@ -196,13 +196,16 @@ def test_photos_that_are_not_here_and_detections_of_other_photos(project: Path) 
     evaluate_results()
     detections()
     shutil.rmtree("dataset/pets")
-    assert "The test images are not here. Run make pull or dvc checkout" in Page(make()).text
+    assert "The test images are not here. Run make pull or source .venv/bin/activate; dvc checkout" in Page(make()).text
     write("dataset/pets/test/a.jpg", "damaged")
     picture("dataset/pets/test/b.jpg", (6, 4))  # another photo
     assert "The test images are not here." in Page(make()).text
     for other in ("other.jpg,60,40,cat", "a.jpg,60,40,bird"):  # while a training on another dataset runs
         write("dataset/data/test.csv", f"{COLUMNS},is_crowd\n{other},0,0,20,20,0\n")
-        assert "No detections yet. Run dvc repro evaluate , then make report ." in Page(make()).text
+        assert (
+            "No detections yet. Run source .venv/bin/activate; dvc repro evaluate , then make report ."
+            in Page(make()).text
+        )
 
 
 def test_what_it_started_from_and_what_was_left_out(project: Path) -> None:
@@ -333,11 +336,14 @@ def test_each_missing_part_shows_what_to_run(project: Path) -> None:
     page = Page(make())
     assert "Not measured yet" in page.text
     for command, what in (("evaluate", "metrics"), ("evaluate", "detections"), ("export", "exported model")):
-        assert f"No {what} yet. Run dvc repro {command} , then make report ." in page.text
+        assert f"No {what} yet. Run source .venv/bin/activate; dvc repro {command} , then make report ." in page.text
     shutil.rmtree("results")
     evaluate_results()
     page = Page(make())
-    assert "No training curves yet. Run dvc repro train_tpu , then" in page.text and "0.940 on 104" in page.text
+    assert (
+        "No training curves yet. Run source .venv/bin/activate; dvc repro train_tpu , then" in page.text
+        and "0.940 on 104" in page.text
+    )
 
 
 def test_a_training_that_died_is_reported_and_its_steps_are_not_taken_for_the_models(project: Path) -> None:
@@ -346,7 +352,8 @@ def test_a_training_that_died_is_reported_and_its_steps_are_not_taken_for_the_mo
     assert "did not finish" not in Page(make()).text
     Path("model/train/train.json").unlink()
     page = Page(make())
-    assert "The last training did not finish; run make train again, or dvc checkout . The test results" in page.text
+    assert "The last training did not finish; run make train again, or source .venv/bin/activate; " in page.text
+    assert "dvc checkout . The test results below" in page.text
     assert "trained for" not in page.text and "was the best on" not in page.text
 
 

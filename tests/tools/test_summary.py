@@ -86,7 +86,7 @@ def test_which_weights_it_started_from_and_how_often_it_saw_the_photos(tmp_path:
     assert lines[3] == "  start       Open Images' detector"
     assert trained(tmp_path, start={**START, "source": "package"})[3] == (
         "  start       ImageNet's weights, as Open Images' detector could not be fetched; to try again: "
-        "dvc repro --force --single-item pretrained, then make train"
+        "source .venv/bin/activate; dvc repro --force --single-item pretrained, then make train"
     )
 
 

@@ -9,7 +9,7 @@ QUALITIES = (84, 74, 62, 48, 30)  # of a JPEG: the first that fits
 
 
 def jpeg_uri(picture: Image.Image, most: int) -> str:
-    """A picture as a `data:` URI: a JPEG of at most so many bytes, its sides halved until it fits; or a single pixel."""
+    """A picture as a `data:` URI: a JPEG of at most so many bytes, its sides halved until it fits."""
     for quality in QUALITIES:
         buffer = io.BytesIO()
         picture.save(buffer, "JPEG", quality=quality, optimize=True)

@@ -78,6 +78,11 @@ class Evidence:
     ap50: float | None = None
 
 
+def typed(command: str) -> str:
+    """A command as it also works in a new terminal: dvc is in .venv alone."""
+    return f"source .venv/bin/activate; {command}" if command.startswith("dvc ") else command
+
+
 def findings(evidence: Evidence) -> list[Finding]:
     """At most `MOST`, the greatest gain first; at least one."""
     if evidence.ap50 is not None and evidence.ap50 < LEARNED:

@@ -73,7 +73,9 @@ def test_labels_to_look_at_a_larger_input_and_one_box() -> None:
     assert one.command == "dvc exp run -S train.model=ssd_mobilenet_v2_fpnlite_640x640 evaluate parity predict"
     assert "closer" in advice.findings(replace(small, model=advice.LARGEST_MODEL))[0].title
     assert advice.findings(replace(small, small=(0, 9)))[0].slug == "photos"  # too few to say
-    assert advice.findings(replace(RUN, twice=5))[0].command == "dvc exp run -S predict.agnostic_nms=0.6 predict"
+    command = advice.findings(replace(RUN, twice=5))[0].command
+    assert command == "dvc exp run -S predict.agnostic_nms=0.6 predict"
+    assert advice.typed(command) == f"source .venv/bin/activate; {command}"
     assert advice.findings(replace(RUN, twice=5, agnostic_nms=0.6))[0].slug == "photos"  # it is so already
 
 
