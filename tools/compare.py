@@ -125,15 +125,21 @@ def check_comparable(first: Run, second: Run) -> None:
     Raises:
         UserError: with what differs.
     """
-    where = f"{first.name}, {second.name}"
+    if reason := difference(first, second):
+        raise UserError(f"{first.name}, {second.name}", reason, REMEDY)
+
+
+def difference(first: Run, second: Run) -> str:
+    """What differs in that on which two runs were measured, as `kind: what`; empty where nothing does."""
     if first.label_map != second.label_map:
         ids = " and ".join(", ".join(f"{name} {k}" for name, k in run.label_map.items()) for run in (first, second))
-        raise UserError(where, f"their label maps differ: {ids}", REMEDY)
+        return f"their label maps differ: {ids}"
     boxes = [{image.filename: _identity(image) for image in run.groundtruth} for run in (first, second)]
     if other := sorted(boxes[0].keys() ^ boxes[1].keys()):
-        raise UserError(where, f"measured on other test images: {errors.few(other)} in one of the two only", REMEDY)
+        return f"measured on other test images: {errors.few(other)} in one of the two only"
     if other := sorted(name for name in boxes[0] if boxes[0][name] != boxes[1][name]):
-        raise UserError(where, f"measured on other boxes in {errors.few(other)}", REMEDY)
+        return f"measured on other boxes: in {errors.few(other)}"
+    return ""
 
 
 def _identity(image: "ImageBoxes") -> tuple[object, ...]:

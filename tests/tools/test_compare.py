@@ -190,7 +190,9 @@ def test_the_report_has_the_last_commit_beside_the_workspace(project: Path, monk
     assert "AP 0.505 0.000 -0.505 -0.7" in shown and "worse AP50 0.505 0.000 -0.505" in shown
     write_groundtruth(project / paths.csv("test"), xmax=111)
     other = before.last_commit()
-    assert other and other.why_not.startswith("HEAD, workspace: measured on other boxes in ") and not other.comparisons
+    assert other and other.why_not == "measured on other boxes" and not other.comparisons
+    report.main()
+    assert "Sem comparação: as caixas do gabarito são outras" in report.PORTUGUESE.read_text(encoding="utf-8")
     (project / "results/evaluate/metrics.json").unlink()
     shutil.copy(project / "made/base.csv", detections_of(project))  # what the commit has
     assert before.last_commit() is None
@@ -247,7 +249,9 @@ def test_other_images(project: Path) -> None:
 
 def test_other_boxes(project: Path) -> None:
     write_groundtruth(project / paths.csv("test"), xmax=111)
-    assert refused(project, "v1").startswith("v1, workspace: measured on other boxes in 00.jpg, 01.jpg, 02.jpg and 21 ")
+    assert refused(project, "v1").startswith(
+        "v1, workspace: measured on other boxes: in 00.jpg, 01.jpg, 02.jpg and 21 "
+    )
 
 
 def test_other_label_map(project: Path) -> None:

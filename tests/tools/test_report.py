@@ -327,6 +327,8 @@ def test_what_predictions_cost_where_it_was_measured(project: Path) -> None:
     page = Page(make())
     assert "machine: 2 cores, load 7.0 to 9.0" in page.text
     assert "model.onnx 0.2 – 16.2 ONNX Runtime" in page.text
+    portuguese = report.PORTUGUESE.read_text(encoding="utf-8")
+    assert '<th scope="col">ms de CPU por foto</th>' in portuguese and '<tbody lang="en">' in portuguese
     assert f"{HOSTILE} 2 50 20.0 (18.0 to 25.0) 2.50 (2.00 to 3.00)" in page.text
     assert ("img", "src", f"data:image/svg+xml;base64,{base64.b64encode(b'<svg/>').decode()}") in page.attributes
 

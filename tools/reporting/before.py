@@ -17,7 +17,9 @@ HEAD = "HEAD"
 
 @dataclass(frozen=True)
 class Before:
-    """commit: the last one. comparisons: AP and AP50, see detector/evaluation/significance.py. why_not: or why none."""
+    """commit: the last one. comparisons: AP and AP50, see detector/evaluation/significance.py. why_not: or why there are
+    none: a message of the catalogue, or an error's line.
+    """
 
     commit: str
     comparisons: Mapping[str, Any]
@@ -34,7 +36,8 @@ def last_commit() -> Before | None:
         return None
     try:
         first, second = compare.read(HEAD), compare.read(None)
-        compare.check_comparable(first, second)
+        if reason := compare.difference(first, second):
+            return Before(commit, {}, reason.partition(": ")[0])
         return Before(commit, compare.compare(first, second))
     except UserError as error:
         return Before(commit, {}, error.line())

@@ -45,7 +45,9 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"source": "package"}', '{"source": 1, "asked": 2, "by": 3}'])
 def test_a_damaged_file_is_an_error_with_the_command_that_makes_it_again(tmp_path: Path, content: str) -> None:
     (tmp_path / "source.json").write_text(content)
-    with pytest.raises(UserError, match=r"source\.json: cannot be read: .*; run: source .venv/bin/activate; dvc repro --force --single"):
+    with pytest.raises(
+        UserError, match=r"source\.json: cannot be read: .*; run: source .venv/bin/activate; dvc repro --force --single"
+    ):
         recipe.read(tmp_path)
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.stage import REPOSITORY
+from tools.lab import bench_predict
 from tools.page.language import ENGLISH, portuguese
 from tools.reporting import content, model
 
@@ -35,15 +36,19 @@ def test_all_other_messages_are_translated_and_none_is_left_over() -> None:
         content.NO_BOX,
         content.NOTHING,
         *model.USES.values(),
+        *filter(None, bench_predict.HEAD),
     }
     assert messages - set(words) == set()
     rooms = (
         "tools/page",
         "tools/reporting",
+        "tools/lab",
         *(f"detector/{one}" for one in ("annotations", "evaluation", "pictures", "weights")),
     )
     places = [REPOSITORY / room for room in rooms]
-    files = [path for place in places for kind in ("*.py", "*.j2") for path in place.rglob(kind)]
+    files = [REPOSITORY / "tools/compare.py"] + [
+        path for place in places for kind in ("*.py", "*.j2") for path in place.rglob(kind)
+    ]
     sources = re.sub(r'; "\n +why \+= "', "; ", "".join(path.read_text(encoding="utf-8") for path in files))
     for kind in ("an image", "a HEIC photo", "an AVIF photo"):
         sources += f'"is not {kind} that can be read"'  # images.py fills it in
