@@ -1,6 +1,6 @@
 """The anchors of a model, without TensorFlow: the boxes of fixed shapes and places that the network starts from.
 
-Training matches an object with the anchors that overlap it by half or more (IoU >= 0.5); one that has none is given its
+Training matches an object with the anchors that overlap it with an IoU of 0.5 or more; one that has none is given its
 best anchor, from which the network must correct further than it does well. Same numbers as the Object Detection API's
 `ssd_anchor_generator` (Liu et al., SSD, section 2.2) and `multiscale_anchor_generator` (Lin et al., RetinaNet); a test
 compares them.

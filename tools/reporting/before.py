@@ -17,8 +17,8 @@ HEAD = "HEAD"
 
 @dataclass(frozen=True)
 class Before:
-    """commit: the last one. comparisons: AP and AP50, see detector/evaluation/significance.py. why_not: or why there are
-    none: a message of the catalogue, or an error's line.
+    """commit: the last one. comparisons: AP and AP50, see detector/evaluation/significance.py. why_not: or why there
+    are none: a message of the catalogue, or an error's line.
     """
 
     commit: str

@@ -68,7 +68,7 @@ def over_threshold(language: Language, measured: Measured) -> charts.Chart:
     counts = measured.counts
     values = {"precision": counts.precision(), "recall": counts.recall(), "F1": counts.f1()}
     lines = {language.text(name): [*zip(GRID.tolist(), line.tolist(), strict=True)] for name, line in values.items()}
-    names = (language.text("Over the threshold"), language.text("threshold"))
+    names = (language.text("By threshold"), language.text("threshold"))
     return charts.chart(*names, lines, x_max=1.0, y_max=1.0, marks={language.text("threshold"): measured.threshold})
 
 
