@@ -37,7 +37,7 @@ GIVEN := $(if $(filter 0,$(MAKELEVEL)),$(foreach name,$(.VARIABLES),$(if $(filte
 GOALS := $(or $(MAKECMDGOALS),help)
 TAKEN := $(strip $(sort $(notdir $(filter $(addsuffix /%,$(GOALS)),$(DECLARED)))) $(OF_INSTALL))
 MISTAKE := $(firstword $(filter-out $(TAKEN),$(GIVEN)))
-ifneq ($(filter PHOTOS,$(GIVEN)),)
+ifneq ($(and $(filter PHOTOS,$(GIVEN)),$(filter train doctor,$(GOALS))),)
 $(error PHOTOS is the default now, for photos and drawings alike: leave it out)
 endif
 ifeq ($(MISTAKE) $(filter train,$(GOALS)),NAME train)
@@ -45,9 +45,10 @@ $(error NAME is what make dataset takes: for make train it is DATASET)
 endif
 ifneq ($(MISTAKE),)
 OTHERS := $(patsubst %/,%,$(dir $(filter %/$(MISTAKE),$(DECLARED))))
-NEAREST := $(shell $(call quote,PYTHON) -c 'import difflib, sys; \
-	print(*difflib.get_close_matches(sys.argv[1].upper(), sys.argv[2:], 1))' $(call quote,MISTAKE) $(TAKEN) 2>/dev/null)
-REASON := $(if $(OTHERS),is for make $(OTHERS);,no such variable;$(NEAREST:%= did you mean %?))
+NEAREST := $(shell $(call quote,PYTHON) -c 'import difflib, re, sys; \
+	name = re.sub("(PH|F)OTO", "IMAGE", sys.argv[1].upper()); \
+	print(*difflib.get_close_matches(name, sys.argv[2:], 1))' $(call quote,MISTAKE) $(TAKEN) 2>/dev/null)
+REASON := $(if $(OTHERS),is for make $(OTHERS);,no such variable;)$(NEAREST:%= did you mean %?)
 $(error $(MISTAKE): $(REASON) make $(GOALS) takes $(TAKEN))
 endif
 ifneq ($(filter FRESH,$(GIVEN)),)
