@@ -56,7 +56,8 @@
     for (const [id, , , , , value] of found) {
       const one = add(parent, "span");
       add(one, "i").style.background = classes[id].colour;
-      one.append(`${classes[id].name} ${value.toFixed(2)}`);
+      add(one, "bdi", "", classes[id].name); // a name from right to left leaves the line around it as it is
+      one.append(` ${value.toFixed(2)}`);
     }
     if (!found.length) add(parent, "span", "", "no detection");
   }
@@ -120,7 +121,7 @@
     open = Math.min(Math.max(place, 0), shown.length - 1);
     const photo = photos[shown[open][0]];
     $("picture").src = $("full").href = address("pictures", photo[1] || photo[0]);
-    $("title").textContent = `${photo[0]} (${open + 1} of ${shown.length.toLocaleString("en")}, ${photo[2]}×${photo[3]})`;
+    $("title").textContent = `\u2068${photo[0]}\u2069 (${open + 1} of ${shown.length.toLocaleString("en")}, ${photo[2]}×${photo[3]})`;
     list($("found"), every[shown[open][0]]);
     if (!dialog.open) dialog.showModal();
   }
@@ -152,7 +153,7 @@
   for (const [id] of every.flat()) counts[id] = (counts[id] ?? 0) + 1;
   add(chosen, "option", "", "every photo").value = "all";
   for (const [id, one] of Object.entries(classes)) {
-    add(chosen, "option", "", `${one.name} (${(counts[id] ?? 0).toLocaleString("en")})`).value = id;
+    add(chosen, "option", "", `\u2068${one.name}\u2069 (${(counts[id] ?? 0).toLocaleString("en")})`).value = id;
   }
   add(chosen, "option", "", "no detection").value = "none";
   score.min = score.value = threshold;

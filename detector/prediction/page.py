@@ -116,9 +116,9 @@ def _list(results: Iterable[ImageBoxes], names: Mapping[int, str], pictures: Map
     rest = iter(results)
     yield "<ol>\n"
     for result in itertools.islice(rest, LISTED):
-        found = ", ".join(f"{names[class_id]} {score:.2f}" for class_id, _, score in result.rows())
-        words = html.escape(f": {found or 'no detection'}")
-        yield f"<li>{_link(f'{PICTURES}/{pictures[result.filename]}', result.filename)}{words}</li>\n"
+        rows = ((html.escape(names[class_id]), score) for class_id, _, score in result.rows())
+        found = ", ".join(f"<bdi>{name}</bdi> {score:.2f}" for name, score in rows) or "no detection"
+        yield f"<li>{_link(f'{PICTURES}/{pictures[result.filename]}', result.filename)}: {found}</li>\n"
     yield "</ol>"
     if more := sum(1 for _ in rest):
         yield f"\n<p>{errors.counted(more, 'photo')} more, in detections.csv and, with its script, on this page</p>"

@@ -632,7 +632,7 @@ def test_the_page_has_all_photos(run: Callable[..., None]) -> None:
     run("photos")
     page = Path("predictions/index.html").read_text(encoding="utf-8")
     assert '["one.png","one.png.jpg",1000,500,1,100.0,50.0,200.0,200.0,1.0]' in page
-    assert '<a href="pictures/one.png.jpg">one.png</a>: red 1.00' in page
+    assert '<a href="pictures/one.png.jpg">one.png</a>: <bdi>red</bdi> 1.00' in page
     with Image.open("predictions/thumbnails/one.png.jpg") as small:
         assert small.size == (334, 167)
 

@@ -63,8 +63,8 @@ def test_without_a_script_it_is_a_list_of_the_first_photos(tmp_path: Path) -> No
     assert len(listed) == page.LISTED
     assert [unquote(address) for address, _, _ in listed[:2]] == ["pictures/a/x.jpg", "pictures/b.png.jpg"]
     assert [(name, html.unescape(words)) for _, name, words in listed[:3]] == [
-        ("a/x.jpg", "cat 0.91, dog </script><b> 0.55"),
-        ("b.png", "dog </script><b> 0.71"),
+        ("a/x.jpg", "<bdi>cat</bdi> 0.91, <bdi>dog </script><b></bdi> 0.55"),
+        ("b.png", "<bdi>dog </script><b></bdi> 0.71"),
         ("c.jpg", "no detection"),
     ]
     assert "<p>3 photos more" in content
@@ -135,7 +135,7 @@ const steps = [
   () => {
     document.querySelector(".card").click();
     key("ArrowRight");
-    said.push($("title").textContent);
+    said.push($("title").textContent, $("found").querySelector("span:has(bdi)").textContent);
     $("dialog").close();
   },
 ];
@@ -179,7 +179,8 @@ def test_in_a_browser(tmp_path: Path, width: int) -> None:
         "search",
         "card",
         ["7 photos of 7, 2 detections", "b.png a/x.jpg c.jpg", 2],
-        "a/x.jpg (2 of 7, 500×400)",
+        "\u2068a/x.jpg\u2069 (2 of 7, 500×400)",
+        "cat 0.91",
         ["7 photos of 7, 2 detections", "b.png a/x.jpg c.jpg", 2],
         True,
     ]

@@ -126,10 +126,10 @@ def test_everything_moves_with_the_threshold(page: str, tmp_path: Path, width: i
         "2 of 4 photos",  # and one has a dog where none is
         "0.50",
         "Enlarge b.jpg",
-        "b.jpg (2/4, 60×40)",
-        "cat missed",
-        "a.jpg (1/4, 60×40)",
-        "cat 0.90 right, cat 0.80 wrong class, dog labelled",
+        "\u2068b.jpg\u2069 (2/4, 60×40)",  # a name from right to left leaves the line around it as it is
+        "\u2068cat\u2069 missed",
+        "\u2068a.jpg\u2069 (1/4, 60×40)",
+        "\u2068cat\u2069 0.90 right, \u2068cat\u2069 0.80 wrong class, \u2068dog\u2069 labelled",
         3,
         "Enlarge a.jpg",
         "descending",

@@ -51,7 +51,7 @@
   function label(box) {
     const [kind, number, , , , , last] = box;
     const score = kind === MISSED || kind === CROWD ? "" : ` ${fixed(last / 100, 2)}`;
-    return `${data.classes[number]}${score} ${kind === MISSED && !isCounted(box) ? data.words.labelled : data.words[kind]}`;
+    return `${apart(data.classes[number])}${score} ${kind === MISSED && !isCounted(box) ? data.words.labelled : data.words[kind]}`;
   }
 
   function counted(photo) {
@@ -95,7 +95,7 @@
     open = Math.min(Math.max(k, 0), fitting.length - 1);
     const photo = photoOf(fitting[open]), image = fitting[open].querySelector("img").cloneNode();
     $("canvas").replaceChildren(image, drawing(photo, true));
-    $("title").textContent = `${photo.name} (${open + 1}/${fitting.length}, ${photo.width}×${photo.height})`;
+    $("title").textContent = `${apart(photo.name)} (${open + 1}/${fitting.length}, ${photo.width}×${photo.height})`;
     $("list").textContent = photo.boxes.filter(isShown).reverse().map(label).join(", ") || data.words.none;
     if (!dialog.open) dialog.showModal();
   }

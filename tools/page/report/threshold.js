@@ -7,6 +7,7 @@ const sum = (rows, place) => rows.reduce((total, row) => total + row[place], 0);
 const fixed = (value, digits) => value.toFixed(digits).replace(".", data.decimal);
 const whole = (value) => String(value).replace(/\B(?=(\d{3})+$)/g, data.thousands);
 const filled = (text, values) => text.replace(/\{(\w+)\}/g, (_, name) => values[name]);
+const apart = (name) => `\u2068${name}\u2069`; // so that a name from right to left leaves the line around it as it is
 const changed = []; // what else moves with the threshold
 
 // 89 %; never 100 where something is missing, never 0 where there is something.
