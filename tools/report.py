@@ -4,10 +4,11 @@
 
 In:  model/train/train.json, results/train (DVCLive), results/evaluate, results/parity, model/export, params.yaml,
      dvc.lock, git, dataset/data/{*.csv,annotation_report.csv}, and the test images; for what is missing, the page shows
-     the command that makes it; and logs/bench_predict, if `make bench-predict` has run
+     the command that makes it; and logs/bench_predict, if `make bench-predict` has run, or logs/latency.json
 Out: results/report.html, and results/report.pt-BR.html in Portuguese: each self-contained, so it opens offline and can
      be mailed. No font, picture or script from elsewhere; its one script is allowed by its hash, and all can be read
-     without. The same inputs give the same bytes.
+     without. The same inputs give the same bytes: what a photo takes is measured once for each model, and kept in
+     logs/latency.json.
 """
 
 import base64
@@ -38,6 +39,7 @@ from tools.reporting import (
     data,
     evidence,
     fixing,
+    latency,
     measured,
     model,
     origin,
@@ -101,7 +103,8 @@ def context() -> dict[str, Any]:
         "left_out": left_out.of_report(),
         "remarks": origin.remarks(),
         "start": recipe.name_of(trained.get("start") or {}),
-        "formats": model.formats(cost["cpu_ms"] if cost else {}),
+        "formats": model.formats(cost["cpu_ms"] if cost else latency.of_formats()),
+        "machine": latency.machine(),
         "licences": model.licences(),
         "cost": cost,
         "lineage": origin.outputs(read_yaml(lineage.LOCK)),

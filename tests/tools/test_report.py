@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from detector.base import paths
+from tests.support import finder
 from tests.support.run_results import (
     COLUMNS,
     HOSTILE,
@@ -29,7 +30,7 @@ from tests.support.run_results import (
 from tests.support.stage import REPOSITORY, child
 from tools import report
 from tools.page import charts
-from tools.reporting import album
+from tools.reporting import album, latency
 
 
 class Page(HTMLParser):
@@ -233,7 +234,23 @@ def test_formats_and_how_to_run_them(project: Path) -> None:
     assert "saved_model 1.5 – – TensorFlow and TensorFlow Serving" in page.text
     assert "model.onnx 0.2 0.640 – ONNX Runtime, OpenVINO; make predict runs it" in page.text
     assert "Code: Apache-2.0. Initial weights: see where they came from." in page.text
-    assert "make bench-predict" in page.text and "com.google.mediapipe:tasks-vision" in page.text
+    assert (
+        "make bench-predict measures all of a prediction" in page.text
+        and "com.google.mediapipe:tasks-vision" in page.text
+    )
+
+
+def test_what_a_photo_takes_is_measured_once_for_each_model(project: Path) -> None:
+    evaluate_results()
+    finder.save(Path("model/export"))
+    first = make()
+    assert re.search(r"model.onnx 0.0 – \d+\.\d ONNX Runtime", Page(first).text)
+    [value] = json.loads(latency.FILE.read_text()).values()
+    assert make() == first
+    latency.FILE.write_text(latency.FILE.read_text().replace(f": {value}", ": 123.4"))
+    assert "model.onnx 0.0 – 123.4 ONNX" in Page(make()).text  # it is not measured again
+    latency.FILE.write_text("damaged")
+    assert "123.4" not in make()
 
 
 def test_the_page_needs_nothing_from_elsewhere_and_escapes_every_name(project: Path) -> None:

@@ -134,9 +134,9 @@ def _boxes(
 ) -> list[Box]:
     made = []
     ends = zip(kinds, last.tolist(), known.tolist(), about.tolist(), strict=True)
-    for (class_id, (xmin, ymin, xmax, ymax), _), (kind, *places, meant) in zip(of.rows(), ends, strict=True):
+    for (class_id, (xmin, ymin, xmax, ymax), _), (kind, until, known_until, meant) in zip(of.rows(), ends, strict=True):
         x, y, width, height = (round(value, 1) for value in (xmin, ymin, xmax - xmin, ymax - ymin))
-        made.append(Box(kind, numbers[class_id], x, y, width, height, *places, numbers[meant]))
+        made.append(Box(kind, numbers[class_id], x, y, width, height, until, known_until, numbers[meant]))
     return made
 
 
