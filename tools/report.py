@@ -94,6 +94,7 @@ def context() -> dict[str, Any]:
         "dataset": dataset,
         "measured": found,
         "confusion": confusions.confusion(found.images, list(found.names), found.place) if found else None,
+        "gains": fixing.gains(found.images, list(found.names)) if found else {},
         "photos": photos,
         "are_photos_here": bool(photos),
         "typed": advice.typed,
@@ -139,7 +140,6 @@ def in_words(shown: dict[str, Any], language: Language) -> dict[str, Any]:
     page = content.for_script(found, shown["confusion"], shown["photos"], language)
     return result | {
         "now": numbers,
-        "gains": fixing.gains(found.images, list(found.names)),
         "kind_names": content.KIND_NAMES,
         "classes": content.class_rows(found, metrics),
         "matrix": content.matrix(found, shown["confusion"], language),
