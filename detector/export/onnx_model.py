@@ -15,14 +15,15 @@ import onnx
 from onnx import numpy_helper
 from onnxruntime.quantization import CalibrationDataReader, quantize_static
 
+from detector.export import onnx_resize
+from detector.export.onnx_resize import IR_VERSION, OPSET
 from detector.model import od_api
 from detector.model.tensorflow_env import quiet, tf
+from detector.prediction.onnx_outputs import INPUT, RESIZED
+from detector.prediction.resize import legacy_bilinear
 
 Pixels = npt.NDArray[np.uint8]
 
-OPSET = 18
-IR_VERSION = 9
-INPUT = "input_tensor"
 FILES = {"onnx": "model.onnx", "onnx_int8": "model_int8.onnx"}
 
 # N photos, A anchors, C classes, at most M detections a photo. As in the API: a class keeps `per_class` boxes at most;
@@ -50,8 +51,7 @@ suppression (float[N, A, 4] boxes, float[N, A, C] scores) => (
     area_by_class = Transpose <perm = [0, 2, 1]> (area)
     has_extent = Greater (area_by_class, zero)
     candidates = Where (has_extent, kept, dropped)
-    flat_shape = Constant <value_ints = [0, -1]> ()
-    flat = Reshape (candidates, flat_shape)
+    flat = Flatten <axis = 1> (candidates)
     flat_size = Shape <start = 1> (flat)
     count = Min (flat_size, total)
     best, places = TopK <axis = 1> (flat, count)
@@ -76,18 +76,33 @@ suppression (float[N, A, 4] boxes, float[N, A, C] scores) => (
 
 
 def raw(model: Any, config: Any) -> Any:
-    """The ONNX model from the photos to `boxes` (N, A, 4) and `scores` (N, A, C) of the anchors."""
+    """The ONNX model from photos to `boxes` (N, A, 4) and `scores` (N, A, C) of the anchors.
+
+    It begins with `resized` photos, of `onnx_resize`; where the configuration resizes in another way, with INPUT.
+    """
     import tf2onnx  # late: it imports TensorFlow, which then misses the settings of tensorflow_env
 
-    def anchors(input_tensor: Any) -> dict[str, Any]:
-        od_api.set_training(model, False)
-        images = od_api.preprocessed(model, config, tf.cast(input_tensor, tf.float32))
-        return od_api.raw_detections(model, model.predict(images, None))
+    size = od_api.plain_resize(config)
 
-    signature = [tf.TensorSpec([None, None, None, 3], tf.uint8, name=INPUT)]
+    def anchors(photos: Any) -> dict[str, Any]:
+        od_api.set_training(model, False)
+        if size:
+            images = od_api.preprocessed(model, photos)
+        else:
+            images, _ = model.preprocess(tf.cast(photos, tf.float32))
+        count = tf.shape(images)[0]
+        one_more = tf.cast(count == 0, tf.int32)  # the layers' shapes say nothing of no photo at all
+        images = tf.pad(images, [[0, one_more], [0, 0], [0, 0], [0, 0]])
+        found = od_api.raw_detections(model, model.predict(images, None))
+        return {name: values[:count] for name, values in found.items()}
+
+    if size:
+        signature, options = tf.TensorSpec([None, *size, 3], tf.float32, name=RESIZED), {"inputs_as_nchw": [RESIZED]}
+    else:
+        signature, options = tf.TensorSpec([None, None, None, 3], tf.uint8, name=INPUT), {}
     with quiet():
-        function = tf.function(anchors, signature, autograph=False)
-        converted, _ = tf2onnx.convert.from_function(function, signature, opset=OPSET)
+        function = tf.function(anchors, [signature], autograph=False)
+        converted, _ = tf2onnx.convert.from_function(function, [signature], opset=OPSET, **options)
     converted.ir_version = IR_VERSION
     return converted
 
@@ -100,10 +115,15 @@ def export(
     photos: (H, W, 3) uint8, to calibrate onnx_int8 with.
     """
     if wanted := FILES.keys() & set(formats):
-        float32 = raw(model, config)
+        float32, size = raw(model, config), od_api.plain_resize(config)
         for name in sorted(wanted):
-            converted = int8(float32, photos()) if name == "onnx_int8" else float32
-            onnx.save(_named_in_order(with_suppression(converted, config)), folder / FILES[name])
+            converted = int8(float32, photos(), size) if name == "onnx_int8" else float32
+            whole = _named_in_order(with_suppression(converted, config))
+            if size:
+                resize = onnx_resize.model(*size)
+                whole = onnx.compose.merge_models(resize, whole, io_map=[(RESIZED, RESIZED)], name="detector")
+            onnx.checker.check_model(whole)
+            onnx.save(whole, folder / FILES[name])
 
 
 def _named_in_order(model: Any) -> Any:
@@ -139,10 +159,9 @@ def _named_in_order(model: Any) -> Any:
         constant.name = names[constant.name]
     ordered = onnx.helper.make_graph(nodes, "detector", graph.input, graph.output, constants)
     for dimension, letter in zip(ordered.input[0].type.tensor_type.shape.dim, "NHW", strict=False):
-        dimension.dim_param = letter
-    named = onnx.helper.make_model(ordered, opset_imports=model.opset_import, ir_version=IR_VERSION)
-    onnx.checker.check_model(named)
-    return named
+        if not dimension.dim_value:
+            dimension.dim_param = letter
+    return onnx.helper.make_model(ordered, opset_imports=model.opset_import, ir_version=IR_VERSION)
 
 
 def with_suppression(model: Any, config: Any) -> Any:
@@ -162,18 +181,24 @@ def with_suppression(model: Any, config: Any) -> Any:
 
 
 class _Calibration(CalibrationDataReader):  # type: ignore[misc]
-    def __init__(self, photos: Iterable[Pixels]) -> None:
-        self._photos = iter(photos)
+    def __init__(self, photos: Iterable[Pixels], size: tuple[int, int] | None) -> None:
+        self._photos, self._size = iter(photos), size
 
-    def get_next(self) -> dict[str, Pixels] | None:
+    def get_next(self) -> dict[str, npt.NDArray[Any]] | None:
         photo = next(self._photos, None)
-        return None if photo is None else {INPUT: photo[np.newaxis]}
+        if photo is None:
+            return None
+        if self._size is None:
+            return {INPUT: photo[np.newaxis]}
+        return {RESIZED: legacy_bilinear(photo, *self._size).transpose(2, 0, 1)[np.newaxis]}
 
 
-def int8(model: Any, photos: Iterable[Pixels]) -> Any:
+def int8(model: Any, photos: Iterable[Pixels], size: tuple[int, int] | None) -> Any:
     """The `raw` model in int8 up to the box coder; from there on it stays float32.
 
-    photos: (H, W, 3) uint8, to measure the range of each layer's numbers by.
+    Args:
+        photos: (H, W, 3) uint8, to measure the range of each layer's numbers by.
+        size: (height, width) that the model wants them in; None where it resizes them itself.
     """
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder, "float32.onnx"), Path(folder, "int8.onnx")
@@ -181,7 +206,7 @@ def int8(model: Any, photos: Iterable[Pixels]) -> Any:
         quantize_static(
             source,
             target,
-            _Calibration(photos),
+            _Calibration(photos, size),
             op_types_to_quantize=["Conv", "Clip", "Add"],  # a Clip is ReLU6, an Add a residual connection
             nodes_to_exclude=[node.name for node in model.graph.node if node.name.startswith("Decode/")],
             per_channel=True,

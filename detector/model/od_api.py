@@ -353,15 +353,16 @@ def losses(
     return parts, predictions
 
 
-def preprocessed(model: Any, config: Any, images: tf.Tensor) -> tf.Tensor:
-    """`model.preprocess` of (N, H, W, 3) floats, but as one operation in the place of a loop over the images.
-
-    Where the configuration resizes in another way than ours it is the API's loop.
-    """
+def plain_resize(config: Any) -> tuple[int, int] | None:
+    """(height, width) that every photo is resized to; None where the configuration resizes in another way than ours."""
     size = config.model.ssd.image_resizer.fixed_shape_resizer
-    if not size.height or size != type(size)(height=size.height, width=size.width):
-        return model.preprocess(images)[0]
-    return model._feature_extractor.preprocess(tf.compat.v1.image.resize(images, (size.height, size.width)))
+    is_plain = size.height and size == type(size)(height=size.height, width=size.width)
+    return (size.height, size.width) if is_plain else None
+
+
+def preprocessed(model: Any, resized: tf.Tensor) -> tf.Tensor:
+    """What `model.preprocess` does to (N, height, width, 3) floats after it has resized them as `plain_resize` says."""
+    return model._feature_extractor.preprocess(resized)
 
 
 def raw_detections(model: Any, predictions: Tensors) -> Tensors:

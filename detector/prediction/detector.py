@@ -16,7 +16,7 @@ from detector.data import labels
 from detector.data.boxes import detected_to_voc
 from detector.data.tables import ImageBoxes
 from detector.prediction import openvino_model, selection
-from detector.prediction.found import Run
+from detector.prediction.found import Pixels, Run
 
 # By predict.precision: a format of export.formats, and its file.
 FORMATS = {
@@ -24,8 +24,7 @@ FORMATS = {
     "int8": ("tflite_int8", "model_int8.tflite"),
 }
 OPENVINO = {"bfloat16": ("onnx", "model.onnx"), "int8": ("onnx_int8", "model_int8.onnx")}  # where it is installed
-_REDUCED_SIDE = 1000  # pixels: a long side of at least twice this is reduced to 1000-1999, still well above what the
-# network sees (300 to 640); smaller photos go in as they are, as in the evaluation
+_STRIP_PIXELS = 2**20
 _EXPORT = "run: dvc repro --force export"
 
 
@@ -45,7 +44,7 @@ class Detector:
 
     def detect(self, image: Image.Image, filename: str) -> ImageBoxes:
         """The detections in an RGB picture of any size; boxes in its pixels, clipped to it, best score first."""
-        found = self.run(np.asarray(_reduced(image)))
+        found = self.run(_pixels(image))
         ids = np.rint(found.classes).astype(np.int64)
         if unknown := sorted(set(ids.tolist()) - self.names.keys()):
             raise UserError(paths.LABEL_MAP, f"the model's class ids {unknown} are missing", _EXPORT)
@@ -104,7 +103,13 @@ def _load(path: Path) -> Run:
     return tflite_model.load(path)
 
 
-def _reduced(image: Image.Image) -> Image.Image:
-    """A huge photo averaged down by a whole factor; the network sees 300 to 640 pixels anyway."""
-    factor = max(image.size) // _REDUCED_SIDE
-    return image.reduce(factor) if factor > 1 and min(image.size) >= factor else image
+def _pixels(image: Image.Image) -> Pixels:
+    """(H, W, 3) of an RGB picture. Of a large one in strips: Pillow would take the memory twice, and twice the time."""
+    width, height = image.size
+    if width * height <= _STRIP_PIXELS:
+        return np.asarray(image)
+    pixels = np.empty((height, width, 3), np.uint8)
+    rows = max(1, _STRIP_PIXELS // width)
+    for top in range(0, height, rows):
+        pixels[top : top + rows] = np.asarray(image.crop((0, top, width, min(top + rows, height))))
+    return pixels

@@ -12,6 +12,7 @@ import numpy as np
 from detector.prediction.found import Float32s, Found
 
 INPUT = "input_tensor"
+RESIZED = "resized"  # inside: the photos as floats (N, 3, height, width) of the network's size, channels from 0 to 255
 OUTPUTS = ["detection_boxes", "detection_scores", "detection_classes", "num_detections"]
 
 

@@ -1,18 +1,20 @@
 """An exported ONNX model on one picture, run by OpenVINO: in int8 and bfloat16, where it is faster. Not in the locks.
 
-Inputs and outputs: onnx_outputs.py.
+Inputs and outputs: onnx_outputs.py. The resize that the model begins with is done by resize.py, which takes no more
+than the picture's own memory; OpenVINO would take 500 MB for a photo of 24 megapixels.
 """
 
 import importlib.util
 import threading
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from detector.base.errors import UserError
-from detector.prediction import threads
+from detector.prediction import resize, threads
 from detector.prediction.found import Found, Pixels, Run
-from detector.prediction.onnx_outputs import INPUT, OUTPUTS, check, first
+from detector.prediction.onnx_outputs import INPUT, OUTPUTS, RESIZED, check, first
 
 INSTALL = "run: make openvino"
 _HINTS = {"float32": "f32", "bfloat16": "bf16", "int8": "f32"}  # of what the model has in float32
@@ -44,15 +46,35 @@ def load(path: Path, *, precision: str) -> Run:
         "INFERENCE_NUM_THREADS": cores,
         "NUM_STREAMS": cores,
     }
-    model = core.compile_model(path, "CPU", options)
-    check(name for port in (*model.inputs, *model.outputs) for name in port.names)
+    read = core.read_model(path)
+    check(name for port in (*read.inputs, *read.outputs) for name in port.names)
+    of_resized = _of_resized(read)
+    model = core.compile_model(of_resized or read, "CPU", options)
     own = threading.local()
 
     def run(pixels: Pixels) -> Found:
         if not hasattr(own, "request"):
             own.request = model.create_infer_request()
-        found = own.request.infer({INPUT: pixels[None]})
+        if of_resized:
+            fitted = resize.legacy_bilinear(pixels, *of_resized.input().shape[2:])
+            found = own.request.infer({RESIZED: np.ascontiguousarray(fitted.transpose(2, 0, 1))[None]})
+        else:
+            found = own.request.infer({INPUT: pixels[None]})
         return first([found[output] for output in OUTPUTS])
 
     run(np.zeros((1, 1, 3), np.uint8))  # alone: two threads that are the first wait for each other for ever
     return run
+
+
+def _of_resized(model: Any) -> Any:
+    """The part of a model that follows the resize, for one picture; None where it has no such part."""
+    import openvino
+
+    for output in (output for operation in model.get_ops() for output in operation.outputs()):
+        if RESIZED in output.names:
+            sides = [side.get_length() for side in list(output.partial_shape)[1:]]
+            resized = openvino.opset13.parameter([1, *sides], np.float32)
+            output.replace(resized.output(0))
+            resized.output(0).set_names({RESIZED})
+            return openvino.Model(model.outputs, [resized])
+    return None

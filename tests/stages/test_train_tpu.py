@@ -257,6 +257,20 @@ def test_the_onnx_model_says_the_same(trained: Path, expected: list[ImageBoxes])
     names = [output.name for output in session.get_outputs()]
     found = dict(zip(names, session.run(names, {"input_tensor": batch(trained, expected)}), strict=True))
     assert_expected(found, expected)
+    nothing = session.run(names, {"input_tensor": np.zeros((0, 50, 70, 3), np.uint8)})
+    assert [values.shape for values in nothing] == [(0, 100, 4), (0, 100), (0, 100), (0,)]
+
+
+def test_and_so_it_does_of_a_phones_photo(trained: Path, saved_model: Any) -> None:
+    """12 megapixels with noise, which any averaging would take away."""
+    from detector.export import runtimes
+
+    with Image.open(next((trained / "dataset/tiny/test").glob("*.jpg"))) as photo:
+        grey = np.random.default_rng(1).normal(0, 30, (3000, 4000, 1))
+        pixels = np.clip(np.asarray(photo.convert("RGB").resize((4000, 3000))) + grey, 0, 255).astype(np.uint8)
+    picture = Image.fromarray(pixels)
+    expected, found = (runtimes.load(name, trained / paths.EXPORT)(picture, "a") for name in ("saved_model", "onnx"))
+    np.testing.assert_allclose(found.scores[:10], expected.scores[:10], atol=SCORE_ROUNDING)
 
 
 def test_the_tflite_model_says_the_same(trained: Path) -> None:
