@@ -135,7 +135,7 @@ convert: install ## Copy a dataset: TO=coco|yolo|csv|voc [DATASET=pets OUTPUT=fo
 ##@ Detect
 
 .PHONY: predict
-predict: install ## Detect in IMAGES=folder|file|zip|gs: [OUTPUT=folder MODEL=folder|running BUCKET=my-pets THRESHOLD=0.3 XML=1 YOLO=1]
+predict: install ## Detect in IMAGES=folder|file|zip|gs: [OUTPUT=folder MODEL=folder|zip|https:|gs:|running BUCKET=my-pets THRESHOLD=0.3 XML=1 YOLO=1]
 	@$(if $(value IMAGES),,echo "error: IMAGES is empty; run: make predict IMAGES=folder" >&2; exit 2;) \
 		$(if $(value MODEL),,$(PY) -m tools.cloud.lineage model/export;) $(PY) -m stages.predict $(call option,--output=,OUTPUT) \
 		$(call option,--model=,MODEL) $(call option,--bucket=,BUCKET) $(call option,--threshold=,THRESHOLD) \

@@ -326,7 +326,7 @@ def parser() -> argparse.ArgumentParser:
     kinds = "folders, files, globs, lists, archives, gs://..., a webcam's number; none: the test split"
     result.add_argument("images", nargs="*", metavar="IMAGES", help=kinds)
     result.add_argument("--output", type=Path, help="folder for the results (default: predictions)")
-    result.add_argument("--model", help="an exported folder, a zip, gs://..., or: running (default: model/export)")
+    result.add_argument("--model", help="an exported folder, a zip, https:, gs:, or: running (default: model/export)")
     result.add_argument("--bucket", help="with --model=running: the bucket that the training saves its work in")
     result.add_argument("--xml", action="store_true", help="write PASCAL VOC XML, too")
     result.add_argument("--yolo", action="store_true", help="write YOLO txt, too")

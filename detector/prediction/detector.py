@@ -70,6 +70,8 @@ def load(export_dir: str | Path = paths.EXPORT, precision: str = "float32") -> D
     if not path.is_file():
         get = "run: make train (or make pull, for a model that was trained before)"
         add = f"put {name} into export.formats in params.yaml, and run: dvc repro export"
+        if folder != paths.EXPORT:
+            add = f"export it with {name} in export.formats, or set predict.precision to what it has"
         raise UserError(str(path), "no model yet", add if path.parent.is_dir() else get)
     if not by_openvino:
         return load_file(path)

@@ -23,6 +23,7 @@ from detector.prediction import sources
 from stages import predict
 from tests.stages.test_predict import RED, SIGNALLING, WHITE, ended, numbered, picture, save, table, tree
 from tests.support import films, finder
+from tests.support import web as web_server
 from tests.support.gcs_server import Server
 from tests.support.stage import call, child
 
@@ -378,8 +379,50 @@ def test_another_model_from_a_folder_a_zip_or_a_bucket(
         bucket.put("pets", f"models/roses/{file.name}", file.read_bytes())
     run("photos", "--model", "gs://pets/models/roses")
     assert tree("predictions") == before
-    with pytest.raises(UserError, match=r"nowhere: no such folder; give the folder that `export` made"):
+    with pytest.raises(UserError, match=r"nowhere: no such folder; give a folder that `export` made"):
         run("photos", "--model", "nowhere")
     empty = shutil.make_archive(str(other.parent / "empty"), "zip", Path("photos"))
-    with pytest.raises(UserError, match=r"empty\.zip: holds no model\.json, so no exported model; zip the folder"):
+    with pytest.raises(UserError, match=r"empty\.zip: holds no exported model; give a folder that `export` made"):
         run("photos", "--model", empty)
+    bucket.put("pets", "roses.zip", Path(zipped).read_bytes())
+    tar = shutil.make_archive(str(other.parent / "roses"), "gztar", other.parent, "export")
+    files = str(other / "model.onnx"), "gs://pets/models/roses/model.onnx"
+    for where in (*files, str(other.parent), tar, "gs://pets/roses.zip", "gs://pets/models"):
+        run("photos", "--model", where)
+        assert tree("predictions") == before
+    shutil.copytree(other, other.parent / "second")
+    for where, words in (
+        (str(other.parent), "holds 2 exported models: export, second; give one of them"),
+        ("photos/a.png", "is neither a folder nor an archive; give a folder"),
+        ("s3://user:secret@pets/x", "s3:// is not supported; give https://... or gs://..."),
+    ):
+        with pytest.raises(UserError, match=re.escape(words)) as error:
+            run("photos", "--model", where)
+        assert "secret" not in error.value.line()
+
+
+def test_another_model_from_the_web(
+    run: Callable[..., None], tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = finder.save(tmp_path_factory.mktemp("other") / "export")
+    labels.write(other / "label_map.pbtxt", ["rose", "lily"])
+    save("photos/a.png", picture((80, 40), ((0, 0, 8, 8), RED)))
+    web_server.project(tmp_path_factory.mktemp("trusted"), monkeypatch)
+    with web_server.serve() as web:
+        web.files["/m"] = Path(shutil.make_archive(str(other.parent / "m"), "zip", other.parent, "export")).read_bytes()
+        web.play("/m", cut=100)  # and goes on where it was cut off
+        run("photos", "--model", f"{web.https}/m?signature=secret")
+        assert [row[3] for row in table()] == ["rose"] and not list(Path(".work/downloads").iterdir())
+        with zipfile.ZipFile("out.zip", "w") as archive:
+            archive.writestr("../model.onnx", b"")
+        web.files |= {"/out.zip": Path("out.zip").read_bytes(), "/none.zip": b"no zip"}
+        for where, words in (
+            (f"{web.url}/m", "anybody on the way could change it; give https://"),
+            (f"{web.https}/no.zip", "the server answers 404 Not Found"),
+            (f"{web.https}/none.zip", "cannot be unpacked: File is not a zip file"),
+            (f"{web.https}/out.zip", "would be written outside of the folder"),
+            (f"{web.https}/model.onnx", "is one file; the classes are in another; give a zip of its folder"),
+        ):
+            with pytest.raises(UserError, match=re.escape(words)):
+                run("photos", "--model", where)
+        assert not list(Path(".work/downloads").iterdir()) and not Path("model.onnx").exists()
