@@ -11,7 +11,7 @@
                    model/export/{model.json,README.md} the model's record and card: classes, metrics, data, training
 
 The int8 formats are calibrated on photos of dataset/data/train.record. The card also reads
-results/evaluate/metrics.json and dataset/data/*.{csv,record}.
+results/evaluate/metrics.json and dataset/data/*.{csv,record}; params of the training are those in train.json.
 """
 
 from pathlib import Path
@@ -24,7 +24,7 @@ from detector.export.params import FORMATS, ExportParams
 
 def main() -> None:
     settings = params.load("export", ExportParams)
-    dataset = Path(params.load("dataset", DatasetParams).dir).name
+    dataset = params.load("dataset", DatasetParams)
 
     with bars.waiting("loading the model"):
         from detector.export import exporting, model_card

@@ -133,6 +133,7 @@ def _write(
         "best": outcome.best,
         score_threshold.KEY: outcome.score_threshold,
         "start": {**dataclasses.asdict(weights), **{key: getattr(train, key) for key in recipe.OF_IMAGENET}},
+        "params": identity.shaping(train),
     }
     size = sum(path.stat().st_size for source in sources.values() for path in source.iterdir())
     with work_dir.disk_errors(paths.TRAIN, size), files.whole_folder(paths.TRAIN) as folder:

@@ -8,6 +8,7 @@ import json
 import re
 import subprocess
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,17 @@ from ruamel.yaml import YAML
 from detector.annotations import left_out
 from detector.base import files, paths
 from detector.data import tables
+from detector.data.params import DatasetParams
 from detector.export.params import FORMATS, ExportParams
 
 CARD = "README.md"
 CODE = ("detector", "stages", "dvc.yaml", "params.yaml")  # what a commit has to say of how a model was made
 LICENCE = "Apache-2.0"
 METRICS = ("AP", "AP50")
+SHOWN = {  # in the card, of params.yaml
+    "train": ("batch_size", "learning_rate", "fine_tune_checkpoint_type", "frozen_blocks", "seed"),
+    "dataset": ("val_fraction", "unlabelled", "unusable"),
+}
 GOOGLES = ("open_images", "package", "https://storage.googleapis.com/")  # start.source: weights of this licence
 
 _ANY = "uint8 (N, H, W, 3), RGB, 0 to 255: N photos of one size, whatever it is"
@@ -37,27 +43,29 @@ INPUTS = {
 }
 
 
-def record(dataset: str, settings: ExportParams, config: Any, label_map: Mapping[str, int]) -> dict[str, Any]:
+def record(dataset: DatasetParams, settings: ExportParams, config: Any, label_map: Mapping[str, int]) -> dict[str, Any]:
     """What is known of the model that was trained and evaluated here.
 
     Args:
-        dataset: its name.
+        dataset: which, and how it was read.
         settings: with the formats that are exported.
         config: the TrainEvalPipelineConfig.
         label_map: class name -> id.
     """
     training = _json(paths.TRAIN / "train.json")
+    of_training = training.pop("params", None)
     side = config.model.ssd.image_resizer.fixed_shape_resizer.height
     inputs = {**INPUTS, "tflite_int8": INPUTS["tflite_int8"] if settings.int8_input == "uint8" else _FLOAT}
     return {
         "task": "object-detection",
-        "dataset": dataset,
+        "dataset": Path(dataset.dir).name,
         "model": training.get("model"),
         "classes": {str(number): name for name, number in label_map.items()},
         "score_threshold": training.get("score_threshold"),
         "max_detections": config.model.ssd.post_processing.batch_non_max_suppression.max_total_detections,
         "metrics": _json(paths.EVALUATE / "metrics.json"),
         "data": {split: _counts(split, label_map) for split in paths.SPLITS} | {"left_out": left_out.of_report()},
+        "params": {"dataset": _portable(asdict(dataset)), "train": of_training, "export": asdict(settings)},
         "training": training,
         "formats": {
             name: {"file": FORMATS[name][0], "input": inputs[name].format(side=side)} for name in settings.formats
@@ -65,6 +73,11 @@ def record(dataset: str, settings: ExportParams, config: Any, label_map: Mapping
         "licences": {"code": LICENCE, "initial_weights": _licence(training), "photos": None, "model": None},
         "commit": commit(),
     }
+
+
+def _portable(section: Mapping[str, Any]) -> dict[str, Any]:
+    """A section of params.yaml without the paths of one machine."""
+    return {key: value for key, value in section.items() if not str(value).startswith(("/", "~"))}
 
 
 def _json(path: Path) -> dict[str, Any]:
@@ -154,6 +167,8 @@ the classes; TFLite counts them from 0, the others from 1.
 Photos and boxes that could not be used and were left out: {left_out}. {training.get("steps")} steps, the best model at
 step {training.get("best_step")}. Initial weights: {_plain(str(source))}. Commit: {what["commit"] or "unknown"}.
 
+{_params(what["params"])}
+
 ## Limits
 
 - It was measured on photos like those of its dataset. Other cameras, places, light and sizes of objects may give less.
@@ -204,6 +219,13 @@ def _per_class(what: Mapping[str, Any]) -> str:
         for name in what["classes"].values()
     ]
     return f"| class | test objects | AP | AP50 |\n| --- | --- | --- | --- |\n{_rows(rows)}"
+
+
+def _params(sections: Mapping[str, Any]) -> str:
+    """A line of those that say most, as far as they are known."""
+    chosen = [(section, key) for section, keys in SHOWN.items() for key in keys if key in (sections[section] or {})]
+    shown = ", ".join(f"`{section}.{key}` {_plain(str(sections[section][key]))}" for section, key in chosen)
+    return f"Params: {shown}; all are in `model.json`."
 
 
 def _rows(rows: Iterable[Iterable[object]]) -> str:

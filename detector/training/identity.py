@@ -51,8 +51,13 @@ def of(train: TrainParams, pipeline_config: str, label_map: Path, start: Sequenc
     return {
         FILES: {path.as_posix(): files.sha256(path) for path in inputs},
         CONFIG: hashlib.sha256(pipeline_config.encode()).hexdigest(),
-        "train": {name: value for name, value in asdict(train).items() if name not in NOT_SHAPING},
+        "train": shaping(train),
     }
+
+
+def shaping(train: TrainParams) -> dict[str, Any]:
+    """The keys of `train` that shape the weights, which none of a machine does."""
+    return {name: value for name, value in asdict(train).items() if name not in NOT_SHAPING}
 
 
 def digest(listed: Iterable[Path]) -> str:

@@ -64,6 +64,7 @@ def test_training_leaves_all_that_the_next_stages_need(trained: Path) -> None:
     assert pipeline_config.read(folder / "pipeline.config").train_config.num_steps == 30
     assert summary["stopped_by"] == "steps"
     assert 0 < summary["score_threshold"] < 1
+    assert summary["params"]["batch_size"] == 2 and "work_dir" not in summary["params"]
     count = len(tables.read_csv(trained / paths.csv("train"), {"cat": 1, "dog": 2}))
     assert summary["epochs"] == round(30 * 2 / count, 1)
     assert summary["start"] == {

@@ -11,6 +11,7 @@ from google.protobuf import text_format
 from object_detection.protos.pipeline_pb2 import TrainEvalPipelineConfig
 from ruamel.yaml import YAML
 
+from detector.data.params import DatasetParams
 from detector.export import model_card
 from detector.export.params import ExportParams
 
@@ -58,12 +59,15 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def written(training: dict[str, Any] | None = None) -> tuple[dict[str, Any], dict[str, Any], str]:
+def written(
+    training: dict[str, Any] | None = None, dataset_dir: str = "dataset/pets"
+) -> tuple[dict[str, Any], dict[str, Any], str]:
     """model.json; the front matter and the text of README.md."""
     if training is not None:
         Path("model/train/train.json").write_text(json.dumps(training))
     config = text_format.Parse(CONFIG, TrainEvalPipelineConfig())
-    record = model_card.record("pets", ExportParams(("tflite", "onnx"), "uint8"), config, LABEL_MAP)
+    dataset = DatasetParams(dataset_dir, 0.1, "skip", "error", 0.5, 0.05)
+    record = model_card.record(dataset, ExportParams(("tflite", "onnx"), "uint8"), config, LABEL_MAP)
     model_card.write(Path("export"), record)
     _, front, text = Path("export/README.md").read_text().split("---\n", 2)
     return json.loads(Path("export/model.json").read_text()), YAML(typ="safe").load(front), text
@@ -86,6 +90,24 @@ def test_the_record_has_the_training_the_metrics_and_the_data(root: Path) -> Non
     }
     assert record["formats"]["tflite"]["input"].startswith("float32 (1, 300, 300, 3), RGB, pixel / 127.5 - 1")
     assert record["licences"]["initial_weights"] == "Apache-2.0"
+
+
+def test_the_params_are_those_of_the_run_and_name_no_machine(root: Path) -> None:
+    record, _, text = written({**TRAINING, "params": {"batch_size": 16, "learning_rate": "auto"}}, "/home/me/pets")
+    assert record["params"] == {
+        "dataset": {
+            "val_fraction": 0.1,
+            "unlabelled": "skip",
+            "unusable": "error",
+            "max_skipped": 0.5,
+            "clip_tolerance": 0.05,
+        },
+        "train": {"batch_size": 16, "learning_rate": "auto"},
+        "export": {"formats": ["tflite", "onnx"], "int8_input": "uint8"},
+    }
+    assert (record["dataset"], record["training"]) == ("pets", TRAINING)
+    assert "Params: `train.batch_size` 16, `train.learning_rate` auto, `dataset.val_fraction` 0\\.1, " in text
+    assert written()[0]["params"]["dataset"]["dir"] == "dataset/pets"
 
 
 def test_the_card_is_one_that_hugging_face_reads(root: Path) -> None:
