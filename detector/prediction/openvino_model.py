@@ -25,6 +25,13 @@ def is_installed() -> bool:
     return importlib.util.find_spec("openvino") is not None
 
 
+def has_bfloat16() -> bool:
+    """Whether this processor computes in it; where OpenVINO is installed."""
+    import openvino
+
+    return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+
 def load(path: Path, *, precision: str) -> Run:
     """The model as a function that several threads may call at a time.
 
@@ -38,7 +45,7 @@ def load(path: Path, *, precision: str) -> Run:
     import openvino
 
     core = openvino.Core()
-    if precision == "bfloat16" and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+    if precision == "bfloat16" and not has_bfloat16():
         raise UserError("predict.precision", "this processor has no bfloat16", "take float32 or int8")
     cores = threads.cores()
     options = {  # each photo has a thread of its own, and a core

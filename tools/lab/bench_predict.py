@@ -11,7 +11,8 @@ Processes take turns, each on one core, and again on all: `make predict` as it i
 imported; the recipe's loop, which takes one photo at a time, draws and saves it; Ultralytics' YOLO11n at 320 pixels,
 which draws nothing, with random weights (tools/lab/bench_predict.txt, installed by pip in logs/bench_predict/yolo the
 first time). Numbers are medians over the turns. CPU is that of all threads: wall times tell of what else the machine
-does. `over` is how many times as much CPU the other one takes for a photo, within a turn: median and range.
+does. `over` is how many times as much CPU the other one takes for a photo, within a turn: median and range. What some
+cannot read, and what this processor cannot compute in, is left out and named.
 """
 
 import argparse
@@ -35,6 +36,7 @@ from detector.base import errors, files, params, paths
 from detector.base.errors import UserError
 from detector.data.params import DatasetParams
 from detector.export.params import FORMATS, MEASURED
+from detector.pictures import images
 from detector.prediction import detector, openvino_model, photos
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -47,6 +49,7 @@ OPENVINO = {  # it reads ONNX: {key: (what it is, format, the precision that it 
     "openvino_bfloat16": ("OpenVINO, bfloat16", "onnx", "bfloat16"),
     "openvino_int8": ("OpenVINO, int8", "onnx_int8", "int8"),
 }
+PLAIN = (".jpg", ".jpeg", ".png")
 Measured = dict[str, Any]  # of one process: what tools/lab/meter.py measures
 
 
@@ -66,8 +69,7 @@ Turn = Mapping[Row, Measured]
 
 def main() -> None:
     arguments = _arguments()
-    inputs, _ = photos.find([paths.images(params.load("dataset", DatasetParams).dir, "test")])
-    names = [str(photo.path.absolute()) for photo in inputs[: arguments.photos]]
+    names, left_out = plain_photos(arguments.photos)
     if not (paths.EXPORT / "saved_model").is_dir() or len(names) < 2:
         raise UserError(str(paths.EXPORT), "a SavedModel there and two test photos are needed", "run: make train")
     python, note = (None, "left out") if arguments.without_yolo else yolo_environment(OUTPUT / "yolo")
@@ -80,6 +82,7 @@ def main() -> None:
         about = {
             "machine": f"{platform.machine()}, {_cores()} cores, load {min(loads):.1f} to {max(loads):.1f}",
             "photos": f"{len(names)}, {errors.counted(len(turns), 'turn')}",
+            "left out": "; ".join([*left_out, *missing()]) or "nothing",
             "YOLO11n": note,
         }
         table = [_summary(row, found, turns) for row in found]
@@ -102,6 +105,23 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def plain_photos(most: int) -> tuple[list[str], list[str]]:
+    """The first test photos that all competitors read: sound JPEG and PNG; and what was left out before them."""
+    inputs, _ = photos.find([paths.images(params.load("dataset", DatasetParams).dir, "test")])
+    names: list[str] = []
+    others: list[str] = []
+    for photo in inputs:
+        if len(names) == most:
+            break
+        try:
+            is_plain = photo.path.suffix.lower() in PLAIN and images.check(photo.path).plain
+        except UserError:
+            is_plain = False
+        (names if is_plain else others).append(str(photo.path.absolute()))
+    shown = errors.few([Path(name).name for name in others])
+    return names, [f"{errors.counted(len(others), 'photo')} that not all can read ({shown})"] if others else []
+
+
 def _cores() -> int:
     return len(os.sched_getaffinity(0))
 
@@ -112,14 +132,28 @@ def _cores() -> int:
 def rows(cores: Sequence[int], with_yolo: bool) -> list[Row]:
     """Those that model/export has, each on so many cores."""
     exported = {name: FORMATS[name] for name in MEASURED if (paths.EXPORT / FORMATS[name][0]).exists()}
-    chosen = detector.FORMATS | (detector.OPENVINO if openvino_model.is_installed() else {})
+    able = set(_able())
+    chosen = detector.FORMATS | {precision: of for precision, of in detector.OPENVINO.items() if precision in able}
     ours = [(PREDICT + precision, f"make predict, {precision}", of) for precision, (of, _) in chosen.items()]
     ours += [(name, f"{_runtime(name)}, {precision}", name) for name, (_, precision) in exported.items()]
-    if openvino_model.is_installed():
-        ours += [(key, name, of) for key, (name, of, _) in OPENVINO.items()]
+    ours += [(key, name, of) for key, (name, of, precision) in OPENVINO.items() if precision in able]
     found = [Row(key, name, number, *exported[of]) for key, name, of in ours if of in exported for number in cores]
     others = [(RECIPE, "the recipe's loop"), *([(YOLO, "YOLO11n at 320")] if with_yolo else [])]
     return found + [Row(key, name, number) for key, name in others for number in cores]
+
+
+def _able() -> list[str]:
+    """The precisions that OpenVINO computes in here."""
+    if not openvino_model.is_installed():
+        return []
+    return [one for _, _, one in OPENVINO.values() if one != "bfloat16" or openvino_model.has_bfloat16()]
+
+
+def missing() -> list[str]:
+    """Why there are fewer rows than there could be."""
+    if not openvino_model.is_installed():
+        return ["OpenVINO, which is not installed"]
+    return [] if "bfloat16" in _able() else ["bfloat16, which this processor lacks"]
 
 
 def _runtime(name: str) -> str:

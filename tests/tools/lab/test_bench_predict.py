@@ -2,7 +2,10 @@
 
 import json
 import shutil
+import sys
 import time
+import types
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 
 import numpy as np
@@ -76,6 +79,49 @@ def test_without_a_model_it_says_what_to_run(tmp_path: Path) -> None:
     assert done.returncode == 2
     reason = "a SavedModel there and two test photos are needed; run: make train"
     assert done.stderr.splitlines()[-1] == f"error: {paths.EXPORT}: {reason}"
+
+
+def test_photos_that_not_all_competitors_read_are_left_out(project: Path) -> None:
+    assert bench_predict.plain_photos(9) == (
+        [str(project / "dataset/sample/test" / name) for name in ("b.jpg", "d.png")],
+        ["3 photos that not all can read (a.jpg, c.webp, e.png)"],
+    )
+    assert bench_predict.plain_photos(1) == (
+        [str(project / "dataset/sample/test/b.jpg")],
+        ["1 photo that not all can read (a.jpg)"],
+    )
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project whose test photos are of many kinds."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(REPOSITORY / "params.yaml", tmp_path)
+    test = tmp_path / "dataset/sample/test"
+    test.mkdir(parents=True)
+    for name in ("b.jpg", "c.webp", "d.png"):
+        Image.new("RGB", (80, 40)).save(test / name)
+    (test / "a.jpg").write_text("<!doctype html>")
+    (test / "e.png").write_bytes((test / "d.png").read_bytes()[:60])
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "without"), [(["FP32", "BF16"], []), (["FP32"], ["bfloat16, which this processor lacks"])]
+)
+def test_rows_that_the_processor_lacks_are_left_out(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capabilities: list[str], without: list[str]
+) -> None:
+    """OpenVINO itself is no part of the environment; what it says of a processor is."""
+    package = types.ModuleType("openvino")
+    package.__spec__ = ModuleSpec("openvino", None)
+    core = types.SimpleNamespace(get_property=lambda device, name: capabilities)
+    package.Core = lambda: core  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "openvino", package)
+    finder.save(project / paths.EXPORT)
+    keys = [row.key for row in bench_predict.rows([1], False)]
+    assert ("predict_bfloat16" in keys) == ("openvino_bfloat16" in keys) == (not without)
+    assert "predict_float32" in keys and "openvino" in keys and bench_predict.missing() == without
 
 
 @pytest.mark.long
