@@ -86,13 +86,13 @@ def raw(model: Any, config: Any) -> Any:
 
     def anchors(photos: Any) -> dict[str, Any]:
         od_api.set_training(model, False)
+        count = tf.shape(photos)[0]
+        one_more = tf.cast(count == 0, tf.int32)  # the layers' shapes say nothing of no photo at all
+        photos = tf.pad(photos, [[0, one_more], [0, 0], [0, 0], [0, 0]])
         if size:
             images = od_api.preprocessed(model, photos)
         else:
             images, _ = model.preprocess(tf.cast(photos, tf.float32))
-        count = tf.shape(images)[0]
-        one_more = tf.cast(count == 0, tf.int32)  # the layers' shapes say nothing of no photo at all
-        images = tf.pad(images, [[0, one_more], [0, 0], [0, 0], [0, 0]])
         found = od_api.raw_detections(model, model.predict(images, None))
         return {name: values[:count] for name, values in found.items()}
 
