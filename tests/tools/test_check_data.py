@@ -100,6 +100,7 @@ def test_a_clone_without_its_data(project: Project) -> None:
     ]
 
 
+@pytest.mark.long
 def test_older_commits_and_experiments_are_checked_too(project: Project) -> None:
     second = committed(project, 2)
     committed(project, 3)

@@ -106,6 +106,7 @@ class Project:
         return {folder.name.split("-")[0] for folder in folders} - {"pip", "setuptools"}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("installer", INSTALLERS)
 def test_environment_equals_the_lock_and_nothing_is_installed_twice(installer: str, tmp_path: Path) -> None:
     project = Project(tmp_path / "a project")

@@ -178,6 +178,7 @@ def test_what_is_in_the_way_stays(project: Project) -> None:
     assert clone.must("dvc", "repro").splitlines()[-1] == UP_TO_DATE
 
 
+@pytest.mark.long
 def test_experiments_whose_data_others_keep(project: Project, gcs: Server) -> None:
     """Their names are on the git remote, as the owner of the repository has pushed them; their data is elsewhere."""
     project.well("push")

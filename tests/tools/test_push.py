@@ -3,6 +3,8 @@
 import shutil
 from pathlib import Path
 
+import pytest
+
 from tests.support.dvc_project import (
     GS,
     HELLO,
@@ -56,6 +58,7 @@ def test_a_damaged_file_of_the_cache_is_not_pushed(project: Project, gcs: Server
     ]
 
 
+@pytest.mark.long
 def test_a_git_remote_that_takes_nothing(upstream: Project, gcs: Server) -> None:
     """As of a notebook, whose disk goes with its session: the commit is on the remote, beside its data."""
     notebook, clone = upstream.clone("notebook"), upstream.clone("elsewhere")

@@ -71,6 +71,7 @@ def test_data_of_ones_own(project: Project) -> None:
         assert (clone.root / path).read_text() == path
 
 
+@pytest.mark.long
 def test_experiments(project: Project, gcs: Server) -> None:
     experiment(project)
     said = project.well("push")

@@ -323,7 +323,8 @@ def test_a_picture_counts_as_decoded_until_it_is_done_with(tmp_path, monkeypatch
         assert other.result(timeout=10) == expected
 
 
-@pytest.mark.parametrize("mode", [pytest.param("I;16", marks=pytest.mark.long), "RGBA"])
+@pytest.mark.long
+@pytest.mark.parametrize("mode", ["I;16", "RGBA"])
 def test_a_few_kilobytes_that_hold_all_the_pixels_that_are_allowed(tmp_path, mode):
     """In two threads: 4.5 GB once. One has 358 MB: a result, and the next on its way with its own, are 1.1 GB."""
     image = Image.new(mode, (9459, 9459), (1, 2, 3, 4) if mode == "RGBA" else 7)

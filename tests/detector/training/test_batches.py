@@ -224,6 +224,7 @@ def test_another_process_with_one_thread_two_devices_and_op_determinism(root: Pa
     assert done.stdout.split()[-1] == hashlib.sha256(b"".join(tensor.tobytes() for tensor in here)).hexdigest()
 
 
+@pytest.mark.long
 def test_another_seed_gives_another_order_and_augmentation(root: Path) -> None:
     config = configuration(root, 2, [])
     assert names(dataset(config), 10) == names(dataset(config), 10) != names(dataset(config, seed=2), 10)

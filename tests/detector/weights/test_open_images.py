@@ -147,6 +147,7 @@ def test_the_same_bytes_twice(root: Path, tmp_path: Path) -> None:
         assert (tmp_path / CHECKPOINT).with_name(name).read_bytes() == (root / CHECKPOINT).with_name(name).read_bytes()
 
 
+@pytest.mark.long
 def test_auto_takes_it_and_for_another_model_its_backbone_alone(root: Path, tmp_path: Path) -> None:
     from detector.model import checkpoints
 

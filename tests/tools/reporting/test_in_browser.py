@@ -11,6 +11,12 @@ from tests.support import chromium, run_results
 from tests.support.stage import REPOSITORY
 from tools import report
 
+SHUT = """
+const shut = () => new Promise((done) => {  // once the page has put the focus back
+  $("dialog").addEventListener("close", done, { once: true });
+  $("dialog").close();
+});
+"""
 PROBE = """
 const said = [], text = (id) => $(id).textContent;
 const state = () => said.push([
@@ -36,7 +42,7 @@ const steps = [
     said.push(text("title"), text("list"));
     key("ArrowLeft");
     said.push(text("title"), text("list"), $("canvas").querySelectorAll("text").length);
-    $("dialog").close();
+    return shut();
   },
   () => {
     said.push(document.activeElement.getAttribute("aria-label"));
@@ -56,7 +62,7 @@ const steps = [
 ];
 const next = () => {
   if (!steps.length) parent.postMessage(JSON.stringify(said), "*");
-  else { steps.shift()(); setTimeout(next, 50); }
+  else Promise.resolve(steps.shift()()).then(() => setTimeout(next, 50));
 };
 setTimeout(next, 50);
 """
@@ -72,13 +78,13 @@ const steps = [
     said.push(last.querySelectorAll("rect.right").length, last.querySelector(".found").textContent);
     document.querySelector(".shot button").click();
     for (let k = 0; k < 59; k++) document.dispatchEvent(new KeyboardEvent("keydown", { key: "ArrowRight" }));
-    $("dialog").close();
+    return shut();
   },
   () => said.push(document.activeElement.getAttribute("aria-label"), $("more").parentElement.hidden),
 ];
 const next = () => {
   if (!steps.length) parent.postMessage(JSON.stringify(said), "*");
-  else { steps.shift()(); setTimeout(next, 50); }
+  else Promise.resolve(steps.shift()()).then(() => setTimeout(next, 50));
 };
 setTimeout(next, 50);
 """
@@ -118,7 +124,7 @@ def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 def test_everything_moves_with_the_threshold(page: str, tmp_path: Path, width: int) -> None:
     if width > 1000:
         chromium.opened(tmp_path / report.PORTUGUESE)  # its policy lets the script run, and nothing is said
-    assert chromium.probed(tmp_path, page, PROBE, width) == [
+    assert chromium.probed(tmp_path, page, SHUT + PROBE, width) == [
         AT_50,
         AT_25,
         ["1 of 4 photos", "class"],
@@ -141,6 +147,7 @@ def test_everything_moves_with_the_threshold(page: str, tmp_path: Path, width: i
     ]
 
 
+@pytest.mark.long
 @chromium.needed
 def test_photos_that_are_not_on_the_page_yet(page: str, tmp_path: Path) -> None:
     """They are printed as the threshold has them, and the focus goes to them from the large picture."""
@@ -152,7 +159,7 @@ def test_photos_that_are_not_on_the_page_yet(page: str, tmp_path: Path) -> None:
     for name in names:
         run_results.picture(f"dataset/pets/test/{name}")
     report.main()
-    told = chromium.probed(tmp_path, paths.REPORT.read_text(encoding="utf-8"), FAR, 1280)
+    told = chromium.probed(tmp_path, paths.REPORT.read_text(encoding="utf-8"), SHUT + FAR, 1280)
     assert told == [1, "right: 1", "Enlarge 59.jpg", True]
 
 
