@@ -47,7 +47,11 @@ def read(path: Path) -> dict[str, Any]:
 def check_trained() -> None:
     """Refuse to summarise after a training that died: results/ are partly its own, partly of the model before it."""
     if not TRAINED.exists() and (MEASURED.exists() or paths.TRAIN_RESULTS.exists()):
-        raise UserError(str(TRAINED), "the last training did not finish", "run make train again, or dvc checkout")
+        raise UserError(
+            str(TRAINED),
+            "the last training did not finish",
+            "run make train again, or: source .venv/bin/activate; dvc checkout",
+        )
 
 
 def number(metrics: Mapping[str, Any], name: str) -> str:

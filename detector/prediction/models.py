@@ -68,7 +68,7 @@ def _fetched(url: str, scheme: str, folder: Path) -> Path:
         from detector.storage import gs
 
         place = url.rpartition("/")[0] if url.endswith(_READ) else url
-        found = gs.download(place, folder / "objects", is_wanted=lambda name: name.endswith(_READ))
+        found = gs.download(place, folder / "objects", is_wanted=lambda name: name.endswith(_READ), may_be_all=True)
         return _unpacked(found, folder / "archive", url) if found.is_file() else found
     shown = errors.redacted(url)
     if scheme != "https://":
@@ -82,7 +82,7 @@ def _fetched(url: str, scheme: str, folder: Path) -> Path:
     try:
         return _unpacked(archive, folder, shown)
     finally:
-        archive.unlink()
+        archive.unlink(missing_ok=True)  # another prediction may have had the same one
 
 
 def _local(where: str, folder: Path) -> Path:

@@ -117,10 +117,12 @@ def _expanded(argument: str, suffixes: Collection[str], refused: Callable[[OSErr
 
 
 def _is_code(path: Path) -> bool:
-    """Whether a .ts is TypeScript: that is a text, and none has the zeros of a video's first packets."""
-    if path.suffix.lower() != ".ts" or not path.is_file():
+    """Whether a .ts or .mts is TypeScript: that is a text, and none has the zeros of a video's first packets."""
+    if path.suffix.lower() not in (".ts", ".mts"):
         return False
     try:
+        if not path.is_file():
+            return False
         with path.open("rb") as file:
             return b"\0" not in file.read(1024)
     except OSError:  # whoever opens it will say so
@@ -210,7 +212,7 @@ def _written(paths: Collection[Path]) -> set[Path]:
     """Those of these absolute paths that predict wrote: the list in a folder above them says so."""
     parents = {path.parent for path in paths}
     above = {folder for parent in parents for folder in (parent, *parent.parents)}
-    lists = [folder for folder in above if os.access(folder / LIST, os.R_OK)]
+    lists = [folder for folder in above if os.access(folder / LIST, os.R_OK) and (folder / LIST).is_file()]
     return {folder / name for folder in lists for name in _listed(folder)}.intersection(paths)
 
 

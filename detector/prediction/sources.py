@@ -127,9 +127,10 @@ class Sources:
             raise UserError(shown, "is not a list: it is not UTF-8", "write a path a line") from None
         except OSError as error:
             raise UserError(shown, f"cannot be read: {error.strerror}", "fix its permissions") from error
-        if not text.strip():
+        lines = [line.strip() for line in text.split("\n")]
+        if not any(line and not line.startswith("#") for line in lines):
             raise UserError(shown, "is an empty list", "write a path a line")
-        for number, line in enumerate(map(str.strip, text.split("\n")), start=1):
+        for number, line in enumerate(lines, start=1):
             try:
                 if argument := _meant(line, path.parent):
                     self._take(argument)
@@ -141,13 +142,15 @@ class Sources:
 
 def _meant(line: str, folder: Path) -> str:
     """What a line of a list in that folder says, as IMAGES would; empty where nothing is there."""
+    if not line or "\0" in line:
+        return ""
     path = files.expanded(line)
-    if not line or os.path.lexists(folder / path):  # a line of prose may be longer than any name
-        return line and str(folder / path)
+    if os.path.lexists(folder / path):  # a line of prose may be longer than any name
+        return str(folder / path)
     if line.startswith("gs://"):
         return line
-    if webcam := _number(line):
-        return WEBCAM.format(webcam)
+    if line.isdecimal() and os.path.exists(webcam := WEBCAM.format(line)):  # noqa: PTH110 - photos have such names, too
+        return webcam
     pattern = str(Path(glob.escape(str(folder)), path))
     return pattern if glob.has_magic(line) and any(glob.iglob(pattern, recursive=True)) else ""  # noqa: PTH207
 

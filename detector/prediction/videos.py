@@ -235,13 +235,15 @@ class Writer:
 def _writing_errors(where: str) -> Iterator[None]:
     """An error of the system becomes Python's own: in FFmpeg's nobody can write which file it is about.
 
-    Others are the video's, which does not end the run.
+    Others are the video's, which does not end the run. (FFmpeg's PermissionError is Python's, and no av.error.OSError.)
     """
     import av
 
     try:
         yield
-    except av.error.OSError as error:
+    except MemoryError:
+        raise
+    except OSError as error:
         raise OSError(error.errno, error.strerror) from None
     except av.FFmpegError as error:
         reason = f"cannot be written as MP4: {error.strerror}; the frames up to there are listed"

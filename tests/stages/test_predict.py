@@ -540,6 +540,7 @@ def test_files_that_cannot_be_read_are_named_and_the_others_done(project: Path) 
 def test_videos_are_passed_over_where_photos_alone_are_taken(tmp_path: Path) -> None:
     for name in ("a.png", "b.MP4", "c.CR2", "d.txt"):
         (tmp_path / name).touch()
+    os.mkfifo(tmp_path / ".passo-files")  # nobody waits for what it would say
     (tmp_path / "code.ts").write_text("export const x = 1\n")
     assert [Path(name).name for name in photos.passed_over([tmp_path])] == ["b.MP4", "c.CR2"]
     both = (*images.SUFFIXES, *images.VIDEOS)

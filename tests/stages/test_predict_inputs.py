@@ -157,7 +157,8 @@ def test_forty_odd_files_in_one_folder(project: Path) -> None:
     assert len(good) + len(bad) > 50
     films.make(folder / "film.mp4", 3)
     films.make(folder / "film.ts", 9)
-    (folder / "code.ts").write_text("export const x = 1\n")
+    for name in ("code.ts", "code.mts"):
+        (folder / name).write_text("export const x = 1\n")
     for name in ("raw.CR2", "film.mxf", "photo.pcx"):
         (folder / name).write_text("x")
     (folder / "notes.txt").write_text("x")
@@ -204,7 +205,9 @@ def test_a_list_names_photos_relative_to_itself(run: Callable[..., None], projec
     assert [row[0] for row in table()] == ["other/folder/x.png", "photos/00.png", "photos/01.png"]
     Path("empty.txt").write_text("\n \n")
     Path("binary.txt").write_bytes(b"\xff\xfe\x00")
-    for name, words in (("empty.txt", "is an empty list"), ("binary.txt", "is not a list: it is not UTF-8")):
+    Path("comments.txt").write_text("# none\n\n#photos/00.png\n")
+    empty, binary = "is an empty list", "is not a list: it is not UTF-8"
+    for name, words in (("empty.txt", empty), ("comments.txt", empty), ("binary.txt", binary)):
         with pytest.raises(UserError, match=f"{name}: {words}"):
             run(name)
 
@@ -219,9 +222,20 @@ def test_a_list_names_whatever_images_may_name(
     save("photos/trip [1]/y.png", picture())
     bucket.put("pets", "day/z.png", Path("photos/00.png").read_bytes())
     Path("photos/trip [1]/globs.txt").write_text("# mine\n*.png\nnone*.png\n../list.txt\n")
-    lines = ["# a comment", "", "00.png", "a.zip", "trip [1]/globs.txt", "list.txt", "gs://pets", "gs://", "87", "87"]
+    lines = [
+        "# a comment",
+        "",
+        "00.png",
+        "a.zip",
+        "trip [1]/globs.txt",
+        "list.txt",
+        "gs://pets",
+        "gs://",
+        "000087",
+        "a\0*.png",
+    ]
     Path("photos/list.txt").write_text("\n".join(lines))
-    with pytest.raises(UserError, match=r"/dev/video87: this webcam cannot be opened: .*: 3 in all; predictions has"):
+    with pytest.raises(UserError, match=r"list\.txt: line 10: a\\x00\*\.png: not found; .*: 4 in all; predictions has"):
         run("photos/list.txt")
     assert [row[0].removeprefix("photos/") for row in table()] == [
         *("gs:/pets/day/z.png", "00.png", "a.zip/00.png", "a.zip/01.png", "trip [1]/x.png", "trip [1]/y.png")
@@ -229,6 +243,7 @@ def test_a_list_names_whatever_images_may_name(
     err = capsys.readouterr().err
     assert "photos/trip [1]/globs.txt: line 3: none*.png: not found; paths are relative to globs.txt" in err
     assert "error: gs://: names no object in a bucket; " in err
+    assert "photos/list.txt: line 9: 000087: not found" in err  # no webcam
 
 
 def test_a_name_that_no_file_can_have_is_a_line(run: Callable[..., None], capsys: pytest.CaptureFixture[str]) -> None:

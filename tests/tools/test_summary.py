@@ -185,7 +185,8 @@ def test_a_training_that_died_is_not_summed_up_with_the_numbers_of_the_model_bef
     result = run(tmp_path)
     assert (result.returncode, result.stdout) == (2, "")
     assert result.stderr == (
-        "error: model/train/train.json: the last training did not finish; run make train again, or dvc checkout\n"
+        "error: model/train/train.json: the last training did not finish; run make train again, or: "
+        "source .venv/bin/activate; dvc checkout\n"
     )
 
 

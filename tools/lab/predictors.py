@@ -45,11 +45,12 @@ def _ours(name: str, output: Path) -> tuple[meter.Whole, meter.Decode, meter.Mod
     shown = Selection(threshold, settings.agnostic_nms)
 
     def whole(photo: Path) -> None:
-        image = images.open_upright(photo)
-        found = shown(detect(image, photo.name))
-        files.write_bytes(output / page.THUMBNAILS / photo.name, page.thumbnail(image))
-        with files.whole_file(output / page.PICTURES / photo.name) as temporary:
-            draw.draw_boxes(image, found, names).save(temporary, "JPEG", quality=90)
+        with images.upright(photo) as image:
+            found = shown(detect(image, photo.name))
+            files.write_bytes(output / page.THUMBNAILS / photo.name, page.thumbnail(image))
+            draw.draw_on(image, found, names)
+            with files.whole_file(output / page.PICTURES / photo.name) as temporary:
+                image.save(temporary, "JPEG", quality=90)
 
     return whole, images.open_upright, lambda image: detect(image, "")
 

@@ -63,6 +63,7 @@ def run(app: App, listener: socket.socket, limits: Limits, seen: Callable[[Seen]
     for name in ("uvicorn", "asyncio"):
         logger = logging.getLogger(name)
         logger.handlers, logger.propagate = [_Lines(logging.WARNING)], False
+    logging.getLogger("uvicorn.error").addFilter(lambda record: record.msg != "Invalid HTTP request received.")  # ours
     room = _Room(limits, max(1, min(limits.connections, _files() - OTHER_FILES)), seen)
     config = uvicorn.Config(
         app,
@@ -136,7 +137,8 @@ class _Impatient(H11Protocol):  # type: ignore[misc]
             body, headers = refusal.body(), refusal.all_headers() | SAFE | {"connection": "close"}
             pairs = [*headers.items(), ("content-length", str(len(body)))]
             answer = h11.Response(status_code=status, headers=pairs, reason=HTTPStatus(status).phrase)
-            for event in (answer, h11.Data(data=body), h11.EndOfMessage()):
+            is_head = not self._is_idle() and self.scope["method"] == "HEAD"
+            for event in (answer, *([] if is_head else [h11.Data(data=body)]), h11.EndOfMessage()):
                 self.transport.write(self.conn.send(event))
             if self._is_idle():  # else the guard tells of it
                 self._room.seen(Seen((self.client or ("local", 0))[0], "-", "-", "", status, 0))
