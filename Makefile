@@ -150,15 +150,19 @@ SERVER := .venv-serve/bin/python
 INSTALL_SERVER = PATH=$(call quote,SYSTEM_PATH) $(call quote,PYTHON) tools/install.py --for=serve \
 	--with=$(call quote,INSTALLER)
 
+# Before 300 MB are installed for nothing.
+HAS_MODEL = $(if $(value MODEL),,test -e model/export || { echo "error: model/export: no model yet; run: make train" \
+	"(or make pull, for a model that was trained before)" >&2; exit 2; };)
+
 .PHONY: serve
 serve: ## Detect over HTTP, for programs: [PORT=8000 HOST=127.0.0.1 MODEL=folder THRESHOLD=0.3]
-	@$(INSTALL_SERVER)
+	@$(HAS_MODEL) $(INSTALL_SERVER)
 	@$(SERVER) -m tools.serve $(call option,--port=,PORT) $(call option,--host=,HOST) \
 		$(call option,--model=,MODEL) $(call option,--threshold=,THRESHOLD)
 
 .PHONY: demo
 demo: ## Play with the detector in a browser: [PORT=7860 MODEL=folder THRESHOLD=0.3]
-	@$(INSTALL_SERVER)
+	@$(HAS_MODEL) $(INSTALL_SERVER)
 	@$(SERVER) -m tools.demo $(call option,--port=,PORT) $(call option,--model=,MODEL) \
 		$(call option,--threshold=,THRESHOLD)
 

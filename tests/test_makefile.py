@@ -295,6 +295,10 @@ def test_the_server_has_an_environment_of_its_own(copy: Copy) -> None:
         shown = copy.make("-n", target).stdout
         assert "tools/install.py --for=serve --with='auto'" in shown and "--tf=" not in shown
         assert f"\n.venv-serve/bin/python -m tools.{target} " in shown
+        refused = (
+            "error: model/export: no model yet; run: make train (or make pull, for a model that was trained before)\n"
+        )
+        assert copy.make(target).stderr.startswith(refused)  # and nothing is installed for it
     for target in ("train", "install", "check"):
         assert "serve" not in copy.make("-n", target).stdout
 

@@ -38,6 +38,7 @@ ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 VENV_PYTHON = VENV / "bin" / "python"
 FINGERPRINT = VENV / "installed"
+OWNER = VENV / "project"  # whose it is: another clone may link to it
 PYTHONS = [(3, 11), (3, 12), (3, 13)]  # what the locks are solved for
 COMMAND = "make install"  # what installs again
 OWN = ["serve"]  # locks that have an environment of their own
@@ -87,9 +88,10 @@ def pick_python() -> None:
 
 def use_own(name: str) -> None:
     """From here on, install into the environment of `serve`, not into .venv."""
-    global VENV, VENV_PYTHON, FINGERPRINT, COMMAND
+    global VENV, VENV_PYTHON, FINGERPRINT, OWNER, COMMAND
     VENV = ROOT / (".venv-" + name)
-    VENV_PYTHON, FINGERPRINT, COMMAND = VENV / "bin" / "python", VENV / "installed", "make " + name
+    VENV_PYTHON, FINGERPRINT, OWNER = VENV / "bin" / "python", VENV / "installed", VENV / "project"
+    COMMAND = "make " + name
 
 
 def pick_tf() -> str:
@@ -146,6 +148,10 @@ def check_machine(tf: str) -> None:
     if VENV.is_symlink() and VENV.exists() and any(VENV.iterdir()) and not FINGERPRINT.is_file():
         reason = f"is a link to {os.path.realpath(str(VENV))}, an environment that this project has not made"
         fail(str(VENV), reason, "its packages would be removed: make it a link to an empty folder")
+    owner = OWNER.read_text(errors="replace") if OWNER.is_file() else str(ROOT)
+    if VENV.is_symlink() and owner != str(ROOT) and Path(owner).is_dir():
+        reason = f"is a link to {os.path.realpath(str(VENV))}, the environment of the project in {owner}"
+        fail(str(VENV), reason, "its packages would be replaced: make it a link to an empty folder")
     place = VENV if VENV.exists() else ROOT
     if not os.access(str(place), os.W_OK):
         fail(str(place), "not writable", "copy the project to a folder that you own")
@@ -318,6 +324,7 @@ def install(tf: str, installer: str) -> None:
         locks = [path for path in (first, lock) if path.stat().st_size]
         for command in uv_commands(locks) if installer == "uv" else pip_commands(locks):
             run(command, started, packages_in(lock))
+    OWNER.write_text(str(ROOT))
     FINGERPRINT.write_text("\n".join([fingerprint(tf), *sorted(modules()), ""]))
     print(f"  installed in {time.time() - started:.0f} s", flush=True)
 

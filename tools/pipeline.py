@@ -6,6 +6,9 @@
 Where its cache cannot take a result, DVC records it all the same and ends with 0, and the next run removes the only
 copy. So the cache is completed before, or nothing is run; and again after (tools/cloud/keeping.py).
 
+DVC lets go of its lock while a stage runs, so a second `make train` would change the params of the first one's next
+stages: one at a time (LOCK).
+
 DVC first restores the outputs that dvc.lock names, and warns of each one that it does not name: a page of them in the
 first experiment of a clone, which is about to make them. It says more that is not for Passo's users: running/stages.py
 has it in fewer words. All else is DVC's own command, with DVC's own arguments. How long a training took is kept for
@@ -14,12 +17,17 @@ has it in fewer words. All else is DVC's own command, with DVC's own arguments. 
 
 import argparse
 import contextlib
+import fcntl
 import logging
+import os
 import shlex
 import sys
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
-from detector.base import errors, paths
+from detector.base import errors, files, paths
+from detector.base.errors import UserError
 from detector.training import speed
 from tools import overrides
 from tools.cloud import keeping, lineage
@@ -28,6 +36,7 @@ from tools.cloud.project import project
 from tools.page.inputs import read_metrics
 from tools.running import notes, stages
 
+LOCK = Path(".dvc/tmp/passo.lock")
 EXPECTED = "No file hash info found for"
 LOGGERS = ("dvc_data.index.checkout", "dvc_data.hashfile.checkout")
 
@@ -40,11 +49,31 @@ def main() -> None:
         errors.say(*(__doc__ or "").strip().splitlines())
         return
     command[2:2] = [word for override in overrides.given(arguments) for word in ("-S", override)]  # of exp run
-    errors.exit_with(not_kept())
-    errors.say(f"> dvc {shlex.join(map(errors.redacted, command))}")
-    code = run(command)
-    errors.exit_with(not_kept())
+    with one_at_a_time():
+        errors.exit_with(not_kept())
+        errors.say(f"> dvc {shlex.join(map(errors.redacted, command))}")
+        code = run(command)
+        errors.exit_with(not_kept())
     sys.exit(code)
+
+
+@contextlib.contextmanager
+def one_at_a_time() -> Iterator[None]:
+    """Holds LOCK, which names this process. Raises: UserError: another one holds it."""
+    files.make_folder(LOCK.parent)
+    with LOCK.open("a+", encoding="utf-8") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.seek(0)
+            reason = f"another make train runs here, process {lock.read(20).strip()}"
+            raise UserError(str(Path.cwd()), reason, "wait for its end, or train in another clone") from None
+        except OSError:  # a network folder without locks
+            pass
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        yield
 
 
 def run(command: list[str]) -> int:

@@ -14,6 +14,8 @@ from tqdm import tqdm
 
 from detector.base import errors
 
+LINE = "{desc}: {n_fmt}/{total_fmt} {elapsed}, {remaining} left"
+ENOUGH = 3  # done, to say when the rest will be: the first of them warms up what it runs on
 SECONDS_BETWEEN_LINES = 10  # where no line can be drawn over: nothing is silent for longer
 T = TypeVar("T")
 
@@ -32,14 +34,23 @@ class _Lines:
         """Each line has been."""
 
 
+class _Bar(tqdm):  # type: ignore[type-arg]
+    """One whose first lines tell no time to go."""
+
+    @property
+    def format_dict(self) -> dict[str, Any]:
+        is_early = self.bar_format == LINE and self.n < ENOUGH
+        return {**super().format_dict, **({"bar_format": LINE.partition(",")[0]} if is_early else {})}
+
+
 def bar(steps: Iterable[T], title: str, total: float | None = None) -> "tqdm[T]":
     """The steps, as they are taken; it is gone at its end."""
-    return tqdm(steps, errors.printable(title), total, **_settings(sys.stderr))
+    return _Bar(steps, errors.printable(title), total, **_settings(sys.stderr))
 
 
 def counter(title: str, total: float | None = None, stream: TextIO | None = None, **options: Any) -> "tqdm[Never]":
     """The same for what says itself how far it is, by `update`; `options` are tqdm's own."""
-    return tqdm(None, errors.printable(title), total, **_settings(stream or sys.stderr) | options)
+    return _Bar(None, errors.printable(title), total, **_settings(stream or sys.stderr) | options)
 
 
 def _settings(stream: TextIO) -> dict[str, Any]:
@@ -51,7 +62,7 @@ def _settings(stream: TextIO) -> dict[str, Any]:
         "delay": SECONDS_BETWEEN_LINES,
         "mininterval": SECONDS_BETWEEN_LINES,
         "miniters": 1,
-        "bar_format": "{desc}: {n_fmt}/{total_fmt} {elapsed}, {remaining} left",
+        "bar_format": LINE,
     }
 
 

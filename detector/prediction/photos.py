@@ -94,6 +94,8 @@ def _nothing_there(argument: str | Path | Source, suffixes: Collection[str]) -> 
     if isinstance(argument, Source):
         return UserError(argument.shown, *nothing)
     name, path = str(argument), files.expanded(argument)
+    if name.startswith(("https://", "http://")):
+        return UserError(errors.redacted(name), "is on the web", "download it, and give the file")
     is_glob = "*" in name or "?" in name  # a [ alone may be part of a name
     place = next(one for one in (path, *path.parents) if not (is_glob and glob.has_magic(str(one))))
     if place.exists():

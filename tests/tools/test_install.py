@@ -246,6 +246,11 @@ def test_a_link_to_another_environment_is_no_reason_to_empty_that(tmp_path: Path
     assert (code, err.count("\n")) == (2, 1)
     assert f"/.venv: is a link to {other}, an environment that this project has not made; its packages would be" in err
     assert {path.name for path in other.iterdir()} == {"bin", "pyvenv.cfg"}
+    (other / "installed").write_text("of another path\n")  # by Passo, for another clone
+    (other / "project").write_text(str(tmp_path))
+    code, _, err = project.install(**colab)
+    assert code == 2 and f"/.venv: is a link to {other}, the environment of the project in {tmp_path}; its" in err
+    assert {path.name for path in other.iterdir()} == {"bin", "pyvenv.cfg", "installed", "project"}
 
 
 def test_an_interrupted_installation_behind_a_link_is_repeated(tmp_path: Path, colab: dict[str, str]) -> None:

@@ -1,6 +1,7 @@
 """`dvc repro` and `dvc exp run` through tools.pipeline: without warnings of what they are to make, and nothing lost."""
 
 import contextlib
+import fcntl
 import itertools
 import json
 import re
@@ -180,3 +181,17 @@ def fill(folder: Path) -> None:
     with contextlib.suppress(OSError):
         for number in itertools.count():
             (folder / f"folder-{number}").mkdir(exist_ok=True)
+
+
+def test_a_second_one_in_the_same_folder_is_refused(tmp_path: Path) -> None:
+    """DVC would let it in, and the stages of the first one would go on with the params of the second."""
+    project = dvc_project.started(tmp_path / "project", PIPELINE)
+    lock = project.root / ".dvc/tmp/passo.lock"
+    lock.write_text("123")
+    with lock.open() as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        done = child("-m", "tools.pipeline", "repro", cwd=project.root)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.endswith(
+        f"{project.root}: another make train runs here, process 123; wait for its end, or train in another clone\n"
+    )

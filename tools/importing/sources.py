@@ -31,6 +31,7 @@ from tools.cloud import reasons
 
 DRIVE = Path("/content/drive")  # where Colab's notebooks mount it
 KAGGLE = "kaggle:"
+LISTS = (".yaml", ".yml", ".json", ".jsonl", ".csv", ".txt", ".xml", ".pbtxt")  # as data.yaml, which YOLO is given
 GIVE = "give SRC=<folder, zip or tar, https://..., gs://... or kaggle:owner/name>"
 _SIGN_IN = "get a token at kaggle.com/settings (Create New Token), and save it as ~/.kaggle/access_token"
 
@@ -86,6 +87,9 @@ def _local(source: str) -> Path:
         raise UserError(shown(source), "Google Drive is not mounted", remedy)
     if not path.is_dir() and not path.is_file():
         raise UserError(shown(str(path)), "not found", GIVE)
+    if path.is_file() and path.suffix.lower() in LISTS:
+        remedy = f"give the folder that holds the photos, too: SRC={path.parent}"
+        raise UserError(shown(str(path)), "is a file of a dataset, not a dataset", remedy)
     return path
 
 

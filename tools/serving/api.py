@@ -121,7 +121,7 @@ class Api:
         if request.headers.get("content-encoding", "identity") != "identity":
             raise Refusal(415, "send the photo without Content-Encoding")
         if not (photo := await request.body()):
-            raise Refusal(400, "the body is empty; send a photo's bytes")
+            raise Refusal(400, "the photo is empty: no byte of it came")
         if unknown := [name for name in classes or [] if name not in self._ids]:
             raise Refusal(400, f"class: there is no {unknown[0]}; there are {', '.join(self._ids)}")
         lowest = self._threshold if threshold is None else threshold

@@ -35,7 +35,7 @@ const REFUSED = { // by status, 0 for none; else the server's own line, which is
   "pt-BR": {
     0: "o servidor não responde", 400: "o arquivo está vazio", 401: "o servidor foi reiniciado: recarregue a página",
     408: "a foto chegou devagar demais", 413: "o arquivo é grande demais",
-    422: "a foto é ilegível ou grande demais; salve como JPEG", 429: "fotos demais ao mesmo tempo; espere um pouco",
+    422: "não é uma foto que possa ser lida, ou é grande demais; salve como JPEG", 429: "fotos demais ao mesmo tempo; espere um pouco",
     500: "o servidor falhou", 503: "o servidor está ocupado; tente de novo",
   },
 };
@@ -117,7 +117,8 @@ function draw(entry) {
     make("rect", svg, "", { ...place, class: "edge" });
     make("rect", svg, "", { ...place, class: "box", stroke: data.classes[one.id].colour });
     const size = Math.max(found.width, found.height) / 32;
-    make("text", svg, `${apart(one.class)} ${number(one.score, 2)}`, { x: x + size / 4, y: y + size * 1.1, "font-size": size });
+    const above = boxes.slice(0, boxes.indexOf(one)).filter((other) => Math.hypot(other.box[0] - x, other.box[1] - y) < size);
+    make("text", svg, `${apart(one.class)} ${number(one.score, 2)}`, { x: x + size / 4, y: y + size * 1.1 * (1 + above.length), "font-size": size });
   }
   const names = boxes.map((one) => `${apart(one.class)} ${number(one.score, 2)}`).join(", ") || say("nothing");
   const values = { found: names, ms: number(found.seconds.detecting * 1000, 0), all: number(found.all, 0), rate: number(1000 / found.all, 1) };

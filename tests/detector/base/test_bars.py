@@ -21,7 +21,7 @@ def test_a_log_has_a_line_now_and_then_and_none_of_what_is_quick(
     for _ in bars.bar(range(5), "slow", 5):
         time.sleep(0.03)
     lines = capsys.readouterr().err.splitlines()
-    assert lines[0] == "slow: 1/5 00:00, 00:00 left" and 3 <= len(lines) <= 5
+    assert lines[0] == "slow: 1/5 00:00" and lines[2] == "slow: 3/5 00:00, 00:00 left" and 3 <= len(lines) <= 5
     assert all("\r" not in line and line == line.strip() for line in lines)
 
 

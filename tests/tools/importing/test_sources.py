@@ -532,3 +532,10 @@ def test_kaggle_without_kagglehub(root, monkeypatch):
     refused(bring(root, "kaggle:owner/pets"), "kaggle:owner/pets: needs the package kagglehub; run: make install")
     for handle in ("pets", "a/b/c", "a/b/versions/x", "../b", "a/b/versions/0"):
         refused(bring(root, f"kaggle:{handle}"), f"kaggle:{handle}: is not a Kaggle dataset; give kaggle:owner/name")
+
+
+def test_a_file_of_a_dataset_is_not_the_dataset(root, tmp_path):
+    """As data.yaml, which other trainers are given."""
+    (tmp_path / "data.yaml").write_text("train: images/train\n")
+    words = f"is a file of a dataset, not a dataset; give the folder that holds the photos, too: SRC={tmp_path}"
+    refused(bring(root, tmp_path / "data.yaml"), words)

@@ -121,7 +121,7 @@ def test_in_a_browser(server: Served, tmp_path: Path) -> None:
         page.evaluate(f"{{{notes}; {dropped}}}")
         page.wait("document.getElementById('status').textContent === '1 de 1 fotos'")
         words = page.evaluate("document.querySelector('#gallery figcaption').textContent")
-        assert words == "\u2068notes.txt\u2069: a foto é ilegível ou grande demais; salve como JPEG"
+        assert words == "\u2068notes.txt\u2069: não é uma foto que possa ser lida, ou é grande demais; salve como JPEG"
         assert len(page.said) == 2 and all("a status of 422" in line for line in page.said)  # of what is no photo
         assert not [one for one in page.asked if not one.startswith((url, "blob:", "data:"))]
     log = server.log()

@@ -173,7 +173,7 @@ def test_the_contract_is_openapi_with_examples(server: Served) -> None:
 @pytest.mark.parametrize(
     ("query", "content", "headers", "status", "words"),
     [
-        ("", b"", {}, 400, "the body is empty; send a photo's bytes"),
+        ("", b"", {}, 400, "the photo is empty: no byte of it came"),
         ("?threshold=2", b"x", {}, 422, "threshold: Input should be less than or equal to 1"),
         ("?threshold=nan", b"x", {}, 422, "threshold: "),
         ("?class=bird", b"x", {}, 400, "class: there is no bird; there are red, white"),
