@@ -94,7 +94,7 @@ async def _connected(address: str) -> WebSocketClientConnection:
 @contextmanager
 def opened(url: str, *options: str) -> Iterator[Page]:
     """The page at an address of 127.0.0.1."""
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         command = ["chromium", *OPTIONS, OFFLINE, f"--user-data-dir={folder}", *options, "about:blank"]
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
