@@ -208,6 +208,18 @@ def test_what_is_wrong_is_grouped_and_its_box_is_drawn(pets: Dataset) -> None:
     assert "no picture: it cannot be read" in page.text and "broken.jpg" in page.text
 
 
+def test_a_kind_is_named_by_whole_words(pets: Dataset) -> None:
+    """What each file has in its stead is at its photo."""
+    pets.fill("cat", "dog")
+    for number in range(3):
+        pets.add(f"train/x{number}.jpg", [("cat", (20, 20, 120, 80))])
+        label = pets.root / f"train/x{number}.xml"
+        label.write_text(label.read_text().replace(f"x{number}.jpg", f"IMG_{number}.jpg"))
+    page = make()
+    assert "Repaired: 3 × another <filename>. " in page.text and "another <filename>: IMG_2.jpg" in page.text
+    assert "<filename>: …" not in page.text and ":." not in page.text
+
+
 def test_copies_stand_side_by_side(pets: Dataset) -> None:
     pets.fill("cat", "dog")
     shutil.copy(pets.add("train/one.jpg", [("cat", (20, 20, 120, 80))]), pets.root / "train/two.jpg")

@@ -23,6 +23,7 @@ ACTIONS = {  # of a problem: weight on the page, and what it means there
     "warning": (LOOK, "Used as it is."),
 }
 _MOST_LETTERS = 1000  # of a reason, by which it is known: a class may be called anything, at any length
+_ONLY_VALUES = re.compile(r": […, ]*$")  # at the end of a reason: nothing is left to say of them
 _VALUES = re.compile(r"\[[^\]]*\]|'[^']*'|\S*/\S+|\S+\.[A-Za-z]{2,5}\b|-?\d[\d.x]*")
 
 
@@ -48,7 +49,7 @@ def kinds(problems: Iterable[FileProblem]) -> list[tuple[str, str, list[FileProb
 
 def kind(reason: str) -> str:
     """A reason without its numbers, names and boxes, so that the same mistake in other files reads the same."""
-    return _VALUES.sub("…", reason[:_MOST_LETTERS])
+    return _ONLY_VALUES.sub("", _VALUES.sub("…", reason[:_MOST_LETTERS]))
 
 
 def _finding(

@@ -69,7 +69,7 @@ def _of_problems(problems: Iterable[FileProblem]) -> list[str]:
     for action, found in kinds.items():
         rest = sum(count for _, count in found[KINDS:])
         listed = [title for title, _ in found[:KINDS]] + ([f"{rest:,} others"] if rest else [])
-        result.append(f"{BEGINNINGS[action]}: {'; '.join(listed).rstrip('… ')}.")
+        result.append(f"{BEGINNINGS[action]}: {'; '.join(listed)}.".replace("….", "…"))
     return result
 
 
