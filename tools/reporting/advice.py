@@ -5,6 +5,7 @@ ranked; it is not shown. Where none is worth a word, the advice is more photos.
 """
 
 import itertools
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -104,10 +105,14 @@ def unlearned(run: Evidence) -> list[Finding]:
 
 
 def longer(run: Evidence) -> Iterator[Finding]:
-    """More steps, where the last look at the validation images was the best and AP rose until then."""
-    if not (run.validation and run.ended and run.steps) or run.best_step != run.steps:
+    """More steps, where the last look at the validation images was the best and AP rose until then.
+
+    Without a look in the first half, nobody knows how much.
+    """
+    half = run.steps / 2
+    if not (run.validation and run.ended and run.steps) or run.best_step != run.steps or run.validation[0][0] > half:
         return
-    rise = run.validation[-1][1] - _ap_at(run.validation, run.steps / 2)
+    rise = run.validation[-1][1] - _ap_at(run.validation, half)
     why = "validation AP rose by {rise:.3f} in the second half"
     values = {"rise": rise, "minutes": run.minutes}
     title = "train longer, {minutes} minutes here" if run.minutes else "train longer"
@@ -115,10 +120,9 @@ def longer(run: Evidence) -> Iterator[Finding]:
 
 
 def _ap_at(validation: Sequence[tuple[float, float]], step: float) -> float:
-    """The AP on the straight line between the looks before and after a step; it began at 0."""
-    points = [(0.0, 0.0), *validation]
-    around = ((one, other) for one, other in itertools.pairwise(points) if one[0] < step <= other[0])
-    (x, low), (end, high) = next(around, (points[-1], (step, points[-1][1])))
+    """The AP on the straight line between the looks before and after a step; the last one's where none is after it."""
+    around = ((one, other) for one, other in itertools.pairwise(validation) if one[0] <= step < other[0])
+    (x, low), (end, high) = next(around, (validation[-1], (math.inf, validation[-1][1])))
     return low + (high - low) * (step - x) / (end - x)
 
 

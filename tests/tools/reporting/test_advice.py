@@ -30,9 +30,12 @@ def test_more_steps_where_the_validation_still_rose() -> None:
         "train longer: validation AP rose by 0.200 in the second half: make train STEPS=600"  # 0.3 at step 150
     )
     assert said(advice.findings(replace(STILL_RISING, minutes=9))[0]).startswith("train longer, 9 minutes here: ")
-    (first,) = advice.findings(replace(STILL_RISING, validation=[(300, 0.5)]))
-    assert first.values["rise"] == 0.25  # from 0 at step 0
-    for other in ({"best_step": 200}, {"best_step": None}, {"ended": False}, {"validation": [(150, 0.5), (300, 0.51)]}):
+    (two,) = advice.findings(replace(STILL_RISING, validation=[(150, 0.2), (300, 0.5)]))
+    assert two.values["rise"] == pytest.approx(0.3)
+    unknown = ([(300, 0.5)], [(200, 0.4), (300, 0.5)])  # at step 150
+    little = [(150, 0.5), (300, 0.51)]
+    curves = [{"validation": one} for one in (*unknown, little)]
+    for other in ({"best_step": 200}, {"best_step": None}, {"ended": False}, *curves):
         assert advice.findings(replace(STILL_RISING, **other))[0].slug == "photos"  # type: ignore[arg-type]
     assert advice.findings(replace(STILL_RISING, validation=[(10, 0.5)]))[0].slug == "photos"  # a curve that is cut
 
