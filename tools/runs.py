@@ -12,12 +12,14 @@ The verdict is that of `make compare A=HEAD B=run` on AP. It takes seconds, and 
 runs, and nothing is downloaded.
 """
 
+import itertools
+import shlex
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from detector.base import errors
+from detector.base import errors, paths
 from detector.base.bars import bar
 from detector.base.errors import UserError
 from tools import compare
@@ -32,10 +34,9 @@ SHRINK = {"data": 6, "start": 6, "run": 12}  # to so many letters, one after the
 HERE, ELSEWHERE = "* ", "  "
 SAME, OTHER_DATA, UNKNOWN = "same", "other test", "-"
 KNOWN = (OTHER_DATA, "better", "worse", "no evidence")  # verdicts that take time
-NEXT = (
-    "* is in the working tree; vs HEAD: AP on the same test images, as make compare tests it",
-    "Next: make compare A=HEAD B=run; dvc exp apply run, to have an experiment's files again",
-)
+TEST = paths.csv("test")
+LEGEND = "* is in the working tree; vs HEAD: AP on the same test images, as make compare tests it"
+APPLY = "dvc exp apply run, to have an experiment's files again"
 
 
 def verdicts(runs: Sequence[Run]) -> dict[str, str]:
@@ -128,6 +129,18 @@ def shortened(text: str, width: int) -> str:
     return text if len(text) <= width else f"{text[: width - 1]}…"
 
 
+def following(runs: Sequence[Run]) -> list[str]:
+    """What to do next: compare with HEAD if it was measured, else two others that were, on the same test images."""
+    measured = {run.name: run for run in runs if len(run.files) == len(compare.FILES)}
+    others = [run for name, run in measured.items() if name not in (HEAD, history.WORKSPACE)]
+    if HEAD in measured:
+        return [f"Next: make compare A=HEAD B=run; {APPLY}"]
+    for new, old in itertools.combinations(others, 2):
+        if new.files[TEST] == old.files[TEST]:
+            return [f"Next: make compare A={shlex.quote(old.name)} B={shlex.quote(new.name)}; {APPLY}"]
+    return [f"Next: {APPLY}"] if others else []
+
+
 def main() -> None:
     """Read, compare, print."""
     with project() as repo:
@@ -135,7 +148,7 @@ def main() -> None:
     if not any(run.metrics for run in runs):
         raise UserError("dvc.lock", "no run was evaluated, or DVC's cache has none", "run: make train (or: make pull)")
     against_head = verdicts(runs)
-    errors.say(*table([row(run, against_head[run.name]) for run in runs]), *NEXT)
+    errors.say(*table([row(run, against_head[run.name]) for run in runs]), LEGEND, *following(runs))
 
 
 if __name__ == "__main__":

@@ -132,7 +132,8 @@ def test_commits_experiments_and_the_working_tree(lab: Lab) -> None:
         "  worse-one   09-09 03:46  pets    Open Images     50  0.000  0.100-0.900  0.000    -  worse",
         "  HEAD        09-09 02:46  pets    Open Images    300  0.500  0.100-0.900  0.500    8  -",
         f"  {first}  09-09 01:46  sample  Open Images    100  0.458  0.100-0.900  0.458    -  no evidence",
-        *tools.runs.NEXT,
+        tools.runs.LEGEND,
+        f"Next: make compare A=HEAD B=run; {tools.runs.APPLY}",
     ]
 
 
@@ -206,6 +207,19 @@ def test_before_the_first_commit_there_is_nothing_to_beat(lab: Lab) -> None:
     lab.run(12)
     lines = shown(lab)
     assert lines[1].startswith("* workspace  ") and lines[1].endswith("  -")
+    assert lines[-1] == tools.runs.LEGEND  # and no command that would fail
+
+
+def test_where_head_was_not_measured_two_experiments_are_compared(lab: Lab) -> None:
+    lab.commit()
+    lab.run(12)
+    lab.experiment("older")
+    lab.run(24, xmax=111)
+    lab.experiment("other-test-images")
+    assert shown(lab)[-1] == f"Next: {tools.runs.APPLY}"
+    lab.run(24)
+    lab.experiment("newer")
+    assert shown(lab)[-1] == f"Next: make compare A=older B=newer; {tools.runs.APPLY}"
 
 
 LOCKS = [
