@@ -310,8 +310,8 @@ def test_the_summary_is_what_make_train_prints(tmp_path: Path, monkeypatch: pyte
     training = {"steps": steps, "epochs": 1.0, "best_step": steps, "best": scores, "start": start}
     ends = {f"{name}_interval": {"low": 0.4, "high": 0.6} for name in scores}
     measured = {**scores, **ends, "images": images, "per_class": dict.fromkeys(["cat", "dog"], scores)}
-    run = Evidence("sample", "", validation=[(steps, 0.5)], steps=steps, best_step=steps, minutes=10)
-    printed = summary.lines(training, measured, "", [], advice.findings(run)[0])
+    run = Evidence("sample", "", validation=[(steps / 2, 0.4), (steps, 0.5)], steps=steps, best_step=steps, minutes=10)
+    printed = summary.lines(training, measured, "", [], advice.findings(run)[0], "sample")
     assert masked(marked("README.md", "summary")) == masked("".join(f"{line}\n" for line in printed))
 
 

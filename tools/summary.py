@@ -85,6 +85,7 @@ def lines(
     skipped: str,
     warnings: Sequence[str],
     helpful: Finding,
+    dataset: str,
 ) -> list[str]:
     """The summary.
 
@@ -92,6 +93,7 @@ def lines(
         skipped: how many photos and boxes of the dataset were, and why; empty where none were.
         warnings: what the dataset is too small for.
         helpful: the step that would help most.
+        dataset: the name of what it was trained on.
     """
     score = f"AP {number(metrics, 'AP')}, AP50 {number(metrics, 'AP50')}"
     places = [f"  {name:<12}{path}" for name, path in PLACES.items() if path.exists()]
@@ -107,10 +109,18 @@ def lines(
         *(f"  {'warning':<12}{words}" for words in warnings),
         *places,
         "Next:",
-        "  make predict IMAGES=folder                 your own photos",
-        "  make dataset SRC=folder NAME=pets          your own labelled photos, to train on",
-        "  make runs                                  all runs, a line each",
+        *(f"  {command:<42} {what}" for command, what in following(dataset)),
         *most_helpful(helpful),
+    ]
+
+
+def following(dataset: str) -> list[tuple[str, str]]:
+    """The commands that go on from here, and what they are for."""
+    own = "your own labelled photos, to train on" if dataset in ("", advice.BUILT_IN) else "more labelled photos"
+    return [
+        ("make predict IMAGES=folder", "your own photos"),
+        (advice.adding(dataset), own),
+        ("make runs", "all runs, a line each"),
     ]
 
 
@@ -120,13 +130,17 @@ def most_helpful(best: Finding) -> list[str]:
     return ["Helps most:", f"  {advice.typed(best.command)}", f"    {title}: {why}"]
 
 
-def advised(training: Mapping[str, Any], metrics: Mapping[str, Any]) -> Finding:
+def advised(training: Mapping[str, Any], metrics: Mapping[str, Any], dataset: Path) -> Finding:
     """The step that would help most, by the evidence that the report shows, too."""
     from tools.reporting import evidence, measured  # late: they import numpy
 
-    settings = read_yaml(Path("params.yaml")).get("dataset")
-    dataset = settings.get("dir") if isinstance(settings, dict) else ""
     return advice.findings(evidence.of_run(str(dataset), training, metrics, measured.read()))[0]
+
+
+def folder() -> Path:
+    """That of the dataset, by params.yaml; the built-in one where that names none."""
+    settings = read_yaml(Path("params.yaml")).get("dataset")
+    return Path(str(settings.get("dir", paths.SAMPLE) if isinstance(settings, dict) else paths.SAMPLE))
 
 
 def main() -> None:
@@ -134,8 +148,9 @@ def main() -> None:
     check_trained()
     lineage.warn(lineage.stale(paths.TRAIN, paths.EVALUATE, paths.EXPORT, paths.DATA))
     training, metrics = read(TRAINED), read(MEASURED)
-    warnings = [*enough.of_training(str(training.get("model")))]
-    errors.say(*lines(training, metrics, left_out.in_words(left_out.of_report()), warnings, advised(training, metrics)))
+    warnings, dataset = [*enough.of_training(str(training.get("model")))], folder()
+    skipped = left_out.in_words(left_out.of_report())
+    errors.say(*lines(training, metrics, skipped, warnings, advised(training, metrics, dataset), dataset.name))
 
 
 if __name__ == "__main__":

@@ -154,6 +154,7 @@ def test_it_ends_with_the_step_that_would_help_most(tmp_path: Path) -> None:
     tables.mkdir(parents=True)
     rows = [f"{k}.jpg,100,100,dog,10,10,90,90,0" for k in range(5)]
     (tables / "train.csv").write_text("\n".join(["filename,width,height,class,xmin,ymin,xmax,ymax,is_crowd", *rows]))
+    assert "  make dataset SRC=folder NAME=birds ADD=1   more labelled photos" in trained(tmp_path)
     assert last()[1:] == [
         "  make dataset SRC=folder NAME=birds ADD=1",
         "    more photos of cat: training photos that show it: 0; with 50 or more AP is higher",

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from detector.base import paths
 from tools.checks.enough import ADVISED_PHOTOS, FEWEST_PHOTOS
 
 MOST = 3  # findings
@@ -22,6 +23,7 @@ LARGEST_MODEL = "ssd_mobilenet_v2_fpnlite_640x640"
 AGNOSTIC_NMS = 0.6  # docs/measurements.md
 LEARNED = 0.1  # AP50 below it: next to nothing, so its errors say nothing
 FEWEST_STEPS = 300
+BUILT_IN = paths.SAMPLE.name
 
 
 @dataclass(frozen=True)
@@ -141,12 +143,12 @@ def photos(run: Evidence) -> Iterator[Finding]:
         why = "its AP50 is {ap50:.3f}, {lag:.3f} below the mean of the other classes; "
         why += "training photos that show it: {photos}"
         values = {"name": one.name, "ap50": ap50, "lag": least, "photos": one.photos}
-        yield Finding("photos", least / len(known), "more photos of {name}", why, _add(run), values)
+        yield Finding("photos", least / len(known), "more photos of {name}", why, adding(run.dataset), values)
     elif fewest and fewest.photos < ADVISED_PHOTOS:
         why = "training photos that show it: {photos}; with {advised} or more AP is higher"
         values = {"name": fewest.name, "photos": fewest.photos, "advised": ADVISED_PHOTOS}
         gain = 0.15 if fewest.photos < FEWEST_PHOTOS else 0.05
-        yield Finding("photos", gain, "more photos of {name}", why, _add(run), values)
+        yield Finding("photos", gain, "more photos of {name}", why, adding(run.dataset), values)
 
 
 def threshold(run: Evidence) -> Iterator[Finding]:
@@ -179,7 +181,7 @@ def larger_input(run: Evidence) -> Iterator[Finding]:
     why = "it finds {found} of {small} objects that are small to the network, and {others_found} of {others} others"
     values = {"found": found, "small": small, "others_found": others_found, "others": others}
     if run.model == LARGEST_MODEL:
-        yield Finding("small", gain, "go closer, or cut large photos into parts", why, _add(run), values)
+        yield Finding("small", gain, "go closer, or cut large photos into parts", why, adding(run.dataset), values)
     else:
         command = f"dvc exp run -S train.model={LARGEST_MODEL} evaluate parity predict"
         yield Finding("small", gain, "a larger input for small objects", why, command, values)
@@ -196,11 +198,11 @@ def one_box(run: Evidence) -> Iterator[Finding]:
 def nothing(run: Evidence) -> Finding:
     """Where no weakness stands out."""
     why = "no weakness stands out: photos as varied as those that it will see help most"
-    return Finding("photos", 0.0, "more photos", why, _add(run))
+    return Finding("photos", 0.0, "more photos", why, adding(run.dataset))
 
 
-def _add(run: Evidence) -> str:
-    """The command that adds photos; the built-in ones are drawn."""
-    if run.dataset in ("", "sample"):
+def adding(dataset: str) -> str:
+    """The command that adds photos to a dataset, by its name; the built-in ones are drawn, so it makes another."""
+    if dataset in ("", BUILT_IN):
         return "make dataset SRC=folder NAME=pets"
-    return f"make dataset SRC=folder NAME={run.dataset} ADD=1"
+    return f"make dataset SRC=folder NAME={dataset} ADD=1"
