@@ -63,7 +63,7 @@ def context(settings: DatasetParams, train: PipelineParams) -> dict[str, Any]:
     content = dataset.read(settings)
     network = anchors.of(pipeline_config.build(train, DatasetFacts(Path(), max(1, len(content.classes)), 1)))
     size = network.size if network else pipeline_config.TEMPLATES[train.model][1]
-    found = findings(content, network, size)
+    found = findings(content, Path(settings.dir), network, size)
     sample = gallery.sample(content.photos, content.classes)
     shots = [one for _, _, some in sample for one in some]
     every = [one for group in found.values() for one in group]
@@ -87,11 +87,11 @@ def context(settings: DatasetParams, train: PipelineParams) -> dict[str, Any]:
     }
 
 
-def findings(content: Dataset, network: Anchors | None, size: int) -> dict[str, list[Finding]]:
+def findings(content: Dataset, folder: Path, network: Anchors | None, size: int) -> dict[str, list[Finding]]:
     """What to look at, by the section of the page that shows it, in its order."""
     return {
         "left_out": left_out.find(content.problems, content.photos),
-        "scarce": verdict.scarce(counts.by_class(content)),
+        "scarce": verdict.scarce(counts.by_class(content), folder),
         "copies": copies.find(content.photos),
         "odd": suspicious.find(content.photos, size),
         "unmatched": unmatched(content.photos, network) if network else [],

@@ -12,6 +12,7 @@ Out: results/report.html, and results/report.pt-BR.html in Portuguese: each self
 """
 
 import base64
+import functools
 import hashlib
 import json
 from pathlib import Path
@@ -23,6 +24,7 @@ from detector.annotations import left_out
 from detector.base import errors, files, paths
 from detector.base.errors import UserError
 from detector.weights import recipe
+from tools.checks import enough
 from tools.cloud import lineage
 from tools.page import charts
 from tools.page.inputs import read_metrics, read_yaml
@@ -98,6 +100,9 @@ def context() -> dict[str, Any]:
         "photos": photos,
         "are_photos_here": bool(photos),
         "typed": advice.typed,
+        "warnings": [*enough.of_training(str(trained.get("model")), Path(dataset))] if metrics else [],
+        "interval_of": functools.partial(enough.measured_interval, metrics),
+        "has_few_test_photos": enough.has_few_test_photos(metrics),
         "findings": advice.findings(evidence.of_run(dataset, trained, metrics, found)),
         "before": before.last_commit(),
         "splits": data.splits(),

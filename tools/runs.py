@@ -23,6 +23,7 @@ from detector.base import errors, paths
 from detector.base.bars import bar
 from detector.base.errors import UserError
 from tools import compare
+from tools.checks import enough
 from tools.cloud.project import project
 from tools.running import history, notes
 from tools.running.history import HEAD, Run
@@ -90,7 +91,7 @@ def parsed(run: Run) -> compare.Run:
 
 def row(run: Run, against_head: str) -> tuple[str, ...]:
     """A run's cells."""
-    interval = run.metrics.get("AP_interval")
+    interval = enough.measured_interval(run.metrics, "AP")
     ends = [number(interval, end) for end in ("low", "high")] if isinstance(interval, Mapping) else [UNKNOWN]
     return (
         (HERE if run.is_here else ELSEWHERE) + errors.printable(run.name),

@@ -18,7 +18,7 @@ from detector.weights import recipe
 from tools.checks import enough
 from tools.cloud import lineage
 from tools.page.inputs import read_metrics, read_yaml
-from tools.page.language import ENGLISH
+from tools.page.language import ENGLISH, Message
 from tools.reporting import advice
 from tools.reporting.advice import Finding
 
@@ -74,16 +74,19 @@ def per_class(metrics: Mapping[str, Any]) -> str:
 
 
 def intervals(metrics: Mapping[str, Any]) -> str:
-    """`AP 0.590 to 0.690, AP50 0.921 to 0.981`, of those that were measured."""
-    measured = {name: metrics.get(f"{name}_interval") for name in ("AP", "AP50")}
-    return ", ".join(f"{name} {number(one, 'low')} to {number(one, 'high')}" for name, one in measured.items() if one)
+    """`AP 0.590 to 0.690, AP50 0.921 to 0.981 with other test images`; of those that were measured, on enough."""
+    if enough.has_few_test_photos(metrics) and metrics.get("AP") is not None:
+        return "too few test images for an interval"
+    known = {name: enough.measured_interval(metrics, name) for name in ("AP", "AP50")}
+    shown = [f"{name} {number(one, 'low')} to {number(one, 'high')}" for name, one in known.items() if one]
+    return f"{', '.join(shown)} with other test images" if shown else ""
 
 
 def lines(
     training: Mapping[str, Any],
     metrics: Mapping[str, Any],
     skipped: str,
-    warnings: Sequence[str],
+    warnings: Sequence[Message],
     helpful: Finding,
     dataset: str,
 ) -> list[str]:
@@ -102,7 +105,7 @@ def lines(
     epochs = f" ({training['epochs']:g} epochs)" if training.get("epochs") else ""
     return [
         f"{score} on {counted(metrics.get('images'), 'test image')}, {model}{epochs}",
-        *([f"  {'95 %':<12}{shown} with other test images"] if (shown := intervals(metrics)) else []),
+        *([f"  {'95 %':<12}{shown}"] if (shown := intervals(metrics)) else []),
         *([f"  {'per class':<12}{per_class(metrics)}"] if metrics.get("per_class") else []),
         *([f"  {'start':<12}{shown}"] if (shown := recipe.described(training.get("start") or {})) else []),
         *([f"  {'left out':<12}{skipped}"] if skipped else []),
@@ -140,7 +143,7 @@ def advised(training: Mapping[str, Any], metrics: Mapping[str, Any], dataset: Pa
 def folder() -> Path:
     """That of the dataset, by params.yaml; the built-in one where that names none."""
     settings = read_yaml(Path("params.yaml")).get("dataset")
-    return Path(str(settings.get("dir", paths.SAMPLE) if isinstance(settings, dict) else paths.SAMPLE))
+    return Path(str(settings.get("dir", paths.SAMPLE))) if isinstance(settings, dict) else paths.SAMPLE
 
 
 def main() -> None:
@@ -148,7 +151,8 @@ def main() -> None:
     check_trained()
     lineage.warn(lineage.stale(paths.TRAIN, paths.EVALUATE, paths.EXPORT, paths.DATA))
     training, metrics = read(TRAINED), read(MEASURED)
-    warnings, dataset = [*enough.of_training(str(training.get("model")))], folder()
+    dataset = folder()
+    warnings = [*enough.of_training(str(training.get("model")), dataset)]
     skipped = left_out.in_words(left_out.of_report())
     errors.say(*lines(training, metrics, skipped, warnings, advised(training, metrics, dataset), dataset.name))
 

@@ -235,7 +235,7 @@ def test_a_class_without_photos_is_reported(project: Path) -> None:
     pets.fill("cat")
     page = make()
     card = page.finding("scarce").text
-    assert "No test photo shows dog: nothing is measured" in card and "No validation photo shows dog" in card
+    assert "No test photo shows dog, so this is not measured" in card and "No validation photo shows dog" in card
     assert "#scarce" in page.all("a", "href")
 
 

@@ -123,6 +123,28 @@ def test_a_whole_run(project: Path) -> None:
     assert "What next? More photos of" in page.text
 
 
+def test_what_was_not_measured_or_on_too_few_photos_is_said_below_the_headline(project: Path) -> None:
+    train_results()
+    evaluate_results()
+    metrics = json.loads(Path("results/evaluate/metrics.json").read_text())
+    write("results/evaluate/metrics.json", json.dumps(metrics | {"images": 4}))
+    trained = json.loads(Path("model/train/train.json").read_text())
+    write("model/train/train.json", json.dumps(trained | {"model": "ssd_mobilenet_v2_320x320"}))
+    write("model/train/label_map.pbtxt", "".join(f"item {{ id: {k} name: 'c{k}' }}\n" for k in range(1, 6)))
+    for split, number in (("train", 50), ("test", 4)):
+        rows = [f"{k}.jpg,60,40,c1,0,0,20,40,0\n" for k in range(number)]
+        write(f"dataset/data/{split}.csv", f"{COLUMNS},is_crowd\n{''.join(rows)}")
+    page = Page(make())
+    where = "dataset/sample/train to dataset/sample/test"
+    missing = "No test photo shows c2, c3, c4 and 1 more, so this is not measured; "
+    missing += f"move some photos with their XML from {where}."
+    assert page.text.index("no part in training") < page.text.index(missing) < page.text.index("What would help")
+    assert page.text.count("too few test images for an interval") == 4 and "95 %:" not in page.text
+    portuguese = report.PORTUGUESE.read_text(encoding="utf-8")
+    assert "Nenhuma foto de teste mostra c2, c3, c4 e mais 1, e isso não é avaliado; " in portuguese
+    assert "c1 4 (+-0,35); 20 fotos dão +-0,20; 100, +-0,10" in portuguese
+
+
 def test_the_same_in_portuguese(project: Path) -> None:
     train_results()
     evaluate_results()

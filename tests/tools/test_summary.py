@@ -47,6 +47,15 @@ def test_everything_that_exists(tmp_path: Path) -> None:
     ]
 
 
+def test_an_interval_that_would_say_nothing_is_not_shown(tmp_path: Path) -> None:
+    write(tmp_path / "model/train/train.json", {"steps": 500})
+    write(tmp_path / "results/evaluate/metrics.json", METRICS | {"images": 4})
+    assert run(tmp_path).stdout.splitlines()[1] == "  95 %        too few test images for an interval"
+    without_width = {f"{name}_interval": {"low": 1.0, "high": 1.0} for name in ("AP", "AP50")}
+    write(tmp_path / "results/evaluate/metrics.json", METRICS | without_width)
+    assert "95 %" not in run(tmp_path).stdout
+
+
 def test_results_of_another_commit_are_called_so(tmp_path: Path) -> None:
     write(tmp_path / "model/train/train.json", {"steps": 500})
     write(tmp_path / "results/evaluate/metrics.json", METRICS)

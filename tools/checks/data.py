@@ -80,11 +80,11 @@ def annotations(dataset: DatasetParams, train_params: TrainParams) -> Iterator[L
         yield note(what, f"label some, or take it out: {_edit(label_map)}")
     total = len(files[train]) + len(files[test])
     if len(read) == total:
-        yield from _enough(read, known, train_params)
+        yield from _enough(read, known, label_map.parent, train_params)
     yield ok(f"{dataset.dir}: read {len(read)} of {total} XML files, {boxes.total()} boxes in train/")
 
 
-def _enough(read: Sequence[Labels], classes: Sequence[str], train: TrainParams) -> Iterator[Line]:
+def _enough(read: Sequence[Labels], classes: Sequence[str], folder: Path, train: TrainParams) -> Iterator[Line]:
     """Whether there are photos enough of each class, and the objects large enough."""
     from detector.model import pipeline_config  # late: the fast part of the doctor needs neither
     from tools.checks import enough
@@ -95,8 +95,9 @@ def _enough(read: Sequence[Labels], classes: Sequence[str], train: TrainParams) 
             counts[xml.path.parent.name][name] += 1
     shares = [share for xml in read for share in xml.shares]
     size = pipeline_config.TEMPLATES[train.model][1]
-    for words in (*enough.too_few(**counts), *enough.too_small(shares, train.model, size)):
-        what, _, remedy = words.rpartition("; ")
+    few = enough.too_few(counts["train"], counts["test"], folder)
+    for words in (*few, *enough.too_small(shares, train.model, size)):
+        what, _, remedy = str(words).rpartition("; ")
         yield note(what, remedy)
 
 

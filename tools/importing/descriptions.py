@@ -15,14 +15,15 @@ from detector.model import pipeline_config
 from detector.training.params import TrainParams
 from tools.checks import enough
 from tools.importing.plan import Plan, Row
+from tools.page.language import Message
 
 
 def lines(planned: Plan, target: Path) -> Iterator[str]:
     """Lines on what is imported to `target`: images and boxes of each split, and what xml2csv will report or refuse."""
     yield from counts(planned)
     yield from _refusals(planned, target)
-    yield from enough.too_few(planned.photos_of_classes("train"), planned.photos_of_classes("test"))
-    yield from _small_objects(planned)
+    few = enough.too_few(planned.photos_of_classes("train"), planned.photos_of_classes("test"), target)
+    yield from map(str, (*few, *_small_objects(planned)))
 
 
 def counts(planned: Plan) -> Iterator[str]:
@@ -79,7 +80,7 @@ def _as_known(planned: Plan, row: Row, settings: DatasetParams) -> Photo:
     return photo.noting(Problem("", reason, "", ERROR if policy == ERROR else SKIPPED))
 
 
-def _small_objects(planned: Plan) -> Iterator[str]:
+def _small_objects(planned: Plan) -> Iterator[Message]:
     """Whether the network of params.yaml sees the objects; without a word where that names none: doctor reports it."""
     try:
         train = params.load("train", TrainParams)

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 
 from detector.annotations.report import FileProblem
 from detector.base import paths
@@ -51,10 +52,10 @@ def first(findings: Iterable[Finding]) -> list[Finding]:
     return sorted(worth, key=lambda one: one.weight != STOP)[:FIRST]
 
 
-def scarce(classes: Sequence[ClassCount]) -> list[Finding]:
+def scarce(classes: Sequence[ClassCount], dataset: Path) -> list[Finding]:
     """Classes with too few photos to learn from, to choose a checkpoint by, or to measure."""
     photos = {split: {one.name: one.splits[split][0] for one in classes} for split in paths.SPLITS}
-    words = list(enough.too_few(photos["train"], photos["test"]))
+    words = [str(one) for one in enough.too_few(photos["train"], photos["test"], dataset)]
     if none := [name for name, number in photos["val"].items() if not number]:
         words.append(f"no validation photo shows {few(none)}: it has no say in which checkpoint is the best")
     text = " ".join(f"{sentence[:1].upper()}{sentence[1:]}." for sentence in words)

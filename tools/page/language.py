@@ -14,6 +14,8 @@ from typing import Self
 
 from markupsafe import Markup, escape
 
+from detector.base.errors import MOST_NAMES
+
 NOTHING = "–"
 _CODE = re.compile("`([^`]+)`")
 
@@ -30,6 +32,17 @@ class _Number(float):
 
     def __format__(self, spec: str) -> str:
         return super().__format__(spec).replace(".", self.decimal)
+
+
+@dataclass(frozen=True)
+class Message:
+    """Words to be said in a language; a value may be a list of names, of which the first are shown."""
+
+    text: str
+    values: Mapping[str, object] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return ENGLISH.text(self.text, **self.values)
 
 
 @dataclass(frozen=True)
@@ -54,9 +67,14 @@ class Language:
 
     def _shown(self, values: Mapping[str, object]) -> dict[str, object]:
         """The values that fill a message, numbers with the signs of the language."""
-        return {name: self._number(value) for name, value in values.items()}
+        return {name: self._value(value) for name, value in values.items()}
 
-    def _number(self, value: object) -> object:
+    def _value(self, value: object) -> object:
+        if isinstance(value, list):
+            shown = ", ".join(str(self._value(one)) for one in value[:MOST_NAMES])
+            return shown + (self.text(" and {more} more", more=more) if (more := len(value) - MOST_NAMES) > 0 else "")
+        if isinstance(value, Message):
+            return self.text(value.text, **value.values)
         if type(value) is int:
             return self.whole(value)
         return _Number(value, self.decimal) if isinstance(value, float) else value
