@@ -246,9 +246,9 @@ def test_what_xml2csv_will_report_is_copied_too(root, tmp_path):
     faults.image_without_xml(source, "a1")
     faults.broken_xml(source, "a2")
     done = bring(root, source)
-    assert "1 image without a label: xml2csv will report it" in done.stdout
-    assert "1 label without an image: xml2csv will report it" in done.stdout
-    assert "1 label that cannot be read: xml2csv will report it" in done.stdout
+    assert "1 image without a label (train/a1.jpg): make train will report it" in done.stdout
+    assert "1 label without an image (train/a0.xml): make train will report it" in done.stdout
+    assert "1 label that cannot be read (train/a2.xml): make train will report it" in done.stdout
     assert faults.tree(root / "dataset/pets/train") == faults.tree(source / "train")
 
 

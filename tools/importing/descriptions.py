@@ -9,7 +9,7 @@ from detector.annotations import datasets
 from detector.annotations.photos import Photo
 from detector.annotations.voc import ERROR, SKIPPED, Problem
 from detector.base import params
-from detector.base.errors import UserError, counted
+from detector.base.errors import UserError, counted, few
 from detector.data.params import DatasetParams
 from detector.model import pipeline_config
 from detector.training.params import TrainParams
@@ -19,15 +19,15 @@ from tools.page.language import Message
 
 
 def lines(planned: Plan, target: Path) -> Iterator[str]:
-    """Lines on what is imported to `target`: images and boxes of each split, and what xml2csv will report or refuse."""
+    """Lines on what is imported to `target`: images and boxes of each split, and what make train will say."""
     yield from counts(planned)
     yield from _refusals(planned, target)
-    few = enough.too_few(planned.photos_of_classes("train"), planned.photos_of_classes("test"), target)
-    yield from map(str, (*few, *_small_objects(planned)))
+    scarce = enough.too_few(planned.photos_of_classes("train"), planned.photos_of_classes("test"), target)
+    yield from map(str, (*scarce, *_small_objects(planned)))
 
 
 def counts(planned: Plan) -> Iterator[str]:
-    """Images and boxes of each split, and what xml2csv will report."""
+    """Images and boxes of each split, and what make train will report."""
     for split in ("train", "test"):
         rows = [row for row in planned.rows if row.split == split]
         inside = [planned.annotations[row.photo] for row in rows if row.photo and row.label]
@@ -38,14 +38,19 @@ def counts(planned: Plan) -> Iterator[str]:
         empty = counted(sum(one is not None and not one.objects and not one.class_names for one in inside), "image")
         classes = ", ".join(f"{name} {boxes[name]}" for name in sorted(boxes)) or "none"
         yield f"{split}: {pictures}, {counted(boxes.total(), 'box')} ({classes}), {empty} without objects"
-    broken = [row for row in planned.rows if row.photo and row.label and planned.annotations[row.photo] is None]
-    for count, noun, what in (
-        (sum(not row.label for row in planned.rows), "image", "without a label"),
-        (sum(not row.photo for row in planned.rows), "label", "without an image"),
-        (len(broken), "label", "that cannot be read"),
+    for paths, noun, what in (
+        ([row.photo for row in planned.rows if not row.label], "image", "without a label"),
+        ([row.label for row in planned.rows if not row.photo], "label", "without an image"),
+        ([row.label for row in planned.rows if row.label and _is_broken(planned, row)], "label", "that cannot be read"),
     ):
-        if count:
-            yield f"{counted(count, noun)} {what}: xml2csv will report {'it' if count == 1 else 'them'}"
+        if paths:
+            them = "it" if len(paths) == 1 else "them"
+            named = few([str(path) for path in paths])
+            yield f"{counted(len(paths), noun)} {what} ({named}): make train will report {them}"
+
+
+def _is_broken(planned: Plan, row: Row) -> bool:
+    return row.photo is not None and planned.annotations[row.photo] is None
 
 
 def _refusals(planned: Plan, target: Path) -> Iterator[str]:
@@ -59,10 +64,10 @@ def _refusals(planned: Plan, target: Path) -> Iterator[str]:
         return
     photos = [_as_known(planned, row, settings) for row in planned.rows if row.photo]
     if stops := sum(photo.is_refused for photo in photos):
-        policy = "dataset.unlabelled or dataset.unusable in params.yaml"
-        yield f"xml2csv will stop at {counted(stops, 'photo')} without a label that can be used, as {policy} is error"
+        policy = "as dataset.unlabelled or dataset.unusable in params.yaml is error"
+        yield f"make train will stop at {counted(stops, 'photo')} without a label that can be used, {policy}"
     for problem in datasets.refusals(photos, settings):
-        yield f"xml2csv will refuse this: {problem.line()}"
+        yield f"make train will refuse this: {problem.line()}"
 
 
 def _as_known(planned: Plan, row: Row, settings: DatasetParams) -> Photo:

@@ -34,13 +34,13 @@ def test_one_of_each_is_one(tmp_path: Path) -> None:
     assert lines[:3] == [
         "train: 1 image, 1 box (cat 1), 0 images without objects",
         "test: 1 image, 1 box (dog 1), 0 images without objects",
-        "1 label without an image: xml2csv will report it",
+        "1 label without an image (train/a0.xml): make train will report it",
     ]
 
 
 MANY = [f"train/a{number}" for number in range(5)]
 TOO_MANY = (
-    "xml2csv will refuse this: dataset/pets: 5 of 9 photos cannot be used: has no label 5; label them; or, if they "
+    "make train will refuse this: dataset/pets: 5 of 9 photos cannot be used: has no label 5; label them; or, if they "
     "show no object, set dataset.unlabelled to background in params.yaml, or raise dataset.max_skipped in params.yaml"
 )
 
@@ -54,7 +54,7 @@ TOO_MANY = (
         (
             {"unlabelled": "error"},
             [
-                "xml2csv will stop at 5 photos without a label that can be used, "
+                "make train will stop at 5 photos without a label that can be used, "
                 "as dataset.unlabelled or dataset.unusable in params.yaml is error"
             ],
         ),
@@ -63,8 +63,9 @@ TOO_MANY = (
 def test_too_many_photos_without_a_label(tmp_path: Path, policy: dict[str, object], lines: list[str]) -> None:
     """5 of 9: as many as tests/stages/test_xml2csv.py shows xml2csv to refuse, in the same words."""
     found = said(tmp_path, unlabelled(tmp_path / "source", *MANY), **policy)
-    assert "5 images without a label: xml2csv will report them" in found
-    assert [line for line in found if "xml2csv will refuse" in line or "will stop" in line] == lines
+    few = "train/a0.jpg, train/a1.jpg, train/a2.jpg and 2 more"
+    assert f"5 images without a label ({few}): make train will report them" in found
+    assert [line for line in found if "make train will refuse" in line or "will stop" in line] == lines
 
 
 def test_labels_that_cannot_be_used_count_too(tmp_path: Path) -> None:
@@ -73,7 +74,9 @@ def test_labels_that_cannot_be_used_count_too(tmp_path: Path) -> None:
         faults.broken_xml(source, f"a{number}")
         faults.line(source, f"a{number + 3}")
     found = said(tmp_path, source)
-    assert "3 labels that cannot be read: xml2csv will report them" in found
+    assert (
+        "3 labels that cannot be read (train/a0.xml, train/a1.xml, train/a2.xml): make train will report them" in found
+    )
     assert any("6 of 9 photos cannot be used: its label cannot be used 6; " in line for line in found)
 
 
