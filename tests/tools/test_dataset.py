@@ -240,6 +240,16 @@ def test_one_flat_folder(root, tmp_path):
     assert len(list(pets.rglob("*.*"))) == 42
 
 
+def test_a_photo_that_does_not_decode_is_named_where_copies_are_looked_for(root, tmp_path):
+    source = tmp_path / "photos"
+    for number in range(4):
+        faults.pair(source, f"a{number}.jpg")
+    whole = (source / "a2.jpg").read_bytes()
+    (source / "a2.jpg").write_bytes(whole[: len(whole) // 2])
+    done = bring(root, source)
+    assert "1 image that cannot be read (a2.jpg): make train will report it" in done.stdout
+
+
 def test_what_xml2csv_will_report_is_copied_too(root, tmp_path):
     source = faults.dataset(tmp_path / "source")
     faults.missing_image(source, "a0")

@@ -14,18 +14,18 @@ from tools.importing.tree import Tree
 
 
 def groups(
-    tree: Tree, stems: Mapping[PurePosixPath, str], annotations: Mapping[PurePosixPath, Annotation | None]
+    prints: Mapping[PurePosixPath, Fingerprint],
+    stems: Mapping[PurePosixPath, str],
+    annotations: Mapping[PurePosixPath, Annotation | None],
 ) -> dict[str, str]:
     """{name of a photo that has copies: the first name of all of these}.
 
-    Photos that cannot be read are copies of nothing: xml2csv will report them.
-
     Args:
+        prints: of `fingerprints`: a photo that cannot be read is a copy of nothing.
         stems: {photo: its name}.
         annotations: of the photos.
     """
-    prints = fingerprints(tree, stems).items()
-    known = {stems[photo]: one.labelled(annotations.get(photo)) for photo, one in prints}
+    known = {stems[photo]: one.labelled(annotations.get(photo)) for photo, one in prints.items()}
     return duplicates.first_of(duplicates.find(known))
 
 

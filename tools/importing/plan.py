@@ -88,8 +88,10 @@ def make(tree: Tree, share: float, temporary: Path) -> Plan:
     photos = [photo for photo in sorted(dataset.photos) if photo in done.splits]
     stems = names.unique(source.taken)
     if not assigning.has_both(done, photos):
-        group_of = copies.groups(source.tree, {photo: stems[photo] for photo in photos}, found.annotations)
+        prints = copies.fingerprints(source.tree, photos)
+        group_of = copies.groups(prints, stems, found.annotations)
         assigning.by_chance(done, stems, {photo: found.classes(photo) for photo in photos}, share, group_of)
+        done.notes.extend(_unreadable([photo for photo in photos if photo not in prints]))
     label_map, origin = label_maps.choose(source.tree, source.maps, dataset.root, found.sorted_classes(photos))
     return of(source, stems, label_map, [origin])
 
@@ -184,6 +186,14 @@ def _renamed(stems: Mapping[PurePosixPath, str]) -> Iterator[str]:
     if changed:
         why = "whose names are used twice, too long, or not allowed"
         yield f"renamed: {counted(len(changed), 'file')}, {why} ({few(changed)})"
+
+
+def _unreadable(photos: Sequence[PurePosixPath]) -> Iterator[str]:
+    """Known only where the photos were read to look for copies."""
+    if photos:
+        them = "it" if len(photos) == 1 else "them"
+        named = few([str(photo) for photo in photos])
+        yield f"{counted(len(photos), 'image')} that cannot be read ({named}): make train will report {them}"
 
 
 def _left_out(tree: Tree, found: Found, dataset: Dataset, taken: Collection[PurePosixPath]) -> dict[PurePosixPath, str]:
