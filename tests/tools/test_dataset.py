@@ -217,7 +217,7 @@ def test_validation_goes_into_train(tmp_path):
     faults.pair(source / "valid", "c.jpg")
     made = planned(tmp_path, source)
     assert targets(made, ".jpg") == ["test/b0.jpg", "train/a0.jpg", "train/a1.jpg", "train/c.jpg"]
-    assert "valid/ goes into train/, from which xml2csv takes its own validation split" in made.notes
+    assert "valid/ goes into train/, from which make train takes its own validation split" in made.notes
     faults.pair(source / "valid", "a0.jpg")
     assert targets(planned(tmp_path, source), ".jpg")[1:] == [
         *("train/a1.jpg", "train/c.jpg", "train/train_a0.jpg", "train/valid_a0.jpg"),

@@ -1,6 +1,6 @@
 """Which photos of a dataset go to train/ and which to test/: as its folders or lists say, else by chance.
 
-Validation photos go to train/, from which xml2csv takes its own validation split.
+Validation photos go to train/, from which make train takes its own validation split.
 """
 
 from collections import Counter
@@ -108,7 +108,7 @@ def _validation(dataset: Dataset) -> list[str]:
     if not (places := _places(dataset, VALIDATION)):
         return []
     goes = "go" if len(places) > 1 else "goes"
-    return [f"{few(places)} {goes} into train/, from which xml2csv takes its own validation split"]
+    return [f"{few(places)} {goes} into train/, from which make train takes its own validation split"]
 
 
 def _places(dataset: Dataset, split: str) -> list[str]:

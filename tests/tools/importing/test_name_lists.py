@@ -50,7 +50,7 @@ def test_what_lists_name_in_vain_is_said(tmp_path: Path) -> None:
     label_files.tree(source, files={"split.json": SPLIT})
     assert planned(tmp_path, source).notes[:3] == [
         "splits found: train of split.json, test of split.json",
-        "val of split.json goes into train/, from which xml2csv takes its own validation split",
+        "val of split.json goes into train/, from which make train takes its own validation split",
         "1 line of the lists named no photo: gone.jpg",
     ]
 

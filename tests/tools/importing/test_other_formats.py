@@ -38,7 +38,7 @@ def test_coco_as_roboflow_exports_it(tmp_path: Path) -> None:
     assert targets(made)[:2] == ["test/p5.jpg", "test/p5.xml"]
     assert made.notes[:2] == [
         "splits found: train/, test/",
-        "valid/ goes into train/, from which xml2csv takes its own validation split",
+        "valid/ goes into train/, from which make train takes its own validation split",
     ]
     assert "label map made from the labels: cat 1" in made.notes
     content = made.targets[Path("test/p5.xml")]

@@ -103,7 +103,7 @@ def test_validation_goes_into_train(name: str, tmp_path: Path) -> None:
         pairs(tmp_path / "source", f"{folder}/{{}}", count, start)
     made = planned(tmp_path, tmp_path / "source")
     assert {split: photos for split, (photos, _) in counts(made).items()} == {"train": 8, "test": 2}
-    assert f"{name}/ goes into train/, from which xml2csv takes its own validation split" in made.notes
+    assert f"{name}/ goes into train/, from which make train takes its own validation split" in made.notes
 
 
 def test_folders_that_say_nothing_are_batches(tmp_path: Path) -> None:

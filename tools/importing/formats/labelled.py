@@ -12,7 +12,7 @@ Corners = shapes.Box
 Size = tuple[int, int]  # width, height in pixels
 
 ENCLOSING = "the enclosing box is taken"
-LOST = "written as an object without a box, which xml2csv reports"
+LOST = "written as an object without a box, which make train reports"
 NUMBER = r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?"  # in one way alone, or a long one takes for ever
 _LONGEST_SIDE = 10_000_000  # pixels: no size beyond it can be meant
 

@@ -174,7 +174,7 @@ def _table(content: str, name: str, found: Layout, codes: Mapping[str, str], fin
         if not row.photo:
             findings.error(name, f"line {row.line}", "names no photo", "fill that cell, or remove the line")
         elif row.box and row.box.corners and not all(map(math.isfinite, row.box.corners)):
-            findings.note(name, f"line {row.line}", "a corner that is not a number", "xml2csv reports it")
+            findings.note(name, f"line {row.line}", "a corner that is not a number", "make train reports it")
     corners = [value for row in read_rows if row.box and row.box.corners for value in row.box.corners]
     if found.columns is _RETINANET and (bad := _not_corners(read_rows)):
         findings.error(name, f"line {bad}", "x2, y2 are not right of and below x1, y1", "give the table a header")

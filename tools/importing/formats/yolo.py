@@ -270,7 +270,7 @@ def _note(name: str, item: str, count: int, corners: Corners | None, is_pose: bo
     if corners is None:
         findings.note(name, item, "neither five values nor a polygon", labelled.LOST)
     elif not all(map(math.isfinite, corners)):
-        findings.note(name, item, "a value that is not a number", "xml2csv reports it")
+        findings.note(name, item, "a value that is not a number", "make train reports it")
     elif is_pose and count > 5:
         findings.note(name, item, "keypoints behind a box", "the box is taken")
     elif count == 6:

@@ -127,7 +127,7 @@ def test_polygons_and_turned_rectangles(tmp_path):
     assert notes(dataset) == [
         "1 x polygons without a bbox: the enclosing box is taken (a.json: annotations[0])",
         "1 x a turned rectangle: the enclosing box is taken (a.json: annotations[1])",
-        "1 x neither bbox nor polygons: written as an object without a box, which xml2csv reports "
+        "1 x neither bbox nor polygons: written as an object without a box, which make train reports "
         "(a.json: annotations[2])",
     ]
 

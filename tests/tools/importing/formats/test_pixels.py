@@ -62,7 +62,7 @@ def test_map_beside_the_photos(tmp_path):
     ]
     assert boxes(root, dataset)["b.jpg"] == []
     assert notes(dataset)[0] == (
-        "1 x not a class and its numbers: written as an object without a box, which xml2csv reports (a.txt: line 4)"
+        "1 x not a class and its numbers: written as an object without a box, which make train reports (a.txt: line 4)"
     )
 
 

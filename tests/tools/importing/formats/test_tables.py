@@ -76,7 +76,7 @@ def test_all_boxes_of_a_photo_in_one_cell(tmp_path):
     assert [name for name, _ in taken.pop("d.jpg")] == ["object", "object"]  # neither can be read, and both are there
     assert errors(dataset) == []
     assert notes(dataset)[:2] == [
-        "2 x a corner that is not a number: xml2csv reports it "
+        "2 x a corner that is not a number: make train reports it "
         "(competition_train.csv: line 5, competition_train.csv: line 5)",
         "1 x no column for a class: all boxes are of one class, object (competition_train.csv)",
     ]
@@ -95,7 +95,7 @@ def test_boxes_in_one_cell(tmp_path):
     files = {"train.csv": 'filename,class,bbox\na.jpg,cat,"[1, 2, 3, 4]"\nb.jpg,cat,"1 2 3"\n'}
     dataset = only(tree(tmp_path / "2", "a.jpg", "b.jpg", files=files))
     assert dataset.names == ("cat",)
-    assert notes(dataset)[0] == "1 x a corner that is not a number: xml2csv reports it (train.csv: line 3)"
+    assert notes(dataset)[0] == "1 x a corner that is not a number: make train reports it (train.csv: line 3)"
     files = {"train.csv": 'filename,width,height,class,bbox\na.jpg,100,50,cat,"[60, 10, 90, 40]"\n'}
     assert errors(only(tree(tmp_path / "3", "a.jpg", files=files))) == [
         "train.csv: line 2: [x, y, width, height] would reach out of the photo; "
@@ -134,7 +134,7 @@ def test_faults(tmp_path):
     dataset = only(tree(tmp_path / "1", "a.jpg", files={"a.csv": HEADER + rows}))
     assert errors(dataset) == ["a.csv: line 3: names no photo; fill that cell, or remove the line"]
     assert notes(dataset) == [
-        "2 x a corner that is not a number: xml2csv reports it (a.csv: line 2, a.csv: line 4)",
+        "2 x a corner that is not a number: make train reports it (a.csv: line 2, a.csv: line 4)",
         "1 x a photo with several sizes: its first one is taken (a.csv: line 2)",
     ]
     dataset = only(tree(tmp_path / "2", "a.jpg", files={"a.csv": HEADER + 'a.jpg,"' + "x" * 200_000}))

@@ -43,7 +43,7 @@ def test_json(tmp_path, is_project):
     assert notes(dataset)[:2] == [
         "3 x a polygon, circle or ellipse: the enclosing box is taken "
         "(via.json: a.jpg: region 2, via.json: a.jpg: region 3, via.json: a.jpg: region 4)",
-        "1 x a point that makes no box: written as an object without a box, which xml2csv reports "
+        "1 x a point that makes no box: written as an object without a box, which make train reports "
         "(via.json: a.jpg: region 5)",
     ]
     assert errors(dataset) == []

@@ -77,9 +77,9 @@ def test_polygons_scores_turned_boxes_and_broken_lines(tmp_path):
     assert notes(dataset) == [
         "2 x a polygon: the enclosing box is taken (a.txt: line 1, a.txt: line 2)",
         "1 x a sixth value, as models write their score: passed over (a.txt: line 3)",
-        "1 x neither five values nor a polygon: written as an object without a box, which xml2csv reports "
+        "1 x neither five values nor a polygon: written as an object without a box, which make train reports "
         "(a.txt: line 4)",
-        "2 x a value that is not a number: xml2csv reports it (a.txt: line 5, a.txt: line 6)",
+        "2 x a value that is not a number: make train reports it (a.txt: line 5, a.txt: line 6)",
     ]
 
 
