@@ -15,6 +15,7 @@ from tests.support.project import Project
 from tests.support.stage import REPOSITORY
 
 ASIRRA = REPOSITORY.parent / "shared/asirra/dataset.zip"
+MAKE = ("make", "--no-print-directory", "-o", "install")
 HELD_BACK, CORRECTED = 50, 30  # photos; fifty are labelled by the detector, and the first thirty corrected
 SMALL = {
     "dataset.dir": "dataset/asirra",
@@ -66,17 +67,17 @@ def test_a_round_of_labelling(tmp_path: Path) -> None:
     for photo in truth.glob("*.jpg"):
         shutil.copy(photo, more)
     project = Project(tmp_path / "passo", SMALL)
-    project.run("make", "-o", "install", "dataset", f"SRC={source}", "NAME=asirra")
-    project.run("make", "-o", "install", "train", "DATASET=asirra")
+    project.run(*MAKE, "dataset", f"SRC={source}", "NAME=asirra")
+    project.run(*MAKE, "train", "DATASET=asirra")
     one_round(project, more, truth)
 
 
 def one_round(project: Project, more: Path, truth: Path) -> None:
     """All that comes after the first training."""
     before, files_before = splits(project), faults.tree(project.root / "dataset/asirra")
-    done = project.run("make", "-o", "install", "prelabel", f"IMAGES={more}").stdout
+    done = project.run(*MAKE, "prelabel", f"IMAGES={more}").stdout
     assert done.startswith(f"prelabelled: {HELD_BACK} photos, ")
-    add = ("make", "-o", "install", "dataset", "SRC=prelabelled", "NAME=asirra", "ADD=1")
+    add = (*MAKE, "dataset", "SRC=prelabelled", "NAME=asirra", "ADD=1")
     assert "nobody has checked the labels" in project.run(*add, code=2).stderr
     correct(project.root / "prelabelled", truth)
     done = project.run(*add).stdout
@@ -88,12 +89,12 @@ def one_round(project: Project, more: Path, truth: Path) -> None:
     assert {name: files_after[name] for name in files_before if name != "receipts.csv"} == {
         name: content for name, content in files_before.items() if name != "receipts.csv"
     }
-    done = project.run("make", "-o", "install", "prelabel", f"IMAGES={more}", "OUTPUT=second").stdout
+    done = project.run(*MAKE, "prelabel", f"IMAGES={more}", "OUTPUT=second").stdout
     assert done.startswith(f"second: {HELD_BACK - CORRECTED} photos, ")
     assert f"left out: {CORRECTED} photos that dataset/asirra has, with labels" in done
-    project.run("make", "-o", "install", "train", "DATASET=asirra", "STEPS=6")
+    project.run(*MAKE, "train", "DATASET=asirra", "STEPS=6")
     measured = json.loads((project.root / "results/evaluate/metrics.json").read_text())
     assert measured["images"] == len(after["test"]) >= len(before["test"])
     assert json.loads((project.root / "model/train/train.json").read_text())["steps"] == 6
-    done = project.run("make", "-o", "install", "label-errors").stdout
+    done = project.run(*MAKE, "label-errors").stdout
     assert " photos: missing " in done and (project.root / "results/label_errors.html").exists()
