@@ -227,4 +227,4 @@ def test_make_continue_then_make_train(tmp_path: Path) -> None:
         done = project.run(*command)
         ran = re.findall(r"^(?:Running stage '(?=.*':$))?(\w+)'?:$", done.stdout + done.stderr, re.MULTILINE)
         expected = {"evaluate", "export", "parity", "predict", "train_tpu"}
-        assert set(ran) - {"sample"} == expected  # nobody asked for sample before
+        assert set(ran) - {"sample", "Next"} == expected  # nobody asked for sample before; the summary ends with Next:
