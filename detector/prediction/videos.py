@@ -241,11 +241,11 @@ def _writing_errors(where: str) -> Iterator[None]:
 
     try:
         yield
-    except MemoryError:
-        raise
-    except OSError as error:
-        raise OSError(error.errno, error.strerror) from None
-    except av.FFmpegError as error:
+    except av.FFmpegError as error:  # not Python's own, which may name the file that is read
+        if isinstance(error, MemoryError):
+            raise
+        if isinstance(error, OSError):
+            raise OSError(error.errno, error.strerror) from None
         reason = f"cannot be written as MP4: {error.strerror}; the frames up to there are listed"
         raise UserError(where, reason, _REMEDY) from error
 
